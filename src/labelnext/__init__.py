@@ -1,5 +1,27 @@
-"""Which samples should people label next?"""
+"""Which samples should people label next?
+
+`select` takes probabilities and features and answers with a `Batch`. The query strategies,
+classifiers and plots are in `labelnext.pool`, `labelnext.classifier` and
+`labelnext.visualization`, under the names that users of scikit-activeml know.
+"""
+
+import importlib
+from types import ModuleType
 
 from labelnext._version import __version__
+from labelnext.sampling import Batch, select
 
-__all__ = ["__version__"]
+__all__ = ["Batch", "__version__", "select"]
+
+_SUBPACKAGES = {"classifier", "gradients", "models", "pool", "sampling", "utils", "visualization"}
+
+
+def __getattr__(name: str) -> ModuleType:
+    # `labelnext.pool` works after `import labelnext` alone, and costs nothing until it is used.
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"labelnext.{name}")
+    raise AttributeError(f"module 'labelnext' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBPACKAGES})

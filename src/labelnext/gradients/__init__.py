@@ -1,0 +1,13 @@
+"""Pools of gradient factors: where they live, their distances, and draws from them.
+
+The gradient of the cross-entropy at the pseudo-label with respect to the last linear layer is
+the outer product of a residual and a feature row. A pool keeps the two factors, never the
+product; everything in `labelnext.sampling` is written against `Gradients` and `D2` alone.
+"""
+
+from labelnext.gradients._base import D2, Gradients, PassReport
+from labelnext.gradients._check import as_gradients
+from labelnext.gradients._factors import Factors
+from labelnext.gradients._memory import MemoryGradients
+
+__all__ = ["D2", "Factors", "Gradients", "MemoryGradients", "PassReport", "as_gradients"]

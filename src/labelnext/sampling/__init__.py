@@ -1,0 +1,8 @@
+"""Choosing k rows of a pool of gradients. Knows `Gradients`, never where they live."""
+
+from labelnext.sampling._batch import Batch, Pick
+from labelnext.sampling._d2 import d2_sample
+from labelnext.sampling._select import select
+from labelnext.sampling._utilities import d2_utilities
+
+__all__ = ["Batch", "Pick", "d2_sample", "d2_utilities", "select"]

@@ -1,0 +1,126 @@
+"""What sampling may ask of a pool of gradients, wherever it lives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from labelnext.gradients._factors import Factors
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What one pass over the pool saw.
+
+    Parameters
+    ----------
+    potentials : ndarray of shape (n_centres,), float64
+        The potential after each centre of the block, in their order.
+    counters : dict of str to int
+        Pairs of (row, centre) looked at, by how far they got; see `Batch.stats`.
+    """
+
+    potentials: NDArray[np.float64]
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Gradients(ABC):
+    """A pool of gradients by their factors. It never changes.
+
+    A new place for pools to live derives from this class and from `D2`; nothing in
+    `labelnext.sampling` has to know of it.
+    """
+
+    n_rows: int
+    n_classes: int
+
+    @abstractmethod
+    def gather(self, rows: NDArray[np.int64]) -> Factors:
+        """Return the factors of some rows, in the order asked for."""
+
+    @abstractmethod
+    def start(self, exclude: NDArray[np.int64]) -> D2:
+        """Return the state of a new selection, in which no centre has been chosen.
+
+        Parameters
+        ----------
+        exclude : ndarray of int64
+            Rows that are not candidates.
+        """
+
+
+class D2(ABC):
+    """D², the squared distance to the nearest centre, of each row of a pool.
+
+    The state of one selection, kept where the rows are: callers see sums, drawn rows and no
+    array as long as the pool. It is a pure function of the pool, the excluded rows and the
+    centres so far, so that a part that is lost can be computed again.
+
+    Draws are made in integers. After a pass each row has the weight ⌈2ˢ D²⌉, with the same s
+    for all rows, chosen so that the sum of the weights fits 62 bits and that of rounding up
+    is less than a millionth of it. Sums of integers do not depend on their order, nor on how a
+    pool is cut into shards: the same ticket finds the same row everywhere. A weight is never
+    less than what it stands for, so that thinning by 2ˢ D² / weight gives the exact law.
+    """
+
+    n_available: int
+    """How many rows are neither excluded nor picked."""
+
+    total: int
+    """The sum of the weights after the latest pass."""
+
+    exponent: int
+    """s: weights are ⌈2ˢ D²⌉."""
+
+    @abstractmethod
+    def largest_norm(self) -> int | None:
+        """Return the available row of the largest ‖G‖, the first of several; None if all are 0."""
+
+    @abstractmethod
+    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the available rows at some places of their ascending list."""
+
+    @abstractmethod
+    def find(
+        self, tickets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        """Find the rows whose stretch of the cumulated weights holds the tickets.
+
+        Parameters
+        ----------
+        tickets : ndarray of shape (m,), int64
+            Each from 0 to `total` − 1.
+
+        Returns
+        -------
+        rows : ndarray of shape (m,), int64
+            The row that each ticket drew.
+        d2 : ndarray of shape (m,), float64
+            Its D² after the latest pass.
+        weights : ndarray of shape (m,), int64
+            Its weight, at least 2ˢ D².
+        """
+
+    @abstractmethod
+    def min_update(
+        self,
+        centres: Factors,
+        rows: NDArray[np.int64],
+        trace: NDArray[np.float64] | None = None,
+    ) -> PassReport:
+        """Make one pass: lower each row's D² to its distances to new centres.
+
+        Parameters
+        ----------
+        centres : Factors
+            The new centres, in the order of their picks.
+        rows : ndarray of int64
+            Their rows in the pool, which are from now on not available and whose D² is 0.
+        trace : ndarray of shape (n_centres, n_rows), optional
+            Where to write every row's D² after each of the centres.
+        """

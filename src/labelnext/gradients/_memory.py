@@ -1,0 +1,217 @@
+"""A pool in this process's memory (or memory-mapped): NumPy arrays, or sparse features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from labelnext.gradients._base import D2, Gradients, PassReport
+from labelnext.gradients._factors import Factors
+from labelnext.gradients._threads import SPAN, for_each_span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Bytes that the temporaries of a tile of rows may take: about a core's second-level cache.
+TILE_BYTES = 1 << 20
+
+
+class MemoryGradients(Gradients):
+    """Gradients whose factors are arrays of this process; made by `as_gradients`.
+
+    Parameters
+    ----------
+    proba : ndarray of shape (n_rows, n_classes)
+        Class probabilities; read in tiles, never copied whole.
+    features : ndarray or csr_array of shape (n_rows, n_features)
+        Features; likewise.
+    bias : bool
+        Whether h is followed by a 1.
+
+    Raises
+    ------
+    ValueError
+        If the values are not those of a pool of gradients; see `as_gradients`.
+    """
+
+    def __init__(self, proba: NDArray[Any], features: Any, *, bias: bool) -> None:
+        self.proba = proba
+        self.features = features
+        self.bias = bias
+        self.n_rows, self.n_classes = proba.shape
+        self.sparse = sp.issparse(features)
+        self.pseudo_labels = np.empty(self.n_rows, dtype=np.int32)
+        self.squared_norms = np.empty(self.n_rows)
+        for_each_span(self._read_span, self.n_rows)
+
+    def _read_span(self, span: int) -> None:
+        for rows in self.tiles(span, columns=0):
+            proba = self.proba[rows]
+            self._check_proba(rows, proba)
+            self.pseudo_labels[rows] = proba.argmax(axis=1)
+            tile = self.factors(rows)
+            with np.errstate(over="ignore"):
+                self.squared_norms[rows] = tile.squared_norms
+            self._check_features(rows, tile)
+
+    def _check_proba(self, rows: slice, proba: NDArray[Any]) -> None:
+        off = proba.sum(axis=1, dtype=np.float64) - 1.0
+        tolerance = 5e-3 if proba.dtype == np.float16 else 1e-3
+        # A NaN or an infinity fails the first comparison; the causes are told apart only then.
+        if (np.abs(off) <= tolerance).all() and proba.min() >= 0:
+            return
+        for bad, what, hint in (
+            (~np.isfinite(proba), "is", "every probability must be a finite number"),
+            (proba < 0, "is", "probabilities must not be negative; apply softmax to logits"),
+        ):
+            where = np.argwhere(bad)
+            if len(where):
+                row, column = where[0]
+                raise ValueError(
+                    f"proba {what} {proba[row, column]} at row {rows.start + row}, column "
+                    f"{column}: {hint}."
+                )
+        row = int(np.argmax(np.abs(off) > tolerance))
+        raise ValueError(
+            f"Each row of proba must sum to 1 (within {tolerance:g} for {proba.dtype}), but row "
+            f"{rows.start + row} sums to {off[row] + 1:.6g}, off by {off[row]:+.3g}; normalise "
+            f"the rows, or apply softmax to logits."
+        )
+
+    def _check_features(self, rows: slice, tile: Factors) -> None:
+        finite = np.isfinite(tile.feature_squares)
+        if finite.all():
+            return
+        row = int(np.argmin(finite))
+        values = tile.features[[row]]
+        values = values.toarray()[0] if self.sparse else values[0]
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise ValueError(
+                f"features is {values[bad[0]]} at row {rows.start + row}, column {bad[0]}: every "
+                f"feature must be a finite number; drop or impute such samples."
+            )
+        raise ValueError(
+            f"The features of row {rows.start + row} are too large: the norm must be below "
+            f"1e140, the largest value is {np.abs(values).max():.3g}; scale the features."
+        )
+
+    def tiles(self, span: int, columns: int) -> list[slice]:
+        """Cut a span into tiles whose temporaries, `columns` numbers a row included, fit a cache.
+
+        Parameters
+        ----------
+        span : int
+            Which span of `SPAN` rows.
+        columns : int
+            How many float64 a row the work on the tile needs beside the factors.
+        """
+        width = self.n_classes + (0 if self.sparse else self.features.shape[1]) + columns
+        size = min(SPAN, max(16, TILE_BYTES // (8 * width)))
+        stop = min(self.n_rows, (span + 1) * SPAN)
+        return [slice(lo, min(lo + size, stop)) for lo in range(span * SPAN, stop, size)]
+
+    def factors(self, rows: slice | NDArray[np.int64]) -> Factors:
+        """Return the factors of some rows in float64; only these rows are converted."""
+        # The residuals are a copy in any case: 1 is taken from the pseudo-label's entry.
+        residuals = np.array(self.proba[rows], dtype=np.float64, order="C")
+        labels = self.pseudo_labels[rows].astype(np.int64)
+        residuals[np.arange(len(labels)), labels] -= 1.0
+        features = self.features[rows]
+        if self.sparse:
+            # A slice of CSR is a copy, so duplicated entries may be summed in place.
+            features = features.astype(np.float64)
+            features.sum_duplicates()
+        else:
+            features = np.asarray(features, dtype=np.float64)
+        return Factors(residuals, features, labels, self.bias)
+
+    def gather(self, rows: NDArray[np.int64]) -> Factors:
+        return self.factors(rows)
+
+    def start(self, exclude: NDArray[np.int64]) -> D2:
+        return MemoryD2(self, exclude)
+
+
+class MemoryD2(D2):
+    """D² of a `MemoryGradients`: one float64 and one bool a row."""
+
+    def __init__(self, pool: MemoryGradients, exclude: NDArray[np.int64]) -> None:
+        self.pool = pool
+        self.values = np.full(pool.n_rows, np.inf)
+        self.is_available = np.ones(pool.n_rows, dtype=bool)
+        self._take(exclude)
+        self.total, self.exponent = 0, 0
+        self._span_totals = np.zeros(-(-pool.n_rows // SPAN), dtype=np.int64)
+
+    def _take(self, rows: NDArray[np.int64]) -> None:
+        self.values[rows] = 0.0
+        self.is_available[rows] = False
+        self.n_available = int(np.count_nonzero(self.is_available))
+
+    def largest_norm(self) -> int | None:
+        row = int(np.where(self.is_available, self.pool.squared_norms, -1.0).argmax())
+        return row if self.pool.squared_norms[row] > 0 else None
+
+    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.flatnonzero(self.is_available)[places].astype(np.int64)
+
+    def min_update(
+        self,
+        centres: Factors,
+        rows: NDArray[np.int64],
+        trace: NDArray[np.float64] | None = None,
+    ) -> PassReport:
+        n_spans = len(self._span_totals)
+        potentials = np.zeros((n_spans, len(centres)))
+        order = np.argsort(rows)
+
+        def update(span: int) -> None:
+            for tile in self.pool.tiles(span, columns=3 * len(centres)):
+                d2 = centres.squared_distances(self.pool.factors(tile), below=self.values[tile])
+                first, last = np.searchsorted(rows, [tile.start, tile.stop], sorter=order)
+                for centre in order[first:last]:
+                    d2[centre, rows[centre] - tile.start] = 0.0
+                np.minimum(d2[0], self.values[tile], out=d2[0])
+                np.minimum.accumulate(d2, axis=0, out=d2)
+                if trace is not None:
+                    trace[:, tile] = d2
+                potentials[span] += d2.sum(axis=1)
+                self.values[tile] = d2[-1]
+
+        for_each_span(update, self.pool.n_rows)
+        self._take(rows)
+        self._weigh()
+        return PassReport(potentials.sum(axis=0), {"pairs": self.pool.n_rows * len(centres)})
+
+    def _weigh(self) -> None:
+        """Choose the scale of the integer weights and sum them, span by span."""
+        largest = self.values.max()
+        # 2^(e-1) <= largest < 2^e, so no weight exceeds 2^(s+e), and n of them fit 62 bits.
+        self.exponent = int(62 - np.ceil(np.log2(self.pool.n_rows)) - np.frexp(largest)[1])
+        for span in range(len(self._span_totals)):
+            self._span_totals[span] = self._weights(span).sum()
+        self.total = int(self._span_totals.sum())
+
+    def _weights(self, span: int) -> NDArray[np.int64]:
+        values = self.values[span * SPAN : (span + 1) * SPAN]
+        weights: NDArray[np.int64] = np.ceil(np.ldexp(values, self.exponent)).astype(np.int64)
+        return weights
+
+    def find(
+        self, tickets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        ends = np.cumsum(self._span_totals)
+        spans = np.searchsorted(ends, tickets, side="right")
+        rows = np.empty(len(tickets), dtype=np.int64)
+        drawn = np.empty(len(tickets), dtype=np.int64)
+        for span in np.unique(spans):
+            here = np.flatnonzero(spans == span)
+            weights = self._weights(span)
+            within = tickets[here] - (ends[span] - self._span_totals[span])
+            places = np.searchsorted(np.cumsum(weights), within, side="right")
+            rows[here] = span * SPAN + places
+            drawn[here] = weights[places]
+        return rows, self.values[rows], drawn

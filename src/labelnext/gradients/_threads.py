@@ -1,0 +1,67 @@
+"""Work on spans of rows, on as many threads as the one setting allows."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING
+
+import joblib
+from threadpoolctl import ThreadpoolController
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Rows that one thread takes at a time. Sums are made span by span, then over the spans in order,
+# so that no result depends on the number of threads.
+SPAN = 2048
+
+
+def n_threads() -> int:
+    """How many threads a pass may use.
+
+    ``LABELNEXT_NUM_THREADS``, else ``OMP_NUM_THREADS`` (which joblib sets in its workers, so
+    that nested parallelism does not oversubscribe), else the cores that this process may use.
+    """
+    for name in ("LABELNEXT_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "").split(",")[0].strip()
+        if value:
+            if not value.isdecimal() or int(value) < 1:
+                raise ValueError(
+                    f"The environment variable {name} must be a whole number of threads from 1, "
+                    f"got {value!r}; correct it or unset it."
+                )
+            return int(value)
+    return int(joblib.cpu_count())
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # Looking the libraries up takes milliseconds; they stay loaded.
+    return ThreadpoolController()
+
+
+def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
+    """Call ``work(span)`` once for each span of `SPAN` rows; spans run side by side.
+
+    Threads live for one call only: none is left behind to be lost in a fork. While they run,
+    BLAS is held to one thread each.
+    """
+    n_spans = -(-n_rows // SPAN)
+    threads = min(n_threads(), n_spans)
+    if threads <= 1:
+        for span in range(n_spans):
+            work(span)
+        return
+    # next() on a count is atomic: whoever is free takes the next span.
+    counter = itertools.count()
+
+    def take_spans() -> None:
+        while (span := next(counter)) < n_spans:
+            work(span)
+
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(take_spans) for _ in range(threads)]:
+            future.result()
