@@ -1,0 +1,25 @@
+"""Labels that may be missing, and randomness that can be repeated."""
+
+from labelnext.utils._encoding import check_classes, encode_labels
+from labelnext.utils._labels import (
+    MISSING_LABEL,
+    is_labeled,
+    is_unlabeled,
+    labeled_indices,
+    unlabeled_indices,
+)
+from labelnext.utils._random import check_random_state, rand_argmax
+from labelnext.utils._vote import majority_vote
+
+__all__ = [
+    "MISSING_LABEL",
+    "check_classes",
+    "check_random_state",
+    "encode_labels",
+    "is_labeled",
+    "is_unlabeled",
+    "labeled_indices",
+    "majority_vote",
+    "rand_argmax",
+    "unlabeled_indices",
+]
