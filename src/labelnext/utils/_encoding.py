@@ -51,12 +51,12 @@ def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) ->
     labels, missing = split_labels(classes, missing_label)
     if missing.any():
         raise ValueError(
-            f"classes {list(labels)} holds missing_label={missing_label!r}; "
+            f"classes {labels.tolist()} holds missing_label={missing_label!r}; "
             "leave it out, or mark missing labels with another value"
         )
     labels = _narrow(labels)
     if len(set(labels.tolist())) < len(labels):
-        raise ValueError(f"classes {list(labels)} names a class twice")
+        raise ValueError(f"classes {labels.tolist()} names a class twice")
     return labels
 
 
@@ -110,7 +110,7 @@ def encode_labels(
         if present.size and (known.dtype.kind in "OU") != (present.dtype.kind in "OU"):
             raise TypeError(
                 f"y and classes must both be numbers or both be strings, but y holds "
-                f"{present[0]!r} and classes {known[0]!r}"
+                f"{present.tolist()[0]!r} and classes holds {known.tolist()[0]!r}"
             )
         encoder.fit(known)
         unknown = sorted(set(present.tolist()) - set(known.tolist()))
@@ -155,6 +155,6 @@ def _refuse_stray_nulls(
     if len(stray):
         place = tuple(stray[0].tolist())
         raise ValueError(
-            f"y has {labels[place]!r} at {place if len(place) > 1 else place[0]}, which is no "
+            f"y has {labels[place]} at {place if len(place) > 1 else place[0]}, which is no "
             f"label, and the missing label is {missing_label!r}; mark all missing labels alike"
         )

@@ -169,9 +169,10 @@ def split_labels(
         missing = _equal(labels, missing_label)
     present = {_kind(value) for value in _samples_of_each_type(labels[~missing])}
     if len(present) > 1:
-        raise TypeError(f"labels must be all numbers or all strings, but y holds {present}")
-    kind = _kind(missing_label)
-    if present and not missing.any() and not is_null(missing_label) and kind not in present:
+        held = " and ".join(sorted(f"{kind}s" for kind in present))
+        raise TypeError(f"labels must be all numbers or all strings, but y holds {held}")
+    fits = is_null(missing_label) or missing.any() or _kind(missing_label) in present
+    if present and not fits:
         raise TypeError(
             f"missing_label={missing_label!r} can't stand for a missing label in y, whose labels "
             f"are {present.pop()}s; give the value that marks missing labels"
