@@ -1,0 +1,173 @@
+"""Pools to test with: the ways to store one, and tiny ones whose law can be enumerated.
+
+A new place for pools to live is tested by adding one line to `STORAGES`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+import oracle
+from labelnext.gradients import as_gradients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _dense(order):
+    def store(proba, features, bias, folder):
+        return as_gradients(
+            np.array(proba, order=order), np.array(features, order=order), bias=bias
+        )
+
+    return store
+
+
+def _memmap(proba, features, bias, folder):
+    np.save(folder / "proba.npy", proba)
+    np.save(folder / "features.npy", features)
+    return as_gradients(
+        np.load(folder / "proba.npy", mmap_mode="r"),
+        np.load(folder / "features.npy", mmap_mode="r"),
+        bias=bias,
+    )
+
+
+def _strided(proba, features, bias, folder):
+    return as_gradients(
+        np.repeat(proba, 2, axis=0)[::2], np.repeat(features, 3, 1)[:, ::3], bias=bias
+    )
+
+
+def _csr(proba, features, bias, folder):
+    return as_gradients(proba, sp.csr_array(features), bias=bias)
+
+
+def _csc(proba, features, bias, folder):
+    return as_gradients(proba, sp.csc_matrix(features), bias=bias)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A place for a pool to live; ``store(proba, features, bias, folder)`` makes the pool."""
+
+    name: str
+    dtype: type
+    store: Callable
+
+    def __str__(self):
+        return self.name
+
+    def make(self, proba, features, folder, *, bias=False):
+        """The pool, and its factors as float64 after rounding to the storage's dtype."""
+        proba, features = (np.asarray(x).astype(self.dtype) for x in (proba, features))
+        pool = self.store(proba, features, bias, folder)
+        return pool, proba.astype(np.float64), features.astype(np.float64)
+
+
+STORAGES = [
+    Storage("float64-C", np.float64, _dense("C")),
+    Storage("float64-F", np.float64, _dense("F")),
+    Storage("float32-C", np.float32, _dense("C")),
+    Storage("float32-F", np.float32, _dense("F")),
+    Storage("float16-C", np.float16, _dense("C")),
+    Storage("float32-strided", np.float32, _strided),
+    Storage("float32-memmap", np.float32, _memmap),
+    Storage("float64-csr", np.float64, _csr),
+    Storage("float32-csr", np.float32, _csr),
+    Storage("float32-csc", np.float32, _csc),
+]
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A pool whose numbers every storage holds exactly, with a batch size to enumerate."""
+
+    name: str
+    proba: np.ndarray
+    features: np.ndarray
+    k: int
+    exclude: tuple = ()
+    bias: bool = False
+    squared_norms: np.ndarray = field(init=False)
+    d2: np.ndarray = field(init=False)
+
+    def __post_init__(self):
+        g = oracle.gradients(self.proba, self.features, bias=self.bias)
+        object.__setattr__(self, "squared_norms", (g**2).sum(axis=1))
+        object.__setattr__(self, "d2", oracle.squared_distances(g))
+
+    def __str__(self):
+        return self.name
+
+    def batches(self, k=None):
+        return oracle.enumerate_batches(self.squared_norms, self.d2, k or self.k, self.exclude)
+
+
+def _tiny():
+    # Eighths and small whole numbers: exact in float16, so the law is one for all storages.
+    p = np.array(
+        [[4, 3, 1], [1, 5, 2], [3, 3, 2], [2, 2, 4], [6, 1, 1], [1, 3, 4], [3, 4, 1], [2, 5, 1]]
+    )
+    p = p / 8
+    h = np.array([[3, 1], [-2, 2], [1, -3], [2, 2], [4, -1], [-1, -3], [0, 2], [-3, 0]], float)
+    sure = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
+    repeat = np.array([0, 1, 0, 2, 1, 0, 3])
+    # Three tight groups, a long way from one another: after one of a group is picked the others
+    # are nearly worthless, so that a sampler that forgets this is soon found out.
+    groups = np.array([[8, 0], [8, 1], [-8, 0], [-8, 1], [0, 8], [1, 8], [0, -8], [1, -8]], float)
+    even = np.full((8, 2), 0.5)
+    return [
+        Tiny("generic", p[:7], h[:7], 4),
+        Tiny("generic, k = 5", p[:6], h[:6], 5),
+        Tiny("groups", even, groups, 4),
+        Tiny("bias", p[:6], h[:6], 4, bias=True),
+        Tiny("duplicates", p[repeat], h[repeat], 4),
+        Tiny("zero gradients", np.vstack([p[:4], sure]), h[:7], 4),
+        Tiny(
+            "duplicates and zero gradients",
+            np.vstack([p[[0, 1, 0, 1]], sure]),
+            np.vstack([h[[0, 1, 0, 1]], h[:3]]),
+            4,
+        ),
+        Tiny("n = k", p[:5], h[:5], 5),
+        Tiny("fewer points than k", p[[0, 0, 1, 1, 0, 1]], h[[0, 0, 1, 1, 0, 1]], 4),
+        Tiny("all gradients zero", sure[[0, 1, 2, 0, 1]], h[:5], 3),
+        Tiny("one point", p[[1] * 5], h[[1] * 5], 3),
+        Tiny("first pick tied", even[:6], np.array([[1], [4], [-4], [4], [2], [-1.0]]), 3),
+        Tiny("exclusions", p, h, 4, exclude=(0, 4)),
+        Tiny("exclusions of all but zeros", np.vstack([p[:2], sure]), h[:5], 2, exclude=(0, 1)),
+    ]
+
+
+TINY = _tiny()
+
+
+def confident(n, n_classes=4, n_features=8, seed=0, *, signed=True):
+    """A pool such as a trained network makes: mostly confident, features around class means."""
+    rng = np.random.default_rng(seed)
+    means = rng.normal(size=(n_classes, n_features))
+    labels = rng.integers(n_classes, size=n)
+    features = 2 * means[labels] + rng.normal(size=(n, n_features))
+    if not signed:
+        features = np.maximum(features, 0)
+    logits = features @ means.T * rng.uniform(0.05, 1.0, size=(n, 1))
+    proba = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return proba / proba.sum(axis=1, keepdims=True), features
+
+
+def hostile(seed=0):
+    """Duplicates, zero gradients, near-duplicates and norms of many sizes, side by side."""
+    rng = np.random.default_rng(seed)
+    proba, features = confident(60, seed=seed)
+    proba[10:14] = proba[0]
+    features[10:14] = features[0]
+    proba[20:23] = np.eye(4)[[0, 1, 1]]
+    features[30:32] = 0.0
+    proba[40:44], features[40:44] = proba[1], features[1] * (1 + 1e-9 * rng.normal(size=(4, 8)))
+    features[50:55] *= 10.0 ** np.arange(-8, 2, 2)[:, None]
+    return proba, features
