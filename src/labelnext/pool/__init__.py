@@ -1,0 +1,17 @@
+"""Query strategies: which samples of a pool should people label next?"""
+
+from labelnext.pool._badge import Badge
+from labelnext.pool._base import QueryStrategy
+from labelnext.pool._classifier import ClassifierQueryStrategy
+from labelnext.pool._query import Query
+from labelnext.pool._random import RandomSampling
+from labelnext.pool._uncertainty import UncertaintySampling
+
+__all__ = [
+    "Badge",
+    "ClassifierQueryStrategy",
+    "Query",
+    "QueryStrategy",
+    "RandomSampling",
+    "UncertaintySampling",
+]
