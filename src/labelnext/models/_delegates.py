@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
@@ -45,12 +46,12 @@ def look_through_unfitted(clf: Any) -> Any:
 
 def is_fitted(clf: Any) -> bool:
     """Tell whether an estimator has been fitted; one that can't be asked counts as fitted."""
+    if not isinstance(clf, BaseEstimator):
+        return True
     try:
         check_is_fitted(clf)
     except NotFittedError:
         return False
-    except TypeError:  # not a scikit-learn estimator
-        return True
     return True
 
 

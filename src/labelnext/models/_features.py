@@ -90,7 +90,9 @@ def last_hidden_layer(mlp: MLPClassifier, X: Any) -> Any:
 
 def _fit_transform(step: Any, X: Any) -> Any:
     # A FrozenEstimator has no fit_transform.
-    return step.fit_transform(X) if hasattr(step, "fit_transform") else step.fit(X).transform(X)
+    if hasattr(step, "fit_transform"):
+        return step.fit_transform(X)
+    return step.fit(X, None).transform(X)
 
 
 def _transformers(pipeline: Pipeline) -> list[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
@@ -76,7 +76,7 @@ def fit_on_labeled(
     if hasattr(final, "missing_label"):
         _check_missing_label(final, missing_label)
         return copy.fit(X, labels, **_weight_argument(copy, weights))
-    if not hasattr(copy, "fit") or is_fitted(copy):
+    if not hasattr(copy, "fit") or _is_frozen(copy):
         return copy
     known = _of_one_type(labels[~missing])
     if len(np.unique(known)) < 2:
@@ -91,6 +91,11 @@ def _final_step(clf: Any) -> Any:
     return _final_step(clf.steps[-1][1]) if isinstance(clf, Pipeline) else clf
 
 
+def _is_frozen(copy: Any) -> bool:
+    # A pipeline passes for fitted if its last step is, and may yet have steps to fit.
+    return isinstance(copy, BaseEstimator) and not isinstance(copy, Pipeline) and is_fitted(copy)
+
+
 def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     """Numbers that lay beside a None are objects; scikit-learn takes numbers for targets."""
     if labels.dtype.kind == "O" and len(labels) and not isinstance(labels[0], str):
@@ -101,13 +106,13 @@ def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
 def _weight_argument(clf: Any, weights: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
     if weights is None:
         return {}
-    name = "sample_weight"
+    prefix = ""
     inner = clf
     while True:
         if isinstance(inner, Pipeline):
             step, inner = inner.steps[-1]
-            # What a pipeline calls an argument of its last step.
-            name = f"{step}__{name}"
+            # A pipeline calls an argument of its last step by the name of the step and its own.
+            prefix += f"{step}__"
         elif hasattr(inner, "refit") and hasattr(inner, "estimator"):
             # A search hands the arguments of fit on to what it searches over.
             inner = inner.estimator
@@ -118,7 +123,7 @@ def _weight_argument(clf: Any, weights: NDArray[Any] | None) -> dict[str, NDArra
             f"{type(inner).__name__}.fit takes no sample_weight; leave sample_weight out, or "
             f"choose a classifier that takes weights."
         )
-    return {name: weights}
+    return {f"{prefix}sample_weight": weights}
 
 
 def _check_missing_label(clf: Any, missing_label: Any) -> None:
