@@ -63,7 +63,8 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
     """
     proba = _check_dimensions("proba", _real_array("proba", proba), allow_1d=True)
     if proba.ndim == 1:
-        # Two numbers a row, not a copy of anything long.
+        # Two numbers a row, not a copy of anything long; float64, lest 1 − p be 1 for a small p.
+        proba = proba.astype(np.float64)
         proba = np.stack([1 - proba, proba], axis=1)
     if sp.issparse(features):
         # Shares the caller's arrays if they are CSR already.

@@ -39,6 +39,11 @@ def _scale_rows(scale: NDArray[np.float64], rows: Features) -> Features:
     return scale[:, None] * rows
 
 
+def _ratios(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x_i / y_i, or 0 where y_i is 0."""
+    return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
+
+
 def products(x: Features, y: Features) -> NDArray[np.float64]:
     """⟨x_i, y_j⟩ of all pairs, dense."""
     out = x @ y.T
@@ -171,14 +176,14 @@ def _distances_from_differences(x: Factors, y: Factors) -> NDArray[np.float64]:
 
         G_x − G_y = Δa h_xᵀ + a_y Δhᵀ = (s + t) a_y h_xᵀ + u h_xᵀ + a_y vᵀ,
 
-    three matrices that are orthogonal to one another. Neither norm may be 0; where it is, the
-    expanded form had nothing to cancel and this is not reached.
+    three matrices that are orthogonal to one another. Where a norm is 0 the expanded form had
+    nothing to cancel, but for factors below 1e-154, whose squares underflow: they count as 0.
     """
     a2, h2 = y.residual_squares, x.feature_squares
     da = x.residuals - y.residuals
     dh = x.features - y.features
-    s = _row_products(da, y.residuals) / a2
-    t = _row_products(dh, x.features) / h2
+    s = _ratios(_row_products(da, y.residuals), a2)
+    t = _ratios(_row_products(dh, x.features), h2)
     u2 = _square_rows(da - s[:, None] * y.residuals)
     v2 = _square_rows(dh - _scale_rows(t, x.features))
     if x.bias:

@@ -14,6 +14,8 @@ from labelnext.gradients._threads import SPAN, for_each_span
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
+TOO_LARGE = 1e280
 # Bytes that the temporaries of a tile of rows may take: about a core's second-level cache.
 TILE_BYTES = 1 << 20
 
@@ -46,14 +48,15 @@ class MemoryGradients(Gradients):
         self.squared_norms = np.empty(self.n_rows)
         for_each_span(self._read_span, self.n_rows)
 
+    # What overflows or is not a number is found by its result, and said better than by a warning.
+    @np.errstate(over="ignore", invalid="ignore")
     def _read_span(self, span: int) -> None:
         for rows in self.tiles(span, columns=0):
             proba = self.proba[rows]
             self._check_proba(rows, proba)
             self.pseudo_labels[rows] = proba.argmax(axis=1)
             tile = self.factors(rows)
-            with np.errstate(over="ignore"):
-                self.squared_norms[rows] = tile.squared_norms
+            self.squared_norms[rows] = tile.squared_norms
             self._check_features(rows, tile)
 
     def _check_proba(self, rows: slice, proba: NDArray[Any]) -> None:
@@ -81,10 +84,10 @@ class MemoryGradients(Gradients):
         )
 
     def _check_features(self, rows: slice, tile: Factors) -> None:
-        finite = np.isfinite(tile.feature_squares)
-        if finite.all():
+        good = tile.feature_squares < TOO_LARGE
+        if good.all():
             return
-        row = int(np.argmin(finite))
+        row = int(np.argmin(good))
         values = tile.features[[row]]
         values = values.toarray()[0] if self.sparse else values[0]
         bad = np.flatnonzero(~np.isfinite(values))

@@ -50,18 +50,25 @@ def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
     BLAS is held to one thread each.
     """
     n_spans = -(-n_rows // SPAN)
-    threads = min(n_threads(), n_spans)
-    if threads <= 1:
+    if n_spans <= 1:
         for span in range(n_spans):
             work(span)
         return
     # next() on a count is atomic: whoever is free takes the next span.
     counter = itertools.count()
+    errors: dict[int, Exception] = {}
 
     def take_spans() -> None:
-        while (span := next(counter)) < n_spans:
-            work(span)
+        while not errors and (span := next(counter)) < n_spans:
+            try:
+                work(span)
+            except Exception as error:
+                errors[span] = error
 
+    threads = min(n_threads(), n_spans)
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         for future in [pool.submit(take_spans) for _ in range(threads)]:
             future.result()
+    if errors:
+        # Spans are taken in order, so this is the first that fails, whoever was faster.
+        raise errors[min(errors)]

@@ -51,7 +51,7 @@ def d2_utilities(
     law = np.zeros((k, gradients.n_rows))
     d2 = gradients.start(exclude)
     first = d2.largest_norm()
-    if first is not None:
+    if first is not None and k:
         law[0, first] = 1.0
         # Row t is the law after the first t picks.
         for lo in range(0, k - 1, AT_ONCE):
