@@ -29,11 +29,12 @@ def squared_distances(x, y=None):
 
 
 def exact_squared_distance(proba, features, i, j, *, bias=False):
-    """d²(i, j) in rational arithmetic: every float is a fraction, so nothing is rounded."""
+    """d²(i, j) in rational arithmetic: nothing is rounded but p − 1, once, to float64."""
 
     def factors(row):
         a = [Fraction(float(v)) for v in proba[row]]
-        a[int(np.argmax(proba[row]))] -= 1
+        label = int(np.argmax(proba[row]))
+        a[label] = Fraction(float(proba[row, label]) - 1.0)
         h = [Fraction(float(v)) for v in features[row]] + [Fraction(1)] * bias
         return a, h
 
