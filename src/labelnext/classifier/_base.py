@@ -99,15 +99,13 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
                 f"{type(self).__name__} requires y to be passed, but the target y is None; "
                 "mark labels that are missing with missing_label"
             )
-        labels, missing = split_labels(y, self.missing_label)
+        labels, _ = split_labels(y, self.missing_label)
         if labels.ndim == 2:
             labels = column_or_1d(labels, warn=True)
-            missing = missing.ravel()
-        if not missing.all():
-            check_classification_targets(labels[~missing])
-        codes, self.classes_ = encode_labels(
-            labels, self.classes if classes is None else classes, self.missing_label
-        )
+        classes = self.classes if classes is None else classes
+        codes, self.classes_ = encode_labels(labels, classes, self.missing_label)
+        if classes is None:  # are they classes at all, or a quantity to regress on?
+            check_classification_targets(self.classes_[codes[codes >= 0]])
         self.cost_matrix_ = self._check_cost_matrix()
         self.random_state_ = check_random_state(self.random_state)
         return codes
@@ -157,6 +155,8 @@ def check_sample_weight(
         )
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all samples; nothing would be left to fit")
     return weights
 
 

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-FLOATS = (np.float64, np.float32)
+# Not all kernels take sparse matrices with 64-bit indices.
+SAMPLES = {
+    "accept_sparse": "csr",
+    "accept_large_sparse": False,
+    "dtype": (np.float64, np.float32),
+}
 KERNEL_VALUES = 2**23  # at once, 64 MiB
 
 
@@ -165,7 +170,7 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
             If `X`, `y`, `sample_weight` or a parameter does not fit the others, `X` is not
             finite, or no class is known: no label, and no `classes`.
         """
-        X = validate_data(self, X, accept_sparse="csr", dtype=FLOATS)
+        X = validate_data(self, X, **SAMPLES)
         codes = self._start(y)
         if len(codes) != X.shape[0]:
             raise ValueError(f"X has {X.shape[0]} samples, but y has {len(codes)} labels")
@@ -301,8 +306,8 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
 
     def _check_samples(self, X: Any) -> Any:
         if self.metric != "precomputed":
-            return validate_data(self, X, reset=False, accept_sparse="csr", dtype=FLOATS)
-        X = check_array(X, dtype=FLOATS)
+            return validate_data(self, X, reset=False, **SAMPLES)
+        X = check_array(X, dtype=SAMPLES["dtype"])
         if X.shape[1] != len(self.V_):
             raise ValueError(
                 f"a precomputed kernel must have a column for each of the {len(self.V_)} training "

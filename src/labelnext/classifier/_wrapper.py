@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -124,8 +125,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         y : array-like of shape (n_samples,)
             Their labels, some or all of them missing.
         sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts. An estimator that takes no weights is fitted without, with a
-            warning.
+            What each sample counts; 0 is as good as no label. An estimator that takes no
+            weights is fitted without, with a warning.
         **fit_kwargs : dict
             Further arguments of the estimator's `fit`.
 
@@ -146,13 +147,14 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         self._check_estimator()
         validate_data(self, X, skip_check_array=True)
         codes = self._start(y)
+        weights = _leave_out_weightless(sample_weight, codes)
         self._forget()
         labelled = np.unique(codes[codes >= 0])
         try:
-            self._pass_on("fit", X, codes, sample_weight, fit_kwargs)
+            self._pass_on("fit", X, codes, weights, fit_kwargs)
         except ValueError as error:
             # By scikit-learn's convention, who cannot do with one class says so with this word.
-            if len(labelled) != 1 or "class" not in str(error):
+            if len(labelled) != 1 or not re.search(r"\bclass(es)?\b", str(error)):
                 raise
             self.estimator_ = clone(self.estimator)
             self._stand_in = np.eye(len(self.classes_))[labelled[0]]
@@ -210,7 +212,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             codes, _ = encode_labels(y, self.classes_, self.missing_label)
         if "classes" in inspect.signature(self.estimator_.partial_fit).parameters:
             fit_kwargs["classes"] = self.classes_
-        self._pass_on("partial_fit", X, codes, sample_weight, fit_kwargs)
+        weights = _leave_out_weightless(sample_weight, codes)
+        self._pass_on("partial_fit", X, codes, weights, fit_kwargs)
         return self
 
     @available_if(_estimator_has("predict_proba"))  # type: ignore[untyped-decorator]
@@ -239,9 +242,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             number of features than in `fit`. What the estimator raises is handed on.
         """
         check_is_fitted(self)
-        validate_data(self, X, skip_check_array=True, reset=False)
         if self._stand_in is not None:
-            return np.tile(self._stand_in, (_num_samples(X), 1))
+            return self._for_all(X, self._stand_in)
         result = self.estimator_.predict_proba(X, **kwargs)
         if isinstance(result, tuple):
             return (self._columns_of_all_classes(result[0]), *result[1:])
@@ -271,9 +273,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             As in `predict_proba`.
         """
         check_is_fitted(self)
-        validate_data(self, X, skip_check_array=True, reset=False)
         if self._stand_in is not None:
-            return self._cheapest(np.tile(self._stand_in, (_num_samples(X), 1)))
+            return self._cheapest(self._for_all(X, self._stand_in))
         to_labels: Callable[[Any], npt.NDArray[Any]]
         if self.cost_matrix is None:
             result, to_labels = self.estimator_.predict(X, **kwargs), self._as_labels
@@ -316,13 +317,12 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         method: str,
         X: Any,
         codes: npt.NDArray[np.int64],
-        sample_weight: npt.ArrayLike | None,
+        weights: npt.NDArray[np.float64] | None,
         kwargs: dict[str, Any],
     ) -> None:
         """Hand the labelled samples to the estimator, if there are any."""
         if _num_samples(X) != len(codes):
             raise ValueError(f"X has {_num_samples(X)} samples, but y has {len(codes)} labels")
-        weights = check_sample_weight(sample_weight, len(codes))
         labelled = codes >= 0
         if not labelled.any():
             return
@@ -334,7 +334,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         if not self.include_unlabeled_samples:
             rows = np.flatnonzero(labelled)
             labels = self.classes_[codes[rows]]
-        if sample_weight is not None:
+        if weights is not None:
             if has_fit_parameter(self.estimator_, "sample_weight"):
                 kwargs = {**kwargs, "sample_weight": weights[rows]}
             else:
@@ -345,6 +345,10 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         samples = X if len(rows) == len(codes) else _safe_indexing(X, rows)
         getattr(self.estimator_, method)(samples, labels, **kwargs)
         self._stand_in = None
+
+    def _for_all(self, X: Any, proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return np.tile(proba, (_num_samples(X), 1))
 
     def _as_labels(self, predicted: Any) -> npt.NDArray[Any]:
         labels: npt.NDArray[Any] = np.asarray(predicted).astype(self.classes_.dtype, copy=False)
@@ -370,3 +374,14 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         columns = np.zeros((len(proba), n_classes), dtype=proba.dtype)
         columns[:, places] = proba
         return columns
+
+
+def _leave_out_weightless(
+    sample_weight: npt.ArrayLike | None, codes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    """Check the weights, and take away the labels that count nothing: some estimators choke."""
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(sample_weight, len(codes))
+    codes[weights == 0] = -1
+    return weights

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
 
-from labelnext.utils._labels import MISSING_LABEL, is_null, split_labels
+from labelnext.utils._labels import MISSING_LABEL, is_null, nulls, split_labels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -87,8 +87,8 @@ def encode_labels(
     TypeError
         If numbers and strings are mixed among labels, classes and missing label.
     ValueError
-        If `y` has a label that is not among `classes`, or a null that is not the missing label;
-        or if there is no class: all labels are missing and `classes` is None.
+        If `y` has a label that is not among `classes`, or a null or infinity that is not the
+        missing label; or if there is no class: all labels are missing and `classes` is None.
 
     See Also
     --------
@@ -102,8 +102,8 @@ def encode_labels(
     (array([ 1, -1,  0]), array(['cat', 'dog'], dtype=object))
     """
     labels, missing = split_labels(y, missing_label)
+    _refuse_what_is_no_label(labels, missing, missing_label)
     present = _narrow(labels[~missing])
-    _refuse_stray_nulls(labels, missing, missing_label)
     encoder = LabelEncoder()
     if classes is not None:
         known = check_classes(classes, missing_label)
@@ -115,7 +115,9 @@ def encode_labels(
         encoder.fit(known)
         unknown = sorted(set(present.tolist()) - set(known.tolist()))
         if unknown:
-            raise ValueError(f"y holds labels that are not among the classes: {unknown}")
+            more = ", ..." if len(unknown) > 5 else ""
+            listed = ", ".join(map(repr, unknown[:5])) + more
+            raise ValueError(f"y holds labels that are not among the classes: {listed}")
     elif present.size:
         encoder.fit(present)
     else:
@@ -146,12 +148,15 @@ def _narrow(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return labels
 
 
-def _refuse_stray_nulls(
+def _refuse_what_is_no_label(
     labels: npt.NDArray[Any], missing: npt.NDArray[np.bool_], missing_label: Any
 ) -> None:
-    if is_null(missing_label) or labels.dtype.kind not in "fO":
+    if labels.dtype.kind not in "fO":
         return
-    stray = np.argwhere(split_labels(labels, None)[1] & ~missing)
+    no_label = nulls(labels)
+    if labels.dtype.kind == "f":
+        no_label |= np.isinf(labels)
+    stray = np.argwhere(no_label & ~missing)
     if len(stray):
         place = tuple(stray[0].tolist())
         raise ValueError(

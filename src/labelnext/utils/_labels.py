@@ -160,7 +160,7 @@ def split_labels(
             f"but it has {labels.ndim} dimensions"
         )
     if is_null(missing_label):
-        missing = _nulls(labels)
+        missing = nulls(labels)
         _refuse_text_nan(labels)
     elif np.ndim(missing_label) > 0:
         raise TypeError(f"missing_label must be a scalar, a string or None, not {missing_label!r}")
@@ -197,7 +197,8 @@ def _as_array(y: Any) -> npt.NDArray[Any]:
     return array
 
 
-def _nulls(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def nulls(labels: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which values of an array are null."""
     if labels.dtype.kind == "O":
         return _map(is_null, labels)
     # Text, integers and booleans equal themselves; only NaN and NaT do not.

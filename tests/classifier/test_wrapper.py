@@ -1,0 +1,337 @@
+"""Any scikit-learn classifier, with missing labels."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import make_blobs
+from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, SGDClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from labelnext.classifier import SklearnClassifier
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def blobs():
+    X, y = make_blobs(n_samples=60, centers=3, cluster_std=2.0, random_state=0)
+    partly = y.astype(float)
+    partly[::3] = np.nan
+    return X, partly
+
+
+class Network(ClassifierMixin, BaseEstimator):
+    """Stands for a network: an output for each class, seen or not, and its embeddings."""
+
+    def __init__(self, n_outputs=3, by_default=False):
+        self.n_outputs = n_outputs
+        self.by_default = by_default
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        self.offset_ = float(np.mean(y))
+        return self
+
+    def predict_proba(self, X, return_embeddings=False):
+        scores = np.abs(
+            np.asarray(X, dtype=np.float32)[:, :1] - np.arange(self.n_outputs, dtype=np.float32)
+        )
+        proba = scores / scores.sum(axis=1, keepdims=True)
+        embeddings = np.asarray(X) * 2
+        return (proba, embeddings, "more") if self.by_default or return_embeddings else proba
+
+    def predict(self, X, return_embeddings=False):
+        result = self.predict_proba(X, return_embeddings)
+        if isinstance(result, tuple):
+            return (self.classes_[result[0].argmax(axis=1) % len(self.classes_)], *result[1:])
+        return self.classes_[result.argmax(axis=1) % len(self.classes_)]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(),
+        GaussianNB(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2),
+        DecisionTreeClassifier(random_state=0),
+        MLPClassifier((5,), max_iter=20, random_state=0, solver="lbfgs", tol=1.0),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_it_is_fitted_to_the_labelled_samples_alone(blobs, estimator):
+    X, y = blobs
+    known = ~np.isnan(y)
+    expected = clone(estimator).fit(X[known], y[known])
+    clf = SklearnClassifier(estimator).fit(X, y)
+    assert_array_equal(clf.predict_proba(X), expected.predict_proba(X))
+    assert_array_equal(clf.predict(X), expected.predict(X))
+    assert clf.score(X[known], y[known]) == expected.score(X[known], y[known])
+    assert not hasattr(estimator, "classes_")
+
+
+@pytest.mark.parametrize("missing_label", [NAN, None, -1])
+def test_classes_that_nobody_has_labelled_yet(blobs, missing_label):
+    X, y = blobs
+    y = np.where(y == 2, np.nan, y + 3)  # of the classes 1 to 5 only 3 and 4 occur
+    known = ~np.isnan(y)
+    labels = np.array([missing_label if np.isnan(label) else label for label in y], dtype=object)
+    clf = SklearnClassifier(GaussianNB(), classes=[5, 4, 3, 2, 1], missing_label=missing_label)
+    proba = clf.fit(X, labels).predict_proba(X)
+    assert clf.classes_.tolist() == [1, 2, 3, 4, 5]
+    assert_array_equal(proba[:, 2:4], GaussianNB().fit(X[known], y[known]).predict_proba(X))
+    assert_array_equal(proba[:, [0, 1, 4]], 0.0)
+    assert clf.predict(X).dtype.kind == "i"
+
+
+def test_strings(blobs):
+    X, y = blobs
+    names = np.array(["ant", "bee", "cat", ""])[np.where(np.isnan(y), 3, y).astype(int)]
+    clf = SklearnClassifier(GaussianNB(), classes=["cat", "ant", "bee", "dog"], missing_label="")
+    clf.fit(X, names)
+    numbers = SklearnClassifier(GaussianNB()).fit(X, y)
+    assert_array_equal(clf.predict_proba(X)[:, :3], numbers.predict_proba(X))
+    assert_array_equal(
+        clf.predict(X), np.array(["ant", "bee", "cat"])[numbers.predict(X).astype(int)]
+    )
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), LinearSVC(), GaussianNB()])
+def test_without_labels_all_classes_are_equally_likely(estimator):
+    X, y = np.zeros((300, 2)), np.full(300, np.nan)
+    clf = SklearnClassifier(estimator, classes=[0, 1, 2], random_state=4).fit(X, y)
+    if not isinstance(estimator, LinearSVC):
+        assert_array_equal(clf.predict_proba(X), np.full((300, 3), 1 / 3))
+    predicted = clf.predict(X)
+    assert set(predicted) == {0, 1, 2}
+    assert_array_equal(clf.predict(X), predicted)
+    with pytest.raises(ValueError, match="5 features"):
+        clf.predict(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), GaussianNB()])
+def test_labels_of_one_class_only(estimator, blobs):
+    X, _ = blobs
+    y = np.full(60, np.nan)
+    y[:4] = 1
+    clf = SklearnClassifier(estimator, classes=[0, 1, 2]).fit(X, y)
+    assert_array_equal(clf.predict_proba(X), np.tile([0.0, 1.0, 0.0], (60, 1)))
+    assert (clf.predict(X) == 1).all()
+    y[4] = 2  # and with a second class the estimator is asked again
+    assert len(np.unique(clf.fit(X, y).predict_proba(X))) > 3
+
+
+def test_other_errors_of_the_estimator_are_handed_on(blobs):
+    X, y = blobs
+    X = X.copy()
+    X[np.flatnonzero(y == 1)[0], 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        SklearnClassifier(LogisticRegression()).fit(X, y)
+    with pytest.raises(ValueError, match="NaN"):
+        SklearnClassifier(LogisticRegression(), classes=[0, 1]).fit(X, np.where(y == 1, y, np.nan))
+
+
+def test_costs(blobs):
+    X, y = blobs
+    costs = np.array([[0, 1, 1], [1, 0, 1], [50, 50, 0]])
+    clf = SklearnClassifier(GaussianNB(), classes=[0, 1, 2], cost_matrix=costs).fit(X, y)
+    expected = (clf.predict_proba(X) @ costs).argmin(axis=1)
+    assert_array_equal(clf.predict(X), expected)
+    assert (expected == 2).sum() > (SklearnClassifier(GaussianNB()).fit(X, y).predict(X) == 2).sum()
+    with pytest.raises(ValueError, match="no predict_proba"):
+        SklearnClassifier(LinearSVC(), classes=[0, 1, 2], cost_matrix=costs).fit(X, y)
+
+
+def test_weights_reach_an_estimator_that_takes_them(blobs):
+    X, y = blobs
+    weights = np.random.RandomState(0).uniform(0, 3, size=60)
+    weights[4:8] = 0
+    known = ~np.isnan(y) & (weights > 0)
+    clf = SklearnClassifier(GaussianNB()).fit(X, y, sample_weight=weights)
+    expected = GaussianNB().fit(X[known], y[known], sample_weight=weights[known])
+    assert_allclose(clf.predict_proba(X), expected.predict_proba(X))
+    with pytest.warns(UserWarning, match="KNeighborsClassifier takes no sample_weight"):
+        SklearnClassifier(KNeighborsClassifier()).fit(X, y, weights)
+    with pytest.raises(ValueError, match=r"shape \(60,\)"):
+        SklearnClassifier(GaussianNB()).fit(X, y, weights[:3])
+
+
+@pytest.mark.parametrize("by_default", [False, True])
+def test_embeddings_beside_the_probabilities(blobs, by_default):
+    X, y = blobs
+    flag = {} if by_default else {"return_embeddings": True}
+    clf = SklearnClassifier(Network(2, by_default), classes=[0, 1, 2], random_state=0)
+    clf.fit(X, np.where(y == 1, np.nan, y))
+    proba, embeddings, more = clf.predict_proba(X, **flag)
+    expected, *_ = Network(2, by_default=True).predict_proba(X)
+    assert proba.dtype == np.float32
+    assert_array_equal(proba[:, [0, 2]], expected)
+    assert_array_equal(proba[:, 1], 0.0)
+    assert_array_equal(embeddings, X * 2)
+    assert more == "more"
+    labels, _, more = clf.predict(X, **flag)
+    assert set(labels) <= {0, 2}
+    assert more == "more"
+    dear = clone(clf).set_params(cost_matrix=1 - np.eye(3)).fit(X, np.where(y == 1, np.nan, y))
+    labels_by_cost, *_ = dear.predict(X, **flag)
+    assert_array_equal(labels_by_cost, proba.argmax(axis=1))
+
+
+def test_a_network_has_an_output_for_each_class_seen_or_not(blobs):
+    X, y = blobs
+    y = np.where(y == 1, np.nan, y)
+    clf = SklearnClassifier(Network(3), classes=[0, 1, 2]).fit(X, y)
+    assert clf.estimator_.classes_.tolist() == [0, 2]
+    assert_array_equal(clf.predict_proba(X), Network(3).predict_proba(X))
+    with pytest.raises(ValueError, match=r"shape \(60, 4\), but there are 3 classes"):
+        SklearnClassifier(Network(4), classes=[0, 1, 2]).fit(X, y).predict_proba(X)
+
+
+def test_partial_fit(blobs):
+    X, y = blobs
+    clf = SklearnClassifier(GaussianNB(), classes=[0, 1, 2])
+    direct = GaussianNB()
+    assert_array_equal(clf.partial_fit(X[:5], [NAN] * 5).predict_proba(X), np.full((60, 3), 1 / 3))
+    for rows in (slice(0, 20), slice(20, 40), slice(40, 60)):
+        clf.partial_fit(X[rows], y[rows])
+        known = ~np.isnan(y[rows])
+        direct.partial_fit(X[rows][known], y[rows][known], classes=[0, 1, 2])
+    assert_array_equal(clf.predict_proba(X), direct.predict_proba(X))
+    clf.partial_fit(X[:5], [NAN] * 5)  # teaches nothing, and forgets nothing
+    assert_array_equal(clf.predict_proba(X), direct.predict_proba(X))
+    with pytest.raises(ValueError, match="not among the classes: 7"):
+        clf.partial_fit(X[:2], [0, 7])
+    with pytest.raises(ValueError, match="not among the classes: 9"):
+        clf.partial_fit(X[:2], [0, 1], classes=[0, 9])
+    with pytest.raises(ValueError, match="5 features"):
+        clf.partial_fit(np.zeros((2, 5)), [0, 1])
+    clf.fit(X, y)
+    assert_allclose(
+        clf.predict_proba(X), SklearnClassifier(GaussianNB()).fit(X, y).predict_proba(X)
+    )
+
+
+def test_partial_fit_is_there_where_the_estimator_has_it(blobs):
+    X, y = blobs
+    assert not hasattr(SklearnClassifier(LogisticRegression()), "partial_fit")
+    assert not hasattr(SklearnClassifier(Perceptron()), "predict_proba")
+    weights = np.ones(60)
+    clf = SklearnClassifier(SGDClassifier(loss="log_loss", random_state=0))
+    clf.partial_fit(X, y, weights, classes=[0, 1, 2, 3]).partial_fit(X, y, classes=[3, 2, 1, 0])
+    assert clf.predict_proba(X).shape == (60, 4)
+
+
+def test_partial_fit_of_an_estimator_that_asks_for_no_classes(blobs):
+    class Counting(Network):
+        def partial_fit(self, X, y):
+            return self.fit(X, y)
+
+    X, y = blobs
+    clf = SklearnClassifier(Counting(), classes=[0, 1, 2]).partial_fit(X, y)
+    assert_array_equal(clf.predict_proba(X), Network().predict_proba(X))
+
+
+def test_semi_supervised(blobs):
+    X, y = blobs
+    y = np.where(np.isnan(y), -1, y).astype(int)
+    clf = SklearnClassifier(
+        LabelSpreading(), include_unlabeled_samples=True, classes=[0, 1, 2], missing_label=-1
+    )
+    clf.fit(X, y)
+    assert_array_equal(clf.predict_proba(X), LabelSpreading().fit(X, y).predict_proba(X))
+    assert clf.transduction_.shape == (60,)
+
+
+def test_fitted_attributes_are_at_hand(blobs):
+    X, y = blobs
+    clf = SklearnClassifier(LogisticRegression())
+    with pytest.raises(AttributeError, match="'SklearnClassifier' object has no attribute 'coef_'"):
+        _ = clf.coef_
+    clf.fit(X, y)
+    assert clf.coef_ is clf.estimator_.coef_
+    assert not hasattr(clf, "decision_function")
+    assert not hasattr(clf, "nothing_")
+    again = pickle.loads(pickle.dumps(clf))
+    assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+
+
+def test_a_frozen_estimator_keeps_what_it_has_learned(blobs):
+    X, y = blobs
+    fitted = GaussianNB().fit(X[:30], np.arange(30) % 2)
+    clf = SklearnClassifier(FrozenEstimator(fitted), classes=[0, 1, 2]).fit(X, y)
+    assert_array_equal(clf.predict_proba(X)[:, :2], fitted.predict_proba(X))
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_frames_reach_the_estimator_as_frames(blobs, frame):
+    X, y = blobs
+    data = frame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 0]})
+    estimator = make_pipeline(
+        make_column_transformer((StandardScaler(), ["a", "b"])), LogisticRegression()
+    )
+    clf = SklearnClassifier(estimator).fit(data, pd.Series(y))
+    plain = make_pipeline(StandardScaler(), LogisticRegression())
+    expected = SklearnClassifier(plain).fit(X, y).predict_proba(X)
+    assert_allclose(clf.predict_proba(data), expected)
+    assert clf.feature_names_in_.tolist() == ["a", "b", "c"]
+
+
+def test_sparse_samples(blobs):
+    X, y = blobs
+    clf = SklearnClassifier(LogisticRegression()).fit(sparse.csr_array(X), y)
+    expected = SklearnClassifier(LogisticRegression()).fit(X, y).predict_proba(X)
+    assert_allclose(clf.predict_proba(sparse.csr_array(X)), expected, atol=1e-3)
+
+
+def test_texts():
+    texts = ["good", "bad", "fine good", "so bad"]
+    clf = SklearnClassifier(
+        make_pipeline(TfidfVectorizer(), LogisticRegression()), classes=["+", "-"], missing_label=""
+    )
+    assert_array_equal(clf.fit(texts, [""] * 4).predict_proba(texts), np.full((4, 2), 0.5))
+    clf.fit(texts, ["+", "-", "", ""])
+    assert clf.predict(texts).tolist() == ["+", "-", "+", "-"]
+
+
+def test_estimators_and_data_that_cannot_be_meant(blobs):
+    X, y = blobs
+    with pytest.raises(TypeError, match="must be a scikit-learn classifier"):
+        SklearnClassifier(LinearRegression()).fit(X, y)
+    with pytest.raises(ValueError, match="60 samples, but y has 3"):
+        SklearnClassifier(GaussianNB()).fit(X, y[1:4])
+    with pytest.raises(NotFittedError):
+        SklearnClassifier(GaussianNB()).predict(X)
+    with pytest.raises(NotFittedError):
+        SklearnClassifier(GaussianNB()).predict_proba(X)
+
+
+def test_nothing_is_changed_or_warned_of(blobs):
+    X, y = blobs
+    X_before, y_before = X.copy(), y.copy()
+    weights = np.ones(60)
+    weights[3] = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SklearnClassifier(GaussianNB()).fit(X, y, weights)
+    assert_array_equal(X, X_before)
+    assert_array_equal(y, y_before)
+    assert weights.sum() == 59

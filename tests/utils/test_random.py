@@ -1,0 +1,66 @@
+"""Ties are decided fairly, repeatably, and without the caller's generator noticing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import stats
+from skactiveml import utils as theirs
+
+from labelnext.utils import check_random_state, rand_argmax
+
+
+@given(
+    hnp.arrays(
+        float,
+        hnp.array_shapes(min_dims=1, max_dims=3, max_side=5),
+        elements=st.sampled_from([-1.0, 0.0, 2.0, -np.inf]),
+    ),
+    st.integers(0, 2**32 - 1),
+    st.data(),
+)
+def test_the_same_as_scikit_activeml_draws(a, seed, data):
+    axis = data.draw(st.sampled_from([None, *range(a.ndim)]))
+    ours = rand_argmax(a, random_state=seed, axis=axis)
+    np.testing.assert_array_equal(ours, theirs.rand_argmax(a, random_state=seed, axis=axis))
+    assert ours.dtype == np.int64
+
+
+def test_each_tied_value_is_as_likely_as_the_others():
+    tied = np.tile([1.0, 3.0, 2.0, 3.0, np.nan, 3.0], (6000, 1))
+    counts = np.bincount(rand_argmax(tied, random_state=0, axis=1), minlength=6)
+    assert counts[[0, 2, 4]].tolist() == [0, 0, 0]
+    assert stats.chisquare(counts[[1, 3, 5]]).pvalue > 1e-3
+
+
+def test_nothing_to_choose_from():
+    with pytest.raises(ValueError, match="empty"):
+        rand_argmax([])
+    with pytest.raises(ValueError, match="NaN"):
+        rand_argmax([[1.0, 2.0], [np.nan, np.nan]], axis=1)
+    assert rand_argmax([[1.0, 2.0], [np.nan, np.nan]]).tolist() == [0, 1]
+    assert rand_argmax(4.0).tolist() == [0]
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_a_generator_is_copied_not_advanced(make):
+    mine, twin = make(3), make(3)
+    first = check_random_state(mine).random_sample(5)
+    again = check_random_state(mine).random_sample(5)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(mine.normal(size=3), twin.normal(size=3))
+
+
+def test_without_a_seed_the_global_one_rules():
+    np.random.seed(7)  # noqa: NPY002
+    first, second = check_random_state(None).random_sample(), check_random_state().random_sample()
+    np.random.seed(7)  # noqa: NPY002
+    assert check_random_state(None).random_sample() == first != second
+
+
+def test_seeds():
+    expected = np.random.RandomState(5).random_sample(3)
+    np.testing.assert_array_equal(check_random_state(5).random_sample(3), expected)
+    with pytest.raises(ValueError, match="seed"):
+        check_random_state("five")
