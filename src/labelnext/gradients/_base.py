@@ -107,6 +107,14 @@ class D2(ABC):
         """
 
     @abstractmethod
+    def bound(self, norm: float) -> None:
+        """Lower each D² to (‖G_i‖ + norm)², an upper bound on it for a centre of that norm.
+
+        For the start: it reads norms only, and draws from upper bounds are thinned like those
+        from a stale D². Not to be called after a pass, which makes D² exact.
+        """
+
+    @abstractmethod
     def min_update(
         self,
         centres: Factors,

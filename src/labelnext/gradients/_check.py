@@ -10,6 +10,9 @@ import scipy.sparse as sp
 
 from labelnext.gradients._memory import MemoryGradients
 
+# Numbers in a pool from which on numba is imported. A smaller pool is done before it has loaded.
+COMPILE_FROM = 1 << 20
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -84,7 +87,7 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
             f"proba and features need at least one column, got shapes {proba.shape} and "
             f"{features.shape}."
         )
-    pool = MemoryGradients(proba, features, bias=bool(bias))
+    pool = _pool_type(proba, features)(proba, features, bias=bool(bias))
     if proba.shape[1] == 1:
         warnings.warn(
             "proba has one class only, so all gradients are 0 and the batch is a uniform draw. "
@@ -93,6 +96,20 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
             stacklevel=2,
         )
     return pool
+
+
+def _pool_type(proba: NDArray[Any], features: Any) -> type[MemoryGradients]:
+    """Choose the compiled, pruned pass where the pool is large enough to pay for a compiler."""
+    if sp.issparse(features):
+        # Duplicated entries would have to be summed first, in a copy.
+        size = proba.size + features.nnz
+        if size < COMPILE_FROM or not features.has_canonical_format:
+            return MemoryGradients
+    elif proba.size + features.size < COMPILE_FROM or features.dtype == np.bool_:
+        return MemoryGradients
+    from labelnext.gradients._pruned import PrunedGradients
+
+    return PrunedGradients
 
 
 def _real_array(name: str, values: ArrayLike) -> NDArray[Any]:

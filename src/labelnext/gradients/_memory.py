@@ -8,12 +8,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.gradients._base import D2, Gradients, PassReport
-from labelnext.gradients._factors import Factors
+from labelnext.gradients._factors import ROUNDING, Factors
 from labelnext.gradients._threads import SPAN, for_each_span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Rows whose integer weights are kept as one sum; a draw finds the group, then the row.
+GROUP = 64
 # ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
 TOO_LARGE = 1e280
 # Bytes that the temporaries of a tile of rows may take: about a core's second-level cache.
@@ -46,6 +48,14 @@ class MemoryGradients(Gradients):
         self.sparse = sp.issparse(features)
         self.pseudo_labels = np.empty(self.n_rows, dtype=np.int32)
         self.squared_norms = np.empty(self.n_rows)
+        self._read()
+
+    @property
+    def tolerance(self) -> float:
+        """How far from 1 a row of proba may sum: rounding of its dtype, and then some."""
+        return 5e-3 if self.proba.dtype == np.float16 else 1e-3
+
+    def _read(self) -> None:
         for_each_span(self._read_span, self.n_rows)
 
     # What overflows or is not a number is found by its result, and said better than by a warning.
@@ -61,7 +71,7 @@ class MemoryGradients(Gradients):
 
     def _check_proba(self, rows: slice, proba: NDArray[Any]) -> None:
         off = proba.sum(axis=1, dtype=np.float64) - 1.0
-        tolerance = 5e-3 if proba.dtype == np.float16 else 1e-3
+        tolerance = self.tolerance
         # A NaN or an infinity fails the first comparison; the causes are told apart only then.
         if (np.abs(off) <= tolerance).all() and proba.min() >= 0:
             return
@@ -144,10 +154,12 @@ class MemoryD2(D2):
     def __init__(self, pool: MemoryGradients, exclude: NDArray[np.int64]) -> None:
         self.pool = pool
         self.values = np.full(pool.n_rows, np.inf)
+        # False while the values are infinite or upper bounds, before the first pass.
+        self.exact = False
         self.is_available = np.ones(pool.n_rows, dtype=bool)
         self._take(exclude)
         self.total, self.exponent = 0, 0
-        self._span_totals = np.zeros(-(-pool.n_rows // SPAN), dtype=np.int64)
+        self._group_totals = np.zeros(-(-pool.n_rows // GROUP), dtype=np.int64)
 
     def _take(self, rows: NDArray[np.int64]) -> None:
         self.values[rows] = 0.0
@@ -161,60 +173,79 @@ class MemoryD2(D2):
     def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.flatnonzero(self.is_available)[places].astype(np.int64)
 
+    def bound(self, norm: float) -> None:
+        def lower(span: int) -> None:
+            rows = slice(span * SPAN, (span + 1) * SPAN)
+            limit = (np.sqrt(self.pool.squared_norms[rows]) + norm) ** 2 * (1 + ROUNDING)
+            np.minimum(self.values[rows], limit, out=self.values[rows])
+
+        for_each_span(lower, self.pool.n_rows)
+        self._weigh()
+
     def min_update(
         self,
         centres: Factors,
         rows: NDArray[np.int64],
         trace: NDArray[np.float64] | None = None,
     ) -> PassReport:
-        n_spans = len(self._span_totals)
-        potentials = np.zeros((n_spans, len(centres)))
+        n_rows = self.pool.n_rows
+        potentials = np.zeros((-(-n_rows // SPAN), len(centres)))
         order = np.argsort(rows)
 
         def update(span: int) -> None:
             for tile in self.pool.tiles(span, columns=3 * len(centres)):
-                d2 = centres.squared_distances(self.pool.factors(tile), below=self.values[tile])
+                values = self.values[tile]
+                if not self.exact:
+                    values = np.where(values > 0, np.inf, 0.0)
+                d2 = centres.squared_distances(self.pool.factors(tile), below=values)
                 first, last = np.searchsorted(rows, [tile.start, tile.stop], sorter=order)
                 for centre in order[first:last]:
                     d2[centre, rows[centre] - tile.start] = 0.0
-                np.minimum(d2[0], self.values[tile], out=d2[0])
+                np.minimum(d2[0], values, out=d2[0])
                 np.minimum.accumulate(d2, axis=0, out=d2)
                 if trace is not None:
                     trace[:, tile] = d2
                 potentials[span] += d2.sum(axis=1)
                 self.values[tile] = d2[-1]
 
-        for_each_span(update, self.pool.n_rows)
+        for_each_span(update, n_rows)
+        self.exact = True
         self._take(rows)
         self._weigh()
-        return PassReport(potentials.sum(axis=0), {"pairs": self.pool.n_rows * len(centres)})
+        return PassReport(potentials.sum(axis=0), {"pairs": n_rows * len(centres)})
 
     def _weigh(self) -> None:
-        """Choose the scale of the integer weights and sum them, span by span."""
+        """Choose the scale of the integer weights and sum them, group by group."""
         largest = self.values.max()
         # 2^(e-1) <= largest < 2^e, so no weight exceeds 2^(s+e), and n of them fit 62 bits.
         self.exponent = int(62 - np.ceil(np.log2(self.pool.n_rows)) - np.frexp(largest)[1])
-        for span in range(len(self._span_totals)):
-            self._span_totals[span] = self._weights(span).sum()
-        self.total = int(self._span_totals.sum())
 
-    def _weights(self, span: int) -> NDArray[np.int64]:
-        values = self.values[span * SPAN : (span + 1) * SPAN]
-        weights: NDArray[np.int64] = np.ceil(np.ldexp(values, self.exponent)).astype(np.int64)
+        def weigh(span: int) -> None:
+            weights = self._weights(slice(span * SPAN, (span + 1) * SPAN))
+            sums = np.add.reduceat(weights, np.arange(0, len(weights), GROUP))
+            start = span * (SPAN // GROUP)
+            self._group_totals[start : start + len(sums)] = sums
+
+        for_each_span(weigh, self.pool.n_rows)
+        self.total = int(self._group_totals.sum())
+
+    def _weights(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int64]:
+        scaled = np.ldexp(self.values[rows], self.exponent)
+        weights: NDArray[np.int64] = np.ceil(scaled).astype(np.int64)
         return weights
 
     def find(
         self, tickets: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        ends = np.cumsum(self._span_totals)
-        spans = np.searchsorted(ends, tickets, side="right")
-        rows = np.empty(len(tickets), dtype=np.int64)
-        drawn = np.empty(len(tickets), dtype=np.int64)
-        for span in np.unique(spans):
-            here = np.flatnonzero(spans == span)
-            weights = self._weights(span)
-            within = tickets[here] - (ends[span] - self._span_totals[span])
-            places = np.searchsorted(np.cumsum(weights), within, side="right")
-            rows[here] = span * SPAN + places
-            drawn[here] = weights[places]
-        return rows, self.values[rows], drawn
+        ends = np.cumsum(self._group_totals)
+        groups = np.searchsorted(ends, tickets, side="right")
+        # The last group may be short; its last row, said again, comes after every ticket's row.
+        members = np.minimum(
+            groups[:, None] * GROUP + np.arange(GROUP), self.pool.n_rows - 1
+        )
+        weights = self._weights(members)
+        within = tickets - (ends[groups] - self._group_totals[groups])
+        places = (np.cumsum(weights, axis=1) <= within[:, None]).sum(axis=1)
+        picked = np.arange(len(tickets))
+        rows = members[picked, places]
+        return rows, self.values[rows], weights[picked, places]

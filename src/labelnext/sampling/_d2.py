@@ -21,7 +21,12 @@ NO_ROWS = np.empty(0, dtype=np.int64)
 
 # A block of new centres holds as many as were picked before it, up to this many: the potential
 # falls slowly enough that most draws from the D² of the latest pass are still accepted.
-BLOCK = 256
+BLOCK = 1024
+# Picks before the first pass. Until then candidates are drawn from upper bounds on D² that need
+# no more than the norms.
+FIRST_BLOCK = 64
+# Candidates drawn at a time.
+DRAWN = 128
 
 
 def d2_sample(
@@ -81,6 +86,7 @@ def d2_sample(
     factors = gradients.gather(rows)
     # No D² is defined before the first pick; what decided was its squared norm.
     picks.add(factors, rows, factors.squared_norms)
+    _fill_first_block(picks, rng)
     picks.make_pass()
     while len(picks) < k:
         if d2.total == 0:
@@ -142,15 +148,27 @@ class _Picks:
         )
 
 
-def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> None:
+def _fill_first_block(picks: _Picks, rng: np.random.Generator) -> None:
+    """Draw the first picks from D²_i ≤ (‖G_i‖ + the least ‖G_c‖)², as long as that is any good."""
+    while len(picks) < picks.k:
+        picks.d2.bound(min(picks.squared_norms) ** 0.5)
+        size = min(2 * len(picks), FIRST_BLOCK)
+        if not _fill_block(picks, size, rng) or len(picks) == FIRST_BLOCK:
+            return
+
+
+def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> bool:
     """Draw picks by thinning until `size` wait for a pass, k is reached or too few are accepted.
+
+    Returns whether acceptance was good enough to go on.
 
     Nothing here but the end depends on k, so that a batch is a prefix of every larger one. What
     was drawn and not looked at may be thrown away: each draw is independent of the others.
     """
     d2 = picks.d2
+    n_looked_at = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
-        n_drawn = size - picks.n_waiting + 2
+        n_drawn = min(size - picks.n_waiting + 2, DRAWN)
         rows, stale, weights = d2.find(_tickets(rng, d2.total, n_drawn))
         # Accept with probability D²/(weight / 2ˢ); see `D2`.
         bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
@@ -161,23 +179,24 @@ def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> None:
         among = factors.squared_distances(factors)
         among[rows[:, None] == rows[None, :]] = 0.0
         accepted: list[int] = []
-        looked_at = 0
         for draw in range(n_drawn):
             if picks.n_waiting + len(accepted) == size or len(picks) + len(accepted) == picks.k:
                 break
-            looked_at += 1
+            n_looked_at += 1
             if bars[draw] < now[draw]:
                 accepted.append(draw)
                 # Its own D² stays in `now` as it was at the pick; a second draw of it is at 0.
                 np.minimum(now[draw + 1 :], among[draw + 1 :, draw], out=now[draw + 1 :])
-        picks.stats["proposals"] += looked_at
-        picks.stats["accepted"] += len(accepted)
+        n_accepted += len(accepted)
         if accepted:
             chosen = np.array(accepted)
             picks.add(factors[chosen], rows[chosen], now[chosen])
-        if picks.n_waiting and 3 * len(accepted) < looked_at:
-            # Poor acceptance: the D² of the latest pass is stale, a new one is due.
-            return
+        if n_looked_at >= 16 and 4 * n_accepted < n_looked_at:
+            # Poor acceptance: the D² that was drawn from is stale, a new pass is due.
+            break
+    picks.stats["proposals"] += n_looked_at
+    picks.stats["accepted"] += n_accepted
+    return 4 * n_accepted >= n_looked_at
 
 
 def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int64]:

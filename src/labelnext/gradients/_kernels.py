@@ -1,0 +1,321 @@
+"""The compiled inner loops of the pruned pass. Imported only when a pool is large enough.
+
+Each kernel works on one span of rows and holds no lock, so that `for_each_span` can run several
+side by side; numba's own thread pool, which survives no fork, is not used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import intrinsic, overload
+
+# Columns of the table of scalars that stand for a row or a centre in the bounds:
+# q = 1 − p[ŷ], t = ‖p without its pseudo-label entry‖, h = ‖h‖ (bias included),
+# x = ⟨h, u⟩ for one unit vector u, and perp ≥ ‖h − x u‖ (bias left out).
+Q, T, H, X, PERP = range(5)
+
+# Counters of a pass.
+TESTED, RESIDUAL_PRODUCTS, FEATURE_PRODUCTS, DIFFERENCES = range(4)
+N_COUNTERS = 4
+
+# Rounding of a bound, as a share of ‖G_i‖² + ‖G_c‖²: far above that of float64 sums of some
+# thousand terms, far below what a bound is for.
+SAFE = 1.0 - 1e-11
+CANCELLED = 1e-6
+
+
+@intrinsic
+def _as_float(typing_context, bits):  # type: ignore[no-untyped-def]
+    """Read the 64 bits of an integer as a float64."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+
+    return types.float64(types.int64), generate
+
+
+def jit(function: Any) -> Any:
+    """Compile with reassociated sums (they vectorise), and keep the result on disk if possible."""
+    options = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # no directory to keep it in is writable
+        return numba.njit(**options)(function)
+
+
+def load_row(store: Any, row: int, out: Any) -> None:
+    """Write a row, as float64, into `out`, which is all 0 beforehand if the store is sparse."""
+    raise RuntimeError("only called from compiled code")
+
+
+def clear_row(store: Any, row: int, out: Any) -> None:
+    """Make `out` all 0 again after `load_row`; nothing to do if the store is dense."""
+    raise RuntimeError("only called from compiled code")
+
+
+def row_dot(store: Any, row: int, dense: Any) -> float:
+    """⟨row of the store, a dense row⟩."""
+    raise RuntimeError("only called from compiled code")
+
+
+@overload(load_row)
+def _load_row(store, row, out):  # type: ignore[no-untyped-def]
+    if isinstance(store, types.BaseTuple):
+
+        def load_sparse(store, row, out):  # type: ignore[no-untyped-def]
+            values, columns, starts = store
+            for j in range(starts[row], starts[row + 1]):
+                out[columns[j]] += values[j]
+
+        return load_sparse
+    if store.dtype == types.uint16:
+
+        def load_half(store, row, out):  # type: ignore[no-untyped-def]
+            # float16 by its bits: shifted into a float64's places the exponent is too small by
+            # 1008, subnormals included.
+            for j in range(store.shape[1]):
+                bits = np.int64(store[row, j])
+                value = _as_float(((bits & 0x7FFF) << 42) | ((bits & 0x8000) << 48)) * 2.0**1008
+                out[j] = value if (bits & 0x7FFF) < 0x7C00 else np.nan
+
+        return load_half
+
+    def load_dense(store, row, out):  # type: ignore[no-untyped-def]
+        for j in range(store.shape[1]):
+            out[j] = store[row, j]
+
+    return load_dense
+
+
+@overload(clear_row)
+def _clear_row(store, row, out):  # type: ignore[no-untyped-def]
+    if isinstance(store, types.BaseTuple):
+
+        def clear_sparse(store, row, out):  # type: ignore[no-untyped-def]
+            _, columns, starts = store
+            for j in range(starts[row], starts[row + 1]):
+                out[columns[j]] = 0.0
+
+        return clear_sparse
+
+    return lambda store, row, out: None
+
+
+@overload(row_dot)
+def _row_dot(store, row, dense):  # type: ignore[no-untyped-def]
+    if isinstance(store, types.BaseTuple):
+
+        def dot_sparse(store, row, dense):  # type: ignore[no-untyped-def]
+            values, columns, starts = store
+            total = 0.0
+            for j in range(starts[row], starts[row + 1]):
+                total += values[j] * dense[columns[j]]
+            return total
+
+        return dot_sparse
+
+    def dot_dense(store, row, dense):  # type: ignore[no-untyped-def]
+        total = 0.0
+        for j in range(store.shape[1]):
+            total += store[row, j] * dense[j]
+        return total
+
+    return dot_dense
+
+
+@jit
+def read_span(
+    lo: int,
+    hi: int,
+    proba: Any,
+    features: Any,
+    direction: Any,
+    bias: float,
+    tolerance: float,
+    labels: Any,
+    squared_norms: Any,
+    scalars: Any,
+    smallest: Any,
+    span: int,
+) -> int:
+    """Check rows lo to hi and write what the bounds need of them.
+
+    Returns the first row that is not as it should be, or −1; the least feature value goes to
+    ``smallest[span]``.
+    """
+    n_classes, n_features = proba.shape[1], len(direction)
+    p = np.empty(n_classes)
+    h = np.zeros(n_features)
+    least = 0.0
+    for i in range(lo, hi):
+        load_row(proba, i, p)
+        total, best, y = 0.0, -1.0, 0
+        negative = False
+        for j in range(n_classes):
+            total += p[j]
+            negative |= p[j] < 0.0
+            if p[j] > best:
+                best, y = p[j], j
+        if negative or not abs(total - 1.0) <= tolerance:
+            return i
+        p[y] = 0.0
+        t2 = 0.0
+        for j in range(n_classes):
+            t2 += p[j] * p[j]
+        load_row(features, i, h)
+        h2, x = 0.0, 0.0
+        for j in range(n_features):
+            h2 += h[j] * h[j]
+            x += h[j] * direction[j]
+            least = min(least, h[j])
+        clear_row(features, i, h)
+        q = 1.0 - best
+        squared_norms[i] = (q * q + t2) * (h2 + bias)
+        if not np.isfinite(squared_norms[i]):
+            return i
+        labels[i] = y
+        scalars[i, Q] = q
+        scalars[i, T] = np.sqrt(t2)
+        scalars[i, H] = np.sqrt(h2 + bias)
+        scalars[i, X] = x
+        # Never below the truth: h² − x² cancels where h is almost along u.
+        scalars[i, PERP] = np.sqrt(max(h2 - x * x, 0.0) + 1e-13 * h2)
+    smallest[span] = least
+    return -1
+
+
+@jit
+def _residual_of(proba: Any, i: int, y: int, out: Any) -> None:
+    load_row(proba, i, out)
+    out[y] -= 1.0
+
+
+@jit
+def _from_differences(
+    a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float
+) -> float:
+    """d² as a sum of squares; see `_distances_from_differences` in `_factors`."""
+    ca2, s, t = 0.0, 0.0, 0.0
+    for j in range(len(a)):
+        ca2 += ca[j] * ca[j]
+        s += (a[j] - ca[j]) * ca[j]
+    for j in range(len(h)):
+        t += (h[j] - ch[j]) * h[j]
+    s /= ca2
+    t /= h2
+    u2, v2 = 0.0, 0.0
+    for j in range(len(a)):
+        u = (a[j] - ca[j]) - s * ca[j]
+        u2 += u * u
+    for j in range(len(h)):
+        v = (h[j] - ch[j]) - t * h[j]
+        v2 += v * v
+    v2 += bias * t * t
+    return (s + t) * (s + t) * (ca2 * h2) + u2 * h2 + ca2 * v2
+
+
+@jit
+def update_span(
+    lo: int,
+    hi: int,
+    proba: Any,
+    features: Any,
+    n_features: int,
+    bias: float,
+    least_product: float,
+    labels: Any,
+    squared_norms: Any,
+    scalars: Any,
+    d2: Any,
+    fresh: bool,
+    c_labels: Any,
+    c_squared_norms: Any,
+    c_scalars: Any,
+    c_residuals: Any,
+    c_features: Any,
+    class_starts: Any,
+    members: Any,
+    block: Any,
+    fall: Any,
+    counters: Any,
+) -> None:
+    """Lower D² of rows lo to hi to their distances to a block of centres, in pick order.
+
+    A pair is left as soon as a lower bound on its d² reaches the row's D². ``fall[c]`` is
+    increased by what centre c takes from the potential.
+    """
+    n_classes, n_centres = proba.shape[1], len(c_labels)
+    a = np.empty(n_classes)
+    h = np.zeros(n_features)
+    ch = np.zeros(n_features)
+    for i in range(lo, hi):
+        if d2[i] == 0.0:
+            continue
+        d = np.inf if fresh else d2[i]
+        y = labels[i]
+        q, t, x, perp = scalars[i, Q], scalars[i, T], scalars[i, X], scalars[i, PERP]
+        n2 = squared_norms[i]
+        # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block: may any
+        # of them come near enough?
+        reach = scalars[i, H] * (t * block[1] + q * block[2])
+        shortest = block[0]
+        other = shortest * (shortest - 2.0 * reach) if reach < shortest else -reach * reach
+        only_own = (n2 + other) - (n2 + shortest * shortest) * (1.0 - SAFE) >= d
+        first, last = 0, n_centres
+        if only_own:
+            first, last = class_starts[y], class_starts[y + 1]
+        has_a, has_h = False, False
+        for step in range(first, last):
+            c = members[step] if only_own else step
+            counters[TESTED] += 1
+            total = n2 + c_squared_norms[c]
+            cq, ct = c_scalars[c, Q], c_scalars[c, T]
+            if c_labels[c] == y:
+                least_a = q * cq
+                most_a = least_a + t * ct
+            else:
+                least_a = -(q * ct + cq * t)
+                most_a = t * ct
+            along = bias + x * c_scalars[c, X]
+            across = perp * c_scalars[c, PERP]
+            most_h = along + across
+            least_h = max(along - across, least_product)
+            most = max(
+                max(most_a * most_h, most_a * least_h), max(least_a * most_h, least_a * least_h)
+            )
+            if total * SAFE - 2.0 * most >= d:
+                continue
+            if not has_a:
+                _residual_of(proba, i, y, a)
+                has_a = True
+            counters[RESIDUAL_PRODUCTS] += 1
+            alpha = 0.0
+            for j in range(n_classes):
+                alpha += c_residuals[c, j] * a[j]
+            if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
+                continue
+            if not has_h:
+                load_row(features, i, h)
+                has_h = True
+            counters[FEATURE_PRODUCTS] += 1
+            eta = bias + row_dot(c_features, c, h)
+            new = total - 2.0 * alpha * eta
+            if new < CANCELLED * total:
+                counters[DIFFERENCES] += 1
+                load_row(c_features, c, ch)
+                h2 = scalars[i, H] * scalars[i, H]
+                new = _from_differences(a, h, c_residuals[c], ch, bias, h2)
+                clear_row(c_features, c, ch)
+            if new < d:
+                if d < np.inf:
+                    fall[c] += d - new
+                d = new
+                if d == 0.0:
+                    break
+        d2[i] = d
+        if has_h:
+            clear_row(features, i, h)
