@@ -134,6 +134,7 @@ def _tiny():
             np.vstack([h[[0, 1, 0, 1]], h[:3]]),
             4,
         ),
+        Tiny("one gradient and zeros", np.vstack([p[:1], sure, sure]), h[:7], 3),
         Tiny("n = k", p[:5], h[:5], 5),
         Tiny("fewer points than k", p[[0, 0, 1, 1, 0, 1]], h[[0, 0, 1, 1, 0, 1]], 4),
         Tiny("all gradients zero", sure[[0, 1, 2, 0, 1]], h[:5], 3),
