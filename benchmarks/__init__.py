@@ -1,0 +1,1 @@
+"""Benchmarks of labelnext; `python -m benchmarks --help` says how to run them."""

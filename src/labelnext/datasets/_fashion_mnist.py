@@ -1,0 +1,115 @@
+"""Fashion-MNIST: 70,000 pictures of clothes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from labelnext.datasets._dataset import Dataset
+from labelnext.datasets._idx import read_idx
+from labelnext.datasets._openml import openml_way
+from labelnext.datasets._ways import Way, first_found, resolve_home
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+N_TRAIN = 60_000
+NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def load_fashion_mnist(
+    subset: Literal["train", "test", "all"] = "train",
+    *,
+    data_home: str | Path | None = None,
+    download: bool = True,
+) -> Dataset:
+    """Load Fashion-MNIST: 28 × 28 pictures of clothes in 10 classes.
+
+    An installed copy comes first (Debian's package dataset-fashion-mnist), then the files of
+    its authors in the folder fashion-mnist of scikit-learn's data home, then OpenML [1]_.
+
+    Parameters
+    ----------
+    subset : {"train", "test", "all"}, default="train"
+        The first 60,000 pictures, the other 10,000, or both in this order.
+    data_home : str or Path, default=None
+        Where to look instead of scikit-learn's data home.
+    download : bool, default=True
+        Whether OpenML may be asked.
+
+    Returns
+    -------
+    Dataset
+        X has shape (n_samples, 784) and dtype uint8, from 0 to 255.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If it is nowhere; the message lists the ways to get it.
+    ValueError
+        If `subset` is none of the three, or a file is not whole.
+
+    References
+    ----------
+    .. [1] H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a novel image dataset for
+       benchmarking machine learning algorithms", arXiv:1708.07747, 2017.
+
+    Examples
+    --------
+    .. code-block:: python
+
+        clothes = load_fashion_mnist("test")
+        clothes.target_names[clothes.y[0]]  # 'Ankle boot'
+    """
+    if subset not in ("train", "test", "all"):
+        raise ValueError(f"subset must be 'train', 'test' or 'all', got {subset!r}.")
+    dataset = first_found(
+        "Fashion-MNIST",
+        [
+            Way(lambda: _read(DEBIAN), "on Debian and Ubuntu: apt install dataset-fashion-mnist"),
+            _way_home(data_home),
+            openml_way("Fashion-MNIST", 40_996, data_home, download=download),
+        ],
+    )
+    rows = {"train": slice(N_TRAIN), "test": slice(N_TRAIN, None), "all": slice(None)}[subset]
+    return replace(
+        dataset, X=dataset.X[rows].astype(np.uint8), y=dataset.y[rows], target_names=NAMES
+    )
+
+
+def _way_home(home: str | Path | None) -> Way:
+    folder = resolve_home(home) / "fashion-mnist"
+    return Way(
+        lambda: _read(folder),
+        f"put the four *-ubyte.gz files of github.com/zalandoresearch/fashion-mnist in {folder}",
+    )
+
+
+def _read(folder: Path) -> Dataset | None:
+    paths = [
+        folder / f"{part}-{kind}-ubyte.gz"
+        for kind in ("images-idx3", "labels-idx1")
+        for part in ("train", "t10k")
+    ]
+    if not all(path.is_file() for path in paths):
+        return None
+    train, test, y_train, y_test = map(read_idx, paths)
+    return Dataset(
+        X=np.concatenate([train, test]).reshape(len(train) + len(test), -1),
+        y=np.concatenate([y_train, y_test]).astype(np.int64),
+        name="Fashion-MNIST",
+        source=str(folder),
+        target_names=NAMES,
+    )
