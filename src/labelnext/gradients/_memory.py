@@ -245,7 +245,8 @@ class MemoryD2(D2):
         )
         weights = self._weights(members)
         within = tickets - (ends[groups] - self._group_totals[groups])
-        places = (np.cumsum(weights, axis=1) <= within[:, None]).sum(axis=1)
+        # The first that reaches the ticket: sums after the last row, said again, may overflow.
+        places = (np.cumsum(weights, axis=1) > within[:, None]).argmax(axis=1)
         picked = np.arange(len(tickets))
         rows = members[picked, places]
         return rows, self.values[rows], weights[picked, places]
