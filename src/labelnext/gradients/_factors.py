@@ -120,8 +120,24 @@ class Factors:
         """‖G_i‖² = ‖a_i‖² ‖h_i‖², shape (m,)."""
         return self.residual_squares * self.feature_squares
 
+    def lower(self, d2: NDArray[np.float64], centres: Factors) -> None:
+        """Lower D² of these rows, in place, to their distances to some centres.
+
+        Parameters
+        ----------
+        d2 : ndarray of shape (m,), float64
+            D² of each row.
+        centres : Factors
+            The centres.
+        """
+        np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
+
     def squared_distances(
-        self, other: Factors, *, below: NDArray[np.float64] | None = None
+        self,
+        other: Factors,
+        *,
+        below: NDArray[np.float64] | None = None,
+        same: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float64]:
         """Squared Frobenius distances between all gradients of two blocks.
 
@@ -136,6 +152,8 @@ class Factors:
         below : ndarray of shape (b,), optional
             Distances that matter: a pair whose d² is above `below[j]` may keep the rounding
             of the expanded form, about 1e-15 of the sum of the squared norms.
+        same : ndarray of shape (m, b), bool, optional
+            Pairs known to be one and the same row of the pool: at 0.
 
         Returns
         -------
@@ -152,6 +170,9 @@ class Factors:
         cancelled = d2 < CANCELLED * scale
         if below is not None:
             cancelled &= d2 < below + ROUNDING * scale
+        if same is not None:
+            d2[same] = 0.0
+            cancelled &= ~same
         i, j = np.nonzero(cancelled)
         if len(i):
             d2[i, j] = self._distances_of_pairs(i, other, j)

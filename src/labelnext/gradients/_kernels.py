@@ -139,18 +139,18 @@ def read_span(
     labels: Any,
     squared_norms: Any,
     scalars: Any,
-    smallest: Any,
+    negative_features: Any,
     span: int,
 ) -> int:
     """Check rows lo to hi and write what the bounds need of them.
 
-    Returns the first row that is not as it should be, or −1; the least feature value goes to
-    ``smallest[span]``.
+    Returns the first row that is not as it should be, or −1; the number of negative features
+    goes to ``negative_features[span]``.
     """
     n_classes, n_features = proba.shape[1], len(direction)
     p = np.empty(n_classes)
     h = np.zeros(n_features)
-    least = 0.0
+    n_negative = 0
     for i in range(lo, hi):
         load_row(proba, i, p)
         total, best, y = 0.0, -1.0, 0
@@ -171,7 +171,7 @@ def read_span(
         for j in range(n_features):
             h2 += h[j] * h[j]
             x += h[j] * direction[j]
-            least = min(least, h[j])
+            n_negative += h[j] < 0.0
         clear_row(features, i, h)
         q = 1.0 - best
         squared_norms[i] = (q * q + t2) * (h2 + bias)
@@ -184,14 +184,14 @@ def read_span(
         scalars[i, X] = x
         # Never below the truth: h² − x² cancels where h is almost along u.
         scalars[i, PERP] = np.sqrt(max(h2 - x * x, 0.0) + 1e-13 * h2)
-    smallest[span] = least
+    negative_features[span] = n_negative
     return -1
 
 
 @jit
-def _residual_of(proba: Any, i: int, y: int, out: Any) -> None:
-    load_row(proba, i, out)
-    out[y] -= 1.0
+def _load_residual(store: Any, i: int, y: int, shift: float, out: Any) -> None:
+    load_row(store, i, out)
+    out[y] -= shift
 
 
 @jit
@@ -223,6 +223,7 @@ def update_span(
     lo: int,
     hi: int,
     proba: Any,
+    shift: float,
     features: Any,
     n_features: int,
     bias: float,
@@ -234,6 +235,7 @@ def update_span(
     fresh: bool,
     c_labels: Any,
     c_squared_norms: Any,
+    c_norms: Any,
     c_scalars: Any,
     c_residuals: Any,
     c_features: Any,
@@ -245,13 +247,15 @@ def update_span(
 ) -> None:
     """Lower D² of rows lo to hi to their distances to a block of centres, in pick order.
 
-    A pair is left as soon as a lower bound on its d² reaches the row's D². ``fall[c]`` is
-    increased by what centre c takes from the potential.
+    A pair is left as soon as a lower bound on its d² reaches the row's D². Rows of ``proba`` are
+    probabilities if ``shift`` is 1, and residuals if it is 0. ``fall[c]`` is increased by what
+    centre c takes from the potential.
     """
     n_classes, n_centres = proba.shape[1], len(c_labels)
     a = np.empty(n_classes)
     h = np.zeros(n_features)
     ch = np.zeros(n_features)
+    near = np.empty(n_centres + 1, np.int64)
     for i in range(lo, hi):
         if d2[i] == 0.0:
             continue
@@ -259,63 +263,76 @@ def update_span(
         y = labels[i]
         q, t, x, perp = scalars[i, Q], scalars[i, T], scalars[i, X], scalars[i, PERP]
         n2 = squared_norms[i]
-        # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block: may any
-        # of them come near enough?
+        # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block. Of those only
+        # the ones with ‖G_c‖ (‖G_c‖ − 2 reach) < D² − ‖G_i‖² may come near enough, none at all
+        # if the shortest does not.
         reach = scalars[i, H] * (t * block[1] + q * block[2])
         shortest = block[0]
         other = shortest * (shortest - 2.0 * reach) if reach < shortest else -reach * reach
-        only_own = (n2 + other) - (n2 + shortest * shortest) * (1.0 - SAFE) >= d
-        first, last = 0, n_centres
-        if only_own:
-            first, last = class_starts[y], class_starts[y + 1]
         has_a, has_h = False, False
-        for step in range(first, last):
-            c = members[step] if only_own else step
-            counters[TESTED] += 1
-            total = n2 + c_squared_norms[c]
-            cq, ct = c_scalars[c, Q], c_scalars[c, T]
-            if c_labels[c] == y:
-                least_a = q * cq
-                most_a = least_a + t * ct
+        # Where D² is not known yet, a few centres first, so that it sifts the rest.
+        start, stop = 0, 1 if fresh else n_centres
+        while start < n_centres and d > 0.0:
+            # Rounding is paid for on the safe side.
+            gap = (d - n2) + (d + n2) * (1.0 - SAFE)
+            n_near = 0
+            if other >= gap:
+                stop = n_centres
+                for step in range(class_starts[y], class_starts[y + 1]):
+                    near[n_near] = members[step]
+                    n_near += members[step] >= start
             else:
-                least_a = -(q * ct + cq * t)
-                most_a = t * ct
-            along = bias + x * c_scalars[c, X]
-            across = perp * c_scalars[c, PERP]
-            most_h = along + across
-            least_h = max(along - across, least_product)
-            most = max(
-                max(most_a * most_h, most_a * least_h), max(least_a * most_h, least_a * least_h)
-            )
-            if total * SAFE - 2.0 * most >= d:
-                continue
-            if not has_a:
-                _residual_of(proba, i, y, a)
-                has_a = True
-            counters[RESIDUAL_PRODUCTS] += 1
-            alpha = 0.0
-            for j in range(n_classes):
-                alpha += c_residuals[c, j] * a[j]
-            if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
-                continue
-            if not has_h:
-                load_row(features, i, h)
-                has_h = True
-            counters[FEATURE_PRODUCTS] += 1
-            eta = bias + row_dot(c_features, c, h)
-            new = total - 2.0 * alpha * eta
-            if new < CANCELLED * total:
-                counters[DIFFERENCES] += 1
-                load_row(c_features, c, ch)
-                h2 = scalars[i, H] * scalars[i, H]
-                new = _from_differences(a, h, c_residuals[c], ch, bias, h2)
-                clear_row(c_features, c, ch)
-            if new < d:
-                if d < np.inf:
-                    fall[c] += d - new
-                d = new
-                if d == 0.0:
-                    break
+                for c in range(start, stop):
+                    near[n_near] = c
+                    norm = c_norms[c]
+                    n_near += (c_labels[c] == y) | (norm * (norm - 2.0 * reach) < gap)
+            start, stop = stop, min(8 * stop, n_centres)
+            counters[TESTED] += n_near
+            for step in range(n_near):
+                c = near[step]
+                total = n2 + c_squared_norms[c]
+                cq, ct = c_scalars[c, Q], c_scalars[c, T]
+                if c_labels[c] == y:
+                    least_a = q * cq
+                    most_a = least_a + t * ct
+                else:
+                    least_a = -(q * ct + cq * t)
+                    most_a = t * ct
+                along = bias + x * c_scalars[c, X]
+                across = perp * c_scalars[c, PERP]
+                most_h = along + across
+                least_h = max(along - across, least_product)
+                most = max(
+                    max(most_a * most_h, most_a * least_h),
+                    max(least_a * most_h, least_a * least_h),
+                )
+                if total * SAFE - 2.0 * most >= d:
+                    continue
+                if not has_a:
+                    _load_residual(proba, i, y, shift, a)
+                    has_a = True
+                counters[RESIDUAL_PRODUCTS] += 1
+                alpha = 0.0
+                for j in range(n_classes):
+                    alpha += c_residuals[c, j] * a[j]
+                if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
+                    continue
+                if not has_h:
+                    load_row(features, i, h)
+                    has_h = True
+                counters[FEATURE_PRODUCTS] += 1
+                eta = bias + row_dot(c_features, c, h)
+                new = total - 2.0 * alpha * eta
+                if new < CANCELLED * total:
+                    counters[DIFFERENCES] += 1
+                    load_row(c_features, c, ch)
+                    h2 = scalars[i, H] * scalars[i, H]
+                    new = _from_differences(a, h, c_residuals[c], ch, bias, h2)
+                    clear_row(c_features, c, ch)
+                if new < d:
+                    if d < np.inf:
+                        fall[c] += d - new
+                    d = new
         d2[i] = d
         if has_h:
             clear_row(features, i, h)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from labelnext.gradients import _kernels
 from labelnext.gradients._base import PassReport
+from labelnext.gradients._factors import Factors
 from labelnext.gradients._memory import MemoryD2, MemoryGradients
 from labelnext.gradients._threads import SPAN, for_each_span
 
@@ -15,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.gradients._base import D2
-    from labelnext.gradients._factors import Factors
 
 # Rows, evenly spread, whose mean gives the direction that features are projected on.
 SAMPLE = 1024
@@ -31,28 +34,26 @@ class PrunedGradients(MemoryGradients):
         sample = self.features[np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)]
         mean = np.asarray(sample.mean(axis=0, dtype=np.float64)).ravel()
         norm = np.linalg.norm(mean)
-        # Any unit vector gives a true bound; a bad one, from features that are NaN or far too
-        # large, is met by the checks of the rows.
+        # Any unit vector gives true bounds. Features that are NaN or far too large are found by
+        # the checks of the rows.
         usable = np.isfinite(norm) and norm > 0
         self.direction = mean / norm if usable else np.zeros(len(mean))
         self.scalars = np.empty((n, 5))
         self.stores = _store(self.proba), _store(self.features)
-        smallest = np.zeros(-(-n // SPAN))
-        tolerance = self.tolerance
+        n_negative = np.zeros(-(-n // SPAN), dtype=np.int64)
 
         def read(span: int) -> None:
-            lo, hi = span * SPAN, min(n, (span + 1) * SPAN)
             bad = _kernels.read_span(
-                lo,
-                hi,
+                span * SPAN,
+                min(n, (span + 1) * SPAN),
                 *self.stores,
                 self.direction,
                 float(self.bias),
-                tolerance,
+                self.tolerance,
                 self.pseudo_labels,
                 self.squared_norms,
                 self.scalars,
-                smallest,
+                n_negative,
                 span,
             )
             if bad >= 0:
@@ -60,7 +61,20 @@ class PrunedGradients(MemoryGradients):
                 self._read_span(span)
 
         for_each_span(read, n)
-        self.least_product = float(self.bias) if smallest.min() >= 0 else -np.inf
+        self.least_product = -np.inf if n_negative.any() else float(self.bias)
+
+    def gather(self, rows: NDArray[np.int64]) -> Factors:
+        plain = self.factors(rows)
+        return PrunedFactors(
+            plain.residuals,
+            plain.features,
+            plain.pseudo_labels,
+            self.bias,
+            scalars=self.scalars[rows],
+            least_product=self.least_product,
+            # Centres are read once for many rows: in their own, smaller dtype they stay in cache.
+            dtype=np.dtype(np.float32) if self.features.dtype == np.float16 else self.features.dtype,
+        )
 
     def start(self, exclude: NDArray[np.int64]) -> D2:
         return PrunedD2(self, exclude)
@@ -68,10 +82,92 @@ class PrunedGradients(MemoryGradients):
 
 def _store(array: Any) -> Any:
     """Give an array the form that the kernels read: float16 by its bits, CSR as a tuple."""
-    if hasattr(array, "indptr"):
+    if sp.issparse(array):
         return array.data, array.indices, array.indptr
+    # Not a subclass: a memory map is an array to the compiler, too.
     array = np.asarray(array)
     return array.view(np.uint16) if array.dtype == np.float16 else array
+
+
+@dataclass(frozen=True)
+class PrunedFactors(Factors):
+    """Factors with the scalars that their bounds are made of."""
+
+    scalars: NDArray[np.float64]
+    least_product: float
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> PrunedFactors:
+        return PrunedFactors(
+            **vars(super().__getitem__(rows)),
+            scalars=self.scalars[rows],
+            least_product=self.least_product,
+            dtype=self.dtype,
+        )
+
+    @classmethod
+    def concatenate(cls, blocks: list[Any]) -> PrunedFactors:
+        plain = Factors.concatenate(blocks)
+        return cls(
+            *(getattr(plain, f.name) for f in fields(Factors)),
+            scalars=np.concatenate([b.scalars for b in blocks]),
+            least_product=blocks[0].least_product,
+            dtype=blocks[0].dtype,
+        )
+
+    @cached_property
+    def as_centres(self) -> tuple[Any, ...]:
+        """What `update_span` has to know of a block of centres."""
+        labels = self.pseudo_labels
+        members = np.argsort(labels, kind="stable")
+        starts = np.searchsorted(labels[members], np.arange(self.residuals.shape[1] + 1))
+        return (
+            labels,
+            self.squared_norms,
+            np.sqrt(self.squared_norms),
+            self.scalars,
+            self.residuals,
+            _store(self.features.astype(self.dtype)),
+            starts,
+            members,
+            self._reach(),
+        )
+
+    def _reach(self) -> NDArray[np.float64]:
+        """What bounds ⟨G_i, G_c⟩ for all centres c of the block and rows i of other classes.
+
+        With β = t h and γ = q h, and ‖G‖² = β² + γ²: ⟨a_i, a_c⟩ is between −(q_i t_c + q_c t_i)
+        and t_i t_c, so ⟨G_i, G_c⟩ ≤ β_i β_c if no ⟨h_i, h_c⟩ is negative, and else at most
+        β_i (β_c + γ_c) + γ_i β_c. Divided by ‖G_c‖, the largest over the block; before that the
+        least ‖G_c‖.
+        """
+        q, t = self.scalars[:, _kernels.Q], self.scalars[:, _kernels.T]
+        a = np.maximum(np.hypot(q, t), np.finfo(float).tiny)
+        shortest = np.sqrt(self.squared_norms.min())
+        if self.least_product >= 0:
+            return np.array([shortest, (t / a).max(), 0.0])
+        return np.array([shortest, ((t + q) / a).max(), (t / a).max()])
+
+    def lower(self, d2: NDArray[np.float64], centres: Any) -> None:
+        n_counters, fall = len(COUNTERS), np.zeros(len(centres))
+        _kernels.update_span(
+            0,
+            len(self),
+            self.residuals,
+            0.0,
+            _store(self.features),
+            self.features.shape[1],
+            float(self.bias),
+            self.least_product,
+            self.pseudo_labels,
+            self.squared_norms,
+            self.scalars,
+            d2,
+            False,
+            *centres.as_centres,
+            fall,
+            np.zeros(n_counters, dtype=np.int64),
+        )
 
 
 class PrunedD2(MemoryD2):
@@ -88,13 +184,12 @@ class PrunedD2(MemoryD2):
         if trace is not None:
             # Whoever wants every row's D² after every centre wants every pair.
             return super().min_update(centres, rows, trace)
+        assert isinstance(centres, PrunedFactors)
         pool, n_centres = self.pool, len(centres)
-        labels = centres.pseudo_labels
-        members = np.argsort(labels, kind="stable")
-        class_starts = np.searchsorted(labels[members], np.arange(pool.n_classes + 1))
-        scalars = _centre_scalars(centres, pool.direction)
         arguments = (
-            *pool.stores,
+            pool.stores[0],
+            1.0,
+            pool.stores[1],
             len(pool.direction),
             float(pool.bias),
             pool.least_product,
@@ -103,16 +198,8 @@ class PrunedD2(MemoryD2):
             pool.scalars,
             self.values,
             not self.exact,
-            labels,
-            centres.squared_norms,
-            scalars,
-            centres.residuals,
-            _store(centres.features),
-            class_starts,
-            members,
-            _reach(scalars, pool.least_product >= 0),
+            *centres.as_centres,
         )
-        n_spans = len(self._group_totals)
         n_spans = -(-pool.n_rows // SPAN)
         fall = np.zeros((n_spans, n_centres))
         left = np.zeros(n_spans)
@@ -132,33 +219,3 @@ class PrunedD2(MemoryD2):
         potentials = np.cumsum(taken[::-1])[::-1].copy()
         counts = dict(zip(COUNTERS, counters.sum(axis=0).tolist(), strict=True))
         return PassReport(potentials, {"pairs": pool.n_rows * n_centres, **counts})
-
-
-def _centre_scalars(centres: Factors, direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The table of scalars of `_kernels` for a block of centres."""
-    q = -centres.residuals[np.arange(len(centres)), centres.pseudo_labels]
-    t = np.sqrt(np.maximum(centres.residual_squares - q * q, 0))
-    rest = centres.residuals.copy()
-    rest[np.arange(len(centres)), centres.pseudo_labels] = 0.0
-    t = np.sqrt(np.einsum("ij,ij->i", rest, rest))
-    x = centres.features @ direction
-    squares = centres.feature_squares - centres.bias
-    perp = np.sqrt(np.maximum(squares - x * x, 0) + 1e-13 * squares)
-    return np.column_stack([q, t, np.sqrt(centres.feature_squares), x, perp])
-
-
-def _reach(scalars: NDArray[np.float64], nonnegative: bool) -> NDArray[np.float64]:
-    """What bounds ⟨G_i, G_c⟩ for all centres c of a block and rows i of other classes.
-
-    With β = t h and γ = q h, and ‖G‖² = β² + γ²: ⟨a_i, a_c⟩ is between −(q_i t_c + q_c t_i) and
-    t_i t_c, so ⟨G_i, G_c⟩ ≤ β_i β_c if no ⟨h_i, h_c⟩ is negative, and else at most
-    β_i (β_c + γ_c) + γ_i β_c. Divided by ‖G_c‖, the largest over the block.
-    """
-    q, t, h = scalars[:, 0], scalars[:, 1], scalars[:, 2]
-    norms = h * np.hypot(q, t)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        own = np.nan_to_num(h * t / norms)
-        both = np.nan_to_num(h * (t + q) / norms)
-    if nonnegative:
-        return np.array([norms.min(), own.max(), 0.0])
-    return np.array([norms.min(), both.max(), own.max()])

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.gradients import Factors
 from labelnext.sampling._batch import Batch
 from labelnext.sampling._random import as_generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.gradients import D2, Gradients
+    from labelnext.gradients import D2, Factors, Gradients
     from labelnext.sampling._random import RandomState
 
 NO_ROWS = np.empty(0, dtype=np.int64)
@@ -110,6 +109,7 @@ class _Picks:
     d2_at_pick: list[float] = field(default_factory=list)
     potentials: list[float] = field(default_factory=list)
     waiting: list[Factors] = field(default_factory=list)
+    n_waiting: int = 0
     stats: dict[str, int] = field(
         default_factory=lambda: {"passes": 0, "proposals": 0, "accepted": 0}
     )
@@ -117,21 +117,20 @@ class _Picks:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
-    def n_waiting(self) -> int:
-        return sum(map(len, self.waiting))
-
     def add(self, factors: Factors, rows: NDArray[np.int64], d2: NDArray[np.float64]) -> None:
         self.rows += rows.tolist()
         self.pseudo_labels += factors.pseudo_labels.tolist()
         self.squared_norms += factors.squared_norms.tolist()
         self.d2_at_pick += d2.tolist()
         self.waiting.append(factors)
+        self.n_waiting += len(factors)
 
     def make_pass(self) -> None:
         rows = np.array(self.rows[-self.n_waiting :], dtype=np.int64)
-        report = self.d2.min_update(Factors.concatenate(self.waiting), rows)
+        block = type(self.waiting[0]).concatenate(self.waiting)
+        report = self.d2.min_update(block, rows)
         self.waiting.clear()
+        self.n_waiting = 0
         self.potentials += report.potentials.tolist()
         self.stats["passes"] += 1
         for name, count in report.counters.items():
@@ -178,9 +177,8 @@ def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> bool:
         factors = picks.gradients.gather(rows)
         now = stale.copy()
         for block in picks.waiting:
-            np.minimum(now, factors.squared_distances(block).min(axis=1), out=now)
-        among = factors.squared_distances(factors)
-        among[rows[:, None] == rows[None, :]] = 0.0
+            factors.lower(now, block)
+        among = factors.squared_distances(factors, same=rows[:, None] == rows[None, :])
         accepted: list[int] = []
         for draw in range(n_drawn):
             if picks.n_waiting + len(accepted) == size or len(picks) + len(accepted) == picks.k:
