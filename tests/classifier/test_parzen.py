@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
@@ -27,6 +27,7 @@ def blobs():
     return X, partly
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     seed=st.integers(0, 10_000),
     n=st.integers(1, 25),

@@ -169,6 +169,9 @@ def test_weights_reach_an_estimator_that_takes_them(blobs):
     clf = SklearnClassifier(GaussianNB()).fit(X, y, sample_weight=weights)
     expected = GaussianNB().fit(X[known], y[known], sample_weight=weights[known])
     assert_allclose(clf.predict_proba(X), expected.predict_proba(X))
+    one_class = np.where(y == 1, 1.0, 0.0)  # of the others no variance could be taken
+    lone = SklearnClassifier(GaussianNB(), classes=[0, 1, 2]).fit(X, y, one_class)
+    assert_array_equal(lone.predict_proba(X), np.tile([0.0, 1.0, 0.0], (60, 1)))
     with pytest.warns(UserWarning, match="KNeighborsClassifier takes no sample_weight"):
         SklearnClassifier(KNeighborsClassifier()).fit(X, y, weights)
     with pytest.raises(ValueError, match=r"shape \(60,\)"):

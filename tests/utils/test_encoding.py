@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelnext.utils import check_classes, encode_labels
@@ -11,6 +11,7 @@ from labelnext.utils import check_classes, encode_labels
 NAN = float("nan")
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.sampled_from(["ant", "bee", "cat", None]), max_size=12),
     st.permutations(["ant", "bee", "cat"]),

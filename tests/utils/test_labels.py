@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skactiveml import utils as theirs
@@ -78,6 +78,7 @@ def test_of_several_people_the_places_are_pairs():
     np.testing.assert_array_equal(unlabeled_indices(y), [[0, 1], [1, 0], [1, 1], [2, 0]])
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     hnp.arrays(
         float,

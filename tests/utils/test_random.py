@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
@@ -11,6 +11,7 @@ from skactiveml import utils as theirs
 from labelnext.utils import check_random_state, rand_argmax
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     hnp.arrays(
         float,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skactiveml import utils as theirs
@@ -13,6 +13,7 @@ from labelnext.utils import majority_vote
 NAN = float("nan")
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     hnp.arrays(
         float,
