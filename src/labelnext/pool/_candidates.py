@@ -80,7 +80,10 @@ def _rows_of(X: Any, rows: NDArray[np.int64]) -> Candidates:
 
 def _are_indices(candidates: Any, X: Any) -> bool:
     """One dimension is indices; but where samples are texts, texts are samples."""
-    shape = candidates.shape if hasattr(candidates, "shape") else np.shape(candidates)
+    try:
+        shape = candidates.shape if hasattr(candidates, "shape") else np.shape(candidates)
+    except ValueError:  # rows of different lengths; `as_samples` says so
+        return False
     if len(shape) != 1:
         return False
     return len(X.shape) > 1 or shape[0] == 0 or np.asarray(candidates).dtype.kind not in "OUT"

@@ -30,6 +30,19 @@ class Query:
         Where all randomness is to come from.
     return_utilities : bool
         Whether the utilities are wanted. The choice must not depend on it.
+
+    See Also
+    --------
+    QueryStrategy : What is done before and after the choice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.pool import Query
+    >>> query = Query(np.eye(3), 3, 2, None, np.random.default_rng(0), True)
+    >>> query.utilities_of_scores(np.array([0.1, 0.9, 0.5]), np.array([1, 2]))
+    array([[0.1, 0.9, 0.5],
+           [0.1, nan, 0.5]])
     """
 
     X: Any
