@@ -33,7 +33,7 @@ class ClassifierQueryStrategy(QueryStrategy):
     QueryStrategy : The steps of a query, and what to override.
     """
 
-    def query(  # noqa: PLR0917 the order that users of scikit-activeml know
+    def query(
         self,
         X: Any,
         y: ArrayLike,
