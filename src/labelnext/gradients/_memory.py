@@ -177,6 +177,8 @@ class MemoryD2(D2):
         def lower(span: int) -> None:
             rows = slice(span * SPAN, (span + 1) * SPAN)
             limit = (np.sqrt(self.pool.squared_norms[rows]) + norm) ** 2 * (1 + ROUNDING)
+            # Not 0, where all norms are: before the first pass that marks what cannot be picked.
+            limit = np.maximum(limit, np.finfo(np.float64).tiny)
             np.minimum(self.values[rows], limit, out=self.values[rows])
 
         for_each_span(lower, self.pool.n_rows)

@@ -151,9 +151,6 @@ def _fill_first_block(picks: _Picks, rng: np.random.Generator) -> None:
     """Draw the first picks from D²_i ≤ (‖G_i‖ + the least ‖G_c‖)², as long as that is any good."""
     while len(picks) < picks.k:
         picks.d2.bound(min(picks.squared_norms) ** 0.5)
-        if picks.d2.total == 0:
-            # A pick and all that is left have norm 0: a bound that a pass will confirm.
-            return
         size = min(2 * len(picks), FIRST_BLOCK)
         if not _fill_block(picks, size, rng) or len(picks) == FIRST_BLOCK:
             return
