@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed
+from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_info
 
 import pools
@@ -130,6 +131,8 @@ class TestWorkers:
 
     def test_a_worker_of_joblib_does_not_oversubscribe(self, no_setting):
         no_setting.delenv("LABELNEXT_NUM_THREADS")
+        # Workers of an earlier test would have the environment of then.
+        get_reusable_executor().shutdown(wait=True)
         with Parallel(n_jobs=cpu_count(), backend="loky") as parallel:
             assert parallel(delayed(n_threads)() for _ in range(2)) == [1, 1]
 
