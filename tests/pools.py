@@ -51,6 +51,18 @@ def _csc(proba, features, bias, folder):
     return as_gradients(proba, sp.csc_matrix(features), bias=bias)
 
 
+def _pruned(store):
+    """The compiled pass over what another way to store holds; pools of any size."""
+
+    def store_pruned(proba, features, bias, folder):
+        from labelnext.gradients._pruned import PrunedGradients
+
+        plain = store(proba, features, bias, folder)
+        return PrunedGradients(plain.proba, plain.features, bias=bias)
+
+    return store_pruned
+
+
 @dataclass(frozen=True)
 class Storage:
     """A place for a pool to live; ``store(proba, features, bias, folder)`` makes the pool."""
@@ -80,6 +92,12 @@ STORAGES = [
     Storage("float64-csr", np.float64, _csr),
     Storage("float32-csr", np.float32, _csr),
     Storage("float32-csc", np.float32, _csc),
+    Storage("float64-pruned", np.float64, _pruned(_dense("C"))),
+    Storage("float32-pruned", np.float32, _pruned(_dense("C"))),
+    Storage("float32-strided-pruned", np.float32, _pruned(_strided)),
+    Storage("float16-pruned", np.float16, _pruned(_dense("C"))),
+    Storage("float32-memmap-pruned", np.float32, _pruned(_memmap)),
+    Storage("float64-csr-pruned", np.float64, _pruned(_csr)),
 ]
 
 

@@ -119,7 +119,7 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
     array([0, 1])
     """
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         n_neighbors: int | None = None,
         metric: str | Callable[..., float] = "rbf",

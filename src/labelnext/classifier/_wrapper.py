@@ -90,7 +90,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
     # The probabilities of every sample while the estimator is not fitted.
     _stand_in: npt.NDArray[np.float64] | None
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         estimator: Any,
         include_unlabeled_samples: bool = False,

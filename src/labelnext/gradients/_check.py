@@ -100,12 +100,8 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
 
 def _pool_type(proba: NDArray[Any], features: Any) -> type[MemoryGradients]:
     """Choose the compiled, pruned pass where the pool is large enough to pay for a compiler."""
-    if sp.issparse(features):
-        # Duplicated entries would have to be summed first, in a copy.
-        size = proba.size + features.nnz
-        if size < COMPILE_FROM or not features.has_canonical_format:
-            return MemoryGradients
-    elif proba.size + features.size < COMPILE_FROM or features.dtype == np.bool_:
+    # The size of a sparse array is the number of its entries.
+    if proba.size + features.size < COMPILE_FROM or features.dtype == np.bool_:
         return MemoryGradients
     from labelnext.gradients._pruned import PrunedGradients
 

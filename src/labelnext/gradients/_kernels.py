@@ -6,6 +6,7 @@ side by side; numba's own thread pool, which survives no fork, is not used.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numba
@@ -26,10 +27,11 @@ N_COUNTERS = 4
 # thousand terms, far below what a bound is for.
 SAFE = 1.0 - 1e-11
 CANCELLED = 1e-6
+TOO_LARGE = 1e280  # as for the plain pass
 
 
 @intrinsic
-def _as_float(typing_context, bits):  # type: ignore[no-untyped-def]
+def _as_float(typing_context: Any, bits: Any = None) -> Any:
     """Read the 64 bits of an integer as a float64."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -38,12 +40,16 @@ def _as_float(typing_context, bits):  # type: ignore[no-untyped-def]
     return types.float64(types.int64), generate
 
 
-def jit(function: Any) -> Any:
-    """Compile with reassociated sums (they vectorise), and keep the result on disk if possible."""
-    options = {"nogil": True, "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+# Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+
+def jit(function: Any, fastmath: Any = FASTMATH) -> Any:
+    """Compile, and keep the result on disk where any directory for it is writable."""
+    options = {"nogil": True, "fastmath": fastmath}
     try:
         return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # no directory to keep it in is writable
+    except RuntimeError:  # numba found no such directory
         return numba.njit(**options)(function)
 
 
@@ -54,6 +60,11 @@ def load_row(store: Any, row: int, out: Any) -> None:
 
 def clear_row(store: Any, row: int, out: Any) -> None:
     """Make `out` all 0 again after `load_row`; nothing to do if the store is dense."""
+    raise RuntimeError("only called from compiled code")
+
+
+def summarise_row(store: Any, row: int, loaded: Any, direction: Any) -> Any:
+    """‖h‖², ⟨h, direction⟩ and the number of negative entries of a loaded row; clears it."""
     raise RuntimeError("only called from compiled code")
 
 
@@ -105,6 +116,35 @@ def _clear_row(store, row, out):  # type: ignore[no-untyped-def]
     return lambda store, row, out: None
 
 
+@overload(summarise_row)
+def _summarise_row(store, row, loaded, direction):  # type: ignore[no-untyped-def]
+    if isinstance(store, types.BaseTuple):
+
+        def summarise_sparse(store, row, loaded, direction):  # type: ignore[no-untyped-def]
+            _, columns, starts = store
+            h2, x, n_negative = 0.0, 0.0, 0
+            for j in range(starts[row], starts[row + 1]):
+                value = loaded[columns[j]]
+                # A column that is stored twice has been summed, and counts once.
+                loaded[columns[j]] = 0.0
+                h2 += value * value
+                x += value * direction[columns[j]]
+                n_negative += value < 0.0
+            return h2, x, n_negative
+
+        return summarise_sparse
+
+    def summarise_dense(store, row, loaded, direction):  # type: ignore[no-untyped-def]
+        h2, x, n_negative = 0.0, 0.0, 0
+        for j in range(len(loaded)):
+            h2 += loaded[j] * loaded[j]
+            x += loaded[j] * direction[j]
+            n_negative += loaded[j] < 0.0
+        return h2, x, n_negative
+
+    return summarise_dense
+
+
 @overload(row_dot)
 def _row_dot(store, row, dense):  # type: ignore[no-untyped-def]
     if isinstance(store, types.BaseTuple):
@@ -125,6 +165,15 @@ def _row_dot(store, row, dense):  # type: ignore[no-untyped-def]
         return total
 
     return dot_dense
+
+
+@partial(jit, fastmath=True)
+def _largest(p: Any) -> float:
+    """The largest of numbers none of which is NaN."""
+    best = p[0]
+    for j in range(1, len(p)):
+        best = max(best, p[j])
+    return best
 
 
 @jit
@@ -153,29 +202,25 @@ def read_span(
     n_negative = 0
     for i in range(lo, hi):
         load_row(proba, i, p)
-        total, best, y = 0.0, -1.0, 0
-        negative = False
+        total, below_0 = 0.0, 0
         for j in range(n_classes):
             total += p[j]
-            negative |= p[j] < 0.0
-            if p[j] > best:
-                best, y = p[j], j
-        if negative or not abs(total - 1.0) <= tolerance:
+            below_0 += p[j] < 0.0
+        if below_0 or not abs(total - 1.0) <= tolerance:
             return i
+        best, y = _largest(p), 0
+        while p[y] != best:
+            y += 1
         p[y] = 0.0
         t2 = 0.0
         for j in range(n_classes):
             t2 += p[j] * p[j]
         load_row(features, i, h)
-        h2, x = 0.0, 0.0
-        for j in range(n_features):
-            h2 += h[j] * h[j]
-            x += h[j] * direction[j]
-            n_negative += h[j] < 0.0
-        clear_row(features, i, h)
+        h2, x, below_0 = summarise_row(features, i, h, direction)
+        n_negative += below_0
         q = 1.0 - best
         squared_norms[i] = (q * q + t2) * (h2 + bias)
-        if not np.isfinite(squared_norms[i]):
+        if not h2 + bias < TOO_LARGE:
             return i
         labels[i] = y
         scalars[i, Q] = q
@@ -195,9 +240,7 @@ def _load_residual(store: Any, i: int, y: int, shift: float, out: Any) -> None:
 
 
 @jit
-def _from_differences(
-    a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float
-) -> float:
+def _from_differences(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float) -> float:
     """d² as a sum of squares; see `_distances_from_differences` in `_factors`."""
     ca2, s, t = 0.0, 0.0, 0.0
     for j in range(len(a)):
@@ -302,10 +345,7 @@ def update_span(
                 across = perp * c_scalars[c, PERP]
                 most_h = along + across
                 least_h = max(along - across, least_product)
-                most = max(
-                    max(most_a * most_h, most_a * least_h),
-                    max(least_a * most_h, least_a * least_h),
-                )
+                most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
                 if total * SAFE - 2.0 * most >= d:
                     continue
                 if not has_a:

@@ -242,9 +242,7 @@ class MemoryD2(D2):
         ends = np.cumsum(self._group_totals)
         groups = np.searchsorted(ends, tickets, side="right")
         # The last group may be short; its last row, said again, comes after every ticket's row.
-        members = np.minimum(
-            groups[:, None] * GROUP + np.arange(GROUP), self.pool.n_rows - 1
-        )
+        members = np.minimum(groups[:, None] * GROUP + np.arange(GROUP), self.pool.n_rows - 1)
         weights = self._weights(members)
         within = tickets - (ends[groups] - self._group_totals[groups])
         # The first that reaches the ticket: sums after the last row, said again, may overflow.

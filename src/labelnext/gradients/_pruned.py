@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,9 @@ class PrunedGradients(MemoryGradients):
             scalars=self.scalars[rows],
             least_product=self.least_product,
             # Centres are read once for many rows: in their own, smaller dtype they stay in cache.
-            dtype=np.dtype(np.float32) if self.features.dtype == np.float16 else self.features.dtype,
+            dtype=np.dtype(np.float32)
+            if self.features.dtype == np.float16
+            else self.features.dtype,
         )
 
     def start(self, exclude: NDArray[np.int64]) -> D2:
@@ -98,8 +100,12 @@ class PrunedFactors(Factors):
     dtype: np.dtype[Any]
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> PrunedFactors:
+        plain = super().__getitem__(rows)
         return PrunedFactors(
-            **vars(super().__getitem__(rows)),
+            plain.residuals,
+            plain.features,
+            plain.pseudo_labels,
+            plain.bias,
             scalars=self.scalars[rows],
             least_product=self.least_product,
             dtype=self.dtype,
@@ -109,7 +115,10 @@ class PrunedFactors(Factors):
     def concatenate(cls, blocks: list[Any]) -> PrunedFactors:
         plain = Factors.concatenate(blocks)
         return cls(
-            *(getattr(plain, f.name) for f in fields(Factors)),
+            plain.residuals,
+            plain.features,
+            plain.pseudo_labels,
+            plain.bias,
             scalars=np.concatenate([b.scalars for b in blocks]),
             least_product=blocks[0].least_product,
             dtype=blocks[0].dtype,
