@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -231,6 +232,13 @@ def test_a_classifier_is_never_changed(strategy, clf):
 
 
 @pytest.mark.parametrize("strategy", [Badge(random_state=0), UncertaintySampling(random_state=0)])
+def test_a_classifier_that_gets_predict_proba_by_fitting(strategy):
+    clf = StackingClassifier([("lr", LogisticRegression()), ("nb", GaussianNB())], cv=2)
+    assert not hasattr(clf, "predict_proba")
+    assert len(set(strategy.query(X, Y, clf, batch_size=4))) == 4
+
+
+@pytest.mark.parametrize("strategy", [Badge(random_state=0), UncertaintySampling(random_state=0)])
 def test_labels_that_miss_some_classes(strategy):
     y = np.where(np.isnan(Y), NAN, 2 * Y)  # 0 and 2
     for clf in (
@@ -423,6 +431,7 @@ def test_bad_seeds(make, parameters, message):
     [
         ({"clf": None}, TypeError, "classifier with predict_proba, got NoneType"),
         ({"clf": RidgeClassifier()}, TypeError, "got RidgeClassifier; sklearn.calibration"),
+        ({"clf": SGDClassifier(loss="hinge")}, TypeError, "got SGDClassifier; sklearn.calib"),
         ({"clf": GaussianNB}, TypeError, "got the class GaussianNB; call it first"),
         ({"fit_clf": "yes"}, TypeError, "fit_clf must be True or False, got 'yes'"),
         ({"fit_clf": False}, ValueError, "GaussianNB has not been fitted; fit it"),
@@ -459,7 +468,7 @@ def test_features_that_are_infinite():
                 :, None
             ]
 
-    with pytest.raises(ValueError, match="row 2"):
+    with pytest.raises(ValueError, match=r"row 2.*among the candidates"):
         Badge().query(X, Y, Net())
 
 

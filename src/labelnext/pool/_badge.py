@@ -84,6 +84,9 @@ class Badge(ClassifierQueryStrategy):
         proba, features = proba_and_features(query.clf, query.X, self.clf_embedding_flag_name)
         if proba.shape[1] == 1:
             proba = ColdStart(query.clf).predict_proba(proba)
-        pool = as_gradients(proba, features)
+        try:
+            pool = as_gradients(proba, features)
+        except ValueError as error:
+            raise ValueError(f"{error} (Rows are counted among the candidates.)") from error
         picks = d2_sample(pool, query.batch_size, random_state=query.rng).indices
         return picks, d2_utilities(pool, picks) if query.return_utilities else None

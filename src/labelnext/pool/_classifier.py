@@ -109,7 +109,11 @@ class ClassifierQueryStrategy(QueryStrategy):
 
         def fit(X: Any, y: ArrayLike) -> Any:
             weights = _check_weights(sample_weight, X.shape[0])
-            return fit_on_labeled(clf, X, y, weights, self.missing_label) if fit_clf else clf
+            if not fit_clf:
+                return clf
+            fitted = fit_on_labeled(clf, X, y, weights, self.missing_label)
+            _refuse_without_proba(fitted, clf)
+            return fitted
 
         return self._query(
             X,
@@ -124,7 +128,13 @@ class ClassifierQueryStrategy(QueryStrategy):
 def _check_classifier(clf: Any) -> None:
     if isinstance(clf, type):
         raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
-    if not callable(getattr(clf, "predict_proba", None)):
+    # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
+    if not hasattr(type(clf), "predict_proba"):
+        _refuse_without_proba(clf, clf)
+
+
+def _refuse_without_proba(fitted: Any, clf: Any) -> None:
+    if not hasattr(fitted, "predict_proba"):
         raise TypeError(
             f"clf must be a classifier with predict_proba, got {type(clf).__name__}; "
             f"sklearn.calibration.CalibratedClassifierCV gives one to a classifier without."
