@@ -179,6 +179,23 @@ def test_texts(make, container):
     assert sorted(own) == [0, 1]
 
 
+def test_images():
+    class Net:
+        def predict_proba(self, X):
+            assert X.shape[1:] == (1, 3, 1)
+            return np.full((len(X), 2), 0.5)
+
+    images = X.reshape(50, 1, 3, 1)
+    for strategy in (Badge(random_state=0), UncertaintySampling(random_state=0)):
+        for candidates in (None, [3, 1, 2], images[:4]):
+            flat = X[:4] if isinstance(candidates, np.ndarray) else candidates
+            clf = ParzenWindowClassifier(classes=[0, 1])  # uniform, too, without labels
+            np.testing.assert_array_equal(
+                strategy.query(images, [NAN] * 50, Net(), candidates=candidates, batch_size=3),
+                strategy.query(X, [NAN] * 50, clf, candidates=flat, batch_size=3),
+            )
+
+
 @pytest.mark.parametrize(
     ("y", "missing_label"),
     [
