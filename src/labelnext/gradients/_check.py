@@ -101,11 +101,17 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
 def _pool_type(proba: NDArray[Any], features: Any) -> type[MemoryGradients]:
     """Choose the compiled, pruned pass where the pool is large enough to pay for a compiler."""
     # The size of a sparse array is the number of its entries.
-    if proba.size + features.size < COMPILE_FROM or features.dtype == np.bool_:
+    small = proba.size + features.size < COMPILE_FROM
+    if small or not (_can_be_compiled(proba.dtype) and _can_be_compiled(features.dtype)):
         return MemoryGradients
     from labelnext.gradients._pruned import PrunedGradients
 
     return PrunedGradients
+
+
+def _can_be_compiled(dtype: np.dtype[Any]) -> bool:
+    """Whether compiled code knows the numbers: not extended precision, nor swapped bytes."""
+    return dtype.kind in "fiu" and dtype.itemsize <= 8 and dtype.isnative
 
 
 def _real_array(name: str, values: ArrayLike) -> NDArray[Any]:

@@ -239,7 +239,8 @@ def _load_residual(store: Any, i: int, y: int, shift: float, out: Any) -> None:
     out[y] -= shift
 
 
-@jit
+# Reassociated, (h − h_c) − t h would be (1 − t) h − h_c, and lose what differences are for.
+@partial(jit, fastmath={"contract"})
 def _from_differences(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float) -> float:
     """d² as a sum of squares; see `_distances_from_differences` in `_factors`."""
     ca2, s, t = 0.0, 0.0, 0.0
@@ -248,8 +249,9 @@ def _from_differences(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float) 
         s += (a[j] - ca[j]) * ca[j]
     for j in range(len(h)):
         t += (h[j] - ch[j]) * h[j]
-    s /= ca2
-    t /= h2
+    # Squares of factors below 1e-154 underflow: they count as 0.
+    s = s / ca2 if ca2 > 0.0 else 0.0
+    t = t / h2 if h2 > 0.0 else 0.0
     u2, v2 = 0.0, 0.0
     for j in range(len(a)):
         u = (a[j] - ca[j]) - s * ca[j]
