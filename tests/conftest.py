@@ -3,6 +3,7 @@
 import pytest
 
 import pools
+from labelnext.gradients import _check
 
 
 @pytest.fixture(params=pools.STORAGES, ids=str)
@@ -13,4 +14,12 @@ def storage(request):
 
 @pytest.fixture(params=[False, True], ids=["", "bias"])
 def bias(request):
+    return request.param
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "compiled"])
+def compiled(request, monkeypatch):
+    """Whether pools of any size have the compiled, pruned pass."""
+    if request.param:
+        monkeypatch.setattr(_check, "COMPILE_FROM", 0)
     return request.param

@@ -10,6 +10,8 @@ import pools
 from labelnext import select
 from labelnext.gradients import as_gradients
 
+pytestmark = pytest.mark.usefixtures("compiled")
+
 # More rows than one tile, and than one span, take.
 LONG = 5000
 

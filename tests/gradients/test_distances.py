@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 import oracle
 import pools
 from labelnext.gradients import Factors, as_gradients
+from labelnext.sampling import d2_sample
 
 # Of the sum of the two squared norms.
 EXACTNESS = 1e-13
@@ -69,6 +70,33 @@ def test_d2_and_potentials_after_each_centre_are_the_oracles(storage, bias, pool
     assert state.n_available == len(norms) - len(centres) - len(exclude)
 
 
+@pytest.mark.parametrize("pool", [pools.confident(50), pools.hostile()], ids=["plain", "hostile"])
+@pytest.mark.parametrize("first", [True, False], ids=["no bound", "bound"])
+def test_a_pass_without_a_trace_leaves_the_same_d2(storage, bias, pool, first, tmp_path):
+    gradients, _, _ = storage.make(*pool, tmp_path, bias=bias)
+    norms = everything(gradients).squared_norms
+    blocks, exclude = [[7, 3, 40, 11, 21], [12, 13, 41], [20]], np.array([0, 5])
+    _, trace, potentials = run_passes(gradients, blocks, exclude)
+    state = gradients.start(exclude)
+    if first:
+        state.bound(norms[blocks[0]].min() ** 0.5)
+    t = 0
+    for block in blocks:
+        report = state.min_update(gradients.gather(np.array(block)), np.array(block))
+        stop = t + len(block)
+        off = np.abs(state.values - trace[stop - 1])
+        assert (off <= EXACTNESS * (norms + norms[blocks[0]].max())).all()
+        assert ((state.values == 0) == (trace[stop - 1] == 0)).all()
+        np.testing.assert_allclose(report.potentials, potentials[t:stop], rtol=1e-11)
+        t = stop
+    rows, d2, weights = state.find(np.arange(0, state.total, state.total // 500))
+    np.testing.assert_array_equal(d2, state.values[rows])
+    assert (d2 > 0).all()
+    assert (weights >= np.ldexp(d2, state.exponent)).all()
+    assert (weights <= np.ldexp(d2, state.exponent) + 1).all()
+    assert (np.diff(rows) >= 0).all()
+
+
 def test_a_duplicate_is_at_exactly_0(storage, bias, tmp_path):
     gradients, _, _ = storage.make(*pools.hostile(), tmp_path, bias=bias)
     copies = gradients.gather(np.array([0, 10, 11, 12, 13]))
@@ -120,6 +148,23 @@ def test_near_duplicates_keep_their_digits(kind, size, bias, wrap):
         assert math.isclose(y.squared_distances(x)[0, 0], exact, rel_tol=rtol)
         _, trace, _ = run_passes(gradients, [[0]])
         assert math.isclose(trace[0, 1], exact, rel_tol=rtol)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-9, 1e-12])
+@pytest.mark.parametrize("kind", ["features", "residuals", "both", "scaled"])
+@pytest.mark.usefixtures("compiled")
+def test_near_duplicates_keep_their_digits_when_sampled(kind, size, bias):
+    rng = np.random.default_rng(6)
+    for _ in range(5):
+        proba, features = near(kind, size, rng)
+        exact = float(oracle.exact_squared_distance(proba, features, 0, 1, bias=bias))
+        rtol = 1e-8 + (1e-15 / size if kind == "scaled" else 0.0)
+        for stored in (features, sp.csr_array(features)):
+            gradients = as_gradients(proba, stored, bias=bias)
+            batch = d2_sample(gradients, 2, random_state=0)
+            assert math.isclose(batch.d2[1], exact, rel_tol=rtol)
+            # The potential after the first pick is the same number, by way of the pass.
+            assert math.isclose(batch.potentials[0], exact, rel_tol=rtol)
 
 
 def test_the_bound_on_what_matters_never_changes_a_minimum(bias):
@@ -243,14 +288,29 @@ def test_one_column_of_few_bits_keeps_small_probabilities(dtype):
     np.testing.assert_allclose(rows.squared_norms, 2 * p.astype(float) ** 2, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("compiled")
+def test_gradients_too_small_to_square_can_be_sampled():
+    tiny = np.array([0, 1e-120, 1.5e-162, 1.6e-162, 2.5e-162, 2.6e-162, 1.5e-162])
+    proba = np.column_stack([np.ones(7), tiny])
+    for size in (1e-120, 1.0, 1e139):
+        for seed in range(10):
+            gradients = as_gradients(proba, np.full((7, 1), size))
+            batch = d2_sample(gradients, 7, random_state=seed)
+            assert sorted(batch.indices) == list(range(7))
+            assert np.isfinite(batch.d2).all()
+            assert np.isfinite(batch.potentials).all()
+
+
+@pytest.mark.usefixtures("compiled")
 def test_other_dtypes_are_taken_for_their_values():
     proba, features = np.eye(3, dtype=bool)[[0, 1, 2, 0]], np.arange(8, dtype=np.uint8)
     proba[3] = False
     proba = proba.astype(np.int8)
     proba[3, 2] = 1
-    for kind in (np.int64, np.uint8, ">f4", ">f8", np.longdouble):
-        gradients = as_gradients(proba, features.reshape(4, 2).astype(kind))
-        np.testing.assert_array_equal(everything(gradients).features, features.reshape(4, 2))
+    for kind in (np.int64, np.uint8, bool, ">f4", ">f8", np.longdouble):
+        values = features.reshape(4, 2).astype(kind)
+        gradients = as_gradients(proba, values)
+        np.testing.assert_array_equal(everything(gradients).features, values.astype(float))
         np.testing.assert_array_equal(everything(gradients).squared_norms, 0.0)
 
 

@@ -5,14 +5,14 @@ import hashlib
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import oracle
 import pools
 from labelnext import select
-from labelnext.gradients import _memory, _threads, as_gradients
+from labelnext.gradients import _check, _memory, _threads, as_gradients
 from labelnext.sampling import d2_sample, d2_utilities
 
 NONE = np.empty(0, dtype=np.int64)
@@ -51,6 +51,19 @@ class TestOneBatch:
             d2_sample(gradients, 57, exclude=exclude, random_state=seed),
             d2_sample(reference, 57, exclude=exclude, random_state=seed),
         )
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_of_degenerate_pools_with_the_compiled_pass(self, seed, bias, monkeypatch):
+        for proba, features in degenerate().values():
+            with monkeypatch.context() as patch:
+                patch.setattr(_check, "COMPILE_FROM", 0)
+                compiled = as_gradients(proba, features, bias=bias)
+            plain = as_gradients(proba, features, bias=bias)
+            assert type(compiled) is not type(plain)
+            same(
+                d2_sample(compiled, len(proba), random_state=seed),
+                d2_sample(plain, len(proba), random_state=seed),
+            )
 
     @pytest.mark.parametrize("threads", [1, 2, 5])
     def test_on_any_number_of_threads(self, pool, batch, threads, monkeypatch):
@@ -160,6 +173,7 @@ def degenerate():
     }
 
 
+@pytest.mark.usefixtures("compiled")
 class TestNoRepeats:
     """k distinct rows that are candidates, whatever the pool: for n = k all of them."""
 
@@ -184,7 +198,12 @@ class TestNoRepeats:
             batch = d2_sample(gradients, len(proba) - 4, exclude=exclude, random_state=seed)
             assert sorted([*batch.indices, *exclude]) == list(range(len(proba)))
 
-    @settings(max_examples=60, deadline=None)
+    @settings(
+        max_examples=60,
+        deadline=None,
+        # `compiled` holds for all examples alike.
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
     @given(
         data=hnp.arrays(
             np.float64, st.tuples(st.integers(1, 30), st.just(4)), elements=st.integers(-2, 2)
