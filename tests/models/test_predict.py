@@ -187,6 +187,14 @@ def test_a_hundred_thousand_columns_of_text_stay_sparse():
     assert proba.shape == (400, 2)
 
 
+@pytest.mark.parametrize("container", [sp.coo_array, sp.dia_array, sp.csc_matrix])
+def test_sparse_samples_become_rows(container):
+    clf = LogisticRegression().fit(SCALED, Y)
+    features = proba_and_features(clf, container(SCALED))[1]
+    assert features.format == "csr"
+    np.testing.assert_array_equal(features.toarray(), SCALED)
+
+
 @pytest.mark.parametrize("flag", ["return_embeddings", {"return_embeddings": True, "scale": 2.0}])
 def test_embeddings_on_a_flag(flag):
     clf = Net().fit(X, Y)
