@@ -1,0 +1,221 @@
+"""``labelnext select``: choose a batch from files."""
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labelnext.cli._errors import InputError, one_line
+from labelnext.cli._pool import IDS, Pool, find_ids, read_pool
+from labelnext.cli._sources import ID_SUFFIXES, parse_pool, parse_source
+from labelnext.cli._summary import batch_table, terminal, working
+from labelnext.cli._write import PICTURES, TABLES, as_csv, check_output, write_whole
+
+if TYPE_CHECKING:
+    from labelnext.sampling import Batch
+
+PROBA = ("proba", "probs", "probabilities")
+FEATURES = ("embedding", "embeddings", "features")
+SELECT_HELP = (
+    "Choose the samples that people should label next, with BADGE.\n\n"
+    "The batch lists rank, row, id, pseudo_label, gradient_norm, d2 and potential (what is left "
+    "to cover after this pick), in order: its first 50 are the batch for -k 50.\n\n"
+    "A SOURCE is a file (.npy, .npz, .parquet), an array or column in one ([cyan]FILE:NAME[/]) "
+    "or, with POOL, the name of one of its columns. A column holds a list for each sample, or "
+    "is several columns NAME_0, NAME_1, ...\n\n"
+    "[bold]Examples[/]\n\n"
+    "[green]labelnext select pool.parquet -k 200 -o batch.csv --plot batch.png[/]\n\n"
+    "[green]labelnext select -p probs.npy -f emb.npy --ids ids.txt -k 200 -o batch.csv[/]\n\n"
+    "[green]labelnext select pool.parquet -x batch.csv -k 200 -o batch-2.csv[/]"
+)
+INPUT, CHOICE, OUTPUT = "What to choose from", "What to choose", "Where to put it"
+
+
+def select(
+    *,
+    pool: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="POOL",
+            show_default=False,
+            help="One .parquet or .npz file with the columns [bold]proba[/], [bold]embedding[/] "
+            "and, if you like, [bold]id[/].",
+        ),
+    ] = None,
+    proba: Annotated[
+        str | None,
+        typer.Option(
+            "--proba",
+            "-p",
+            metavar="SOURCE",
+            rich_help_panel=INPUT,
+            help="Predicted probabilities: a row for each sample, a column for each class "
+            "(or P(class 1) alone).",
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            "-f",
+            metavar="SOURCE",
+            rich_help_panel=INPUT,
+            help="Features: what the model's last linear layer sees, the embedding.",
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            "--ids",
+            metavar="SOURCE",
+            rich_help_panel=INPUT,
+            help="The samples' ids; also .txt (one on each line), .csv or .json. "
+            "Without, the number of the row is the id.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            "-x",
+            metavar="SOURCE",
+            rich_help_panel=INPUT,
+            help="Ids that are labelled already, as a file like those for --ids: an earlier "
+            "batch will do. Repeat it for several.",
+        ),
+    ] = None,
+    k: Annotated[
+        int,
+        typer.Option("-k", metavar="N", rich_help_panel=CHOICE, help="How many samples to choose."),
+    ],
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            rich_help_panel=CHOICE,
+            help="The same seed chooses the same batch.",
+        ),
+    ] = 0,
+    bias: Annotated[
+        bool,
+        typer.Option(
+            "--bias",
+            rich_help_panel=CHOICE,
+            help="Count the gradient of the last layer's bias too.",
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="The batch, as .csv, .json or .parquet. Without, CSV to standard output.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="A picture of it, as .png, .pdf or .svg: the picks in the pool, and how many "
+            "of them are worth it.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", rich_help_panel=OUTPUT, help="Replace files that exist."),
+    ] = False,
+) -> None:
+    """Choose the samples that people should label next, with BADGE."""
+    for path, option, endings in (
+        (output, "--output", tuple(TABLES)),
+        (plot, "--plot", PICTURES),
+    ):
+        if path is not None:
+            check_output(path, option, endings, force=force)
+    if k < 1:
+        raise InputError(f"-k {k}: choose at least one sample")
+    if seed < 0:
+        raise InputError(f"--seed {seed}: a seed is 0 or more")
+    pool = parse_pool(pool)
+    sources = (
+        parse_source(proba, "--proba", usual=PROBA, pool=pool),
+        parse_source(features, "--features", usual=FEATURES, pool=pool),
+        find_ids(ids, pool),
+        [parse_source(x, "--exclude", usual=IDS, suffixes=ID_SUFFIXES) for x in exclude or ()],
+    )
+    console = terminal()
+    with working(console, "Reading the pool ..."):
+        data = read_pool(*sources)
+    if k > data.n_left:
+        raise InputError(
+            f"-k {k}: only {data.n_left:,} samples are left to choose from ({data.n_rows:,} in "
+            f"the pool, {len(data.excluded):,} excluded); ask for at most {data.n_left}"
+            if data.n_left
+            else f"-k {k}: all {data.n_rows:,} samples of the pool are excluded; nothing is left"
+        )
+    with working(console, f"Choosing {k:,} of {data.n_left:,} ..."):
+        batch = _choose(data, k, bias=bias, seed=seed)
+    columns = _columns(batch.to_dict(), data.ids)
+    if output is not None:
+        write_whole(output, TABLES[output.suffix.lower()](columns), force=force)
+    else:
+        sys.stdout.write(as_csv(columns).decode())
+        sys.stdout.flush()
+    if plot is not None:
+        with working(console, "Drawing ..."):
+            write_whole(plot, _picture(data, batch, plot.suffix.lower()), force=force)
+    if console.is_terminal:
+        if output is not None or not sys.stdout.isatty():
+            console.print(batch_table(columns, data.n_left))
+        for path in filter(None, (output, plot)):
+            console.print(f"Written: {os.fspath(path)}", highlight=False, soft_wrap=True)
+
+
+def _choose(data: Pool, k: int, *, bias: bool, seed: int) -> "Batch":
+    """Choose a batch, with errors and warnings as one line each."""
+    from labelnext.sampling import select as choose
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            batch = choose(
+                data.proba, data.features, k, bias=bias, exclude=data.excluded, random_state=seed
+            )
+        except (ValueError, TypeError) as error:
+            raise InputError(one_line(error)) from None
+    for message in dict.fromkeys(one_line(warning.message) for warning in caught):
+        print(f"labelnext: warning: {message}", file=sys.stderr)
+    return batch
+
+
+def _columns(batch: dict[str, Any], names: Any) -> dict[str, list[Any]]:
+    """Put the ids beside the rows, and everything in plain Python numbers."""
+    columns = {name: values.tolist() for name, values in batch.items()}
+    ids = [names[row] for row in columns["row"]]
+    order = ("rank", "row", "id", "pseudo_label", "gradient_norm", "d2", "potential")
+    return {name: ids if name == "id" else columns[name] for name in order}
+
+
+def _picture(data: Pool, batch: "Batch", suffix: str) -> bytes:
+    """Draw the batch, as the bytes of a file."""
+    import io
+
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from labelnext.visualization import plot_batch
+
+    figure = Figure(figsize=(13, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    plot_batch(data.features, batch, exclude=data.excluded, figure=figure)
+    content = io.BytesIO()
+    figure.savefig(content, format=suffix[1:], dpi=150)
+    return content.getvalue()

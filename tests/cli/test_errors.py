@@ -1,0 +1,242 @@
+"""Every mistake is one line that says what to do, with exit code 2 and no output."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+FILES = ("-p", "probs.npy", "-f", "emb.npy")
+
+
+def save(path, values):
+    np.save(path, np.asarray(values))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("select", "pool.parquet"), "Missing option '-k'"),
+        (("select", "pool.parquet", "-k", "ten"), "'-k'"),
+        (("select", "pool.parquet", "-k", "2.5"), "'-k'"),
+        (("select", "pool.parquet", "-k", 0), "-k 0: choose at least one sample"),
+        (("select", "pool.parquet", "-k", -3), "-k -3: choose at least one"),
+        (("select", "pool.parquet", "-k", 41), "only 40 samples are left"),
+        (("select", "pool.parquet", "-k", 3, "--seed", -1), "--seed -1: a seed is 0 or more"),
+        (("select", "pool.parquet", "-k", 3, "--sed", 1), "No such option"),
+        (("selec",), "select"),
+        (("select", "-k", 3), "--proba is missing: give --proba FILE, or one POOL file"),
+        (("select", "-p", "probs.npy", "-k", 3), "--features is missing"),
+        (("select", "pool.csv", "-k", 3), "POOL pool.csv: expected one .parquet or .npz"),
+        (("select", "gone.parquet", "-k", 3), "POOL gone.parquet: there is no such file"),
+        (("select", "-p", "gone.npy", "-f", "emb.npy", "-k", 3), "--proba gone.npy: there is no"),
+        (("select", "-p", "probs.csv", "-f", "emb.npy", "-k", 3), "ends in .npy, .npz or .parquet"),
+        (("select", "-p", "probs.npy:a", "-f", "emb.npy", "-k", 3), "without a name"),
+        (("select", "pool.parquet", "-f", "embeding", "-k", 3), "did you mean 'embedding'?"),
+        (("select", "pool.parquet", "-f", "embeding", "-k", 3), "it has id, proba, embedding"),
+        (("select", "pool.npz", "-p", "prob", "-k", 3), "no array 'prob'"),
+        (("select", *FILES, "--ids", "gone.txt", "-k", 3), "--ids gone.txt: there is no such"),
+        (("select", *FILES, "--ids", "ids.md", "-k", 3), "--ids ids.md: expected a file"),
+        (("select", *FILES, "--ids", "pool.npz:proba", "-k", 3), "ids must be a list of one dim"),
+        (("select", *FILES, "--ids", "pool.parquet:proba", "-k", 3), "ids must be integers or str"),
+        (("select", *FILES, "-x", "ids.txt", "-k", 3), "40 of 40 ids are not in the pool"),
+        (("select", *FILES, "-x", "ids.txt", "-k", 3), "img-000, img-001"),
+        (("select", *FILES, "-x", "ids.txt", "-k", 3), "ids like 0, 1, 2"),
+        (("select", "pool.parquet", "-x", "ids.txt", "-k", 3), "nothing is left"),
+        (("select", "pool.parquet", "-k", 3, "-o", "b.xlsx"), "ends in .csv, .json or .parquet"),
+        (("select", "pool.parquet", "-k", 3, "-o", "ids.txt"), "ends in .csv, .json or .parquet"),
+        (("select", "pool.parquet", "-k", 3, "-o", "no/b.csv"), "there is no folder no; create it"),
+        (("select", "pool.parquet", "-k", 3, "--plot", "b.gif"), "ends in .png, .pdf or .svg"),
+        (("demo", "--seeds", 1), "an interval needs at least two seeds"),
+        (("demo", "--jobs", 0), "at least one process"),
+        (("demo", "--out", "ids.txt"), "--out ids.txt: file exists; choose another folder"),
+        (("demo", "--out", "ids.txt/demo"), "choose another folder"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_mistakes(folder, complaint, arguments, words):
+    assert words in complaint(*arguments)
+
+
+@pytest.mark.parametrize("option", ["-o", "--plot"])
+def test_an_existing_file_is_kept(folder, complaint, option):
+    path = folder / ("b.csv" if option == "-o" else "b.png")
+    path.write_text("precious")
+    assert "exists already; add --force" in complaint(
+        "select", "pool.parquet", "-k", 3, option, path
+    )
+    assert path.read_text() == "precious"
+
+
+def test_folders_in_place_of_files(folder, complaint):
+    (folder / "b.csv").mkdir()
+    (folder / "d.npy").mkdir()
+    assert "this is a folder" in complaint("select", "pool.parquet", "-k", 3, "-o", "b.csv")
+    assert "this is a folder" in complaint("select", "-p", "d.npy", "-f", "emb.npy", "-k", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep"),
+    [
+        ("emb.npy", 300),
+        ("emb.npy", 40),
+        ("emb.npy", 0),
+        ("pool.npz", 500),
+        ("pool.npz", 0),
+        ("pool.parquet", 900),
+        ("pool.parquet", 3),
+        ("pool.parquet", 0),
+    ],
+)
+def test_truncated_files(folder, complaint, name, keep):
+    path = folder / name
+    assert keep < path.stat().st_size
+    path.write_bytes(path.read_bytes()[:keep])
+    source = ("-p", "probs.npy", "-f", name) if name.endswith(".npy") else (name,)
+    line = complaint("select", *source, "-k", 3)
+    assert f"cannot read {name}" in line
+    assert "write or copy it again" in line
+
+
+@pytest.mark.parametrize("name", ["pool.npz", "pool.parquet"])
+def test_files_with_a_broken_middle(folder, complaint, name):
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle - 150 : middle + 150] = bytes(300)
+    path.write_bytes(bytes(content))
+    assert f"cannot read {name}" in complaint("select", name, "-k", 3)
+
+
+def test_text_that_is_no_text(folder, complaint):
+    (folder / "ids.txt").write_bytes(b"\xff\xfe\x00")
+    assert "cannot read ids.txt" in complaint("select", *FILES, "--ids", "ids.txt", "-k", 3)
+    (folder / "ids.json").write_text("[1,")
+    assert "cannot read ids.json" in complaint("select", *FILES, "--ids", "ids.json", "-k", 3)
+    (folder / "ids.json").write_text("7")
+    assert "expected a list" in complaint("select", *FILES, "--ids", "ids.json", "-k", 3)
+    np.save("ids.npy", np.array([b"\xff"] * 40))
+    assert "cannot read ids.npy" in complaint("select", *FILES, "--ids", "ids.npy", "-k", 3)
+
+
+def test_a_file_that_may_not_be_read(folder, complaint, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(np, "load", refuse)
+    assert "permission denied; check who may read it" in complaint("select", *FILES, "-k", 3)
+
+
+def test_an_array_in_the_clothes_of_an_archive(folder, complaint):
+    (folder / "emb.npy").rename(folder / "emb.npz")
+    assert "rename it to .npy" in complaint("select", "-p", "probs.npy", "-f", "emb.npz", "-k", 3)
+
+
+def test_objects_are_not_unpickled(folder, complaint):
+    np.save("emb.npy", np.array([{}] * 40), allow_pickle=True)
+    assert "cannot read emb.npy" in complaint("select", *FILES, "-k", 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_no_numbers(folder, complaint, arrays, bad):
+    proba, features = arrays
+    features[7, 2] = bad
+    save("emb.npy", features)
+    line = complaint("select", *FILES, "-k", 3)
+    assert "features" in line
+    assert "7" in line
+    proba[5, 1] = bad
+    save("probs.npy", proba)
+    assert "proba" in complaint("select", *FILES, "-k", 3)
+
+
+def test_probabilities_that_are_none(folder, complaint, arrays):
+    proba, _ = arrays
+    save("probs.npy", proba * 2)
+    assert "sum" in complaint("select", *FILES, "-k", 3)
+    save("probs.npy", proba - 0.5)
+    assert "negative" in complaint("select", *FILES, "-k", 3)
+    save("probs.npy", [["a"] * 3] * 40)
+    assert "real numbers" in complaint("select", *FILES, "-k", 3)
+
+
+def test_lengths_that_differ(folder, complaint, arrays):
+    save("emb.npy", arrays[1][:39])
+    assert "probs.npy has 40 rows and emb.npy has 39" in complaint("select", *FILES, "-k", 3)
+    (folder / "ids.txt").write_text("a\nb\n")
+    assert "pool.parquet has 40 rows and ids.txt has 2" in complaint(
+        "select", "pool.parquet", "--ids", "ids.txt", "-k", 3
+    )
+
+
+def test_empty_pools(folder, complaint):
+    save("probs.npy", np.zeros((0, 3)))
+    save("emb.npy", np.zeros((0, 5)))
+    assert "the pool is empty" in complaint("select", *FILES, "-k", 3)
+    save("probs.npy", 0.5)
+    assert "the pool is empty" in complaint("select", *FILES, "-k", 3)
+    pq.write_table(pa.table({"proba": pa.array([], pa.list_(pa.float32()))}), "pool.parquet")
+    assert "the pool is empty" in complaint("select", "pool.parquet", "-f", "emb.npy", "-k", 3)
+
+
+def test_ids_that_are_not_unique(folder, complaint, ids):
+    (folder / "ids.txt").write_text("\n".join([*ids[:37], *ids[:3]]))
+    line = complaint("select", *FILES, "--ids", "ids.txt", "-k", 3)
+    assert "3 ids are there more than once: img-000, img-001, img-002" in line
+
+
+def test_ids_that_are_empty(folder, complaint, ids):
+    (folder / "ids.txt").write_text("\n".join(["", *ids[1:]]))
+    assert "id number 0 is empty" in complaint("select", *FILES, "--ids", "ids.txt", "-k", 3)
+    (folder / "ids.txt").write_text(" \n")
+    assert "ids.txt has 0" in complaint("select", *FILES, "--ids", "ids.txt", "-k", 3)
+    (folder / "ids.csv").write_text("name,id\na,1\nb\n")
+    assert "id number 1 is empty" in complaint("select", *FILES, "--ids", "ids.csv", "-k", 3)
+
+
+def test_a_csv_without_an_id_column_does_not_lose_its_first_line(folder, complaint, ids):
+    (folder / "ids.csv").write_text("\n".join(ids))
+    line = complaint("select", "pool.parquet", "-x", "ids.csv", "-k", 3)
+    assert "no column 'id' in its first line (img-000)" in line
+    assert "use a .txt file" in line
+    (folder / "ids.csv").write_text("")
+    assert "(empty)" in complaint("select", "pool.parquet", "-x", "ids.csv", "-k", 3)
+    (folder / "ids.csv").write_text("name\na")
+    assert "no column 'nam'" in complaint("select", "pool.parquet", "-x", "ids.csv:nam", "-k", 3)
+
+
+def test_unknown_excluded_ids_are_named(folder, complaint):
+    (folder / "done.txt").write_text("\n".join(["img-001", *(f"dog-{i}" for i in range(7))]))
+    line = complaint("select", "pool.parquet", "-x", "done.txt", "-k", 3)
+    assert "7 of 8 ids are not in the pool: dog-0, dog-1, dog-2, dog-3, dog-4 and 2 more" in line
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ([[0.5, 0.5]] * 39 + [None], "is empty in 1 rows, the first is row 39"),
+        ([[0.5, 0.5]] * 39 + [[1.0]], "lists of different lengths: 1 at row 39, 2 before"),
+        ([[0.5, None]] * 40, "lists with empty entries"),
+        ([["a", "b"]] * 40, "expected numbers, or lists of numbers"),
+        (["a"] * 40, "holds string; expected numbers"),
+    ],
+)
+@pytest.mark.parametrize("group", [40, 13])
+def test_parquet_columns_that_are_no_matrix(folder, complaint, column, words, group):
+    pq.write_table(pa.table({"proba": column}), "bad.parquet", row_group_size=group)
+    assert words in complaint("select", "bad.parquet", "-f", "emb.npy", "-k", 3)
+
+
+def test_parquet_without_the_column(folder, complaint):
+    pq.write_table(pa.table({"probability": [1], "image": [1]}), "other.parquet")
+    line = complaint("select", "other.parquet", "-k", 3)
+    assert "no column 'proba'; it has probability, image" in line
+    assert "did you mean 'probability'?" in line or "name one with" in line
+    pq.write_table(pa.table({"proba": [0.5] * 40, "e_0": [1] * 40, "e_2": [1] * 40}), "gap.parquet")
+    assert "no column 'e'" in complaint("select", "gap.parquet", "-f", "e", "-k", 3)
+
+
+def test_row_groups_of_different_lengths(folder, complaint):
+    pq.write_table(
+        pa.table({"proba": [[0.5, 0.5]] * 20 + [[1.0]] * 20}), "bad.parquet", row_group_size=20
+    )
+    assert "1 at row 20, 2 before" in complaint("select", "bad.parquet", "-f", "emb.npy", "-k", 3)

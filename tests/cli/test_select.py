@@ -1,0 +1,256 @@
+"""What ``labelnext select`` chooses, reads and writes."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+
+import labelnext
+
+COLUMNS = ["rank", "row", "id", "pseudo_label", "gradient_norm", "d2", "potential"]
+FILES = ("-p", "probs.npy", "-f", "emb.npy")
+
+
+def rows(result):
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+def picked(result):
+    assert result.exit_code == 0, result.output
+    return [int(row["row"]) for row in rows(result)]
+
+
+@pytest.fixture
+def batch(arrays):
+    return labelnext.select(*arrays, 8, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        FILES,
+        ("pool.parquet",),
+        ("pool.npz",),
+        ("pool.parquet", "--proba", "proba", "--features", "embedding", "--ids", "id"),
+        ("-p", "pool.npz:proba", "-f", "pool.parquet:embedding"),
+        ("pool.parquet", "-f", "emb.npy"),
+    ],
+    ids=" ".join,
+)
+def test_every_source_gives_the_batch_of_the_library(folder, run, batch, source):
+    assert picked(run("select", *source, "-k", 8)) == batch.indices.tolist()
+
+
+def test_standard_output_is_csv_that_reads_back_exactly(folder, run, batch):
+    result = run("select", "pool.parquet", "-k", 8)
+    assert list(rows(result)[0]) == COLUMNS
+    assert [row["id"] for row in rows(result)] == [f"img-{row:03d}" for row in batch.indices]
+    assert [int(row["rank"]) for row in rows(result)] == list(range(1, 9))
+    for name, values in (
+        ("pseudo_label", batch.pseudo_labels),
+        ("gradient_norm", batch.gradient_norms),
+        ("d2", batch.d2),
+        ("potential", batch.potentials),
+    ):
+        assert [float(row[name]) for row in rows(result)] == values.tolist()
+    assert result.stderr == ""  # nothing for people: this is no terminal
+
+
+def test_without_ids_the_row_is_the_id(folder, run):
+    assert all(row["id"] == row["row"] for row in rows(run("select", *FILES, "-k", 5)))
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet", "CSV"])
+def test_output_by_ending(folder, run, batch, ending):
+    result = run("select", "pool.parquet", "-k", 8, "-o", f"batch.{ending}")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    path = folder / f"batch.{ending}"
+    if ending == "json":
+        columns = {name: [row[name] for row in json.loads(path.read_text())] for name in COLUMNS}
+    elif ending == "parquet":
+        columns = pq.read_table(path).to_pydict()
+    else:
+        records = list(csv.DictReader(io.StringIO(path.read_text())))
+        columns = {name: [row[name] for row in records] for name in records[0]}
+        columns["row"] = [int(row) for row in columns["row"]]
+        columns["d2"] = [float(value) for value in columns["d2"]]
+    assert list(columns) == COLUMNS
+    assert columns["row"] == batch.indices.tolist()
+    assert columns["d2"] == batch.d2.tolist()
+    assert list(folder.glob(".*")) == []  # no draft is left
+
+
+def test_seed_bias_and_k_reach_the_selection(folder, run, arrays):
+    expected = labelnext.select(*arrays, 6, bias=True, random_state=3)
+    assert picked(run("select", *FILES, "-k", 6, "--seed", 3, "--bias")) == (
+        expected.indices.tolist()
+    )
+    assert (
+        expected.indices.tolist() != labelnext.select(*arrays, 6, random_state=3).indices.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("done.txt", "img-003\nimg-007\n\n"),
+        ("done.csv", "label,id\ncat,img-003\n\ndog,img-007\n"),
+        ("done.csv:name", "name,id\nimg-003,1\nimg-007,2\n"),
+        ("done.json", '["img-003", "img-007"]'),
+        ("done.json", '[{"id": "img-003"}, {"id": "img-007"}]'),
+        ("done.json:name", '[{"name": "img-003"}, {"name": "img-007"}]'),
+    ],
+)
+def test_excluded_ids_are_not_chosen(folder, run, arrays, name, content):
+    (folder / name.partition(":")[0]).write_text(content)
+    expected = labelnext.select(*arrays, 38, exclude=[3, 7], random_state=0)
+    result = run("select", "pool.parquet", "-k", 38, "-x", name)
+    assert picked(result) == expected.indices.tolist()
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_an_earlier_batch_is_a_list_of_excluded_ids(folder, run, ending):
+    run("select", "pool.parquet", "-k", 10, "-o", f"batch.{ending}")
+    run("select", "pool.parquet", "-k", 5, "--seed", 1, "-o", "other.csv")
+    excluded = set(picked(run("select", "pool.parquet", "-k", 10)))
+    excluded |= set(picked(run("select", "pool.parquet", "-k", 5, "--seed", 1)))
+    left = 40 - len(excluded)
+    result = run("select", "pool.parquet", "-k", left, "-x", f"batch.{ending}", "-x", "other.csv")
+    assert set(picked(result)) == set(range(40)) - excluded
+
+
+def test_integer_ids_match_their_text(folder, run):
+    np.save("ids.npy", np.arange(40) * 10)
+    (folder / "done.txt").write_text("50\n")
+    result = run("select", *FILES, "--ids", "ids.npy", "-x", "done.txt", "-k", 39, "-o", "b.json")
+    assert result.exit_code == 0, result.output
+    batch = json.loads((folder / "b.json").read_text())
+    assert {row["id"] for row in batch} == set(range(0, 400, 10)) - {50}
+
+
+@pytest.mark.parametrize("kind", ["U", "S", "parquet", "bom"])
+def test_ids_of_several_kinds(folder, run, ids, kind):
+    if kind == "parquet":
+        source = "ids.parquet:name"
+        pq.write_table(pa.table({"name": ids, "other": ids}), "ids.parquet")
+    elif kind == "bom":
+        source = "ids.csv"
+        (folder / "ids.csv").write_text("\ufeffid\n" + "\n".join(ids), encoding="utf-8")
+    else:
+        source = "ids.npy"
+        np.save("ids.npy", np.array(ids).astype(kind))
+    result = run("select", *FILES, "--ids", source, "-k", 4)
+    assert [row["id"] for row in rows(result)] == [ids[row] for row in picked(result)]
+
+
+def test_parquet_of_row_groups_and_numbered_columns(folder, run, arrays, batch):
+    proba, features = arrays
+    pq.write_table(
+        pa.table({"proba": proba.tolist()} | {f"emb_{j}": features[:, j] for j in range(5)}),
+        "wide.parquet",
+        row_group_size=7,
+    )
+    result = run("select", "wide.parquet", "-f", "emb", "-k", 8)
+    assert picked(result) == batch.indices.tolist()
+
+
+def test_numbered_columns_are_in_the_order_of_their_numbers(folder):
+    from labelnext.cli._parquet import read_column
+    from labelnext.cli._sources import Source
+
+    names = [f"e_{j}" for j in (10, 2, 1, 3, 4, 5, 6, 7, 8, 9)]
+    pq.write_table(pa.table({name: [int(name[2:])] for name in names}), "wide.parquet")
+    source = Source(folder / "wide.parquet", "e", (), "--features")
+    assert read_column(source).tolist() == [list(range(1, 11))]
+
+
+def test_half_precision_and_large_lists(folder, run, arrays):
+    proba, features = arrays
+    half = features.astype(np.float16)
+    pq.write_table(
+        pa.table(
+            {
+                "proba": pa.array(proba.tolist(), pa.large_list(pa.float64())),
+                "embedding": pa.array(list(half), pa.list_(pa.float16())),
+            }
+        ),
+        "half.parquet",
+    )
+    expected = labelnext.select(proba, half, 8, random_state=0)
+    assert picked(run("select", "half.parquet", "-k", 8)) == expected.indices.tolist()
+
+
+def test_sparse_features(folder, run, arrays, batch):
+    sp.save_npz("emb-sparse.npz", sp.csr_array(arrays[1]))
+    result = run("select", "-p", "probs.npy", "-f", "emb-sparse.npz", "-k", 8, "--plot", "b.png")
+    assert picked(result) == batch.indices.tolist()
+    assert (folder / "b.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_npy_is_mapped_and_not_read(folder):
+    from labelnext.cli._arrays import read_array
+    from labelnext.cli._sources import Source
+
+    array = read_array(Source(folder / "emb.npy", None, (), "--features"))
+    assert isinstance(array, np.memmap)
+    assert not array.flags.writeable
+
+
+def test_one_column_of_probabilities_is_binary(folder, run, arrays):
+    rng = np.random.default_rng(1)
+    p = rng.random(40)
+    np.save("p.npy", p)
+    expected = labelnext.select(p, arrays[1], 5, random_state=0)
+    result = run("select", "-p", "p.npy", "-f", "emb.npy", "-k", 5)
+    assert picked(result) == expected.indices.tolist()
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_plot(folder, run, ending, start):
+    (folder / "done.txt").write_text("img-003\n")
+    result = run(
+        "select", "pool.parquet", "-k", 8, "-x", "done.txt", "-o", "b.csv", "--plot", f"b.{ending}"
+    )
+    assert result.exit_code == 0, result.output
+    assert (folder / f"b.{ending}").read_bytes().startswith(start)
+
+
+def test_force_replaces_and_keeps_links(folder, run):
+    (folder / "real.csv").write_text("old")
+    (folder / "link.csv").symlink_to("real.csv")
+    assert run("select", "pool.parquet", "-k", 3, "-o", "link.csv", "--force").exit_code == 0
+    assert (folder / "link.csv").is_symlink()
+    assert (folder / "real.csv").read_text().startswith("rank,")
+
+
+def test_one_class_is_a_warning_in_one_line(folder, run):
+    np.save("ones.npy", np.ones((40, 1)))
+    result = run("select", "-p", "ones.npy", "-f", "emb.npy", "-k", 3)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("labelnext: warning: proba has one class only")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_terminal_gets_a_summary(folder, run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = run("select", "pool.parquet", "-k", 30, "-o", "b.csv")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    for words in ("30 of 40 candidates chosen", "img-", "Potential left", "after 10", "b.csv"):
+        assert words in result.stderr
+
+
+def test_a_short_summary_of_a_pool_without_gradients(folder, run, monkeypatch):
+    np.save("sure.npy", np.eye(3)[np.zeros(40, int)])
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = run("select", "-p", "sure.npy", "-f", "emb.npy", "-k", 2, "-o", "b.csv")
+    assert "One pick covers all candidates" in result.stderr
+    assert "…" not in result.stderr
