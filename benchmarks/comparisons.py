@@ -12,6 +12,7 @@ from benchmarks.competitors.bmdal import Worker
 from benchmarks.floor import read_once
 from benchmarks.pools import load_pool, make_pool
 from benchmarks.timing import alternate, extrapolated, seconds
+from labelnext.datasets import DatasetNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +93,11 @@ def run(comparisons: list[Comparison], threads: int, log: Callable[[str], None])
     for comparison in comparisons:
         if pool is None or pool.name != comparison.pool:
             pool = None
-            pool = load_pool(comparison.pool)
+            try:
+                pool = load_pool(comparison.pool)
+            except (DatasetNotFoundError, ImportError) as error:
+                rows.append({**_row(comparison), "not_run": str(error)})
+                continue
             # What is compiled or loaded at first use is measured elsewhere.
             _select(pool, comparison.k, 0)
         log(f"{comparison.pool}, k = {comparison.k:,}, against {comparison.against}")
@@ -100,16 +105,20 @@ def run(comparisons: list[Comparison], threads: int, log: Callable[[str], None])
     return rows
 
 
-def _run_one(comparison: Comparison, pool: Pool, threads: int) -> dict[str, Any]:
-    k = comparison.k
-    row: dict[str, Any] = {
+def _row(comparison: Comparison) -> dict[str, Any]:
+    return {
         "pool": comparison.pool,
-        "n": len(pool),
-        "k": k,
+        "n": None,
+        "k": comparison.k,
         "against": comparison.against,
         "required": comparison.required,
         "extrapolated_from": comparison.extrapolate,
     }
+
+
+def _run_one(comparison: Comparison, pool: Pool, threads: int) -> dict[str, Any]:
+    k = comparison.k
+    row = {**_row(comparison), "n": len(pool)}
 
     def ours(seed: int) -> float:
         return seconds(lambda seed: _select(pool, k, seed), seed)

