@@ -13,6 +13,7 @@ from typing import Any
 
 import joblib
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from benchmarks import comparisons, memory, plots, report, scaling, startup
 
@@ -59,8 +60,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.only:
         options.only = [name for name in sections if not (options.quick and name == "imagenet")]
-    # One setting for everyone: ours and the libraries of the competitors'.
-    os.environ["LABELNEXT_NUM_THREADS"] = str(options.threads)
+    # One setting for everyone: ours, BLAS in this process, and all libraries in the others.
+    for name in ("LABELNEXT_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(options.threads)
+    threadpool_limits(options.threads, user_api="blas")
     return options
 
 

@@ -120,8 +120,13 @@ def _run_one(comparison: Comparison, pool: Pool, threads: int) -> dict[str, Any]
     k = comparison.k
     row = {**_row(comparison), "n": len(pool)}
 
+    stats: dict[str, int] = {}
+
+    def select(seed: int) -> None:
+        stats.update(_select(pool, k, seed).stats)
+
     def ours(seed: int) -> float:
-        return seconds(lambda seed: _select(pool, k, seed), seed)
+        return seconds(select, seed)
 
     try:
         with _timer(comparison, pool, threads) as timer:
@@ -135,7 +140,7 @@ def _run_one(comparison: Comparison, pool: Pool, threads: int) -> dict[str, Any]
         return {**row, "not_run": str(error)}
     row |= pairs.as_dict()
     measured = 1 / pairs.ratio if comparison.is_floor else pairs.ratio
-    row |= {"measured": measured, "stats": dict(_select(pool, k, 0).stats)}
+    row |= {"measured": measured, "stats": stats}
     if comparison.required is not None:
         row["reached"] = (
             measured <= comparison.required
