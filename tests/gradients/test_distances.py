@@ -97,6 +97,22 @@ def test_a_pass_without_a_trace_leaves_the_same_d2(storage, bias, pool, first, t
     assert (np.diff(rows) >= 0).all()
 
 
+@pytest.mark.parametrize("n", [40, 64, 65, 128, 3000])
+@pytest.mark.usefixtures("compiled")
+def test_the_first_and_the_last_ticket_of_each_row_find_it(n):
+    state = as_gradients(*pools.confident(n)).start(np.array([5, n - 1]))
+    state.min_update(as_gradients(*pools.confident(n)).gather(np.array([7])), np.array([7]))
+    weights = np.ceil(np.ldexp(state.values, state.exponent)).astype(np.int64)
+    ends = weights.cumsum()
+    assert state.total == ends[-1]
+    rows = np.flatnonzero(weights)
+    assert len(rows) == n - 3
+    for tickets in ((ends - weights)[rows], (ends - 1)[rows]):
+        found, _, found_weights = state.find(tickets)
+        np.testing.assert_array_equal(found, rows)
+        np.testing.assert_array_equal(found_weights, weights[rows])
+
+
 def test_a_duplicate_is_at_exactly_0(storage, bias, tmp_path):
     gradients, _, _ = storage.make(*pools.hostile(), tmp_path, bias=bias)
     copies = gradients.gather(np.array([0, 10, 11, 12, 13]))
