@@ -124,10 +124,10 @@ def _mark_gain(
     wide = abs(last - first) > 0.25 * (labels[-1] - labels[0])
     axes.annotate(
         f"{100 * level:g} %: {first:.0f} instead of {last:.0f} labels",
-        xy=((first + last) / 2 if wide else max(first, last), level),
-        xytext=(0, 4) if wide else (8, -4),
+        xy=(max(first, last), level),
+        xytext=(-4, 4) if wide else (8, -4),
         textcoords="offset points",
-        ha="center" if wide else "left",
+        ha="right" if wide else "left",
         va="bottom" if wide else "top",
         fontsize=9,
         color=INK,

@@ -66,7 +66,7 @@ def draw_potential(
         if share[at - 1] > 0:
             early = at < 0.7 * k  # where there is room to the right of the curve
             axes.annotate(
-                f"{_fraction(level)} left after {at:,}",
+                f"at most {_fraction(level)} left after {at:,}",
                 xy=(at, share[at - 1]),
                 xytext=(7, 7) if early else (-6, -7),
                 textcoords="offset points",

@@ -1,0 +1,215 @@
+"""Values of samples, and utilities of query strategies, as colour over two features."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.utils import unlabeled_indices
+from labelnext.visualization._mesh import Mesh, check_axes, check_bound, check_plane, fill
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def plot_contour_for_samples(
+    X: ArrayLike,
+    values: ArrayLike,
+    replace_nan: float | None = 0.0,
+    feature_bound: ArrayLike | None = None,
+    ax: Axes | None = None,
+    res: int = 21,
+    contour_dict: dict[str, Any] | None = None,
+) -> Axes:
+    """
+    Colour the plane by values of samples: each point has that of the sample nearest to it.
+
+    The largest value is always to be seen: if its sample is nearest to no node of the mesh, as
+    may happen among many neighbours, the node nearest to it gets that value. So the first
+    utilities of a BADGE batch, 1 at one sample and 0 elsewhere, are one spot. Equal values are
+    one even tone.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, 2)
+        The samples.
+    values : array-like of shape (n_samples,)
+        A number for each. Infinite ones are taken as NaN.
+    replace_nan : float or None, default=0.0
+        What to put in the place of NaN; None leaves these samples out.
+    feature_bound : array-like of shape (2, 2), default=None
+        The rectangle to draw in, `[[xmin, ymin], [xmax, ymax]]`; by default the smallest that
+        holds all samples.
+    ax : matplotlib.axes.Axes, default=None
+        Where to draw; the current axes by default.
+    res : int, default=21
+        How many nodes the mesh has along each feature.
+    contour_dict : dict, default=None
+        Arguments of `Axes.contourf`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, `feature_bound` or `res` is out of range, or no value is left to
+        draw.
+    TypeError
+        If an argument is of the wrong type.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from labelnext.visualization import plot_contour_for_samples
+    >>> ax = Figure().add_subplot()
+    >>> ax = plot_contour_for_samples([[0, 0], [1, 0], [1, 1]], [0.2, float("nan"), 0.9], ax=ax)
+    >>> ax.collections[0].zmin.item(), ax.collections[0].zmax.item()
+    (0.0, 0.9)
+    """
+    points = check_plane(X)
+    array = _check_values(values, len(points))
+    mesh = Mesh.over(check_bound(feature_bound, points), res)
+    known = np.isfinite(array)
+    if replace_nan is not None:
+        array = np.where(known, array, _check_replacement(replace_nan))
+    elif known.any():
+        points, array = points[known], array[known]
+    else:
+        raise ValueError(
+            "values are all NaN, so with replace_nan=None nothing is left to draw; give a number "
+            "to draw in their place."
+        )
+    ax = check_axes(ax)
+    fill(ax, mesh, _nearest(mesh, points, array), contour_dict)
+    return ax
+
+
+def plot_utilities(
+    qs: Any, X: ArrayLike, y: ArrayLike, candidates: ArrayLike | None = None, **kwargs: Any
+) -> Axes:
+    """
+    Colour the plane by the utilities that decide on the first pick of a query strategy.
+
+    Without candidates every node of a mesh is one, as though a sample lay there. A strategy that
+    needs rows of `X` is asked about the unlabelled samples instead. Utilities of samples are
+    drawn as `plot_contour_for_samples` does.
+
+    Parameters
+    ----------
+    qs : query strategy
+        One of `labelnext.pool`, or any with the same `query`.
+    X : array-like of shape (n_samples, 2)
+        All samples, labelled and unlabelled.
+    y : array-like of shape (n_samples,)
+        Their labels, `qs.missing_label` where there is none.
+    candidates : array-like of shape (n_candidates,) or (n_candidates, 2), default=None
+        Rows of `X`, or samples, whose utilities are to be drawn.
+    **kwargs
+        `replace_nan`, `feature_bound`, `ax`, `res` and `contour_dict` are those of
+        `plot_contour_for_samples`. With `ignore_undefined_query_params=True` arguments that
+        `qs.query` does not know are dropped. All others, like `clf`, go to `qs.query`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If `X` has other than two features, `feature_bound` or `res` is out of range, or the
+        strategy does not accept its arguments.
+    TypeError
+        If an argument is of the wrong type.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from labelnext.classifier import ParzenWindowClassifier
+    >>> from labelnext.pool import UncertaintySampling
+    >>> from labelnext.visualization import plot_utilities
+    >>> X, y = [[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0, 1, float("nan")]
+    >>> ax = plot_utilities(
+    ...     UncertaintySampling(), X, y, clf=ParzenWindowClassifier(), ax=Figure().add_subplot()
+    ... )
+    >>> ax.collections[0].zmax.round(3).item()
+    0.5
+    """
+    look = {
+        key: kwargs.pop(key)
+        for key in ("replace_nan", "feature_bound", "ax", "res", "contour_dict")
+        if key in kwargs
+    }
+    ignore = kwargs.pop("ignore_undefined_query_params", False)
+    points = check_plane(X)
+    if ignore:
+        known = inspect.signature(qs.query).parameters
+        kwargs = {key: value for key, value in kwargs.items() if key in known}
+    if candidates is None:
+        mesh = Mesh.over(check_bound(look.get("feature_bound"), points), look.get("res", 21))
+        try:
+            utilities = _first_utilities(qs, X, y, mesh.points, kwargs)
+        except ValueError as error:
+            # scikit-activeml's way to say that candidates must be rows of X; it need not be here.
+            if type(error).__name__ != "MappingError":
+                raise
+            candidates = unlabeled_indices(y, missing_label=qs.missing_label)
+        else:
+            ax = check_axes(look.get("ax"))
+            fill(ax, mesh, utilities.reshape(mesh.shape), look.get("contour_dict"))
+            return ax
+    chosen = np.asarray(candidates)
+    utilities = _first_utilities(qs, X, y, chosen, kwargs)
+    where = points if chosen.ndim == 1 else check_plane(chosen, "candidates")
+    return plot_contour_for_samples(where, utilities, **look)
+
+
+def _first_utilities(
+    qs: Any, X: ArrayLike, y: ArrayLike, candidates: NDArray[Any], arguments: dict[str, Any]
+) -> Floats:
+    _, utilities = qs.query(
+        X=X, y=y, candidates=candidates, **(arguments | {"return_utilities": True})
+    )
+    first: Floats = np.asarray(utilities[0], dtype=np.float64)
+    return first
+
+
+def _check_values(values: ArrayLike, n_samples: int) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"values must have one number for each of the {n_samples} samples in X, got shape "
+            f"{array.shape}; of the utilities of a batch, draw one row at a time."
+        )
+    return array
+
+
+def _check_replacement(replace_nan: Any) -> float:
+    if isinstance(replace_nan, bool) or not isinstance(replace_nan, numbers.Real):
+        raise TypeError(f"replace_nan must be a number or None, got {replace_nan!r}.")
+    if not np.isfinite(float(replace_nan)):
+        raise ValueError(f"replace_nan must be finite, got {replace_nan}; None leaves NaN out.")
+    return float(replace_nan)
+
+
+def _nearest(mesh: Mesh, points: Floats, values: Floats) -> Floats:
+    """Give each node the value of its nearest sample, and the largest value a node at least."""
+    from scipy.spatial import KDTree
+
+    nodes = mesh.points
+    _, owners = KDTree(points).query(nodes)
+    field: Floats = values[owners]
+    peaks = points[(values == values.max()) & mesh.contains(points)]
+    if len(peaks) and field.max() < values.max():
+        _, places = KDTree(nodes).query(peaks)
+        field[places] = values.max()
+    return field.reshape(mesh.shape)
