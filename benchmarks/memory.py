@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
+import platform
 import resource
 import subprocess
 import sys
@@ -54,12 +56,11 @@ def _main(name: str, k: int, who: str) -> None:
     for warm in kinds:
         select(proba, warm, 500 if who == "labelnext" else 3)
     del proba, features, kinds, warm
-    gc.collect()
-    # Importing and compiling may have needed more for a moment than stays: forget that peak.
-    if RESET.is_file():
-        RESET.write_text("5")
+    _forget()
     before = _status("VmRSS")
     pool = load_pool(name)
+    # What reading a file needed for a moment is not the selection's.
+    _forget()
     select(pool.proba, pool.features, k)
     print(
         json.dumps(
@@ -74,6 +75,15 @@ def _main(name: str, k: int, who: str) -> None:
             }
         )
     )
+
+
+def _forget() -> None:
+    """Give freed memory back to the system and start its count of the peak anew, on Linux."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+    if RESET.is_file():
+        RESET.write_text("5")
 
 
 def _status(field: str) -> int:
