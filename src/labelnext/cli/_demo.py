@@ -125,7 +125,7 @@ def _picture(results: "Results") -> bytes:
     axes = figure.add_subplot()
     plot_learning_curves(results.labels, results.accuracy, levels=LEVELS, axes=axes)
     axes.set_title(
-        "Handwritten digits: fewer labels for the same accuracy", loc="left", weight="bold"
+        "Handwritten digits: how many labels for how much accuracy", loc="left", weight="bold"
     )
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.7))
     caption = textwrap.fill(

@@ -125,7 +125,7 @@ def _project(
         )
         with np.errstate(invalid="ignore", divide="ignore"):  # all rows may be the same
             projected = pca.fit_transform(sample)
-        points[:, : projected.shape[1]] = projected
+        points[order, : projected.shape[1]] = projected
     return points[: len(background)], points[len(background) :]
 
 
