@@ -61,20 +61,9 @@ def draw_potential(
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     marks = halvings(share)
-    for at, level in marks.items():
+    for at in marks:
         axes.plot([at, at], [lowest / 1.5, share[at - 1]], color=INK, lw=0.7, ls=(0, (2, 3)))
-        if share[at - 1] > 0:
-            early = at < 0.7 * k  # where there is room to the right of the curve
-            axes.annotate(
-                f"at most {_fraction(level)} left after {at:,}",
-                xy=(at, share[at - 1]),
-                xytext=(7, 7) if early else (-6, -7),
-                textcoords="offset points",
-                ha="left" if early else "right",
-                va="bottom" if early else "top",
-                fontsize=9,
-                color=INK,
-            )
+    _label(axes, {at: share[at - 1] for at in marks if share[at - 1] > 0}, marks)
     notes = ["marked where what was left has halved again"] if marks else []
     if not some.all():
         notes.append(f"nothing is left from pick {int(rank[~some][0]):,} on")
@@ -107,6 +96,28 @@ def halvings(share: NDArray[np.float64], limit: int = 8) -> dict[int, int]:
         if len(reached):
             found[int(reached[0]) + 1] = level
     return found
+
+
+def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None:
+    """Write at the marks what is left; where two would overlap, at the later one."""
+    taken: list[tuple[float, float]] = []
+    for at, height in reversed(heights.items()):
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform((at, height)))
+        early = x < 0.66  # where there is room to the right of the curve
+        left, middle = (x, y + 0.03) if early else (x - 0.36, y - 0.03)
+        if any(abs(left - u) < 0.37 and abs(middle - v) < 0.035 for u, v in taken):
+            continue
+        taken.append((left, middle))
+        axes.annotate(
+            f"at most {_fraction(marks[at])} left after {at:,}",
+            xy=(at, height),
+            xytext=(7, 7) if early else (-6, -7),
+            textcoords="offset points",
+            ha="left" if early else "right",
+            va="bottom" if early else "top",
+            fontsize=9,
+            color=INK,
+        )
 
 
 def _fraction(level: int) -> str:
