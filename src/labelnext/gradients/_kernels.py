@@ -16,8 +16,8 @@ from numba.extending import intrinsic, overload
 
 # Columns of the table of scalars that stand for a row or a centre in the bounds:
 # q = 1 − p[ŷ], t = ‖p without its pseudo-label entry‖, h = ‖h‖ (bias included),
-# x = ⟨h, u⟩ for one unit vector u, and perp ≥ ‖h − x u‖ (bias left out).
-Q, T, H, X, PERP = range(5)
+# x = ⟨h, u⟩ for one unit vector u, w = ‖p without its two largest entries‖.
+Q, T, H, X, W = range(5)
 
 # Counters of a pass.
 TESTED, RESIDUAL_PRODUCTS, FEATURE_PRODUCTS, DIFFERENCES = range(4)
@@ -27,6 +27,8 @@ N_COUNTERS = 4
 # thousand terms, far below what a bound is for.
 SAFE = 1.0 - 1e-11
 CANCELLED = 1e-6
+# Centres that are looked through one by one rather than found by their norms.
+FEW = 64
 TOO_LARGE = 1e280  # as for the plain pass
 
 
@@ -42,6 +44,16 @@ def _as_float(typing_context: Any, bits: Any = None) -> Any:
 
 # Sums may be reassociated, so that they vectorise; NaN and infinity keep their meaning.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+
+@intrinsic
+def _lowest_bit(typing_context: Any, word: Any = None) -> Any:
+    """The place of the lowest bit of a word that is not 0."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], context.get_constant(types.boolean, True))
+
+    return types.int64(types.int64), generate
 
 
 def jit(function: Any, fastmath: Any = FASTMATH) -> Any:
@@ -167,15 +179,6 @@ def _row_dot(store, row, dense):  # type: ignore[no-untyped-def]
     return dot_dense
 
 
-@partial(jit, fastmath=True)
-def _largest(p: Any) -> float:
-    """The largest of numbers none of which is NaN."""
-    best = p[0]
-    for j in range(1, len(p)):
-        best = max(best, p[j])
-    return best
-
-
 @jit
 def read_span(
     lo: int,
@@ -186,6 +189,7 @@ def read_span(
     bias: float,
     tolerance: float,
     labels: Any,
+    runners_up: Any,
     squared_norms: Any,
     scalars: Any,
     negative_features: Any,
@@ -208,13 +212,22 @@ def read_span(
             below_0 += p[j] < 0.0
         if below_0 or not abs(total - 1.0) <= tolerance:
             return i
-        best, y = _largest(p), 0
-        while p[y] != best:
-            y += 1
-        p[y] = 0.0
-        t2 = 0.0
+        best, second, y, y2 = -1.0, -1.0, 0, 0
         for j in range(n_classes):
-            t2 += p[j] * p[j]
+            if p[j] > second:
+                if p[j] > best:
+                    second, y2 = best, y
+                    best, y = p[j], j
+                else:
+                    second, y2 = p[j], j
+        # A single class has no second.
+        second = max(second, 0.0)
+        p[y] = 0.0
+        p[y2] = 0.0
+        w2 = 0.0
+        for j in range(n_classes):
+            w2 += p[j] * p[j]
+        t2 = w2 + second * second
         load_row(features, i, h)
         h2, x, below_0 = summarise_row(features, i, h, direction)
         n_negative += below_0
@@ -223,14 +236,21 @@ def read_span(
         if not h2 + bias < TOO_LARGE:
             return i
         labels[i] = y
+        runners_up[i] = y2
         scalars[i, Q] = q
         scalars[i, T] = np.sqrt(t2)
         scalars[i, H] = np.sqrt(h2 + bias)
         scalars[i, X] = x
-        # Never below the truth: h² − x² cancels where h is almost along u.
-        scalars[i, PERP] = np.sqrt(max(h2 - x * x, 0.0) + 1e-13 * h2)
+        scalars[i, W] = np.sqrt(w2)
     negative_features[span] = n_negative
     return -1
+
+
+@jit
+def leg(hypotenuse: float, other: float) -> float:
+    """√(hypotenuse² − other²), never below the truth: it cancels where the two are alike."""
+    square = hypotenuse * hypotenuse
+    return np.sqrt(max(square - other * other, 0.0) + 1e-13 * square)
 
 
 @jit
@@ -274,6 +294,7 @@ def update_span(
     bias: float,
     least_product: float,
     labels: Any,
+    runners_up: Any,
     squared_norms: Any,
     scalars: Any,
     d2: Any,
@@ -282,10 +303,14 @@ def update_span(
     c_squared_norms: Any,
     c_norms: Any,
     c_scalars: Any,
+    c_perp: Any,
+    c_rest: Any,
     c_residuals: Any,
     c_features: Any,
     class_starts: Any,
     members: Any,
+    by_norm: Any,
+    sorted_norms: Any,
     block: Any,
     fall: Any,
     counters: Any,
@@ -301,12 +326,16 @@ def update_span(
     h = np.zeros(n_features)
     ch = np.zeros(n_features)
     near = np.empty(n_centres + 1, np.int64)
+    bitmap = np.zeros((n_centres >> 6) + 1, np.int64)
     for i in range(lo, hi):
         if d2[i] == 0.0:
             continue
         d = np.inf if fresh else d2[i]
         y = labels[i]
-        q, t, x, perp = scalars[i, Q], scalars[i, T], scalars[i, X], scalars[i, PERP]
+        q, t, x = scalars[i, Q], scalars[i, T], scalars[i, X]
+        perp = leg(np.sqrt(max(scalars[i, H] ** 2 - bias, 0.0)), x)
+        w, y2 = scalars[i, W], runners_up[i]
+        second = leg(t, w)
         n2 = squared_norms[i]
         # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block. Of those only
         # the ones with ‖G_c‖ (‖G_c‖ − 2 reach) < D² − ‖G_i‖² may come near enough, none at all
@@ -320,33 +349,58 @@ def update_span(
         while start < n_centres and d > 0.0:
             # Rounding is paid for on the safe side.
             gap = (d - n2) + (d + n2) * (1.0 - SAFE)
-            n_near = 0
             if other >= gap:
                 stop = n_centres
-                for step in range(class_starts[y], class_starts[y + 1]):
-                    near[n_near] = members[step]
-                    n_near += members[step] >= start
+                n_short = 0
+            elif stop - start <= FEW:
+                n_short = n_centres
             else:
+                longest = reach + np.sqrt(max(reach * reach + gap, 0.0)) * (2.0 - SAFE)
+                n_short = np.searchsorted(sorted_norms, longest)
+            n_near = 0
+            if n_short * 4 >= stop - start:
                 for c in range(start, stop):
                     near[n_near] = c
                     norm = c_norms[c]
                     n_near += (c_labels[c] == y) | (norm * (norm - 2.0 * reach) < gap)
+            else:
+                # The few that may be near, put back into the order of their picks by a bitmap.
+                for step in range(n_short):
+                    c = by_norm[step]
+                    norm = c_norms[c]
+                    if start <= c < stop and norm * (norm - 2.0 * reach) < gap:
+                        bitmap[c >> 6] |= 1 << (c & 63)
+                for step in range(class_starts[y], class_starts[y + 1]):
+                    c = members[step]
+                    if start <= c < stop:
+                        bitmap[c >> 6] |= 1 << (c & 63)
+                for place in range(start >> 6, ((stop - 1) >> 6) + 1):
+                    word = bitmap[place]
+                    bitmap[place] = 0
+                    while word != 0:
+                        near[n_near] = (place << 6) + _lowest_bit(word)
+                        n_near += 1
+                        word &= word - 1
             start, stop = stop, min(8 * stop, n_centres)
             counters[TESTED] += n_near
             for step in range(n_near):
                 c = near[step]
                 total = n2 + c_squared_norms[c]
                 cq, ct = c_scalars[c, Q], c_scalars[c, T]
-                if c_labels[c] == y:
-                    least_a = q * cq
-                    most_a = least_a + t * ct
-                else:
-                    least_a = -(q * ct + cq * t)
-                    most_a = t * ct
+                own = c_labels[c] == y
+                least_a = q * cq if own else -(q * ct + cq * t)
+                most_a = (q * cq if own else 0.0) + t * ct
                 along = bias + x * c_scalars[c, X]
-                across = perp * c_scalars[c, PERP]
+                across = perp * c_perp[c]
                 most_h = along + across
                 least_h = max(along - across, least_product)
+                most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
+                if total * SAFE - 2.0 * most >= d:
+                    continue
+                # ⟨t_i, t_c⟩ once more, with the entry of the row's second class taken out.
+                entry = c_rest[c, y2]
+                tt = second * entry + w * leg(ct, entry)
+                most_a = (q * cq if own else 0.0) + min(t * ct, tt)
                 most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
                 if total * SAFE - 2.0 * most >= d:
                     continue
@@ -354,9 +408,9 @@ def update_span(
                     _load_residual(proba, i, y, shift, a)
                     has_a = True
                 counters[RESIDUAL_PRODUCTS] += 1
-                alpha = 0.0
+                alpha = -cq * a[c_labels[c]]
                 for j in range(n_classes):
-                    alpha += c_residuals[c, j] * a[j]
+                    alpha += c_rest[c, j] * a[j]
                 if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
                     continue
                 if not has_h:

@@ -39,6 +39,7 @@ class PrunedGradients(MemoryGradients):
         usable = np.isfinite(norm) and norm > 0
         self.direction = mean / norm if usable else np.zeros(len(mean))
         self.scalars = np.empty((n, 5))
+        self.runners_up = np.empty(n, dtype=np.int32)
         self.stores = _store(self.proba), _store(self.features)
         n_negative = np.zeros(-(-n // SPAN), dtype=np.int64)
 
@@ -51,6 +52,7 @@ class PrunedGradients(MemoryGradients):
                 float(self.bias),
                 self.tolerance,
                 self.pseudo_labels,
+                self.runners_up,
                 self.squared_norms,
                 self.scalars,
                 n_negative,
@@ -71,15 +73,18 @@ class PrunedGradients(MemoryGradients):
             plain.pseudo_labels,
             self.bias,
             scalars=self.scalars[rows],
+            runners_up=self.runners_up[rows],
             least_product=self.least_product,
-            # Centres are read once for many rows: in their own, smaller dtype they stay in cache.
-            dtype=np.dtype(np.float32)
-            if self.features.dtype == np.float16
-            else self.features.dtype,
+            dtypes=(_compact(self.proba.dtype), _compact(self.features.dtype)),
         )
 
     def start(self, exclude: NDArray[np.int64]) -> D2:
         return PrunedD2(self, exclude)
+
+
+def _compact(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """In what dtype centres are kept: the pool's, so that more of them stay in cache."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def _store(array: Any) -> Any:
@@ -96,8 +101,9 @@ class PrunedFactors(Factors):
     """Factors with the scalars that their bounds are made of."""
 
     scalars: NDArray[np.float64]
+    runners_up: NDArray[np.int32]
     least_product: float
-    dtype: np.dtype[Any]
+    dtypes: tuple[np.dtype[Any], np.dtype[Any]]
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> PrunedFactors:
         plain = super().__getitem__(rows)
@@ -107,8 +113,9 @@ class PrunedFactors(Factors):
             plain.pseudo_labels,
             plain.bias,
             scalars=self.scalars[rows],
+            runners_up=self.runners_up[rows],
             least_product=self.least_product,
-            dtype=self.dtype,
+            dtypes=self.dtypes,
         )
 
     @classmethod
@@ -120,8 +127,9 @@ class PrunedFactors(Factors):
             plain.pseudo_labels,
             plain.bias,
             scalars=np.concatenate([b.scalars for b in blocks]),
+            runners_up=np.concatenate([b.runners_up for b in blocks]),
             least_product=blocks[0].least_product,
-            dtype=blocks[0].dtype,
+            dtypes=blocks[0].dtypes,
         )
 
     @cached_property
@@ -130,15 +138,29 @@ class PrunedFactors(Factors):
         labels = self.pseudo_labels
         members = np.argsort(labels, kind="stable")
         starts = np.searchsorted(labels[members], np.arange(self.residuals.shape[1] + 1))
+        rest = self.residuals.copy()
+        rest[np.arange(len(self)), labels] = 0.0
+        norms = np.sqrt(np.maximum(self.feature_squares - self.bias, 0.0))
+        lengths = np.sqrt(self.squared_norms)
+        by_norm = np.argsort(lengths)
         return (
             labels,
             self.squared_norms,
-            np.sqrt(self.squared_norms),
+            lengths,
             self.scalars,
+            np.array(
+                [
+                    _kernels.leg(*pair)
+                    for pair in zip(norms, self.scalars[:, _kernels.X], strict=True)
+                ]
+            ),
+            rest.astype(self.dtypes[0]),
             self.residuals,
-            _store(self.features.astype(self.dtype)),
+            _store(self.features.astype(self.dtypes[1])),
             starts,
             members,
+            by_norm,
+            lengths[by_norm],
             self._reach(),
         )
 
@@ -169,6 +191,7 @@ class PrunedFactors(Factors):
             float(self.bias),
             self.least_product,
             self.pseudo_labels,
+            self.runners_up,
             self.squared_norms,
             self.scalars,
             d2,
@@ -203,6 +226,7 @@ class PrunedD2(MemoryD2):
             float(pool.bias),
             pool.least_product,
             pool.pseudo_labels,
+            pool.runners_up,
             pool.squared_norms,
             pool.scalars,
             self.values,

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 
-# A block of new centres holds as many as were picked before it, up to this many: the potential
-# falls slowly enough that most draws from the D² of the latest pass are still accepted.
-BLOCK = 1024
+# A block of new centres holds as many as were picked before it: the potential falls slowly enough
+# that most draws from the D² of the latest pass are still accepted. At most one for so many rows
+# of the pool, within limits: a pass costs what the pool has, thinning the square of the block.
+ROWS_PER_CENTRE = 64
+LEAST_BLOCK, LARGEST_BLOCK = 512, 4096
 # Picks before the first pass. Until then candidates are drawn from upper bounds on D² that need
 # no more than the norms.
 FIRST_BLOCK = 64
@@ -87,11 +89,12 @@ def d2_sample(
     picks.add(factors, rows, factors.squared_norms)
     _fill_first_block(picks, rng)
     picks.make_pass()
+    largest_block = min(max(gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
     while len(picks) < k:
         if d2.total == 0:
             _pick_uniformly(picks, rng)
             break
-        _fill_block(picks, min(len(picks), BLOCK), rng)
+        _fill_block(picks, min(len(picks), largest_block), rng)
         picks.make_pass()
     return picks.batch()
 
