@@ -254,3 +254,9 @@ def test_a_short_summary_of_a_pool_without_gradients(folder, run, monkeypatch):
     result = run("select", "-p", "sure.npy", "-f", "emb.npy", "-k", 2, "-o", "b.csv")
     assert "One pick covers all candidates" in result.stderr
     assert "…" not in result.stderr
+
+
+def test_the_only_array_needs_no_name(folder, run, arrays, batch):
+    np.savez("one.npz", whatever=arrays[1])
+    result = run("select", "-p", "probs.npy", "-f", "one.npz", "-k", 8)
+    assert picked(result) == batch.indices.tolist()
