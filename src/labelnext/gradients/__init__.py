@@ -9,5 +9,14 @@ from labelnext.gradients._base import D2, Gradients, PassReport
 from labelnext.gradients._check import as_gradients
 from labelnext.gradients._factors import Factors
 from labelnext.gradients._memory import MemoryGradients
+from labelnext.gradients._threads import blas_on_one_thread
 
-__all__ = ["D2", "Factors", "Gradients", "MemoryGradients", "PassReport", "as_gradients"]
+__all__ = [
+    "D2",
+    "Factors",
+    "Gradients",
+    "MemoryGradients",
+    "PassReport",
+    "as_gradients",
+    "blas_on_one_thread",
+]

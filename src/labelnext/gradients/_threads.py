@@ -6,13 +6,14 @@ import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import joblib
 from threadpoolctl import ThreadpoolController
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 # Rows that one thread takes at a time. Sums are made span by span, then over the spans in order,
 # so that no result depends on the number of threads.
@@ -43,11 +44,19 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def blas_on_one_thread() -> AbstractContextManager[Any]:
+    """Hold BLAS to one thread each for a while.
+
+    Our own threads share the work, and the products beside them are small: BLAS's threads, which
+    spin for a while after each, would only take their cores.
+    """
+    return cast("AbstractContextManager[Any]", _blas().limit(limits=1, user_api="blas"))
+
+
 def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
     """Call ``work(span)`` once for each span of `SPAN` rows; spans run side by side.
 
-    Threads live for one call only: none is left behind to be lost in a fork. While they run,
-    BLAS is held to one thread each.
+    Threads live for one call only: none is left behind to be lost in a fork.
     """
     n_spans = -(-n_rows // SPAN)
     if n_spans <= 1:
@@ -66,7 +75,7 @@ def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
                 errors[span] = error
 
     threads = min(n_threads(), n_spans)
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+    with blas_on_one_thread(), ThreadPoolExecutor(threads) as pool:
         for future in [pool.submit(take_spans) for _ in range(threads)]:
             future.result()
     if errors:

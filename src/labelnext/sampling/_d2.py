@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from labelnext.gradients import blas_on_one_thread
 from labelnext.sampling._batch import Batch
 from labelnext.sampling._random import as_generator
 
@@ -27,7 +28,7 @@ LEAST_BLOCK, LARGEST_BLOCK = 512, 4096
 # no more than the norms.
 FIRST_BLOCK = 64
 # Candidates drawn at a time.
-DRAWN = 128
+LEAST_DRAWN, MOST_DRAWN = 8, 128
 
 
 def d2_sample(
@@ -77,6 +78,13 @@ def d2_sample(
     array([4.5, 2. ])
     """
     rng = as_generator(random_state)
+    with blas_on_one_thread():
+        return _sample(gradients, k, exclude, rng)
+
+
+def _sample(
+    gradients: Gradients, k: int, exclude: NDArray[np.int64], rng: np.random.Generator
+) -> Batch:
     d2 = gradients.start(exclude)
     picks = _Picks(gradients, d2, k)
     first = d2.largest_norm()
@@ -154,7 +162,7 @@ def _fill_first_block(picks: _Picks, rng: np.random.Generator) -> None:
     """Draw the first picks from D²_i ≤ (‖G_i‖ + the least ‖G_c‖)², as long as that is any good."""
     while len(picks) < picks.k:
         picks.d2.bound(min(picks.squared_norms) ** 0.5)
-        size = min(2 * len(picks), FIRST_BLOCK)
+        size = min(max(2 * len(picks), LEAST_DRAWN), FIRST_BLOCK)
         if not _fill_block(picks, size, rng) or len(picks) == FIRST_BLOCK:
             return
 
@@ -170,7 +178,7 @@ def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> bool:
     d2 = picks.d2
     n_looked_at = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
-        n_drawn = min(size - picks.n_waiting + 2, DRAWN)
+        n_drawn = min(size - picks.n_waiting + LEAST_DRAWN, MOST_DRAWN)
         rows, stale, weights = d2.find(_tickets(rng, d2.total, n_drawn))
         # Accept with probability D²/(weight / 2ˢ); see `D2`.
         bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
