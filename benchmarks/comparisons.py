@@ -50,7 +50,7 @@ class Comparison:
 
 
 IMAGENET = [
-    Comparison("imagenet-shape", 10_000, FACTORED, 500, 3, (2, 12)),
+    Comparison("imagenet-shape", 10_000, FACTORED, 500, 3, (5, 45)),
     Comparison("imagenet-shape", 10_000, FLOOR, 12, 3),
 ]
 
