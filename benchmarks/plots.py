@@ -17,7 +17,7 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
     files = []
     if "scaling" in results:
         files.append(_scaling(results["scaling"], folder / "scaling.png"))
-    if any("stats" in row for row in results.get("comparisons", [])):
+    if any(row.get("stats", {}).get("pairs") for row in results.get("comparisons", [])):
         files.append(_pairs(results["comparisons"], folder / "pairs.png"))
     return files
 
@@ -51,7 +51,10 @@ def _curves(ax: Axes, sizes: list[int], curve: dict[str, Any], floor: list[float
 
 
 def _pairs(rows: list[dict[str, Any]], path: Path) -> Path:
-    selections = {(row["pool"], row["k"]): row["stats"] for row in rows if "stats" in row}
+    # A pool too small for the compiled pass counts no pairs.
+    selections = {
+        (row["pool"], row["k"]): row["stats"] for row in rows if row.get("stats", {}).get("pairs")
+    }
     figure = Figure(figsize=(7, 0.5 + 0.28 * len(selections) * 2), layout="constrained")
     ax = figure.subplots()
     places = range(len(selections))
@@ -62,10 +65,7 @@ def _pairs(rows: list[dict[str, Any]], path: Path) -> Path:
     ]
     height = 0.8 / max(1, len(names))
     for number, name in enumerate(names):
-        shares = [
-            stats.get(name, 0) / stats["pairs"] if stats.get("pairs") else 0.0
-            for stats in selections.values()
-        ]
+        shares = [stats.get(name, 0) / stats["pairs"] for stats in selections.values()]
         ax.barh(
             [place + number * height for place in places],
             shares,
