@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.models import proba_of
-from labelnext.visualization._mesh import Mesh, check_axes, check_bound, merge
+from labelnext.visualization._mesh import FLAT, Mesh, check_axes, check_bound, merge
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,6 +157,7 @@ def _lead(proba: NDArray[np.float64]) -> NDArray[np.float64]:
 def _draw_line(
     ax: Axes, mesh: Mesh, field: NDArray[np.float64], level: float, arguments: dict[str, Any]
 ) -> None:
-    # matplotlib warns of a level that the field does not reach.
-    if field.min() < level < field.max():
+    # matplotlib warns of a level that the field does not reach, and one that only rounding crosses
+    # would be drawn as a scribble.
+    if field.min() + FLAT < level < field.max() - FLAT:
         ax.contour(mesh.x, mesh.y, field, [level], **arguments)

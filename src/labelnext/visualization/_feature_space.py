@@ -126,8 +126,8 @@ def plot_utilities(
     Raises
     ------
     ValueError
-        If `X` has other than two features, `feature_bound` or `res` is out of range, or the
-        strategy does not accept its arguments.
+        If `X` has other than two features, `feature_bound` or `res` is out of range, the
+        strategy does not accept its arguments, or it has no utility to draw.
     TypeError
         If an argument is of the wrong type.
 
@@ -150,6 +150,8 @@ def plot_utilities(
         if key in kwargs
     }
     ignore = kwargs.pop("ignore_undefined_query_params", False)
+    if not hasattr(qs, "query"):
+        raise TypeError(f"qs must be a query strategy, got {type(qs).__name__}.")
     points = check_plane(X)
     if ignore:
         known = inspect.signature(qs.query).parameters
@@ -158,8 +160,9 @@ def plot_utilities(
         mesh = Mesh.over(check_bound(look.get("feature_bound"), points), look.get("res", 21))
         try:
             utilities = _first_utilities(qs, X, y, mesh.points, kwargs)
-        except ValueError as error:
-            # scikit-activeml's way to say that candidates must be rows of X; it need not be here.
+        except Exception as error:
+            # scikit-activeml's way to say that candidates must be rows of X. By name, since it
+            # need not be installed.
             if type(error).__name__ != "MappingError":
                 raise
             candidates = unlabeled_indices(y, missing_label=qs.missing_label)

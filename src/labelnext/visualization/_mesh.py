@@ -129,8 +129,11 @@ def merge(name: str, given: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fill(ax: Axes, mesh: Mesh, field: Floats, contour_dict: Any) -> None:
-    """Colour the rectangle by a field of shape `mesh.shape`; NaN stays blank."""
+    """Colour the rectangle by a field of shape `mesh.shape`; what is not finite stays blank."""
     arguments = merge("contour_dict", contour_dict, {"cmap": "Greens", "alpha": 0.75})
+    field = np.where(np.isfinite(field), field, np.nan)
+    if np.isnan(field).all():
+        raise ValueError("there is nothing to draw: at no node of the mesh is there a number.")
     low, high = float(np.nanmin(field)), float(np.nanmax(field))
     size = max(abs(low), abs(high))
     if high - low <= FLAT * size and np.ndim(arguments.get("levels", 0)) == 0:
