@@ -35,6 +35,9 @@ def _public_objects():
             yield f"{package}.{name}", NOT_ASKED
             if inspect.isclass(obj):
                 for method, member in vars(obj).items():
+                    # A docstring is written once: an override may leave it to the base.
+                    if member.__doc__ is None and any(hasattr(b, method) for b in obj.__bases__):
+                        continue
                     if not method.startswith("_") and (
                         inspect.isfunction(member) or isinstance(member, property)
                     ):

@@ -15,7 +15,7 @@ from labelnext.sampling import d2_sample
 
 RUNS = 800
 # Seeds are fixed, so these are no chances of failure but measures of how far off is too far.
-PLAUSIBLE, REJECTED = 1e-3, 1e-9
+PLAUSIBLE, REJECTED = 1e-3, 1e-6
 
 
 def count_batches(gradients, tiny, runs=RUNS):

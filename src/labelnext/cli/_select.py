@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._pool import IDS, Pool, find_ids, read_pool
 from labelnext.cli._sources import ID_SUFFIXES, parse_pool, parse_source
-from labelnext.cli._summary import batch_table, terminal, working
+from labelnext.cli._summary import batch_table, choosing, terminal, working
 from labelnext.cli._write import PICTURES, TABLES, as_csv, check_output, write_whole
 
 if TYPE_CHECKING:
@@ -161,8 +162,8 @@ def select(
             if data.n_left
             else f"-k {k}: all {data.n_rows:,} samples of the pool are excluded; nothing is left"
         )
-    with working(console, f"Choosing {k:,} of {data.n_left:,} ..."):
-        batch = _choose(data, k, bias=bias, seed=seed)
+    with choosing(console, k) as progress:
+        batch = _choose(data, k, bias=bias, seed=seed, progress=progress)
     columns = _columns(batch.to_dict(), data.ids)
     if output is not None:
         write_whole(output, TABLES[output.suffix.lower()](columns), force=force)
@@ -179,7 +180,9 @@ def select(
             console.print(f"Written: {os.fspath(path)}", highlight=False, soft_wrap=True)
 
 
-def _choose(data: Pool, k: int, *, bias: bool, seed: int) -> "Batch":
+def _choose(
+    data: Pool, k: int, *, bias: bool, seed: int, progress: Callable[[Mapping[str, int]], None]
+) -> "Batch":
     """Choose a batch, with errors and warnings as one line each."""
     from labelnext.sampling import select as choose
 
@@ -187,7 +190,13 @@ def _choose(data: Pool, k: int, *, bias: bool, seed: int) -> "Batch":
         warnings.simplefilter("always", UserWarning)
         try:
             batch = choose(
-                data.proba, data.features, k, bias=bias, exclude=data.excluded, random_state=seed
+                data.proba,
+                data.features,
+                k,
+                bias=bias,
+                exclude=data.excluded,
+                random_state=seed,
+                progress=progress,
             )
         except (ValueError, TypeError) as error:
             raise InputError(one_line(error)) from None

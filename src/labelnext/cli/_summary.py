@@ -1,11 +1,12 @@
 """What a person at a terminal gets to see beside the result, on standard error."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 SHOWN = 5
@@ -26,6 +27,35 @@ def working(console: Console, text: str) -> Iterator[None]:
     with console.status(text):
         yield
     console.print(f"[dim]{text} {time.perf_counter() - start:.1f} s[/]", highlight=False)
+
+
+@contextmanager
+def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]], None]]:
+    """Show how a selection goes on, on a terminal only; yields what is called with its counters."""
+    bar = Progress(
+        # As wide as 80 columns, for k up to 9,999.
+        TextColumn("Choosing"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[counts]}[/]"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("", total=k, counts="")
+
+    def show(stats: Mapping[str, int]) -> None:
+        bar.update(task, completed=stats["picks"], counts=_counts(stats))
+
+    with bar:
+        yield show
+
+
+def _counts(stats: Mapping[str, int]) -> str:
+    passes = f"{stats['passes']} pass" + "es" * (stats["passes"] != 1)
+    accepted = stats["accepted"] / max(stats["proposals"], 1)
+    evaluated = stats["feature_products"] / max(stats["pairs"], 1)
+    # The rest of the pairs were ruled out by bounds.
+    return f"{passes} · {accepted:.0%} accepted · {evaluated:.2%} evaluated"
 
 
 def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:

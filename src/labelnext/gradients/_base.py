@@ -23,6 +23,15 @@ class PassReport:
         The potential after each centre of the block, in their order.
     counters : dict of str to int
         Pairs of (row, centre) looked at, by how far they got; see `Batch.stats`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.gradients import as_gradients
+    >>> pool = as_gradients(np.full((3, 2), 0.5), np.array([[1.0], [2.0], [4.0]]))
+    >>> rows = np.array([2])
+    >>> pool.start(exclude=np.array([], dtype=int)).min_update(pool.gather(rows), rows).potentials
+    array([6.5])
     """
 
     potentials: NDArray[np.float64]

@@ -158,7 +158,7 @@ class Factors:
         Returns
         -------
         ndarray of shape (m, b), float64
-            d²(i, j) ≥ 0.
+            The distances d²(i, j) ≥ 0.
         """
         scale = self.squared_norms[:, None] + other.squared_norms[None, :]
         d2 = products(self.features, other.features)

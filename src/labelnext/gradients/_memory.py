@@ -38,6 +38,14 @@ class MemoryGradients(Gradients):
     ------
     ValueError
         If the values are not those of a pool of gradients; see `as_gradients`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.gradients import MemoryGradients
+    >>> pool = MemoryGradients(np.full((3, 2), 0.5), np.array([[1.0], [2.0], [4.0]]), bias=False)
+    >>> pool.squared_norms
+    array([0.5, 2. , 8. ])
     """
 
     def __init__(self, proba: NDArray[Any], features: Any, *, bias: bool) -> None:
@@ -214,7 +222,10 @@ class MemoryD2(D2):
         self.exact = True
         self._take(rows)
         self._weigh()
-        return PassReport(potentials.sum(axis=0), {"pairs": n_rows * len(centres)})
+        # Plain products: each pair goes all the way.
+        pairs = n_rows * len(centres)
+        ways = ("pairs", "pairs_tested", "residual_products", "feature_products")
+        return PassReport(potentials.sum(axis=0), dict.fromkeys(ways, pairs))
 
     def _weigh(self) -> None:
         """Choose the scale of the integer weights and sum them, group by group."""

@@ -49,6 +49,17 @@ def blas_on_one_thread() -> AbstractContextManager[Any]:
 
     Our own threads share the work, and the products beside them are small: BLAS's threads, which
     spin for a while after each, would only take their cores.
+
+    Returns
+    -------
+    context manager
+        What to wrap the work in.
+
+    Examples
+    --------
+    >>> from labelnext.gradients import blas_on_one_thread
+    >>> with blas_on_one_thread():
+    ...     pass
     """
     return cast("AbstractContextManager[Any]", _blas().limit(limits=1, user_api="blas"))
 

@@ -20,8 +20,46 @@ if TYPE_CHECKING:
 SHOWN = 10
 
 
+# What a selection counts, in the order of a table.
+COUNTERS = (
+    "picks",
+    "passes",
+    "proposals",
+    "accepted",
+    "pairs",
+    "pairs_tested",
+    "residual_products",
+    "feature_products",
+    "differences",
+)
+
+
 class Pick(NamedTuple):
-    """One pick of a batch."""
+    """One pick of a batch.
+
+    Parameters
+    ----------
+    rank : int
+        Its place in the batch, from 1.
+    row : int
+        Its row in the pool.
+    pseudo_label : int
+        Its class of highest probability.
+    gradient_norm : float
+        Its ‖G‖.
+    d2 : float
+        Its squared distance to the nearest earlier pick; for the first ‖G‖².
+    potential : float
+        The sum of D² over the pool after it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import labelnext
+    >>> features = np.array([[1.0], [2.0], [4.0]])
+    >>> labelnext.select(np.full((3, 2), 0.5), features, k=1)[0].row
+    2
+    """
 
     rank: int
     row: int
@@ -52,9 +90,11 @@ class Batch:
     potentials : ndarray of shape (k,), float64
         The sum of D² over the pool after each pick: how much is left to be covered.
     stats : mapping of str to int
-        What the selection took: `passes` over the pool, `proposals` drawn, those `accepted`,
-        and `pairs` of a row and a centre that the passes covered. For the whole run, also in
-        the start of a batch.
+        What the selection took, for the whole run also in the start of a batch: `picks`; `passes`
+        over the pool; `proposals` drawn and those `accepted`; `pairs` of a row and a centre that
+        the passes covered, how many of them were tested one by one (`pairs_tested`), how many
+        needed ⟨a, a⟩ (`residual_products`), ⟨h, h⟩ (`feature_products`: these were evaluated) and
+        d² from `differences`.
 
     Examples
     --------

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labelnext.gradients import blas_on_one_thread
-from labelnext.sampling._batch import Batch
+from labelnext.sampling._picks import Picks
 from labelnext.sampling._random import as_generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.gradients import D2, Factors, Gradients
+    from labelnext.gradients import Gradients
+    from labelnext.sampling._batch import Batch
+    from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState
 
 NO_ROWS = np.empty(0, dtype=np.int64)
@@ -37,6 +38,7 @@ def d2_sample(
     *,
     exclude: NDArray[np.int64] = NO_ROWS,
     random_state: RandomState = None,
+    progress: Progress | None = None,
 ) -> Batch:
     """Pick k rows by D² sampling, exactly, whatever the number of passes.
 
@@ -56,6 +58,8 @@ def d2_sample(
         Rows that are not candidates.
     random_state : int, Generator, RandomState or None, default=None
         Where the randomness comes from.
+    progress : callable, default=None
+        Called with the counters so far (`Batch.stats`) after each handful of picks and each pass.
 
     Returns
     -------
@@ -79,14 +83,11 @@ def d2_sample(
     """
     rng = as_generator(random_state)
     with blas_on_one_thread():
-        return _sample(gradients, k, exclude, rng)
+        return _sample(Picks(gradients, gradients.start(exclude), k, progress), rng)
 
 
-def _sample(
-    gradients: Gradients, k: int, exclude: NDArray[np.int64], rng: np.random.Generator
-) -> Batch:
-    d2 = gradients.start(exclude)
-    picks = _Picks(gradients, d2, k)
+def _sample(picks: Picks, rng: np.random.Generator) -> Batch:
+    gradients, d2 = picks.gradients, picks.d2
     first = d2.largest_norm()
     if first is None:
         _pick_uniformly(picks, rng)
@@ -98,76 +99,27 @@ def _sample(
     _fill_first_block(picks, rng)
     picks.make_pass()
     largest_block = min(max(gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
-    while len(picks) < k:
+    while len(picks) < picks.k:
         if d2.total == 0:
             _pick_uniformly(picks, rng)
             break
-        _fill_block(picks, min(len(picks), largest_block), rng)
+        _fill_block(picks, min(max(len(picks), FIRST_BLOCK), largest_block), rng)
         picks.make_pass()
     return picks.batch()
 
 
-@dataclass
-class _Picks:
-    """The picks so far: those that passes have seen, and the block that waits for the next."""
-
-    gradients: Gradients
-    d2: D2
-    k: int
-    rows: list[int] = field(default_factory=list)
-    pseudo_labels: list[int] = field(default_factory=list)
-    squared_norms: list[float] = field(default_factory=list)
-    d2_at_pick: list[float] = field(default_factory=list)
-    potentials: list[float] = field(default_factory=list)
-    waiting: list[Factors] = field(default_factory=list)
-    n_waiting: int = 0
-    stats: dict[str, int] = field(
-        default_factory=lambda: {"passes": 0, "proposals": 0, "accepted": 0}
-    )
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def add(self, factors: Factors, rows: NDArray[np.int64], d2: NDArray[np.float64]) -> None:
-        self.rows += rows.tolist()
-        self.pseudo_labels += factors.pseudo_labels.tolist()
-        self.squared_norms += factors.squared_norms.tolist()
-        self.d2_at_pick += d2.tolist()
-        self.waiting.append(factors)
-        self.n_waiting += len(factors)
-
-    def make_pass(self) -> None:
-        rows = np.array(self.rows[-self.n_waiting :], dtype=np.int64)
-        block = type(self.waiting[0]).concatenate(self.waiting)
-        report = self.d2.min_update(block, rows)
-        self.waiting.clear()
-        self.n_waiting = 0
-        self.potentials += report.potentials.tolist()
-        self.stats["passes"] += 1
-        for name, count in report.counters.items():
-            self.stats[name] = self.stats.get(name, 0) + count
-
-    def batch(self) -> Batch:
-        return Batch(
-            indices=np.array(self.rows, dtype=np.int64),
-            pseudo_labels=np.array(self.pseudo_labels, dtype=np.int64),
-            gradient_norms=np.sqrt(np.array(self.squared_norms, dtype=np.float64)),
-            d2=np.array(self.d2_at_pick, dtype=np.float64),
-            potentials=np.array(self.potentials, dtype=np.float64),
-            stats=self.stats,
-        )
-
-
-def _fill_first_block(picks: _Picks, rng: np.random.Generator) -> None:
+def _fill_first_block(picks: Picks, rng: np.random.Generator) -> None:
     """Draw the first picks from D²_i ≤ (‖G_i‖ + the least ‖G_c‖)², as long as that is any good."""
-    while len(picks) < picks.k:
-        picks.d2.bound(min(picks.squared_norms) ** 0.5)
+    while len(picks) < min(picks.k, FIRST_BLOCK):
+        least = min(picks.squared_norms)
+        picks.d2.bound(least**0.5)
         size = min(max(2 * len(picks), LEAST_DRAWN), FIRST_BLOCK)
-        if not _fill_block(picks, size, rng) or len(picks) == FIRST_BLOCK:
+        # A new least norm mends a bound that has become poor; nothing else does.
+        if not _fill_block(picks, size, rng) and min(picks.squared_norms) == least:
             return
 
 
-def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> bool:
+def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
     """Draw picks by thinning until `size` wait for a pass, k is reached or too few are accepted.
 
     Returns whether acceptance was good enough to go on.
@@ -192,19 +144,19 @@ def _fill_block(picks: _Picks, size: int, rng: np.random.Generator) -> bool:
             if picks.n_waiting + len(accepted) == size or len(picks) + len(accepted) == picks.k:
                 break
             n_looked_at += 1
+            picks.stats["proposals"] += 1
             if bars[draw] < now[draw]:
                 accepted.append(draw)
                 # Its own D² stays in `now` as it was at the pick; a second draw of it is at 0.
                 np.minimum(now[draw + 1 :], among[draw + 1 :, draw], out=now[draw + 1 :])
         n_accepted += len(accepted)
+        picks.stats["accepted"] += len(accepted)
         if accepted:
             chosen = np.array(accepted)
             picks.add(factors[chosen], rows[chosen], now[chosen])
         if n_looked_at >= 16 and 4 * n_accepted < n_looked_at:
             # Poor acceptance: the D² that was drawn from is stale, a new pass is due.
             break
-    picks.stats["proposals"] += n_looked_at
-    picks.stats["accepted"] += n_accepted
     return 4 * n_accepted >= n_looked_at
 
 
@@ -219,7 +171,7 @@ def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int6
     return np.array([total * r >> 64 for r in bits.tolist()], dtype=np.int64)
 
 
-def _pick_uniformly(picks: _Picks, rng: np.random.Generator) -> None:
+def _pick_uniformly(picks: Picks, rng: np.random.Generator) -> None:
     """Pick the rest uniformly from what is available: all D² are 0.
 
     A Fisher-Yates shuffle of the available rows of which only the first few steps are made, so
@@ -234,5 +186,6 @@ def _pick_uniformly(picks: _Picks, rng: np.random.Generator) -> None:
         moved[other] = moved.get(step, step)
     rows = picks.d2.available(places)
     picks.add(picks.gradients.gather(rows), rows, np.zeros(k))
-    picks.waiting.clear()
+    # Nothing is left that a pass could lower.
+    picks.forget_waiting()
     picks.potentials += [0.0] * k

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.sampling._batch import Batch
+    from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState
 
 
@@ -24,6 +25,7 @@ def select(
     bias: bool = False,
     exclude: ArrayLike | None = None,
     random_state: RandomState = None,
+    progress: Progress | None = None,
 ) -> Batch:
     """Choose the k samples that people should label next, by BADGE.
 
@@ -49,6 +51,9 @@ def select(
         length n_rows.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default=None
         The seed. The same seed gives the same batch, and that for a smaller k is its start.
+    progress : callable, default=None
+        Called now and then with the counters so far, a dict as in `Batch.stats`: `picks` of k,
+        `passes`, `proposals` and so on.
 
     Returns
     -------
@@ -88,7 +93,13 @@ def select(
     pool = as_gradients(proba, features, bias=bias)
     excluded = _check_exclude(exclude, pool.n_rows)
     n_candidates = pool.n_rows - len(excluded)
-    return d2_sample(pool, _check_k(k, n_candidates), exclude=excluded, random_state=random_state)
+    return d2_sample(
+        pool,
+        _check_k(k, n_candidates),
+        exclude=excluded,
+        random_state=random_state,
+        progress=progress,
+    )
 
 
 def _check_k(k: Any, n_candidates: int) -> int:

@@ -1,0 +1,82 @@
+"""The picks so far: those that passes have seen, and the block that waits for the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labelnext.sampling._batch import COUNTERS, Batch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from labelnext.gradients import D2, Factors, Gradients
+
+Progress = Callable[[Mapping[str, int]], None]
+
+
+@dataclass
+class Picks:
+    """A batch in the making."""
+
+    gradients: Gradients
+    d2: D2
+    k: int
+    progress: Progress | None = None
+    rows: list[int] = field(default_factory=list)
+    pseudo_labels: list[int] = field(default_factory=list)
+    squared_norms: list[float] = field(default_factory=list)
+    d2_at_pick: list[float] = field(default_factory=list)
+    potentials: list[float] = field(default_factory=list)
+    waiting: list[Factors] = field(default_factory=list)
+    n_waiting: int = 0
+    stats: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def add(self, factors: Factors, rows: NDArray[np.int64], d2: NDArray[np.float64]) -> None:
+        """Add picks, with their D² at the moment of the pick; they wait for a pass."""
+        self.rows += rows.tolist()
+        self.pseudo_labels += factors.pseudo_labels.tolist()
+        self.squared_norms += factors.squared_norms.tolist()
+        self.d2_at_pick += d2.tolist()
+        self.waiting.append(factors)
+        self.n_waiting += len(factors)
+        self.stats["picks"] = len(self)
+        self._report()
+
+    def make_pass(self) -> None:
+        """Make one pass over the pool with all picks that wait for it."""
+        rows = np.array(self.rows[-self.n_waiting :], dtype=np.int64)
+        block = type(self.waiting[0]).concatenate(self.waiting)
+        report = self.d2.min_update(block, rows)
+        self.forget_waiting()
+        self.potentials += report.potentials.tolist()
+        self.stats["passes"] += 1
+        for name, count in report.counters.items():
+            self.stats[name] += count
+        self._report()
+
+    def forget_waiting(self) -> None:
+        """No pick waits for a pass any more."""
+        self.waiting.clear()
+        self.n_waiting = 0
+
+    def _report(self) -> None:
+        if self.progress is not None:
+            self.progress(dict(self.stats))
+
+    def batch(self) -> Batch:
+        """The picks as a batch."""
+        return Batch(
+            indices=np.array(self.rows, dtype=np.int64),
+            pseudo_labels=np.array(self.pseudo_labels, dtype=np.int64),
+            gradient_norms=np.sqrt(np.array(self.squared_norms, dtype=np.float64)),
+            d2=np.array(self.d2_at_pick, dtype=np.float64),
+            potentials=np.array(self.potentials, dtype=np.float64),
+            stats=self.stats,
+        )
