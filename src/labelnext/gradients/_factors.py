@@ -132,12 +132,26 @@ class Factors:
         """
         np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
 
+    def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared distances among these rows, as far as they matter.
+
+        Parameters
+        ----------
+        below : ndarray of shape (m,), float64
+            Distances that matter: where d²(j, i) is not below `below[i]` it may be given as ∞.
+
+        Returns
+        -------
+        ndarray of shape (m, m), float64
+            The distances d²(j, i), or ∞.
+        """
+        return self.squared_distances(self, below=below)
+
     def squared_distances(
         self,
         other: Factors,
         *,
         below: NDArray[np.float64] | None = None,
-        same: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.float64]:
         """Squared Frobenius distances between all gradients of two blocks.
 
@@ -152,8 +166,6 @@ class Factors:
         below : ndarray of shape (b,), optional
             Distances that matter: a pair whose d² is above `below[j]` may keep the rounding
             of the expanded form, about 1e-15 of the sum of the squared norms.
-        same : ndarray of shape (m, b), bool, optional
-            Pairs known to be one and the same row of the pool: at 0.
 
         Returns
         -------
@@ -170,9 +182,6 @@ class Factors:
         cancelled = d2 < CANCELLED * scale
         if below is not None:
             cancelled &= d2 < below + ROUNDING * scale
-        if same is not None:
-            d2[same] = 0.0
-            cancelled &= ~same
         i, j = np.nonzero(cancelled)
         if len(i):
             d2[i, j] = self._distances_of_pairs(i, other, j)

@@ -70,24 +70,52 @@ def load_row(store: Any, row: int, out: Any) -> None:
     raise RuntimeError("only called from compiled code")
 
 
+def stage_row(store: Any, row: int, staged: Any) -> None:
+    """Make a row ready for `row_dot`: float16 and sparse rows are loaded, others read in place."""
+    raise RuntimeError("only called from compiled code")
+
+
+def load_unstaged_row(store: Any, row: int, staged: Any) -> None:
+    """Load a row unless `stage_row` has."""
+    raise RuntimeError("only called from compiled code")
+
+
 def clear_row(store: Any, row: int, out: Any) -> None:
     """Make `out` all 0 again after `load_row`; nothing to do if the store is dense."""
     raise RuntimeError("only called from compiled code")
 
 
-def summarise_row(store: Any, row: int, loaded: Any, direction: Any) -> Any:
-    """‖h‖², ⟨h, direction⟩ and the number of negative entries of a loaded row; clears it."""
+def summarise_row(store: Any, row: int, scratch: Any, direction: Any) -> Any:
+    """‖h‖², ⟨h, direction⟩ and the number of negative entries of a row; scratch is 0 if sparse."""
     raise RuntimeError("only called from compiled code")
 
 
-def row_dot(store: Any, row: int, dense: Any) -> float:
-    """⟨row of the store, a dense row⟩."""
+def row_dot(store: Any, row: int, staged: Any, centres: Any, centre: int) -> float:
+    """⟨staged row of the store, row of the centres⟩."""
     raise RuntimeError("only called from compiled code")
+
+
+def rest_dot(store: Any, row: int, staged: Any, skipped: int, centres: Any, centre: int) -> float:
+    """Like `row_dot` of dense stores, without the entry `skipped`."""
+    raise RuntimeError("only called from compiled code")
+
+
+def entry_of(store: Any, row: int, staged: Any, column: int) -> float:
+    """One entry of a staged row of a dense store."""
+    raise RuntimeError("only called from compiled code")
+
+
+def _is_sparse(store: Any) -> bool:
+    return isinstance(store, types.BaseTuple)
+
+
+def _is_half(store: Any) -> bool:
+    return not _is_sparse(store) and store.dtype == types.uint16
 
 
 @overload(load_row)
 def _load_row(store, row, out):  # type: ignore[no-untyped-def]
-    if isinstance(store, types.BaseTuple):
+    if _is_sparse(store):
 
         def load_sparse(store, row, out):  # type: ignore[no-untyped-def]
             values, columns, starts = store
@@ -95,7 +123,7 @@ def _load_row(store, row, out):  # type: ignore[no-untyped-def]
                 out[columns[j]] += values[j]
 
         return load_sparse
-    if store.dtype == types.uint16:
+    if _is_half(store):
 
         def load_half(store, row, out):  # type: ignore[no-untyped-def]
             # float16 by its bits: shifted into a float64's places the exponent is too small by
@@ -114,9 +142,23 @@ def _load_row(store, row, out):  # type: ignore[no-untyped-def]
     return load_dense
 
 
+@overload(stage_row)
+def _stage_row(store, row, staged):  # type: ignore[no-untyped-def]
+    if _is_sparse(store) or _is_half(store):
+        return lambda store, row, staged: load_row(store, row, staged)  # noqa: PLW0108
+    return lambda store, row, staged: None
+
+
+@overload(load_unstaged_row)
+def _load_unstaged_row(store, row, staged):  # type: ignore[no-untyped-def]
+    if _is_sparse(store) or _is_half(store):
+        return lambda store, row, staged: None
+    return lambda store, row, staged: load_row(store, row, staged)  # noqa: PLW0108
+
+
 @overload(clear_row)
 def _clear_row(store, row, out):  # type: ignore[no-untyped-def]
-    if isinstance(store, types.BaseTuple):
+    if _is_sparse(store):
 
         def clear_sparse(store, row, out):  # type: ignore[no-untyped-def]
             _, columns, starts = store
@@ -128,55 +170,95 @@ def _clear_row(store, row, out):  # type: ignore[no-untyped-def]
     return lambda store, row, out: None
 
 
-@overload(summarise_row)
-def _summarise_row(store, row, loaded, direction):  # type: ignore[no-untyped-def]
-    if isinstance(store, types.BaseTuple):
+@jit
+def _summary(row: Any, direction: Any) -> Any:
+    h2, x, n_negative = 0.0, 0.0, 0
+    for j in range(len(direction)):
+        value = np.float64(row[j])
+        h2 += value * value
+        x += value * direction[j]
+        n_negative += value < 0.0
+    return h2, x, n_negative
 
-        def summarise_sparse(store, row, loaded, direction):  # type: ignore[no-untyped-def]
+
+@overload(summarise_row)
+def _summarise_row(store, row, scratch, direction):  # type: ignore[no-untyped-def]
+    if _is_sparse(store):
+
+        def summarise_sparse(store, row, scratch, direction):  # type: ignore[no-untyped-def]
+            load_row(store, row, scratch)
             _, columns, starts = store
             h2, x, n_negative = 0.0, 0.0, 0
             for j in range(starts[row], starts[row + 1]):
-                value = loaded[columns[j]]
+                value = scratch[columns[j]]
                 # A column that is stored twice has been summed, and counts once.
-                loaded[columns[j]] = 0.0
+                scratch[columns[j]] = 0.0
                 h2 += value * value
                 x += value * direction[columns[j]]
                 n_negative += value < 0.0
             return h2, x, n_negative
 
         return summarise_sparse
+    if _is_half(store):
 
-    def summarise_dense(store, row, loaded, direction):  # type: ignore[no-untyped-def]
-        h2, x, n_negative = 0.0, 0.0, 0
-        for j in range(len(loaded)):
-            h2 += loaded[j] * loaded[j]
-            x += loaded[j] * direction[j]
-            n_negative += loaded[j] < 0.0
-        return h2, x, n_negative
+        def summarise_half(store, row, scratch, direction):  # type: ignore[no-untyped-def]
+            load_row(store, row, scratch)
+            return _summary(scratch, direction)
 
-    return summarise_dense
+        return summarise_half
+
+    return lambda store, row, scratch, direction: _summary(store[row], direction)
+
+
+@jit
+def _dot(x: Any, y: Any) -> float:
+    total = 0.0
+    for j in range(len(x)):
+        total += np.float64(x[j]) * np.float64(y[j])
+    return total
 
 
 @overload(row_dot)
-def _row_dot(store, row, dense):  # type: ignore[no-untyped-def]
-    if isinstance(store, types.BaseTuple):
+def _row_dot(store, row, staged, centres, centre):  # type: ignore[no-untyped-def]
+    if _is_sparse(centres):
 
-        def dot_sparse(store, row, dense):  # type: ignore[no-untyped-def]
-            values, columns, starts = store
+        def dot_sparse(store, row, staged, centres, centre):  # type: ignore[no-untyped-def]
+            values, columns, starts = centres
             total = 0.0
-            for j in range(starts[row], starts[row + 1]):
-                total += values[j] * dense[columns[j]]
+            for j in range(starts[centre], starts[centre + 1]):
+                total += values[j] * staged[columns[j]]
             return total
 
         return dot_sparse
+    if _is_half(store):
+        return lambda store, row, staged, centres, centre: _dot(staged, centres[centre])
+    return lambda store, row, staged, centres, centre: _dot(store[row], centres[centre])
 
-    def dot_dense(store, row, dense):  # type: ignore[no-untyped-def]
-        total = 0.0
-        for j in range(store.shape[1]):
-            total += store[row, j] * dense[j]
-        return total
 
-    return dot_dense
+@overload(rest_dot)
+def _rest_dot(store, row, staged, skipped, centres, centre):  # type: ignore[no-untyped-def]
+    if _is_half(store):
+
+        def rest_half(store, row, staged, skipped, centres, centre):  # type: ignore[no-untyped-def]
+            rest = centres[centre]
+            after = skipped + 1
+            return _dot(staged[:skipped], rest[:skipped]) + _dot(staged[after:], rest[after:])
+
+        return rest_half
+
+    def rest_dense(store, row, staged, skipped, centres, centre):  # type: ignore[no-untyped-def]
+        own, rest = store[row], centres[centre]
+        after = skipped + 1
+        return _dot(own[:skipped], rest[:skipped]) + _dot(own[after:], rest[after:])
+
+    return rest_dense
+
+
+@overload(entry_of)
+def _entry_of(store, row, staged, column):  # type: ignore[no-untyped-def]
+    if _is_half(store):
+        return lambda store, row, staged, column: staged[column]
+    return lambda store, row, staged, column: np.float64(store[row, column])
 
 
 @jit
@@ -228,7 +310,6 @@ def read_span(
         for j in range(n_classes):
             w2 += p[j] * p[j]
         t2 = w2 + second * second
-        load_row(features, i, h)
         h2, x, below_0 = summarise_row(features, i, h, direction)
         n_negative += below_0
         q = 1.0 - best
@@ -251,12 +332,6 @@ def leg(hypotenuse: float, other: float) -> float:
     """√(hypotenuse² − other²), never below the truth: it cancels where the two are alike."""
     square = hypotenuse * hypotenuse
     return np.sqrt(max(square - other * other, 0.0) + 1e-13 * square)
-
-
-@jit
-def _load_residual(store: Any, i: int, y: int, shift: float, out: Any) -> None:
-    load_row(store, i, out)
-    out[y] -= shift
 
 
 # Reassociated, (h − h_c) − t h would be (1 − t) h − h_c, and lose what differences are for.
@@ -288,7 +363,6 @@ def update_span(
     lo: int,
     hi: int,
     proba: Any,
-    shift: float,
     features: Any,
     n_features: int,
     bias: float,
@@ -309,6 +383,7 @@ def update_span(
     c_features: Any,
     class_starts: Any,
     members: Any,
+    member_norms: Any,
     by_norm: Any,
     sorted_norms: Any,
     block: Any,
@@ -317,8 +392,8 @@ def update_span(
 ) -> None:
     """Lower D² of rows lo to hi to their distances to a block of centres, in pick order.
 
-    A pair is left as soon as a lower bound on its d² reaches the row's D². Rows of ``proba`` are
-    probabilities if ``shift`` is 1, and residuals if it is 0. ``fall[c]`` is increased by what
+    A pair is left as soon as a lower bound on its d² reaches the row's D². Rows of ``proba`` may
+    be residuals as well: the pseudo-label's entry is not read. ``fall[c]`` is increased by what
     centre c takes from the potential.
     """
     n_classes, n_centres = proba.shape[1], len(c_labels)
@@ -333,9 +408,7 @@ def update_span(
         d = np.inf if fresh else d2[i]
         y = labels[i]
         q, t, x = scalars[i, Q], scalars[i, T], scalars[i, X]
-        perp = leg(np.sqrt(max(scalars[i, H] ** 2 - bias, 0.0)), x)
         w, y2 = scalars[i, W], runners_up[i]
-        second = leg(t, w)
         n2 = squared_norms[i]
         # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block. Of those only
         # the ones with ‖G_c‖ (‖G_c‖ − 2 reach) < D² − ‖G_i‖² may come near enough, none at all
@@ -343,12 +416,17 @@ def update_span(
         reach = scalars[i, H] * (t * block[1] + q * block[2])
         shortest = block[0]
         other = shortest * (shortest - 2.0 * reach) if reach < shortest else -reach * reach
-        has_a, has_h = False, False
+        norm_i = np.sqrt(n2)
+        has_legs, has_a, has_h = False, False, False
+        perp, second = 0.0, 0.0
         # Where D² is not known yet, a few centres first, so that it sifts the rest.
         start, stop = 0, 1 if fresh else n_centres
         while start < n_centres and d > 0.0:
             # Rounding is paid for on the safe side.
             gap = (d - n2) + (d + n2) * (1.0 - SAFE)
+            # Of its own class only centres with |‖G_i‖ − ‖G_c‖| < D, whatever the angle.
+            radius = np.sqrt(d) * (2.0 - SAFE)
+            least, most = norm_i * SAFE - radius, norm_i * (2.0 - SAFE) + radius
             if other >= gap:
                 stop = n_centres
                 n_short = 0
@@ -362,7 +440,10 @@ def update_span(
                 for c in range(start, stop):
                     near[n_near] = c
                     norm = c_norms[c]
-                    n_near += (c_labels[c] == y) | (norm * (norm - 2.0 * reach) < gap)
+                    own = c_labels[c] == y
+                    n_near += (own & (least <= norm) & (norm <= most)) | (
+                        (not own) & (norm * (norm - 2.0 * reach) < gap)
+                    )
             else:
                 # The few that may be near, put back into the order of their picks by a bitmap.
                 for step in range(n_short):
@@ -370,17 +451,30 @@ def update_span(
                     norm = c_norms[c]
                     if start <= c < stop and norm * (norm - 2.0 * reach) < gap:
                         bitmap[c >> 6] |= 1 << (c & 63)
-                for step in range(class_starts[y], class_starts[y + 1]):
+                        n_near += 1
+                own_norms = member_norms[class_starts[y] : class_starts[y + 1]]
+                for step in range(
+                    class_starts[y] + np.searchsorted(own_norms, least), class_starts[y + 1]
+                ):
+                    if member_norms[step] > most:
+                        break
                     c = members[step]
                     if start <= c < stop:
                         bitmap[c >> 6] |= 1 << (c & 63)
-                for place in range(start >> 6, ((stop - 1) >> 6) + 1):
-                    word = bitmap[place]
-                    bitmap[place] = 0
-                    while word != 0:
-                        near[n_near] = (place << 6) + _lowest_bit(word)
                         n_near += 1
-                        word &= word - 1
+                if n_near > 0:
+                    n_near = 0
+                    for place in range(start >> 6, ((stop - 1) >> 6) + 1):
+                        word = bitmap[place]
+                        bitmap[place] = 0
+                        while word != 0:
+                            near[n_near] = (place << 6) + _lowest_bit(word)
+                            n_near += 1
+                            word &= word - 1
+            if n_near > 0 and not has_legs:
+                perp = leg(np.sqrt(max(scalars[i, H] ** 2 - bias, 0.0)), x)
+                second = leg(t, w)
+                has_legs = True
             start, stop = stop, min(8 * stop, n_centres)
             counters[TESTED] += n_near
             for step in range(n_near):
@@ -405,22 +499,25 @@ def update_span(
                 if total * SAFE - 2.0 * most >= d:
                     continue
                 if not has_a:
-                    _load_residual(proba, i, y, shift, a)
+                    stage_row(proba, i, a)
                     has_a = True
                 counters[RESIDUAL_PRODUCTS] += 1
-                alpha = -cq * a[c_labels[c]]
-                for j in range(n_classes):
-                    alpha += c_rest[c, j] * a[j]
+                # Both pseudo-labels' entries, q − 1 of p, by themselves: nothing cancels.
+                alpha = rest_dot(proba, i, a, y, c_rest, c) - q * np.float64(c_rest[c, y])
+                alpha -= cq * (-q if own else entry_of(proba, i, a, c_labels[c]))
                 if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
                     continue
                 if not has_h:
-                    load_row(features, i, h)
+                    stage_row(features, i, h)
                     has_h = True
                 counters[FEATURE_PRODUCTS] += 1
-                eta = bias + row_dot(c_features, c, h)
+                eta = bias + row_dot(features, i, h, c_features, c)
                 new = total - 2.0 * alpha * eta
                 if new < CANCELLED * total:
                     counters[DIFFERENCES] += 1
+                    load_unstaged_row(proba, i, a)
+                    a[y] = -q
+                    load_unstaged_row(features, i, h)
                     load_row(c_features, c, ch)
                     h2 = scalars[i, H] * scalars[i, H]
                     new = _from_differences(a, h, c_residuals[c], ch, bias, h2)
@@ -431,4 +528,59 @@ def update_span(
                     d = new
         d2[i] = d
         if has_h:
+            clear_row(features, i, h)
+
+
+@jit
+def distances_below(
+    bias: float,
+    least_product: float,
+    labels: Any,
+    squared_norms: Any,
+    scalars: Any,
+    perp: Any,
+    residuals: Any,
+    features: Any,
+    n_features: int,
+    below: Any,
+    out: Any,
+) -> None:
+    """Fill out[j, i] with d²(j, i) of a block's rows, or ∞ where a bound puts it above below[i]."""
+    n, n_classes = len(labels), residuals.shape[1]
+    h = np.zeros(n_features)
+    ch = np.zeros(n_features)
+    for i in range(n):
+        q, t, x = scalars[i, Q], scalars[i, T], scalars[i, X]
+        loaded = False
+        for j in range(n):
+            total = squared_norms[i] + squared_norms[j]
+            least_a = -(q * scalars[j, T] + scalars[j, Q] * t)
+            most_a = t * scalars[j, T]
+            if labels[i] == labels[j]:
+                least_a = q * scalars[j, Q]
+                most_a += least_a
+            along = bias + x * scalars[j, X]
+            across = perp[i] * perp[j]
+            most_h = along + across
+            least_h = max(along - across, least_product)
+            most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
+            out[j, i] = np.inf
+            if total * SAFE - 2.0 * most >= below[i]:
+                continue
+            alpha = 0.0
+            for c in range(n_classes):
+                alpha += residuals[i, c] * residuals[j, c]
+            if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= below[i]:
+                continue
+            if not loaded:
+                load_row(features, i, h)
+                loaded = True
+            d2 = total - 2.0 * alpha * (bias + row_dot(features, i, h, features, j))
+            if d2 < CANCELLED * total:
+                load_row(features, j, ch)
+                h2 = scalars[i, H] * scalars[i, H]
+                d2 = _from_differences(residuals[i], h, residuals[j], ch, bias, h2)
+                clear_row(features, j, ch)
+            out[j, i] = d2
+        if loaded:
             clear_row(features, i, h)

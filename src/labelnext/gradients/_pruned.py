@@ -136,29 +136,25 @@ class PrunedFactors(Factors):
     def as_centres(self) -> tuple[Any, ...]:
         """What `update_span` has to know of a block of centres."""
         labels = self.pseudo_labels
-        members = np.argsort(labels, kind="stable")
+        lengths = np.sqrt(self.squared_norms)
+        # By class, and in each class by norm.
+        members = np.lexsort((lengths, labels))
         starts = np.searchsorted(labels[members], np.arange(self.residuals.shape[1] + 1))
         rest = self.residuals.copy()
         rest[np.arange(len(self)), labels] = 0.0
-        norms = np.sqrt(np.maximum(self.feature_squares - self.bias, 0.0))
-        lengths = np.sqrt(self.squared_norms)
         by_norm = np.argsort(lengths)
         return (
             labels,
             self.squared_norms,
             lengths,
             self.scalars,
-            np.array(
-                [
-                    _kernels.leg(*pair)
-                    for pair in zip(norms, self.scalars[:, _kernels.X], strict=True)
-                ]
-            ),
+            self._perp,
             rest.astype(self.dtypes[0]),
             self.residuals,
             _store(self.features.astype(self.dtypes[1])),
             starts,
             members,
+            lengths[members],
             by_norm,
             lengths[by_norm],
             self._reach(),
@@ -179,13 +175,39 @@ class PrunedFactors(Factors):
             return np.array([shortest, (t / a).max(), 0.0])
         return np.array([shortest, ((t + q) / a).max(), (t / a).max()])
 
+    def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
+        out = np.empty((len(self), len(self)))
+        _kernels.distances_below(
+            float(self.bias),
+            self.least_product,
+            self.pseudo_labels,
+            self.squared_norms,
+            self.scalars,
+            self._perp,
+            self.residuals,
+            _store(self.features),
+            self.features.shape[1],
+            below,
+            out,
+        )
+        return out
+
+    @cached_property
+    def _perp(self) -> NDArray[np.float64]:
+        squares = self.feature_squares - self.bias
+        along = self.scalars[:, _kernels.X]
+        # As `_kernels.leg`: never below the truth.
+        rest: NDArray[np.float64] = np.sqrt(
+            np.maximum(squares - along * along, 0.0) + 1e-13 * squares
+        )
+        return rest
+
     def lower(self, d2: NDArray[np.float64], centres: Any) -> None:
         n_counters, fall = len(COUNTERS), np.zeros(len(centres))
         _kernels.update_span(
             0,
             len(self),
             self.residuals,
-            0.0,
             _store(self.features),
             self.features.shape[1],
             float(self.bias),
@@ -219,9 +241,7 @@ class PrunedD2(MemoryD2):
         assert isinstance(centres, PrunedFactors)
         pool, n_centres = self.pool, len(centres)
         arguments = (
-            pool.stores[0],
-            1.0,
-            pool.stores[1],
+            *pool.stores,
             len(pool.direction),
             float(pool.bias),
             pool.least_product,

@@ -27,7 +27,7 @@ ROWS_PER_CENTRE = 64
 LEAST_BLOCK, LARGEST_BLOCK = 512, 4096
 # Picks before the first pass. Until then candidates are drawn from upper bounds on D² that need
 # no more than the norms.
-FIRST_BLOCK = 64
+FIRST_BLOCK = 256
 # Candidates drawn at a time.
 LEAST_DRAWN, MOST_DRAWN = 8, 128
 
@@ -138,17 +138,21 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
         now = stale.copy()
         for block in picks.waiting:
             factors.lower(now, block)
-        among = factors.squared_distances(factors, same=rows[:, None] == rows[None, :])
+        among = factors.distances_within(now)
+        among[rows[:, None] == rows] = 0.0
+        near_others = (among < now).sum(axis=1) > 1
         accepted: list[int] = []
+        room = min(size - picks.n_waiting, picks.k - len(picks))
         for draw in range(n_drawn):
-            if picks.n_waiting + len(accepted) == size or len(picks) + len(accepted) == picks.k:
+            if len(accepted) == room:
                 break
             n_looked_at += 1
             picks.stats["proposals"] += 1
             if bars[draw] < now[draw]:
                 accepted.append(draw)
                 # Its own D² stays in `now` as it was at the pick; a second draw of it is at 0.
-                np.minimum(now[draw + 1 :], among[draw + 1 :, draw], out=now[draw + 1 :])
+                if near_others[draw]:
+                    np.minimum(now[draw + 1 :], among[draw, draw + 1 :], out=now[draw + 1 :])
         n_accepted += len(accepted)
         picks.stats["accepted"] += len(accepted)
         if accepted:
