@@ -6,9 +6,6 @@ Labels cost time, so we want to ask for those from which a model learns most. **
 chooses a whole batch of samples at once, and it wants two things of them: that the model is
 *unsure* about each, and that they *differ* from one another. Two features are enough to watch it
 strike that balance.
-
-.. [1] J. T. Ash, C. Zhang, A. Krishnamurthy, J. Langford and A. Agarwal, "Deep batch active
-   learning by diverse, uncertain gradient lower bounds", ICLR 2020.
 """
 
 # %%
@@ -48,7 +45,7 @@ y = np.full(len(X), MISSING_LABEL)
 # nearest, and the fewer there are nearby, the less sure it is. The query strategy needs a seed
 # and nothing else.
 
-clf = ParzenWindowClassifier(classes=[0, 1, 2], metric_dict={"gamma": 2.0})
+clf = ParzenWindowClassifier(classes=[0, 1, 2], metric_dict={"gamma": 2.0}, random_state=0)
 badge = Badge(random_state=0)
 
 # %%
@@ -96,15 +93,40 @@ def draw_pick(ax, t, labels, picks, utilities):
     )
     fitted = clf.fit(X, labels)
     plot_decision_boundary(
-        fitted, BOUND, ax=ax, res=80, confidence=None, boundary_dict={"linewidths": 1.6}
+        fitted,
+        BOUND,
+        ax=ax,
+        res=80,
+        confidence=None,
+        boundary_dict={"linewidths": 1.6},
     )
     look = {"cmap": CLASSES, "vmin": 0, "vmax": 2}
     ax.scatter(*X.T, c=y_true, s=13, linewidths=0.3, edgecolors="white", **look)
     known = labeled_indices(labels)
-    ax.scatter(*X[known].T, c=y_true[known], s=75, edgecolors="white", linewidths=1.3, **look)
-    ax.scatter(*X[picks[:t]].T, s=95, facecolors="white", edgecolors=INK, linewidths=1.5, zorder=3)
     ax.scatter(
-        *X[picks[t]], marker="*", s=330, c="#facc15", edgecolors=INK, linewidths=1.2, zorder=4
+        *X[known].T,
+        c=y_true[known],
+        s=75,
+        edgecolors="white",
+        linewidths=1.3,
+        **look,
+    )
+    ax.scatter(
+        *X[picks[:t]].T,
+        s=95,
+        facecolors="white",
+        edgecolors=INK,
+        linewidths=1.5,
+        zorder=3,
+    )
+    ax.scatter(
+        *X[picks[t]],
+        marker="*",
+        s=330,
+        c="#facc15",
+        edgecolors=INK,
+        linewidths=1.2,
+        zorder=4,
     )
     rule = "the longest gradient" if t == 0 else "drawn in proportion to D²"
     ax.set_title(f"Pick {t + 1}: {rule}", fontsize=11, color=INK, loc="left")
@@ -147,7 +169,7 @@ def new_grid():
 # :math:`D^2`, the squared distance of its gradient to the nearest gradient picked so far, and is
 # drawn with a probability in proportion to it:
 #
-# .. math:: P(i) = D^2_i \big/ \textstyle\sum_j D^2_j .
+# .. math:: P(i) = \frac{D^2_i}{\sum_j D^2_j} .
 #
 # Each pick thus clears the ground around itself: a sample just like it has a :math:`D^2` of 0 and
 # is not asked for again.
@@ -188,5 +210,14 @@ draw_round(0, *new_grid())
 
 fig, axs = new_grid()
 film = animation.FuncAnimation(
-    fig, draw_round, frames=len(rounds), fargs=(fig, axs), interval=1600, init_func=lambda: None
+    fig,
+    draw_round,
+    frames=len(rounds),
+    fargs=(fig, axs),
+    interval=1600,
+    init_func=lambda: None,
 )
+
+# %%
+# .. [1] J. T. Ash, C. Zhang, A. Krishnamurthy, J. Langford and A. Agarwal, "Deep batch active
+#    learning by diverse, uncertain gradient lower bounds", ICLR 2020.
