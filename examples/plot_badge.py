@@ -93,40 +93,15 @@ def draw_pick(ax, t, labels, picks, utilities):
     )
     fitted = clf.fit(X, labels)
     plot_decision_boundary(
-        fitted,
-        BOUND,
-        ax=ax,
-        res=80,
-        confidence=None,
-        boundary_dict={"linewidths": 1.6},
+        fitted, BOUND, ax=ax, res=80, confidence=None, boundary_dict={"linewidths": 1.6}
     )
     look = {"cmap": CLASSES, "vmin": 0, "vmax": 2}
     ax.scatter(*X.T, c=y_true, s=13, linewidths=0.3, edgecolors="white", **look)
     known = labeled_indices(labels)
+    ax.scatter(*X[known].T, c=y_true[known], s=75, edgecolors="white", linewidths=1.3, **look)
+    ax.scatter(*X[picks[:t]].T, s=95, facecolors="white", edgecolors=INK, linewidths=1.5, zorder=3)
     ax.scatter(
-        *X[known].T,
-        c=y_true[known],
-        s=75,
-        edgecolors="white",
-        linewidths=1.3,
-        **look,
-    )
-    ax.scatter(
-        *X[picks[:t]].T,
-        s=95,
-        facecolors="white",
-        edgecolors=INK,
-        linewidths=1.5,
-        zorder=3,
-    )
-    ax.scatter(
-        *X[picks[t]],
-        marker="*",
-        s=330,
-        c="#facc15",
-        edgecolors=INK,
-        linewidths=1.2,
-        zorder=4,
+        *X[picks[t]], marker="*", s=330, c="#facc15", edgecolors=INK, linewidths=1.2, zorder=4
     )
     rule = "the longest gradient" if t == 0 else "drawn in proportion to D²"
     ax.set_title(f"Pick {t + 1}: {rule}", fontsize=11, color=INK, loc="left")
@@ -210,12 +185,7 @@ draw_round(0, *new_grid())
 
 fig, axs = new_grid()
 film = animation.FuncAnimation(
-    fig,
-    draw_round,
-    frames=len(rounds),
-    fargs=(fig, axs),
-    interval=1600,
-    init_func=lambda: None,
+    fig, draw_round, frames=len(rounds), fargs=(fig, axs), interval=1600, init_func=lambda: None
 )
 
 # %%
