@@ -181,12 +181,10 @@ draw_round(0, *new_grid())
 # %%
 # All rounds
 # ----------
-# Press play, and follow the black lines: every batch is spent where they are still in doubt.
+# Press play, and follow the black lines: most picks fall where they are still in doubt.
 
 fig, axs = new_grid()
-film = animation.FuncAnimation(
-    fig, draw_round, frames=len(rounds), fargs=(fig, axs), interval=1600, init_func=lambda: None
-)
+film = animation.FuncAnimation(fig, draw_round, frames=len(rounds), fargs=(fig, axs), interval=1600)
 
 # %%
 # .. [1] J. T. Ash, C. Zhang, A. Krishnamurthy, J. Langford and A. Agarwal, "Deep batch active
