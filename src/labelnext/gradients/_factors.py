@@ -87,7 +87,7 @@ class Factors:
     def __len__(self) -> int:
         return len(self.residuals)
 
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Factors:
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Factors:
         return Factors(
             self.residuals[rows], self.features[rows], self.pseudo_labels[rows], self.bias
         )
@@ -206,9 +206,21 @@ def _distances_from_differences(x: Factors, y: Factors) -> NDArray[np.float64]:
 
         G_x − G_y = Δa h_xᵀ + a_y Δhᵀ = (s + t) a_y h_xᵀ + u h_xᵀ + a_y vᵀ,
 
-    three matrices that are orthogonal to one another. Where a norm is 0 the expanded form had
-    nothing to cancel, but for factors below 1e-154, whose squares underflow: they count as 0.
+    three matrices that are orthogonal to one another. The rounding of s + t counts ‖a_y‖‖h_x‖
+    times, which the two orders of x and y may make far larger than the norms of the gradients, or
+    smaller: the product of the two is that of the norms. So each pair is put into the order in
+    which it is smaller.
     """
+    out = np.empty(len(x))
+    turned = y.residual_squares * x.feature_squares > x.residual_squares * y.feature_squares
+    out[~turned] = _sums_of_squares(x[~turned], y[~turned])
+    out[turned] = _sums_of_squares(y[turned], x[turned])
+    return out
+
+
+def _sums_of_squares(x: Factors, y: Factors) -> NDArray[np.float64]:
+    # Where a norm is 0 the expanded form had nothing to cancel, but for factors below 1e-154,
+    # whose squares underflow: they count as 0.
     a2, h2 = y.residual_squares, x.feature_squares
     da = x.residuals - y.residuals
     dh = x.features - y.features

@@ -85,7 +85,7 @@ def clear_row(store: Any, row: int, out: Any) -> None:
     raise RuntimeError("only called from compiled code")
 
 
-def summarise_row(store: Any, row: int, scratch: Any, direction: Any) -> Any:
+def summarise_row(store: Any, signs: Any, row: int, scratch: Any, direction: Any) -> Any:
     """‖h‖², ⟨h, direction⟩ and the number of negative entries of a row; scratch is 0 if sparse."""
     raise RuntimeError("only called from compiled code")
 
@@ -171,21 +171,26 @@ def _clear_row(store, row, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _summary(row: Any, direction: Any) -> Any:
-    h2, x, n_negative = 0.0, 0.0, 0
+def _summary(row: Any, signs: Any, direction: Any) -> Any:
+    h2, x, n_negative, sign = 0.0, 0.0, 0, np.int64(0)
     for j in range(len(direction)):
         value = np.float64(row[j])
         h2 += value * value
         x += value * direction[j]
-        n_negative += value < 0.0
+    # Sign bits are or-ed many at a time; comparing every value would take as long as the sums.
+    for j in range(len(signs)):
+        sign |= signs[j]
+    if sign < 0:
+        for j in range(len(direction)):
+            n_negative += row[j] < 0
     return h2, x, n_negative
 
 
 @overload(summarise_row)
-def _summarise_row(store, row, scratch, direction):  # type: ignore[no-untyped-def]
+def _summarise_row(store, signs, row, scratch, direction):  # type: ignore[no-untyped-def]
     if _is_sparse(store):
 
-        def summarise_sparse(store, row, scratch, direction):  # type: ignore[no-untyped-def]
+        def summarise_sparse(store, signs, row, scratch, direction):  # type: ignore[no-untyped-def]
             load_row(store, row, scratch)
             _, columns, starts = store
             h2, x, n_negative = 0.0, 0.0, 0
@@ -201,13 +206,16 @@ def _summarise_row(store, row, scratch, direction):  # type: ignore[no-untyped-d
         return summarise_sparse
     if _is_half(store):
 
-        def summarise_half(store, row, scratch, direction):  # type: ignore[no-untyped-def]
+        def summarise_half(store, signs, row, scratch, direction):  # type: ignore[no-untyped-def]
             load_row(store, row, scratch)
-            return _summary(scratch, direction)
+            return _summary(scratch, signs[row], direction)
 
         return summarise_half
 
-    return lambda store, row, scratch, direction: _summary(store[row], direction)
+    def summarise_dense(store, signs, row, scratch, direction):  # type: ignore[no-untyped-def]
+        return _summary(store[row], signs[row], direction)
+
+    return summarise_dense
 
 
 @jit
@@ -267,6 +275,7 @@ def read_span(
     hi: int,
     proba: Any,
     features: Any,
+    signs: Any,
     direction: Any,
     bias: float,
     tolerance: float,
@@ -310,7 +319,7 @@ def read_span(
         for j in range(n_classes):
             w2 += p[j] * p[j]
         t2 = w2 + second * second
-        h2, x, below_0 = summarise_row(features, i, h, direction)
+        h2, x, below_0 = summarise_row(features, signs, i, h, direction)
         n_negative += below_0
         q = 1.0 - best
         squared_norms[i] = (q * q + t2) * (h2 + bias)
@@ -334,13 +343,20 @@ def leg(hypotenuse: float, other: float) -> float:
     return np.sqrt(max(square - other * other, 0.0) + 1e-13 * square)
 
 
+@jit
+def _from_differences(a: Any, h: Any, ca: Any, ch: Any, bias: float) -> float:
+    """d² as a sum of squares; see `_distances_from_differences` in `_factors`."""
+    a2, h2, ca2, ch2 = _dot(a, a), _dot(h, h) + bias, _dot(ca, ca), _dot(ch, ch) + bias
+    if ca2 * h2 > a2 * ch2:
+        return _sum_of_squares(ca, ch, a, h, bias, ch2, a2)
+    return _sum_of_squares(a, h, ca, ch, bias, h2, ca2)
+
+
 # Reassociated, (h − h_c) − t h would be (1 − t) h − h_c, and lose what differences are for.
 @partial(jit, fastmath={"contract"})
-def _from_differences(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float) -> float:
-    """d² as a sum of squares; see `_distances_from_differences` in `_factors`."""
-    ca2, s, t = 0.0, 0.0, 0.0
+def _sum_of_squares(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float, ca2: float) -> float:
+    s, t = 0.0, 0.0
     for j in range(len(a)):
-        ca2 += ca[j] * ca[j]
         s += (a[j] - ca[j]) * ca[j]
     for j in range(len(h)):
         t += (h[j] - ch[j]) * h[j]
@@ -492,7 +508,7 @@ def update_span(
                 if total * SAFE - 2.0 * most >= d:
                     continue
                 # ⟨t_i, t_c⟩ once more, with the entry of the row's second class taken out.
-                entry = c_rest[c, y2]
+                entry = np.float64(c_rest[c, y2])
                 tt = second * entry + w * leg(ct, entry)
                 most_a = (q * cq if own else 0.0) + min(t * ct, tt)
                 most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
@@ -519,8 +535,7 @@ def update_span(
                     a[y] = -q
                     load_unstaged_row(features, i, h)
                     load_row(c_features, c, ch)
-                    h2 = scalars[i, H] * scalars[i, H]
-                    new = _from_differences(a, h, c_residuals[c], ch, bias, h2)
+                    new = _from_differences(a, h, c_residuals[c], ch, bias)
                     clear_row(c_features, c, ch)
                 if new < d:
                     if d < np.inf:
@@ -578,8 +593,7 @@ def distances_below(
             d2 = total - 2.0 * alpha * (bias + row_dot(features, i, h, features, j))
             if d2 < CANCELLED * total:
                 load_row(features, j, ch)
-                h2 = scalars[i, H] * scalars[i, H]
-                d2 = _from_differences(residuals[i], h, residuals[j], ch, bias, h2)
+                d2 = _from_differences(residuals[i], h, residuals[j], ch, bias)
                 clear_row(features, j, ch)
             out[j, i] = d2
         if loaded:

@@ -41,6 +41,7 @@ class PrunedGradients(MemoryGradients):
         self.scalars = np.empty((n, 5))
         self.runners_up = np.empty(n, dtype=np.int32)
         self.stores = _store(self.proba), _store(self.features)
+        signs = _signs(self.features)
         n_negative = np.zeros(-(-n // SPAN), dtype=np.int64)
 
         def read(span: int) -> None:
@@ -48,6 +49,7 @@ class PrunedGradients(MemoryGradients):
                 span * SPAN,
                 min(n, (span + 1) * SPAN),
                 *self.stores,
+                signs,
                 self.direction,
                 float(self.bias),
                 self.tolerance,
@@ -96,6 +98,17 @@ def _store(array: Any) -> Any:
     return array.view(np.uint16) if array.dtype == np.float16 else array
 
 
+def _signs(features: Any) -> NDArray[np.signedinteger[Any]]:
+    """Integers that are negative where features may be, in the features' own memory."""
+    if sp.issparse(features):
+        return np.empty((0, 0), dtype=np.int8)  # the kernel looks at the entries themselves
+    features = np.asarray(features)
+    if features.dtype.kind == "u":
+        return np.empty((len(features), 0), dtype=np.int8)
+    signs: NDArray[np.signedinteger[Any]] = features.view(f"i{features.dtype.itemsize}")
+    return signs
+
+
 @dataclass(frozen=True)
 class PrunedFactors(Factors):
     """Factors with the scalars that their bounds are made of."""
@@ -105,7 +118,7 @@ class PrunedFactors(Factors):
     least_product: float
     dtypes: tuple[np.dtype[Any], np.dtype[Any]]
 
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> PrunedFactors:
+    def __getitem__(self, rows: slice | NDArray[Any]) -> PrunedFactors:
         plain = super().__getitem__(rows)
         return PrunedFactors(
             plain.residuals,
