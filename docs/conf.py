@@ -70,12 +70,13 @@ html_sidebars = {  # pages without others beside them
     "gallery/*": [],
     "start": [],
     "skactiveml": [],
+    "performance": [],
     "contributing": [],
     "changelog": [],
 }
 html_theme_options = {
     "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": project},
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "navbar_persistent": [],
     "navbar_end": ["search-button", "theme-switcher"],
