@@ -67,6 +67,13 @@ def test_mesh_shows_what_the_strategy_says_there(ax, drawn):
     np.testing.assert_allclose(z.ravel(), 1 - proba.max(axis=1))
 
 
+def test_of_a_batch_the_first_pick_is_drawn(ax, drawn):
+    clf = LogisticRegression()
+    plot_utilities(Badge(random_state=0), X, Y, clf=clf, batch_size=3, feature_bound=BOUND, ax=ax)
+    z = drawn[0][2]
+    assert (z.max(), z.sum()) == (1, 1)  # certain; later picks are spread, NaN at those before
+
+
 def test_same_mesh_as_scikit_activeml_draws(ax, drawn):
     from matplotlib import pyplot as plt
 
