@@ -11,7 +11,7 @@ from benchmarks.competitors import factored, skactiveml
 from benchmarks.competitors.bmdal import Worker
 from benchmarks.floor import read_once
 from benchmarks.pools import load_pool, make_pool
-from benchmarks.timing import alternate, extrapolated, seconds
+from benchmarks.timing import TooBusyError, alternate, extrapolated, seconds
 from labelnext.datasets import DatasetNotFoundError
 
 if TYPE_CHECKING:
@@ -101,7 +101,10 @@ def run(comparisons: list[Comparison], threads: int, log: Callable[[str], None])
             # What is compiled or loaded at first use is measured elsewhere.
             _select(pool, comparison.k, 0)
         log(f"{comparison.pool}, k = {comparison.k:,}, against {comparison.against}")
-        rows.append(_run_one(comparison, pool, threads))
+        try:
+            rows.append(_run_one(comparison, pool, threads))
+        except TooBusyError as error:
+            rows.append({**_row(comparison), "not_run": str(error)})
     return rows
 
 

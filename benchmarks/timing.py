@@ -28,6 +28,10 @@ def seconds(call: Callable[[int], Any], seed: int) -> float:
     return (time.perf_counter() - start) / times
 
 
+class TooBusyError(RuntimeError):
+    """The clock says nonsense."""
+
+
 def extrapolated(
     timer: Callable[[int, int], float], k: int, few: int, more: int
 ) -> Callable[[int], float]:
@@ -49,7 +53,7 @@ def extrapolated(
             short, long = timer(few, seed), timer(more, seed)
             if long > short:
                 return long + (k - more) * (long - short) / (more - few)
-        raise RuntimeError("The machine is too busy to time a pick; let it rest and run again.")
+        raise TooBusyError("the machine is too busy to time a pick; let it rest and run again")
 
     return estimate
 

@@ -13,7 +13,17 @@ from labelnext.sampling import Batch, select
 
 __all__ = ["Batch", "__version__", "select"]
 
-_SUBPACKAGES = {"classifier", "gradients", "models", "pool", "sampling", "utils", "visualization"}
+_SUBPACKAGES = {
+    "classifier",
+    "datasets",
+    "experiment",
+    "gradients",
+    "models",
+    "pool",
+    "sampling",
+    "utils",
+    "visualization",
+}
 
 
 def __getattr__(name: str) -> ModuleType:

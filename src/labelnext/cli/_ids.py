@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from labelnext.cli._arrays import pick_name, read_array, reading
+from labelnext.cli._arrays import read_array
 from labelnext.cli._errors import InputError, some
+from labelnext.cli._reading import pick_name, reading
 from labelnext.cli._sources import Source
 
 Ids = Sequence[int] | Sequence[str]

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from labelnext.cli._arrays import pick_name, reading
 from labelnext.cli._errors import InputError
+from labelnext.cli._reading import pick_name, reading
 from labelnext.cli._sources import Source
 
 
