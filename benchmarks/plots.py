@@ -61,7 +61,7 @@ def _pairs(rows: list[dict[str, Any]], path: Path) -> Path:
     names = [
         name
         for name in dict.fromkeys(name for stats in selections.values() for name in stats)
-        if name not in ("passes", "proposals", "accepted", "pairs")
+        if name not in ("picks", "passes", "proposals", "accepted", "pairs")
     ]
     height = 0.8 / max(1, len(names))
     for number, name in enumerate(names):

@@ -74,7 +74,7 @@ def _counters(rows: list[dict[str, Any]]) -> Table:
             value = stats.get(name)
             if value is None:
                 cells.append("")
-            elif pairs and name not in ("passes", "proposals", "accepted", "pairs"):
+            elif pairs and name not in ("picks", "passes", "proposals", "accepted", "pairs"):
                 cells.append(f"{value / pairs:.3%}")
             else:
                 cells.append(f"{value:,}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.datasets import make_blobs
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
@@ -43,6 +44,19 @@ def letter(folder: Path) -> dict[str, Any]:
         "model": "MLPClassifier(hidden_layer_sizes=(128,))",
         "labels": len(labelled),
         **_write(folder, network.predict_proba(X[pool]), _hidden_layer(network, X[pool])),
+    }
+
+
+def notebook(folder: Path) -> dict[str, Any]:
+    """400 points in two dimensions under a logistic regression on 20 labels, as in a notebook."""
+    X, y = make_blobs(420, centers=[[0, 1], [-3, 0.5], [-1, -1], [2, 1]], random_state=0)
+    labelled, pool = _split(len(X), 20)
+    model = LogisticRegression().fit(X[labelled], y[labelled] % 2)
+    return {
+        "source": "scikit-learn's make_blobs",
+        "model": "LogisticRegression()",
+        "labels": 20,
+        **_write(folder, model.predict_proba(X[pool]), X[pool]),
     }
 
 

@@ -33,7 +33,7 @@ POOLS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "imagenet-shape": lambda folder: _synthetic.write(
         folder, 1_281_167, 512, 1_000, confidence=0.80
     ),
-    "tiny": lambda folder: _synthetic.write(folder, 400, 2, 2),
+    "tiny": _real.notebook,
 }
 
 
