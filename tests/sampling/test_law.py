@@ -59,6 +59,9 @@ class Lying(Factors):
     def __getitem__(self, rows):
         return self.of(super().__getitem__(rows))
 
+    def distances_within(self, below):
+        return self.squared_distances(self, below=below)
+
 
 class Float32(Lying):
     """d² expanded in float32: between near points its digits are lost."""

@@ -145,7 +145,8 @@ class Factors:
         ndarray of shape (m, m), float64
             The distances d²(j, i), or ∞.
         """
-        return self.squared_distances(self, below=below)
+        # A row is at 0 from itself, which no differences have to tell.
+        return self._squared_distances(self, below, np.eye(len(self), dtype=bool))
 
     def squared_distances(
         self,
@@ -172,6 +173,14 @@ class Factors:
         ndarray of shape (m, b), float64
             The distances d²(i, j) ≥ 0.
         """
+        return self._squared_distances(other, below, None)
+
+    def _squared_distances(
+        self,
+        other: Factors,
+        below: NDArray[np.float64] | None,
+        same: NDArray[np.bool_] | None,
+    ) -> NDArray[np.float64]:
         scale = self.squared_norms[:, None] + other.squared_norms[None, :]
         d2 = products(self.features, other.features)
         if self.bias:
@@ -182,6 +191,9 @@ class Factors:
         cancelled = d2 < CANCELLED * scale
         if below is not None:
             cancelled &= d2 < below + ROUNDING * scale
+        if same is not None:
+            d2[same] = 0.0
+            cancelled &= ~same
         i, j = np.nonzero(cancelled)
         if len(i):
             d2[i, j] = self._distances_of_pairs(i, other, j)
@@ -211,8 +223,12 @@ def _distances_from_differences(x: Factors, y: Factors) -> NDArray[np.float64]:
     smaller: the product of the two is that of the norms. So each pair is put into the order in
     which it is smaller.
     """
-    out = np.empty(len(x))
     turned = y.residual_squares * x.feature_squares > x.residual_squares * y.feature_squares
+    if not turned.any():
+        return _sums_of_squares(x, y)
+    if turned.all():
+        return _sums_of_squares(y, x)
+    out = np.empty(len(x))
     out[~turned] = _sums_of_squares(x[~turned], y[~turned])
     out[turned] = _sums_of_squares(y[turned], x[turned])
     return out
