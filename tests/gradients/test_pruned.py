@@ -212,3 +212,40 @@ class TestCompiling:
         assert file.startswith(str(package))
         assert rows == run(self.CODE)[1:]
         assert any((tmp_path / "home").rglob("*.nbi")) == home
+
+
+class TestReading:
+    """What the compiled reading refuses the plain one refuses too, or rows would stay unread."""
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_rows_that_sum_to_the_very_edge_of_the_tolerance(self, seed):
+        rng = np.random.default_rng(seed)
+        proba = rng.dirichlet(np.ones(37), 300)
+        # Within a rounding or two of 1.001: on which side depends on the order of additions.
+        proba *= (1.001 + rng.integers(-3, 4, size=(300, 1)) * 2.0**-52) / proba.sum(
+            axis=1, keepdims=True
+        )
+        for row in range(300):
+            one = proba[[row, 0]]
+            one[1] /= one[1].sum()
+            features = np.ones((2, 3))
+            try:
+                pool = PrunedGradients(one, features, bias=False)
+            except ValueError as error:
+                assert "off by +0.001" in str(error)  # noqa: PT017 either outcome is right
+                continue
+            residuals = one - np.eye(37)[one.argmax(axis=1)]
+            np.testing.assert_allclose(pool.squared_norms, 3 * (residuals**2).sum(axis=1))
+            np.testing.assert_allclose(pool.scalars[:, 2], np.sqrt(3))
+
+    def test_norms_at_the_very_edge_of_what_is_allowed(self):
+        rng = np.random.default_rng(0)
+        for _ in range(300):
+            features = rng.random((2, 7))
+            features[0] *= 1e140 / np.linalg.norm(features[0]) * (1 + rng.integers(-3, 4) * 2e-16)
+            try:
+                pool = PrunedGradients(np.full((2, 2), 0.5), features, bias=False)
+            except ValueError as error:
+                assert "too large" in str(error)  # noqa: PT017 either outcome is right
+                continue
+            np.testing.assert_allclose(pool.scalars[:, 2], np.linalg.norm(features, axis=1))
