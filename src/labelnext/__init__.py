@@ -9,9 +9,10 @@ import importlib
 from types import ModuleType
 
 from labelnext._version import __version__
+from labelnext.networks import extract
 from labelnext.sampling import Batch, select
 
-__all__ = ["Batch", "__version__", "select"]
+__all__ = ["Batch", "__version__", "extract", "select"]
 
 _SUBPACKAGES = {
     "classifier",
@@ -19,6 +20,7 @@ _SUBPACKAGES = {
     "experiment",
     "gradients",
     "models",
+    "networks",
     "pool",
     "sampling",
     "utils",
