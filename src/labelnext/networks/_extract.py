@@ -1,33 +1,126 @@
-"""The public edge: run a network once over a pool."""
+"""From a network and a data set to a pool of gradients."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from labelnext.gradients import as_gradients
+from labelnext.networks._proba_and_features import proba_and_features
 from labelnext.utils._extras import require
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Callable
 
-    from labelnext.gradients import Gradients
+    import torch
+    from numpy.typing import DTypeLike
+
+    from labelnext.gradients import Gradients, Task
 
 
 def extract(
-    model: Any,
+    model: torch.nn.Module,
     data: Any,
     *,
-    head: Any = None,
-    task: str = "multiclass",
+    head: str | torch.nn.Module | None = None,
+    task: Task = "multiclass",
     bias: bool = False,
-    device: Any = None,
-    dtype: Any = None,
-    amp: Any = None,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | DTypeLike | None = None,
+    amp: bool | str | torch.dtype | None = None,
     batch_size: int = 256,
     num_workers: int = 0,
-    progress: Any = True,
+    progress: bool | Callable[[int, int | None], None] = True,
 ) -> Gradients:
-    """Run a network once over the data and return its pool of gradients."""
+    """
+    Run a network once over data and return its pool of gradients, to select from.
+
+    The gradient of the loss at the pseudo-label with respect to the last linear layer is the
+    outer product of the residual and of what that layer is given [1]_. Both are caught in
+    evaluation mode and in `torch.inference_mode`. Afterwards, also after an exception or
+    Ctrl-C, the network is as it was: the mode of each submodule, hooks, gradients, statistics of
+    batch normalisation, and the states of random generators.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network. The module inside `torch.compile`, `DataParallel` or
+        `DistributedDataParallel` is run itself, on one device; compiled code that holds the last
+        layer is run as it was written.
+    data : DataLoader, Dataset, tensor, array, dict or list
+        The samples. A DataLoader must neither shuffle nor drop the last batch. Any data set with
+        a length and items will do, and so will an `IterableDataset`, a tensor or array with one
+        row for each sample, a dict of them, or a list of samples. Of batches that are tuples, as
+        many elements are passed as `forward` requires (at least one); the rest are taken for
+        labels. Batches that are dicts are passed by keyword, without labels and without what
+        `forward` does not name. Labels are never used. Floats in tensors and arrays, but not
+        those of a loader or data set, are converted to the dtype of the weights.
+    head : str or torch.nn.Module, default=None
+        The last linear layer, by its name or itself, for a network with several; None to find
+        the one whose output is the network's, as `labelnext.networks.find_head` does.
+    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+        What the network is trained for: softmax, independent sigmoids, or one sigmoid. The loss
+        is the cross-entropy, for sigmoids the binary one at the rounded probabilities. A last
+        layer with one output is that of a "binary" network.
+    bias : bool, default=False
+        Whether the gradient with respect to the last layer's bias counts too.
+    device : str or torch.device, default=None
+        Where to run, and to keep the pool if it is an accelerator; None for where the weights
+        are. Elsewhere the network runs with copies of its weights, which stay where they are.
+    dtype : str, torch.dtype or numpy.dtype, default=None
+        What the features are kept as: "float16" halves their memory. None for what the network
+        computes, bfloat16 on a CPU as float32. Probabilities are float32 or, from logits in
+        float64, float64.
+    amp : bool, str or torch.dtype, default=None
+        Automatic mixed precision: a dtype, torch's default dtype for the device, or none. None
+        for True on a CUDA device and False elsewhere.
+    batch_size : int, default=256
+        Samples a batch, unless data is a DataLoader.
+    num_workers : int, default=0
+        Processes that read samples, unless data is a DataLoader.
+    progress : bool or callable, default=True
+        Whether to show a bar with the rate and the time left, on stderr and only if that is a
+        terminal or a notebook; or a function to call after each batch as
+        ``progress(done, total)``, with None for a total that is not known.
+
+    Returns
+    -------
+    Gradients
+        The pool, for `labelnext.select`: row i is sample i.
+
+    Raises
+    ------
+    ValueError
+        If the last layer is not clear or not last, outputs are not n × C, logits are not finite
+        (the message says of which sample), data is empty or would not line up with the rows, or
+        the device is not there.
+    TypeError
+        If model or data is of no kind that is known.
+    RuntimeError
+        If data raises while it is read; the message says at which item.
+    ImportError
+        If torch is not installed.
+
+    See Also
+    --------
+    labelnext.select : Choose a batch from the pool.
+    labelnext.networks.proba_and_features : The same as two tensors.
+
+    References
+    ----------
+    .. [1] Ash et al., Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds,
+       ICLR 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import labelnext
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> pool = labelnext.extract(model, torch.randn(100, 4), progress=False)
+    >>> pool.n_rows, pool.n_classes
+    (100, 3)
+    """
+    require("torch", extra="torch", what="labelnext.extract")
     proba, features = proba_and_features(
         model,
         data,
@@ -42,56 +135,4 @@ def extract(
     )
     if proba.shape[1] == 1 and task == "multiclass":
         task = "binary"
-    extra = {} if task == "multiclass" else {"task": task}
-    return as_gradients(proba, features, bias=bias, **extra)
-
-
-def proba_and_features(
-    model: Any,
-    data: Any,
-    *,
-    head: Any = None,
-    task: str = "multiclass",
-    device: Any = None,
-    dtype: Any = None,
-    amp: Any = None,
-    batch_size: int = 256,
-    num_workers: int = 0,
-    progress: Any = False,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run a network once over the data and return probabilities and features."""
-    torch = require("torch", extra="torch", what="labelnext.extract")
-    linears = [m for m in model.modules() if isinstance(m, torch.nn.Linear)]
-    last = linears[-1]
-    if isinstance(head, str):
-        last = model.get_submodule(head)
-    elif head is not None:
-        last = head
-    caught: list[Any] = []
-    handle = last.register_forward_hook(lambda m, args, out: caught.append((args[0], out)))
-    training = [(m, m.training) for m in model.modules()]
-    try:
-        model.eval()
-        if not isinstance(data, torch.utils.data.DataLoader):
-            if not isinstance(data, torch.Tensor) and hasattr(data, "dtype"):
-                data = torch.from_numpy(data)
-            data = torch.utils.data.DataLoader(data, batch_size=batch_size)
-        weight = next(model.parameters())
-        with torch.no_grad():
-            for batch in data:
-                x = batch[0] if isinstance(batch, (tuple, list)) else batch
-                if isinstance(x, dict):
-                    model(**{k: v.to(weight.device) for k, v in x.items() if k != "labels"})
-                else:
-                    if x.is_floating_point():
-                        x = x.to(weight.dtype)
-                    model(x.to(weight.device))
-    finally:
-        handle.remove()
-        for m, flag in training:
-            m.training = flag
-    features = torch.cat([f for f, _ in caught])
-    logits = torch.cat([z for _, z in caught])
-    if logits.shape[1] == 1 or task == "multilabel":
-        return logits.float().sigmoid(), features
-    return logits.float().softmax(1), features
+    return as_gradients(proba, features, bias=bias, task=task)

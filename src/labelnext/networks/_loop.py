@@ -1,0 +1,89 @@
+"""The pass of a network over a pool."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+
+from labelnext.gradients._task import Task, check_task
+from labelnext.networks._arguments import Arguments, first_tensor
+from labelnext.networks._catch import catching
+from labelnext.networks._device import (
+    as_dtype,
+    check_device,
+    floating_dtype_of,
+    lend_weights,
+    precision,
+)
+from labelnext.networks._locate import locate
+from labelnext.networks._progress import showing
+from labelnext.networks._result import Result, features_given
+from labelnext.networks._source import Source, open_source
+from labelnext.networks._untouched import untouched
+from labelnext.networks._wrappers import is_compiled, uncompiled, unwrap
+
+
+def run(
+    model: Any,
+    data: Any,
+    *,
+    head: Any,
+    task: Task,
+    device: Any,
+    dtype: Any,
+    amp: Any,
+    batch_size: int,
+    num_workers: int,
+    progress: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a network over a pool; see `labelnext.networks.proba_and_features`."""
+    model = unwrap(model)
+    check_task(task)
+    place = check_device(model, device)
+    dtype = None if dtype is None else as_dtype(dtype, "dtype")
+    source = open_source(data, batch_size, num_workers, pin=place.type == "cuda")
+    given = features_given(model, data, place, dtype)
+    arguments = Arguments(
+        model,
+        place,
+        floating_dtype_of(model) if source.arrays else None,
+        # Slices are the caller's memory, in which a network might work in place.
+        copy=source.arrays and given is None,
+    )
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(untouched(model, source.generator))
+        if device is not None:
+            lend_weights(model, place)
+        stack.enter_context(precision(place, amp))
+        advance = stack.enter_context(showing(progress, source.n_rows))
+        batches = iter(source)
+        result = None
+        for number, batch in enumerate(batches):
+            args, kwargs = arguments(batch, result.n_written if result else 0)
+            if result is None:
+                found, task = locate(model, args, kwargs, head, task)
+                result = Result(source.n_rows, task, dtype, given)
+                if is_compiled(model, found.name):
+                    stack.enter_context(uncompiled(model))
+                catch = stack.enter_context(catching(model, found))
+            # Around the network alone: what a data set keeps from batch to batch must not be
+            # made in inference mode, or could never be part of training.
+            with torch.inference_mode():
+                result.add(catch(*args, **kwargs), _n_samples(source, number, args, kwargs))
+            advance(result.n_written)
+    if result is None:
+        raise ValueError("data holds no samples.")
+    return result.finish()
+
+
+def _n_samples(
+    source: Source, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> int | None:
+    """How many samples a batch holds: as the loader has it, else by its first tensor."""
+    known = source.rows_of(number)
+    if known is not None:
+        return known
+    first = first_tensor((*args, *kwargs.values()))
+    return len(first) if first is not None and first.ndim else None

@@ -1,0 +1,100 @@
+"""What a network returns, and whether it is what a linear layer gave."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def tensors_in(output: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors of an output, by the way to get at them.
+
+    If it has logits, by an attribute or key of this name, they are what counts, alone.
+    """
+    if isinstance(output, torch.Tensor):
+        return {"": output}
+    if isinstance(output, Mapping):
+        parts = {f"[{key!r}]": value for key, value in output.items()}
+        parts = {"['logits']": output["logits"]} if "logits" in output else parts
+    elif hasattr(output, "logits"):
+        parts = {".logits": output.logits}
+    elif isinstance(output, tuple | list):
+        parts = {f"[{i}]": value for i, value in enumerate(output)}
+    elif dataclasses.is_dataclass(output):
+        fields = dataclasses.fields(output)
+        parts = {f".{field.name}": getattr(output, field.name) for field in fields}
+    else:
+        parts = {}
+    return {
+        name + rest: tensor
+        for name, part in parts.items()
+        for rest, tensor in tensors_in(part).items()
+    }
+
+
+# What may come after the logits: each a function of them that the probabilities do not need.
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "softmax": lambda logits: logits.softmax(-1),
+    "log_softmax": lambda logits: logits.log_softmax(-1),
+    "sigmoid": lambda logits: logits.sigmoid(),
+    "logsigmoid": torch.nn.functional.logsigmoid,
+}
+FITTING = {
+    "multiclass": ("softmax", "log_softmax"),
+    "multilabel": ("sigmoid", "logsigmoid"),
+    "binary": ("sigmoid", "logsigmoid"),
+}
+ALL_ACTIVATIONS = tuple(_ACTIVATIONS)
+
+
+def agrees(output: torch.Tensor, logits: torch.Tensor, activation: str | None) -> torch.Tensor:
+    """Tell whether an output is an activation of the logits, or for None the logits themselves.
+
+    Parameters
+    ----------
+    output : torch.Tensor
+        What the network returned; a single logit may have lost its dimension.
+    logits : torch.Tensor of shape (n, n_classes)
+        What the linear layer gave.
+    activation : str or None
+        The name of the activation.
+
+    Returns
+    -------
+    torch.Tensor of shape (), bool
+        On the device of the logits, so that nobody has to wait for it.
+    """
+    output = output.reshape(logits.shape).to(logits.device)
+    if activation is None:
+        return same(output, logits.to(output.dtype)).all()
+    expected = _ACTIVATIONS[activation](logits.to(torch.promote_types(logits.dtype, torch.float32)))
+    if activation.startswith("log"):
+        # Far below 0 a log counts for nothing, and may be -inf.
+        output, expected = output.exp(), expected.exp()
+    # Logits of a few tens, rounded to the coarser of the two dtypes.
+    coarser = max(torch.finfo(output.dtype).eps, torch.finfo(logits.dtype).eps)
+    # Not <=, for what is not a number agrees with its like.
+    return ~((output - expected).abs() > max(1e-5, 16 * coarser)).any()
+
+
+def same(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Compare element by element; what is not a number is the same as its like."""
+    return (x == y) | (x.isnan() & y.isnan())
+
+
+def may_agree(output: torch.Tensor, logits: torch.Tensor) -> bool:
+    """Tell whether the shapes allow an output to be the logits or an activation of them."""
+    if output.shape == logits.shape:
+        return True
+    single = logits.ndim > 1 and logits.shape[-1] == 1
+    return output.numel() == logits.numel() and (
+        (single and output.shape == logits.shape[:-1])
+        # One position a sample, of which the output says nothing.
+        or (logits.ndim > output.ndim == 2 and output.shape[-1] == logits.shape[-1])
+    )

@@ -1,0 +1,194 @@
+"""Find the linear layer whose output is the network's output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from labelnext.networks._find_head import Head
+from labelnext.networks._outputs import ALL_ACTIVATIONS, FITTING, agrees, may_agree, tensors_in
+from labelnext.networks._pooled import is_pooled
+from labelnext.networks._wrappers import without_prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass
+class _Call:
+    """One call of a linear layer, with a copy of what it gave before anyone changed that."""
+
+    name: str
+    module: nn.Linear
+    number: int
+    taken: tuple[int, ...]
+    result: torch.Tensor
+    copy: torch.Tensor | None
+
+    def __str__(self) -> str:
+        again = f", call {self.number + 1}" if self.number else ""
+        return (
+            f"{self.name or 'the model itself'} {self.taken} -> {tuple(self.result.shape)}{again}"
+        )
+
+
+def search(model: nn.Module, run: Callable[[], Any], named: Any = None, task: str = "") -> Head:
+    """Run a network on an example and find its head.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network, without wrappers.
+    run : callable
+        Runs it on the example and returns its output.
+    named : str or torch.nn.Module, optional
+        The layer that the user says it is.
+    task : str
+        What the probabilities are of; decides between activations that look alike.
+    """
+    linears = _linear_layers(model)
+    if not linears:
+        scripted = isinstance(model, torch.jit.ScriptModule)
+        raise ValueError(
+            f"model has no torch.nn.Linear layer, so BADGE has no last layer to take gradients "
+            f"of{'; a scripted model hides its layers, pass the one it was made of' * scripted}. "
+            f"If its last layer is a 1 × 1 convolution, or its own product with a weight, put a "
+            f"torch.nn.Linear with the same weight in its place."
+        )
+    if named is not None:
+        module = _named(model, linears, named)
+        linears = {name: linear for name, linear in linears.items() if linear is module}
+    # First the shapes alone: a copy of what all layers gave could be larger than the network.
+    calls, outputs = _watch(run, linears, widths=set())
+    if not outputs:
+        raise ValueError("The model returned no tensor: expected logits of shape (n, n_classes).")
+    widths = {1, *(tensor.shape[-1] for tensor in outputs.values() if tensor.ndim)}
+    if any(call.result.shape[-1:].numel() in widths for call in calls):
+        calls, outputs = _watch(run, linears, widths)
+    found = [head for path, out in outputs.items() for head in _explain(path, out, calls, task)]
+    heads = {(head.module, head.call): head for head in reversed(found)}
+    if len(heads) != 1:
+        raise ValueError(_why_not(found, calls, outputs, named))
+    return next(iter(heads.values()))
+
+
+def _linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+
+
+def _named(model: nn.Module, linears: dict[str, nn.Linear], head: Any) -> nn.Linear:
+    seen = f"Linear layers of the model: {', '.join(name or 'itself' for name in linears)}."
+    if isinstance(head, str):
+        try:
+            module = model.get_submodule(without_prefix(head))
+        except AttributeError as error:
+            raise ValueError(f"model has no submodule head={head!r}. {seen}") from error
+    elif isinstance(head, nn.Module):
+        module = head
+        if all(module is not m for m in model.modules()):
+            raise ValueError(f"head is not a submodule of the model: {head}. {seen}")
+    else:
+        raise TypeError(f"head must be the name of a submodule or a module, got {head!r}. {seen}")
+    inside = list(_linear_layers(module).values())
+    if len(inside) != 1:
+        raise ValueError(
+            f"head={head!r} must be a torch.nn.Linear, or hold one and no other, but holds "
+            f"{len(inside)}. {seen}"
+        )
+    return inside[0]
+
+
+def _watch(
+    run: Callable[[], Any], linears: dict[str, nn.Linear], widths: set[int]
+) -> tuple[list[_Call], dict[str, torch.Tensor]]:
+    calls: list[_Call] = []
+
+    def hook_of(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any, result: Any) -> None:
+            assert isinstance(module, nn.Linear)
+            number = sum(call.module is module for call in calls)
+            copy = result.clone() if result.shape[-1] in widths else None
+            taken = tuple((args[0] if args else kwargs["input"]).shape)
+            # Of the others the shape is all that is told; their memory is not kept.
+            result = result if copy is not None else torch.empty(result.shape, device="meta")
+            calls.append(_Call(name, module, number, taken, result, copy))
+
+        return hook
+
+    handles = [
+        linear.register_forward_hook(hook_of(name), with_kwargs=True)
+        for name, linear in linears.items()
+    ]
+    try:
+        output = run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls, tensors_in(output)
+
+
+def _explain(path: str, output: torch.Tensor, calls: list[_Call], task: str) -> list[Head]:
+    """Return the calls that give an output, those alone that explain it best."""
+    if not output.is_floating_point() or output.ndim > 2:
+        return []
+    fitting = FITTING.get(task, ())
+    activations = (*fitting, *(name for name in ALL_ACTIVATIONS if name not in fitting))
+    best: list[Head] = []
+    # Two layers may give the same, zeros at the start of training: then memory decides.
+    for rank in ("memory", None, *activations, "pooled"):
+        for call in calls:
+            if call.copy is None or not _fits(rank, output, call):
+                continue
+            activation = rank if rank in ALL_ACTIVATIONS else None
+            best.append(
+                Head(call.name, call.module, activation, path, call.number, rank == "pooled")
+            )
+        if best:
+            break
+    return best
+
+
+def _fits(rank: str | None, output: torch.Tensor, call: _Call) -> bool:
+    assert call.copy is not None
+    if rank == "pooled":
+        return is_pooled(output, call.copy)
+    if not may_agree(output, call.copy):
+        return False
+    if rank == "memory":
+        same = output.data_ptr() == call.result.data_ptr() and output.dtype == call.result.dtype
+        return same and bool(agrees(output, call.copy, None))
+    return bool(agrees(output, call.copy, rank))
+
+
+def _why_not(
+    found: list[Head], calls: list[_Call], outputs: dict[str, torch.Tensor], named: Any
+) -> str:
+    seen = "; ".join(map(str, calls)) or "none"
+    returned = ", ".join(f"{path or 'output'} {tuple(t.shape)}" for path, t in outputs.items())
+    name = calls[-1].name if calls else "fc"
+    if found:
+        names = ", ".join(f"{h.name} (for {h.output or 'the output'})" for h in found)
+        return (
+            f"The model has more than one head: {names}. Choose one with "
+            f'head="{found[0].name}", or pass the module. Linear layers seen: {seen}.'
+        )
+    if not calls:
+        return (
+            f"{'head was' if named is not None else 'None of the linear layers was'} not called "
+            f"when the model ran, so there is no last layer to take gradients of."
+        )
+    if all(t.ndim > 2 for t in outputs.values()):
+        return (
+            f"The model's outputs must be n × C, one row of logits for each sample, got "
+            f"{returned}. BADGE has no one gradient for many predictions a sample: average them "
+            f"over pixels or tokens in the model, before its last layer."
+        )
+    return (
+        f"The head must be last: what the model returns ({returned}) is not what "
+        f"{f'head={named!r}' if named is not None else 'any one linear layer'} gives, nor the "
+        f"softmax or sigmoid of it. Linear layers seen: {seen}. Let the model return the logits "
+        f"of its last linear layer, or name another with head={name!r}."
+    )

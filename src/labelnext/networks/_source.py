@@ -1,0 +1,199 @@
+"""Batches, in order, from whatever holds the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+from labelnext.networks._collate import collate
+from labelnext.networks._order import check_order
+
+_ACCEPTED = (
+    "a DataLoader, a data set (anything with a length and items, or an IterableDataset), a "
+    "tensor, an array, a dict of tensors or arrays of equal length, or a list of samples"
+)
+
+
+@dataclass
+class Source:
+    """Batches of samples in their order.
+
+    Parameters
+    ----------
+    batches : callable
+        Starts to yield them.
+    n_rows : int or None
+        How many samples there are, if that is known.
+    batch_size : int or None
+        How many samples are in each batch but the last, if that is known.
+    item : callable or None
+        Returns one sample, if one can be asked for.
+    arrays : bool
+        Whether the batches are slices of arrays, whose dtype is no choice for a network.
+    generator : torch.Generator or None
+        The generator that iterating draws from, if it is not the global one.
+    """
+
+    batches: Callable[[], Iterator[Any]]
+    n_rows: int | None
+    batch_size: int | None
+    item: Callable[[int], Any] | None = None
+    arrays: bool = False
+    generator: torch.Generator | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = self.batches()
+        number = 0
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise RuntimeError(self._where(error, number)) from error
+            yield batch
+            number += 1
+
+    def rows_of(self, number: int) -> int | None:
+        """Return how many samples are in a batch, if that is known."""
+        if self.n_rows is None or self.batch_size is None:
+            return None
+        return max(0, min(self.batch_size, self.n_rows - number * self.batch_size))
+
+    def _where(self, error: Exception, number: int) -> str:
+        """Say which sample could not be read: they are asked for once more, one by one."""
+        start = number * (self.batch_size or 1)
+        stop = start + (self.rows_of(number) or 0)
+        for i in range(start, stop if self.item else start):
+            try:
+                self.item(i)  # type: ignore[misc]
+            except Exception as again:
+                return f"The data raised {_as_text(again)} at item {i}."
+        if stop > start:
+            where = f"items {start} to {stop - 1} could not be put together into a batch"
+        elif self.batch_size is not None:
+            where = f"the data raised in the batch that begins with item {start}"
+        else:
+            where = f"the data raised at batch {number}"
+        return f"While the data was read, {where}: {_as_text(error)}."
+
+
+def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> Source:
+    """Return the batches of a loader, data set, array or list of samples.
+
+    Parameters
+    ----------
+    data : object
+        What the user passed.
+    batch_size : int
+        Samples a batch, where it is not a loader that decides.
+    num_workers : int
+        Processes that read samples, likewise.
+    pin : bool
+        Whether batches are to be sent to a GPU.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+    if isinstance(data, DataLoader):
+        return _of_loader(data)
+    arrays = _arrays_in(data)
+    if arrays is not None:
+        return _of_arrays(data, arrays, batch_size)
+    iterable = isinstance(data, IterableDataset)
+    sized = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if not iterable and (not sized or isinstance(data, str | bytes | Mapping)):
+        raise TypeError(f"data must be {_ACCEPTED}, got {type(data).__name__}.")
+    if not iterable and len(data) == 0:
+        raise ValueError("data holds no samples.")
+    if iterable and num_workers > 1:
+        raise ValueError(
+            f"Each of num_workers={num_workers} workers would yield all samples of an "
+            f"IterableDataset; pass a DataLoader if the data set divides them among its workers."
+        )
+    loader = DataLoader(
+        data,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        collate_fn=collate,
+        pin_memory=pin,
+    )
+    return _of_loader(loader)
+
+
+def _of_loader(loader: DataLoader[Any]) -> Source:
+    check_order(loader)
+    batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+    dataset: Any = loader.dataset
+    if isinstance(dataset, IterableDataset):
+        # It may state a length, and workers that each yield all of it make that untrue.
+        size = None if loader.num_workers > 1 else batch_size
+        return Source(lambda: iter(loader), None, size, generator=loader.generator)
+    # Without batching by the loader an item is a batch, of any size.
+    n_rows = len(loader.sampler) if batch_size else None  # type: ignore[arg-type]
+    if n_rows == 0 or len(dataset) == 0:
+        raise ValueError("data holds no samples.")
+    return Source(
+        lambda: iter(loader),
+        n_rows,
+        batch_size,
+        item=dataset.__getitem__ if batch_size else None,
+        generator=loader.generator,
+    )
+
+
+def _arrays_in(data: Any) -> list[Any] | None:
+    """Return the arrays that data is made of, if it is made of arrays alone."""
+    if isinstance(data, torch.Tensor | np.ndarray):
+        return [data]
+    if type(data) is TensorDataset:
+        return list(data.tensors)
+    if isinstance(data, Mapping):
+        values = list(data.values())
+        if values and all(isinstance(v, torch.Tensor | np.ndarray) for v in values):
+            return values
+    return None
+
+
+def _of_arrays(data: Any, arrays: list[Any], batch_size: int) -> Source:
+    for array in arrays:
+        if array.ndim == 0:
+            raise ValueError("data must have one row for each sample, got a single number.")
+        if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
+            raise TypeError(f"data must hold numbers, got an array of dtype {array.dtype}.")
+    lengths = {len(array) for array in arrays}
+    if len(lengths) > 1:
+        raise ValueError(f"All arrays of data must be of one length, got {sorted(lengths)}.")
+    n_rows = lengths.pop()
+    if n_rows == 0:
+        raise ValueError("data holds no samples.")
+
+    def slices() -> Iterator[Any]:
+        for start in range(0, n_rows, batch_size):
+            rows = slice(start, start + batch_size)
+            if isinstance(data, Mapping):
+                yield {key: _part(values, rows) for key, values in data.items()}
+            elif isinstance(data, TensorDataset):
+                yield data[rows]
+            else:
+                yield _part(data, rows)
+
+    return Source(slices, n_rows, batch_size, arrays=True)
+
+
+def _part(array: Any, rows: slice) -> torch.Tensor:
+    part = array[rows]
+    if isinstance(part, torch.Tensor):
+        return part
+    # A copy, native and writable, of a batch: a network may work in place.
+    return torch.from_numpy(np.array(part, dtype=part.dtype.newbyteorder("=")))
+
+
+def _as_text(error: Exception) -> str:
+    # An error that came from a worker brings its whole traceback; the last line is what it is.
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1]}" if lines[-1] else type(error).__name__
