@@ -8,6 +8,7 @@ and is not fitted yet needs `skactiveml.base.SkactivemlClassifier.register(type(
 """
 
 from labelnext.classifier._parzen import ParzenWindowClassifier
+from labelnext.classifier._skorch import SkorchClassifier
 from labelnext.classifier._wrapper import SklearnClassifier
 
-__all__ = ["ParzenWindowClassifier", "SklearnClassifier"]
+__all__ = ["ParzenWindowClassifier", "SklearnClassifier", "SkorchClassifier"]

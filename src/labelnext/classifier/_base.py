@@ -160,6 +160,17 @@ def check_sample_weight(
     return weights
 
 
+def leave_out_weightless(
+    sample_weight: npt.ArrayLike | None, codes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    """Check the weights, and take away the labels that count nothing: some estimators choke."""
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(sample_weight, len(codes))
+    codes[weights == 0] = -1
+    return weights
+
+
 def _be_accepted_by_skactiveml(cls: type) -> None:
     """
     Let scikit-activeml's query strategies take our classifiers, where it is in use.

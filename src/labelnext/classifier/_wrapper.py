@@ -18,7 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from labelnext.classifier._base import PartlyLabelledClassifier, check_sample_weight
+from labelnext.classifier._base import PartlyLabelledClassifier, leave_out_weightless
 from labelnext.utils import MISSING_LABEL, check_classes, encode_labels
 from labelnext.utils._encoding import label_dtype
 
@@ -147,7 +147,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         self._check_estimator()
         validate_data(self, X, skip_check_array=True)
         codes = self._start(y)
-        weights = _leave_out_weightless(sample_weight, codes)
+        weights = leave_out_weightless(sample_weight, codes)
         self._forget()
         labelled = np.unique(codes[codes >= 0])
         try:
@@ -212,7 +212,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             codes, _ = encode_labels(y, self.classes_, self.missing_label)
         if "classes" in inspect.signature(self.estimator_.partial_fit).parameters:
             fit_kwargs["classes"] = self.classes_
-        weights = _leave_out_weightless(sample_weight, codes)
+        weights = leave_out_weightless(sample_weight, codes)
         self._pass_on("partial_fit", X, codes, weights, fit_kwargs)
         return self
 
@@ -374,14 +374,3 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         columns = np.zeros((len(proba), n_classes), dtype=proba.dtype)
         columns[:, places] = proba
         return columns
-
-
-def _leave_out_weightless(
-    sample_weight: npt.ArrayLike | None, codes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64] | None:
-    """Check the weights, and take away the labels that count nothing: some estimators choke."""
-    if sample_weight is None:
-        return None
-    weights = check_sample_weight(sample_weight, len(codes))
-    codes[weights == 0] = -1
-    return weights
