@@ -177,7 +177,7 @@ def _why_not(
         )
     if not calls:
         return (
-            f"{'head was' if named is not None else 'None of the linear layers was'} not called "
+            f"{'head was not' if named is not None else 'None of the linear layers was'} called "
             f"when the model ran, so there is no last layer to take gradients of."
         )
     if all(t.ndim > 2 for t in outputs.values()):
