@@ -11,14 +11,25 @@ import numpy as np
 from scipy import stats
 
 
-def gradients(proba, features, *, bias=False):
+def pseudo_labels(proba, task="multiclass"):
+    """The class of each row, or which labels are at least half probable, or 0 or 1."""
+    if task == "multiclass":
+        return np.argmax(proba, axis=1)
+    rounded = np.asarray(proba) >= 0.5
+    return rounded if task == "multilabel" else rounded[:, 0].astype(int)
+
+
+def gradients(proba, features, *, bias=False, task="multiclass"):
     """Every gradient a hᵀ as a vector of length C·d, shape (n, C·d)."""
     p = np.asarray(proba, dtype=np.float64)
     h = np.asarray(features, dtype=np.float64)
     if bias:
         h = np.hstack([h, np.ones((len(h), 1))])
     a = p.copy()
-    a[np.arange(len(p)), p.argmax(axis=1)] -= 1.0
+    if task == "multiclass":
+        a[np.arange(len(p)), p.argmax(axis=1)] -= 1.0
+    else:
+        a -= np.where(p >= 0.5, 1.0, 0.0)
     return (a[:, :, None] * h[:, None, :]).reshape(len(p), -1)
 
 

@@ -5,7 +5,7 @@ A new place for pools to live is tested by adding one line to `STORAGES`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,45 +19,44 @@ if TYPE_CHECKING:
 
 
 def _dense(order):
-    def store(proba, features, bias, folder):
-        return as_gradients(
-            np.array(proba, order=order), np.array(features, order=order), bias=bias
-        )
+    def store(proba, features, bias, folder, task):
+        arrays = (np.array(x, order=order) for x in (proba, features))
+        return as_gradients(*arrays, bias=bias, task=task)
 
     return store
 
 
-def _memmap(proba, features, bias, folder):
+def _memmap(proba, features, bias, folder, task):
     np.save(folder / "proba.npy", proba)
     np.save(folder / "features.npy", features)
     return as_gradients(
         np.load(folder / "proba.npy", mmap_mode="r"),
         np.load(folder / "features.npy", mmap_mode="r"),
         bias=bias,
+        task=task,
     )
 
 
-def _strided(proba, features, bias, folder):
-    return as_gradients(
-        np.repeat(proba, 2, axis=0)[::2], np.repeat(features, 3, 1)[:, ::3], bias=bias
-    )
+def _strided(proba, features, bias, folder, task):
+    proba, features = np.repeat(proba, 2, axis=0)[::2], np.repeat(features, 3, 1)[:, ::3]
+    return as_gradients(proba, features, bias=bias, task=task)
 
 
-def _csr(proba, features, bias, folder):
-    return as_gradients(proba, sp.csr_array(features), bias=bias)
+def _csr(proba, features, bias, folder, task):
+    return as_gradients(proba, sp.csr_array(features), bias=bias, task=task)
 
 
-def _csc(proba, features, bias, folder):
-    return as_gradients(proba, sp.csc_matrix(features), bias=bias)
+def _csc(proba, features, bias, folder, task):
+    return as_gradients(proba, sp.csc_matrix(features), bias=bias, task=task)
 
 
 def _pruned(store):
     """The compiled pass over what another way to store holds; pools of any size."""
 
-    def store_pruned(proba, features, bias, folder):
+    def store_pruned(proba, features, bias, folder, task):
         from labelnext.gradients._pruned import PrunedGradients
 
-        plain = store(proba, features, bias, folder)
+        plain = store(proba, features, bias, folder, task)
         return PrunedGradients(plain.proba, plain.features, bias=bias)
 
     return store_pruned
@@ -65,23 +64,35 @@ def _pruned(store):
 
 @dataclass(frozen=True)
 class Storage:
-    """A place for a pool to live; ``store(proba, features, bias, folder)`` makes the pool."""
+    """A place for a pool to live, and what its probabilities are of.
+
+    ``store(proba, features, bias, folder, task)`` makes the pool.
+    """
 
     name: str
     dtype: type
     store: Callable
+    task: str = "multiclass"
 
     def __str__(self):
-        return self.name
+        return self.name if self.task == "multiclass" else f"{self.name}-{self.task}"
+
+    def of(self, proba):
+        """Probabilities of the storage's task, made from those of classes."""
+        return proba[:, :1] if self.task == "binary" else proba
 
     def make(self, proba, features, folder, *, bias=False):
         """The pool, and its factors as float64 after rounding to the storage's dtype."""
-        proba, features = (np.asarray(x).astype(self.dtype) for x in (proba, features))
-        pool = self.store(proba, features, bias, folder)
+        proba, features = (np.asarray(x).astype(self.dtype) for x in (self.of(proba), features))
+        pool = self.store(proba, features, bias, folder, self.task)
         return pool, proba.astype(np.float64), features.astype(np.float64)
 
+    def gradients(self, proba, features, *, bias=False):
+        """The oracle's gradients of what `make` has made."""
+        return oracle.gradients(proba, features, bias=bias, task=self.task)
 
-STORAGES = [
+
+MULTICLASS = [
     Storage("float64-C", np.float64, _dense("C")),
     Storage("float64-F", np.float64, _dense("F")),
     Storage("float32-C", np.float32, _dense("C")),
@@ -99,6 +110,15 @@ STORAGES = [
     Storage("float32-memmap-pruned", np.float32, _pruned(_memmap)),
     Storage("float64-csr-pruned", np.float64, _pruned(_csr)),
 ]
+# Rounded labels live where residuals are not taken apart, so not in a pruned pool. One of each
+# kind of array: orders and dtypes are read alike for all tasks.
+KINDS = ("float64-C", "float16-C", "float32-strided", "float32-memmap", "float32-csr")
+STORAGES = MULTICLASS + [
+    replace(storage, task=task)
+    for storage in MULTICLASS
+    for task in ("multilabel", "binary")
+    if storage.name in KINDS
+]
 
 
 @dataclass(frozen=True)
@@ -111,16 +131,20 @@ class Tiny:
     k: int
     exclude: tuple = ()
     bias: bool = False
+    task: str = "multiclass"
     squared_norms: np.ndarray = field(init=False)
     d2: np.ndarray = field(init=False)
 
     def __post_init__(self):
-        g = oracle.gradients(self.proba, self.features, bias=self.bias)
+        g = oracle.gradients(self.proba, self.features, bias=self.bias, task=self.task)
         object.__setattr__(self, "squared_norms", (g**2).sum(axis=1))
         object.__setattr__(self, "d2", oracle.squared_distances(g))
 
     def __str__(self):
         return self.name
+
+    def gradients(self):
+        return as_gradients(self.proba, self.features, bias=self.bias, task=self.task)
 
     def batches(self, k=None):
         return oracle.enumerate_batches(self.squared_norms, self.d2, k or self.k, self.exclude)
@@ -139,6 +163,10 @@ def _tiny():
     # are nearly worthless, so that a sampler that forgets this is soon found out.
     groups = np.array([[8, 0], [8, 1], [-8, 0], [-8, 1], [0, 8], [1, 8], [0, -8], [1, -8]], float)
     even = np.full((8, 2), 0.5)
+    rounded = np.array(
+        [[4, 0, 1], [1, 2, 3], [7, 6, 8], [5, 1, 5], [0, 0, 0], [3, 8, 2], [6, 3, 4.0]]
+    )
+    rounded = rounded / 8
     return [
         Tiny("generic", p[:7], h[:7], 4),
         Tiny("generic, k = 5", p[:6], h[:6], 5),
@@ -160,6 +188,11 @@ def _tiny():
         Tiny("first pick tied", even[:6], np.array([[1], [4], [-4], [4], [2], [-1.0]]), 3),
         Tiny("exclusions", p, h, 4, exclude=(0, 4)),
         Tiny("exclusions of all but zeros", np.vstack([p[:2], sure]), h[:5], 2, exclude=(0, 1)),
+        # Rows with no label, with one and with several; one of a half to the last bit.
+        Tiny("labels", rounded[:7], h[:7], 4, task="multilabel"),
+        Tiny("labels and a bias", rounded[:6], h[:6], 4, bias=True, task="multilabel"),
+        Tiny("one logit", rounded[:7, :1], h[:7], 4, task="binary"),
+        Tiny("sure of one logit", np.eye(8)[:7, :1], h[:7], 3, task="binary"),
     ]
 
 

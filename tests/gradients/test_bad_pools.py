@@ -271,3 +271,81 @@ def test_good_pools_give_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         as_gradients(*good())
+
+
+class TestTasks:
+    """Probabilities that are each by itself: in [0, 1], whatever they sum to."""
+
+    @pytest.mark.parametrize("task", ["softmax", None, "Binary", 2])
+    def test_there_are_three(self, task):
+        with pytest.raises(ValueError, match="'multiclass', 'multilabel' or 'binary', got"):
+            as_gradients(*good(), task=task)
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+    @pytest.mark.parametrize("total", [0.0, 0.25, 1.0])
+    def test_rows_may_sum_to_anything(self, dtype, total):
+        proba = np.full((5, 4), total, dtype=dtype)
+        pool = as_gradients(proba, good(5)[1], task="multilabel")
+        np.testing.assert_array_equal(pool.squared_norms, 3 * 4 * (total % 1.0) ** 2)
+
+    @pytest.mark.parametrize("task", ["multilabel", "binary"])
+    @pytest.mark.parametrize(
+        ("value", "message"),
+        [
+            (1.25, r"proba is 1\.25 at row 4001, column 0.*at most 1; apply sigmoid to logits"),
+            (-0.25, r"proba is -0\.25 at row 4001, column 0.*negative; apply sigmoid"),
+            (np.nan, "proba is nan at row 4001, column 0: every probability must be a finite"),
+            (np.inf, "proba is inf at row 4001, column 0"),
+            (-np.inf, "proba is -inf at row 4001, column 0"),
+        ],
+    )
+    def test_but_each_is_a_probability(self, task, value, message):
+        proba = put(np.full((LONG, 1), 0.75), 4001, 0, value)
+        with pytest.raises(ValueError, match=message):
+            as_gradients(proba, good(LONG)[1], task=task)
+
+    def test_rows_that_do_not_sum_to_1_may_be_labels(self):
+        with pytest.raises(ValueError, match=r"row 0 sums to 2.*say task='multilabel'"):
+            as_gradients(np.full((3, 4), 0.5), good(3)[1])
+
+    def test_one_logit_is_one_column_or_one_dimension(self):
+        p, features = np.array([0.25, 0.5, 0.75]), good(3)[1]
+        flat = as_gradients(p, features, task="binary")
+        column = as_gradients(p[:, None], features, task="binary")
+        for pool in (flat, column):
+            assert pool.n_classes == 2
+            rows = pool.gather(np.arange(3))
+            np.testing.assert_array_equal(rows.residuals, [[0.25], [-0.5], [-0.25]])
+            assert rows.pseudo_labels.tolist() == [0, 1, 1]
+        with pytest.raises(ValueError, match=r"has one column, got shape \(3, 2\).*multiclass"):
+            as_gradients(np.full((3, 2), 0.5), features, task="binary")
+
+    def test_several_labels_have_two_dimensions(self):
+        with pytest.raises(ValueError, match=r"two dimensions, got shape \(3,\).*one column"):
+            as_gradients(np.full(3, 0.5), good(3)[1], task="multilabel")
+
+    def test_one_label_alone_is_no_reason_to_warn(self):
+        pool = as_gradients(np.full((3, 1), 0.5), good(3)[1], task="multilabel")
+        assert pool.n_classes == 1
+
+    def test_they_have_the_plain_pass(self):
+        # The bounds of the compiled one suppose a single pseudo-label a row.
+        for task in ("multilabel", "binary"):
+            pool = as_gradients(np.full((9, 1), 0.5), good(9)[1], task=task)
+            assert type(pool).__name__ == "MemoryGradients"
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_pool_says_what_it_is():
+    proba, features = np.full((2000, 2), 0.5, dtype=np.float32), np.ones((2000, 3), np.float16)
+    pool = as_gradients(proba, features, bias=True)
+    assert repr(pool).split(" ", 1)[1] == (
+        "of 2,000 rows: multiclass, 2 classes, 3 features in float16 with a bias, on cpu"
+    )
+    assert pool.proba is proba
+    assert pool.features is features
+    assert (pool.bias, pool.task, pool.device) == (True, "multiclass", "cpu")
+    sparse = as_gradients(proba, sp.csr_array(features.astype(float)), task="multilabel")
+    assert repr(sparse) == (
+        "MemoryGradients of 2,000 rows: multilabel, 2 labels, 3 features in float64, on cpu"
+    )

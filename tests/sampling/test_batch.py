@@ -3,6 +3,7 @@
 import copy
 import pickle
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -99,6 +100,34 @@ def test_to_polars(batch):
     assert frame.height == 25
     for name, column in batch.to_dict().items():
         np.testing.assert_array_equal(frame[name].to_numpy(), column)
+
+
+def labelled(k=4):
+    """A batch of labels that are each by itself: none, one, two and all three of them."""
+    some = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    return replace(made(k), pseudo_labels=some[:k])
+
+
+def test_several_labels_a_pick():
+    batch = labelled()
+    assert [pick.pseudo_label for pick in batch] == [(), (1,), (0, 2), (0, 1, 2)]
+    assert batch.to_dict()["pseudo_label"].shape == (4, 3)
+    assert batch[:2].pseudo_labels.tolist() == [[False] * 3, [False, True, False]]
+    rows = [line.split() for line in repr(batch).splitlines()[2:]]
+    assert rows[0][:3] == ["1", "100", "none"]
+    assert rows[2][:4] == ["3", "102", "0", "2"]
+    assert "<td>0 1 2</td>" in batch._repr_html_()
+    equal(pickle.loads(pickle.dumps(batch)), batch)
+    with pytest.raises(ValueError, match="read-only"):
+        batch.pseudo_labels[0, 0] = True
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_several_labels_a_pick_in_a_frame(library):
+    frame = getattr(labelled(), f"to_{library}")()
+    assert list(frame.columns) == COLUMNS
+    assert [list(row) for row in frame["pseudo_label"]] == [[], [1], [0, 2], [0, 1, 2]]
+    assert [list(row) for row in getattr(labelled(1), f"to_{library}")()["pseudo_label"]] == [[]]
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

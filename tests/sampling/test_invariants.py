@@ -45,7 +45,7 @@ class TestOneBatch:
     @pytest.mark.parametrize("seed", range(5))
     def test_from_every_storage(self, storage, bias, seed, tmp_path):
         exclude = np.array([1, 6, 58])
-        reference = as_gradients(*HALVES, bias=bias)
+        reference = as_gradients(storage.of(HALVES[0]), HALVES[1], bias=bias, task=storage.task)
         gradients, _, _ = storage.make(*HALVES, tmp_path, bias=bias)
         same(
             d2_sample(gradients, 57, exclude=exclude, random_state=seed),
@@ -127,7 +127,7 @@ class TestPrefix:
 
     @pytest.mark.parametrize("tiny", pools.TINY, ids=str)
     def test_of_tiny_pools(self, tiny):
-        gradients = as_gradients(tiny.proba, tiny.features, bias=tiny.bias)
+        gradients = tiny.gradients()
         k_max = len(tiny.proba) - len(tiny.exclude)
         exclude = np.array(tiny.exclude, dtype=np.int64)
         for seed in range(5):
@@ -241,13 +241,15 @@ class TestNumbersOfABatch:
     def test_on_every_storage(self, storage, bias, tmp_path):
         gradients, proba, features = storage.make(*pools.confident(120), tmp_path, bias=bias)
         batch = d2_sample(gradients, 100, random_state=4)
-        dense = oracle.gradients(proba, features, bias=bias)
+        dense = storage.gradients(proba, features, bias=bias)
         norms = (dense**2).sum(axis=1)
         d2 = np.minimum.accumulate(oracle.squared_distances(dense[batch.indices], dense), axis=0)
         steps = np.arange(1, 100)
-        assert batch.indices.dtype == batch.pseudo_labels.dtype == np.int64
+        labels = oracle.pseudo_labels(proba, storage.task)
+        assert batch.indices.dtype == np.int64
+        assert batch.pseudo_labels.dtype == labels.dtype
         assert batch.indices[0] == norms.argmax()
-        np.testing.assert_array_equal(batch.pseudo_labels, proba.argmax(axis=1)[batch.indices])
+        np.testing.assert_array_equal(batch.pseudo_labels, labels[batch.indices])
         np.testing.assert_allclose(batch.gradient_norms**2, norms[batch.indices], rtol=1e-14)
         assert batch.d2[0] == pytest.approx(norms.max(), rel=1e-14)
         np.testing.assert_allclose(batch.d2[1:], d2[steps - 1, batch.indices[1:]], rtol=1e-9)
@@ -276,7 +278,7 @@ class TestUtilities:
 
     @pytest.mark.parametrize("tiny", pools.TINY, ids=str)
     def test_of_tiny_pools_are_the_oracles(self, tiny):
-        gradients = as_gradients(tiny.proba, tiny.features, bias=tiny.bias)
+        gradients = tiny.gradients()
         exclude = np.array(tiny.exclude, dtype=np.int64)
         k = len(tiny.proba) - len(exclude)
         for seed in range(5):
@@ -290,7 +292,7 @@ class TestUtilities:
         exclude = np.array([4, 10, 31])
         batch = d2_sample(gradients, 57, exclude=exclude, random_state=8)
         utilities = d2_utilities(gradients, batch.indices, exclude=exclude)
-        dense = oracle.gradients(proba, features, bias=bias)
+        dense = storage.gradients(proba, features, bias=bias)
         norms, d2 = (dense**2).sum(axis=1), oracle.squared_distances(dense)
         assert utilities.shape == (57, 60)
         # As long as rounding of the oracle's own differences is no part of the law.

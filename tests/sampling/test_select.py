@@ -9,6 +9,7 @@ import pytest
 import labelnext
 import pools
 from labelnext import select
+from labelnext.gradients import as_gradients
 
 POOL = pools.confident(12)
 
@@ -43,6 +44,55 @@ class TestK:
     def test_at_most_the_candidates(self):
         with pytest.raises(ValueError, match=r"number of candidates, 9, got 10; .*exclude fewer"):
             select(*POOL, 10, exclude=[0, 1, 2])
+
+
+class TestPool:
+    """``select(pool, k)`` beside ``select(proba, features, k)``."""
+
+    @pytest.mark.parametrize("task", ["multiclass", "multilabel", "binary"])
+    @pytest.mark.parametrize("bias", [False, True])
+    def test_it_is_the_same_batch(self, task, bias):
+        proba, features = POOL
+        proba = proba[:, :1] if task == "binary" else proba
+        pool = as_gradients(proba, features, bias=bias, task=task)
+        batch = select(proba, features, 5, bias=bias, task=task, exclude=[3], random_state=2)
+        for again in (
+            select(pool, 5, exclude=[3], random_state=2),
+            select(pool, k=5, exclude=[3], random_state=2),
+            select(
+                proba=proba,
+                features=features,
+                k=5,
+                bias=bias,
+                task=task,
+                exclude=[3],
+                random_state=2,
+            ),
+        ):
+            np.testing.assert_array_equal(again.indices, batch.indices)
+            np.testing.assert_array_equal(again.pseudo_labels, batch.pseudo_labels)
+        shape = (5, 4) if task == "multilabel" else (5,)
+        assert batch.pseudo_labels.shape == shape
+
+    def test_what_it_cannot_take(self):
+        pool = as_gradients(*POOL)
+        with pytest.raises(TypeError, match=r"select\(pool, k\) needs k"):
+            select(pool)
+        with pytest.raises(TypeError, match=r"A pool has its features: call select\(pool, k\)"):
+            select(pool, POOL[1], 5)
+        with pytest.raises(TypeError, match=r"takes no bias.*pool\.bias.*bias=True"):
+            select(pool, 5, bias=True)
+        with pytest.raises(TypeError, match=r"takes no task.*as_gradients.*task='binary'"):
+            select(pool, 5, task="binary")
+        with pytest.raises(TypeError, match=r"k must be an integer, got array"):
+            select(pool, POOL[1])
+        with pytest.raises(ValueError, match="k must be at most the number of candidates, 12"):
+            select(pool, 13)
+
+    def test_arrays_need_all_three(self):
+        for arguments in ((POOL[0],), POOL):
+            with pytest.raises(TypeError, match=r"select\(proba, features, k\), or a pool and k"):
+                select(*arguments)
 
 
 class TestExclude:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from labelnext.gradients._factors import Factors
+    from labelnext.gradients._task import Task
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,31 @@ class Gradients(ABC):
 
     n_rows: int
     n_classes: int
+    """How many classes, or labels that are each by itself."""
+
+    proba: Any
+    """The probabilities, where and in the dtype they are, shape (n_rows, n_columns)."""
+
+    features: Any
+    """The features, likewise, shape (n_rows, n_features)."""
+
+    bias: bool
+    """Whether h is followed by a 1."""
+
+    task: Task
+    """What the columns of `proba` are; see `as_gradients`."""
+
+    device: Any
+    """Where the pool lives: "cpu", or a torch.device."""
+
+    def __repr__(self) -> str:
+        kind = "labels" if self.task == "multilabel" else "classes"
+        dtype = str(self.features.dtype).removeprefix("torch.")
+        return (
+            f"{type(self).__name__} of {self.n_rows:,} rows: {self.task}, "
+            f"{self.n_classes:,} {kind}, {self.features.shape[1]:,} features in {dtype}"
+            f"{' with a bias' * self.bias}, on {self.device}"
+        )
 
     @abstractmethod
     def gather(self, rows: NDArray[np.int64]) -> Factors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.gradients._memory import MemoryGradients
+from labelnext.gradients._task import check_task
 
 # Numbers in a pool from which on numba is imported. A smaller pool is done before it has loaded.
 COMPILE_FROM = 1 << 20
@@ -17,24 +19,36 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.gradients._base import Gradients
+    from labelnext.gradients._task import Task
 
 
-def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Gradients:
+def as_gradients(
+    proba: Any, features: Any, *, bias: bool = False, task: Task = "multiclass"
+) -> Gradients:
     """Make a pool of gradients from probabilities and features.
 
-    The arrays are read once, checked, and kept as they are: neither copied nor changed, so they
-    must not be changed while the pool is in use.
+    They are read once, checked, and kept as they are: neither copied nor changed, so they must
+    not be changed while the pool is in use. Torch tensors on the CPU count as the arrays whose
+    memory they share.
 
     Parameters
     ----------
-    proba : array-like of shape (n_rows, n_classes) or (n_rows,)
-        Class probabilities, each row summing to 1 (within 1e-3, float16 within 5e-3). One
-        dimension is the probability of the second of two classes.
-    features : array-like or SciPy sparse of shape (n_rows, n_features)
+    proba : array-like or torch.Tensor of shape (n_rows, n_classes) or (n_rows,)
+        Probabilities; see `task`.
+    features : array-like, torch.Tensor or SciPy sparse of shape (n_rows, n_features)
         The input of the model's last linear layer, of any real dtype. CSR is used as it is;
         other sparse formats are converted to CSR. Norms may lie between 1e-140 and 1e140.
     bias : bool, default=False
         Whether the last layer has a bias whose gradient counts too: h = [h, 1].
+    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+        What the model's last layer ends in:
+
+        - "multiclass", a softmax: each row sums to 1 (within 1e-3, float16 within 5e-3, bfloat16
+          within 2e-2), and the gradient is that of the cross-entropy at the class of highest
+          probability. One dimension is the probability of the second of two classes.
+        - "multilabel", a sigmoid for each of the labels: each probability is in [0, 1] by itself,
+          and the gradient is that of the binary cross-entropy at the rounded labels.
+        - "binary", one sigmoid: the same for one logit, with one column or one dimension.
 
     Returns
     -------
@@ -44,10 +58,11 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
     Raises
     ------
     ValueError
-        If a value is NaN or infinite, a probability is negative, a row does not sum to 1, the
-        lengths differ, the pool is empty, or a dimension is wrong.
+        If a value is NaN or infinite, a probability is negative, a row does not sum to 1 or a
+        probability is above 1, the lengths differ, the pool is empty, a dimension is wrong, or
+        tensors are on different devices.
     TypeError
-        If an array does not hold real numbers.
+        If an array does not hold real numbers, or a tensor is sparse.
 
     Warns
     -----
@@ -59,50 +74,63 @@ def as_gradients(proba: ArrayLike, features: Any, *, bias: bool = False) -> Grad
     >>> import numpy as np
     >>> from labelnext.gradients import as_gradients
     >>> pool = as_gradients(np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([[2.0], [4.0]]))
-    >>> pool.n_rows, pool.n_classes
-    (2, 2)
+    >>> pool
+    MemoryGradients of 2 rows: multiclass, 2 classes, 1 features in float64, on cpu
     >>> pool.squared_norms
     array([2., 2.])
     """
-    proba = _check_dimensions("proba", _real_array("proba", proba), allow_1d=True)
-    if proba.ndim == 1:
+    task = check_task(task)
+    stored_as = None
+    if _is_tensor(proba) or _is_tensor(features):
+        from labelnext.gradients import _tensors
+
+        _tensors.common_device(proba, features)
+        proba, stored_as = _tensors.as_array("proba", proba)
+        features, _ = _tensors.as_array("features", features)
+    proba = _real_array("proba", proba)
+    # Shares the caller's arrays if they are CSR already.
+    features = (
+        _real_sparse(features) if sp.issparse(features) else _real_array("features", features)
+    )
+    check_shapes(proba, features, task)
+    if proba.ndim == 1 and task == "binary":
+        proba = proba[:, None]
+    elif proba.ndim == 1:
         # Two numbers a row, not a copy of anything long; float64, lest 1 − p be 1 for a small p.
         proba = proba.astype(np.float64)
         proba = np.stack([1 - proba, proba], axis=1)
-    if sp.issparse(features):
-        # Shares the caller's arrays if they are CSR already.
-        features = _real_sparse(features)
-    else:
-        features = _check_dimensions("features", _real_array("features", features))
-    if len(proba) != features.shape[0]:
-        raise ValueError(
-            f"proba and features must have one row for each sample of the pool, got "
-            f"{len(proba)} rows of proba and {features.shape[0]} of features; check that both "
-            f"were computed from the same samples in the same order."
-        )
-    if len(proba) == 0:
-        raise ValueError("The pool is empty: proba and features have no rows.")
-    if proba.shape[1] == 0 or features.shape[1] == 0:
-        raise ValueError(
-            f"proba and features need at least one column, got shapes {proba.shape} and "
-            f"{features.shape}."
-        )
-    pool = _pool_type(proba, features)(proba, features, bias=bool(bias))
-    if proba.shape[1] == 1:
+    kind = _pool_type(proba, features, task)
+    return _warned(kind(proba, features, bias=bool(bias), task=task, stored_as=stored_as))
+
+
+def _is_tensor(values: Any) -> bool:
+    # Without torch imported nothing is a tensor. That labelnext.utils tells it too is no help:
+    # it brings scikit-learn, which a selection does without.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(values, torch.Tensor)
+
+
+def _warned(pool: Gradients) -> Gradients:
+    if pool.n_classes == 1 and pool.task == "multiclass":
         warnings.warn(
             "proba has one class only, so all gradients are 0 and the batch is a uniform draw. "
-            "If it holds P(y = 1) of a binary classifier, pass it with one dimension.",
+            "If it holds P(y = 1) of a binary classifier, pass it with one dimension; if the "
+            "model has a single logit, say task='binary'.",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     return pool
 
 
-def _pool_type(proba: NDArray[Any], features: Any) -> type[MemoryGradients]:
+def _pool_type(proba: NDArray[Any], features: Any, task: Task) -> type[MemoryGradients]:
     """Choose the compiled, pruned pass where the pool is large enough to pay for a compiler."""
     # The size of a sparse array is the number of its entries.
     small = proba.size + features.size < COMPILE_FROM
     if small or not (_can_be_compiled(proba.dtype) and _can_be_compiled(features.dtype)):
+        return MemoryGradients
+    # The bounds take a residual apart into one pseudo-label's entry and a rest that is nowhere
+    # negative. Rounded labels are none, one or many, and leave entries of both signs.
+    if task != "multiclass":
         return MemoryGradients
     from labelnext.gradients._pruned import PrunedGradients
 
@@ -134,14 +162,38 @@ def _real_sparse(features: Any) -> Any:
     return csr
 
 
-def _check_dimensions(name: str, array: NDArray[Any], *, allow_1d: bool = False) -> NDArray[Any]:
+def check_shapes(proba: Any, features: Any, task: Task) -> None:
+    """Check the dimensions and lengths of arrays or tensors against each other and the task."""
+    _check_dimensions("proba", proba, allow_1d=task != "multilabel")
+    _check_dimensions("features", features, allow_1d=False)
+    if len(proba) != features.shape[0]:
+        raise ValueError(
+            f"proba and features must have one row for each sample of the pool, got "
+            f"{len(proba)} rows of proba and {features.shape[0]} of features; check that both "
+            f"were computed from the same samples in the same order."
+        )
+    if len(proba) == 0:
+        raise ValueError("The pool is empty: proba and features have no rows.")
+    if 0 in (*proba.shape, features.shape[1]):
+        raise ValueError(
+            f"proba and features need at least one column, got shapes {tuple(proba.shape)} and "
+            f"{tuple(features.shape)}."
+        )
+    if task == "binary" and proba.ndim == 2 and proba.shape[1] != 1:
+        raise ValueError(
+            f"With task='binary' proba is P(y = 1) of one logit and has one column, got shape "
+            f"{tuple(proba.shape)}; probabilities of both classes are task='multiclass'."
+        )
+
+
+def _check_dimensions(name: str, array: Any, *, allow_1d: bool) -> None:
     if array.ndim == 2 or (allow_1d and array.ndim == 1):
-        return array
+        return
     hint = (
-        "reshape it with features.reshape(-1, 1) if it is one feature"
+        f"reshape it with {name}.reshape(-1, 1) if it is one column"
         if array.ndim == 1
         else f"flatten each sample with {name}.reshape(len({name}), -1)"
     )
     if array.ndim == 0:
         hint = "pass one row for each sample"
-    raise ValueError(f"{name} must have two dimensions, got shape {array.shape}; {hint}.")
+    raise ValueError(f"{name} must have two dimensions, got shape {tuple(array.shape)}; {hint}.")

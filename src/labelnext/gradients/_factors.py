@@ -58,11 +58,12 @@ class Factors:
     Parameters
     ----------
     residuals : ndarray of shape (m, n_classes), float64
-        The rows a_i = p_i − onehot(pseudo-label).
+        The rows a_i = p_i − onehot(pseudo-label), or p_i − [p_i ≥ 0.5].
     features : ndarray or csr_array of shape (m, n_features), float64
         The rows h_i, without the constant column of a bias.
-    pseudo_labels : ndarray of shape (m,), int64
-        The class of highest probability of each row.
+    pseudo_labels : ndarray of shape (m,), int64, or (m, n_labels), bool
+        The class of highest probability of each row; 0 or 1 for a single logit; for labels that
+        are each by itself, which of them are at least half probable.
     bias : bool
         Whether h_i is followed by a 1.
 
@@ -81,7 +82,7 @@ class Factors:
 
     residuals: NDArray[np.float64]
     features: Features
-    pseudo_labels: NDArray[np.int64]
+    pseudo_labels: NDArray[Any]
     bias: bool
 
     def __len__(self) -> int:

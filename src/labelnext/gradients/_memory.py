@@ -9,15 +9,22 @@ import scipy.sparse as sp
 
 from labelnext.gradients._base import D2, Gradients, PassReport
 from labelnext.gradients._factors import ROUNDING, Factors
+from labelnext.gradients._task import (
+    TOLERANCE,
+    TOLERANCES,
+    TOO_LARGE,
+    refuse_features,
+    refuse_proba,
+)
 from labelnext.gradients._threads import SPAN, for_each_span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from labelnext.gradients._task import Task
+
 # Rows whose integer weights are kept as one sum; a draw finds the group, then the row.
 GROUP = 64
-# ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
-TOO_LARGE = 1e280
 # Bytes that the temporaries of a tile of rows may take: about a core's second-level cache.
 TILE_BYTES = 1 << 20
 
@@ -33,6 +40,10 @@ class MemoryGradients(Gradients):
         Features; likewise.
     bias : bool
         Whether h is followed by a 1.
+    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+        What the columns of `proba` are; see `as_gradients`.
+    stored_as : str, default=None
+        The dtype that the probabilities were rounded to, if not that of `proba`.
 
     Raises
     ------
@@ -48,20 +59,30 @@ class MemoryGradients(Gradients):
     array([0.5, 2. , 8. ])
     """
 
-    def __init__(self, proba: NDArray[Any], features: Any, *, bias: bool) -> None:
+    device = "cpu"
+
+    def __init__(
+        self,
+        proba: NDArray[Any],
+        features: Any,
+        *,
+        bias: bool,
+        task: Task = "multiclass",
+        stored_as: str | None = None,
+    ) -> None:
         self.proba = proba
         self.features = features
         self.bias = bias
-        self.n_rows, self.n_classes = proba.shape
+        self.task = task
+        self.n_rows = len(proba)
+        self.n_classes = 2 if task == "binary" else proba.shape[1]
         self.sparse = sp.issparse(features)
-        self.pseudo_labels = np.empty(self.n_rows, dtype=np.int32)
+        self.stored_as = stored_as or str(proba.dtype)
+        self.tolerance = TOLERANCES.get(self.stored_as, TOLERANCE)
+        # Rounded labels are read off the probabilities again when they are wanted.
+        self.pseudo_labels = np.empty(self.n_rows * (task == "multiclass"), dtype=np.int32)
         self.squared_norms = np.empty(self.n_rows)
         self._read()
-
-    @property
-    def tolerance(self) -> float:
-        """How far from 1 a row of proba may sum: rounding of its dtype, and then some."""
-        return 5e-3 if self.proba.dtype == np.float16 else 1e-3
 
     def _read(self) -> None:
         for_each_span(self._read_span, self.n_rows)
@@ -72,52 +93,28 @@ class MemoryGradients(Gradients):
         for rows in self.tiles(span, columns=0):
             proba = self.proba[rows]
             self._check_proba(rows, proba)
-            self.pseudo_labels[rows] = proba.argmax(axis=1)
+            if self.task == "multiclass":
+                self.pseudo_labels[rows] = proba.argmax(axis=1)
             tile = self.factors(rows)
             self.squared_norms[rows] = tile.squared_norms
             self._check_features(rows, tile)
 
     def _check_proba(self, rows: slice, proba: NDArray[Any]) -> None:
-        off = proba.sum(axis=1, dtype=np.float64) - 1.0
-        tolerance = self.tolerance
-        # A NaN or an infinity fails the first comparison; the causes are told apart only then.
-        if (np.abs(off) <= tolerance).all() and proba.min() >= 0:
-            return
-        for bad, what, hint in (
-            (~np.isfinite(proba), "is", "every probability must be a finite number"),
-            (proba < 0, "is", "probabilities must not be negative; apply softmax to logits"),
-        ):
-            where = np.argwhere(bad)
-            if len(where):
-                row, column = where[0]
-                raise ValueError(
-                    f"proba {what} {proba[row, column]} at row {rows.start + row}, column "
-                    f"{column}: {hint}."
-                )
-        row = int(np.argmax(np.abs(off) > tolerance))
-        raise ValueError(
-            f"Each row of proba must sum to 1 (within {tolerance:g} for {proba.dtype}), but row "
-            f"{rows.start + row} sums to {off[row] + 1:.6g}, off by {off[row]:+.3g}; normalise "
-            f"the rows, or apply softmax to logits."
-        )
+        # A NaN or an infinity fails a comparison; the causes are told apart only then.
+        if self.task == "multiclass":
+            off = proba.sum(axis=1, dtype=np.float64) - 1.0
+            good = (np.abs(off) <= self.tolerance).all()
+        else:
+            good = proba.max() <= 1
+        if not (good and proba.min() >= 0):
+            refuse_proba(proba, rows.start, self.task, self.tolerance, self.stored_as)
 
     def _check_features(self, rows: slice, tile: Factors) -> None:
         good = tile.feature_squares < TOO_LARGE
-        if good.all():
-            return
-        row = int(np.argmin(good))
-        values = tile.features[[row]]
-        values = values.toarray()[0] if self.sparse else values[0]
-        bad = np.flatnonzero(~np.isfinite(values))
-        if len(bad):
-            raise ValueError(
-                f"features is {values[bad[0]]} at row {rows.start + row}, column {bad[0]}: every "
-                f"feature must be a finite number; drop or impute such samples."
-            )
-        raise ValueError(
-            f"The features of row {rows.start + row} are too large: the norm must be below "
-            f"1e140, the largest value is {np.abs(values).max():.3g}; scale the features."
-        )
+        if not good.all():
+            row = int(np.argmin(good))
+            values = tile.features[[row]]
+            refuse_features(values.toarray()[0] if self.sparse else values[0], rows.start + row)
 
     def tiles(self, span: int, columns: int) -> list[slice]:
         """Cut a span into tiles whose temporaries, `columns` numbers a row included, fit a cache.
@@ -129,17 +126,24 @@ class MemoryGradients(Gradients):
         columns : int
             How many float64 a row the work on the tile needs beside the factors.
         """
-        width = self.n_classes + (0 if self.sparse else self.features.shape[1]) + columns
+        width = self.proba.shape[1] + (0 if self.sparse else self.features.shape[1]) + columns
         size = min(SPAN, max(16, TILE_BYTES // (8 * width)))
         stop = min(self.n_rows, (span + 1) * SPAN)
         return [slice(lo, min(lo + size, stop)) for lo in range(span * SPAN, stop, size)]
 
     def factors(self, rows: slice | NDArray[np.int64]) -> Factors:
         """Return the factors of some rows in float64; only these rows are converted."""
-        # The residuals are a copy in any case: 1 is taken from the pseudo-label's entry.
+        # The residuals are a copy in any case: 1 is taken from the pseudo-labels' entries.
         residuals = np.array(self.proba[rows], dtype=np.float64, order="C")
-        labels = self.pseudo_labels[rows].astype(np.int64)
-        residuals[np.arange(len(labels)), labels] -= 1.0
+        labels: NDArray[Any]
+        if self.task == "multiclass":
+            labels = self.pseudo_labels[rows].astype(np.int64)
+            residuals[np.arange(len(labels)), labels] -= 1.0
+        else:
+            labels = residuals >= 0.5
+            residuals -= labels
+            if self.task == "binary":
+                labels = labels[:, 0].astype(np.int64)
         features = self.features[rows]
         if self.sparse:
             # A slice of CSR is a copy, so duplicated entries may be summed in place.

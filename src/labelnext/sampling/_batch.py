@@ -43,8 +43,9 @@ class Pick(NamedTuple):
         Its place in the batch, from 1.
     row : int
         Its row in the pool.
-    pseudo_label : int
-        Its class of highest probability.
+    pseudo_label : int or tuple of int
+        Its class of highest probability; 0 or 1 for a single logit; for labels that are each by
+        itself, those that are at least half probable.
     gradient_norm : float
         Its ‖G‖.
     d2 : float
@@ -63,7 +64,7 @@ class Pick(NamedTuple):
 
     rank: int
     row: int
-    pseudo_label: int
+    pseudo_label: int | tuple[int, ...]
     gradient_norm: float
     d2: float
     potential: float
@@ -80,8 +81,9 @@ class Batch:
     ----------
     indices : ndarray of shape (k,), int64
         The picked rows of the pool.
-    pseudo_labels : ndarray of shape (k,), int64
-        The class of highest probability of each pick (a column of the probabilities).
+    pseudo_labels : ndarray of shape (k,), int64, or (k, n_labels), bool
+        The class of highest probability of each pick (a column of the probabilities); 0 or 1 for
+        a single logit; for labels that are each by itself, which are at least half probable.
     gradient_norms : ndarray of shape (k,), float64
         ‖G‖ of each pick: how uncertain and how large.
     d2 : ndarray of shape (k,), float64
@@ -112,7 +114,7 @@ class Batch:
     """
 
     indices: NDArray[np.int64]
-    pseudo_labels: NDArray[np.int64]
+    pseudo_labels: NDArray[Any]
     gradient_norms: NDArray[np.float64]
     d2: NDArray[np.float64]
     potentials: NDArray[np.float64]
@@ -152,7 +154,8 @@ class Batch:
                 self, **{f.name: getattr(self, f.name)[:stop] for f in fields(self)[:-1]}
             )
         place = range(len(self))[rank]
-        return Pick(place + 1, *(column[place].item() for column in list(self._columns())[1:]))
+        row, label, *numbers = (column[place] for column in list(self._columns())[1:])
+        return Pick(place + 1, row.item(), _as_python(label), *(x.item() for x in numbers))
 
     def _columns(self) -> Iterator[NDArray[Any]]:
         yield np.arange(1, len(self) + 1)
@@ -165,9 +168,16 @@ class Batch:
         Returns
         -------
         dict of str to ndarray of shape (k,)
-            The columns.
+            The columns; that of pseudo-labels has the shape of `pseudo_labels`.
         """
         return dict(zip(Pick._fields, self._columns(), strict=True))
+
+    def _table(self) -> dict[str, Any]:
+        """Return the columns for a frame: where a pick has several labels, a list of them."""
+        columns: dict[str, Any] = self.to_dict()
+        if self.pseudo_labels.ndim == 2:
+            columns["pseudo_label"] = [list(_as_python(row)) for row in self.pseudo_labels]
+        return columns
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return the batch as a pandas frame, a row a pick; needs pandas installed.
@@ -175,7 +185,7 @@ class Batch:
         Returns
         -------
         pandas.DataFrame
-            The columns of `to_dict`.
+            The columns of `to_dict`; several pseudo-labels a pick are a list of their numbers.
         """
         try:
             import pandas
@@ -183,7 +193,7 @@ class Batch:
             raise ImportError(
                 "to_pandas needs pandas: pip install pandas; or use to_dict()."
             ) from error
-        return pandas.DataFrame(self.to_dict())
+        return pandas.DataFrame(self._table())
 
     def to_polars(self) -> polars.DataFrame:
         """Return the batch as a polars frame, a row a pick; needs polars installed.
@@ -191,7 +201,7 @@ class Batch:
         Returns
         -------
         polars.DataFrame
-            The columns of `to_dict`.
+            The columns of `to_dict`; several pseudo-labels a pick are a list of their numbers.
         """
         try:
             import polars
@@ -199,13 +209,13 @@ class Batch:
             raise ImportError(
                 "to_polars needs polars: pip install polars; or use to_dict()."
             ) from error
-        return polars.DataFrame(self.to_dict())
+        return polars.DataFrame(self._table())
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the heading and the rows to show, as text."""
         header = ["rank", "row", "pseudo-label", "gradient norm", "D²", "potential"]
         rows = [
-            [*map(str, pick[:3]), *(f"{value:.4g}" for value in pick[3:])]
+            [*map(_cell, pick[:3]), *(f"{value:.4g}" for value in pick[3:])]
             for rank, pick in enumerate(self)
             if len(self) <= SHOWN or min(rank, len(self) - 1 - rank) < SHOWN // 2
         ]
@@ -236,3 +246,14 @@ class Batch:
             f"<table><caption>{self._title()}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
+
+
+def _as_python(label: Any) -> Any:
+    """One pick's pseudo-label: a number, or the numbers of the labels that are True."""
+    return label.item() if label.ndim == 0 else tuple(np.flatnonzero(label).tolist())
+
+
+def _cell(value: int | tuple[int, ...]) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(value)

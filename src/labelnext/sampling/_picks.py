@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class Picks:
     k: int
     progress: Progress | None = None
     rows: list[int] = field(default_factory=list)
-    pseudo_labels: list[int] = field(default_factory=list)
+    pseudo_labels: list[NDArray[Any]] = field(default_factory=list)
     squared_norms: list[float] = field(default_factory=list)
     d2_at_pick: list[float] = field(default_factory=list)
     potentials: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Picks:
     def add(self, factors: Factors, rows: NDArray[np.int64], d2: NDArray[np.float64]) -> None:
         """Add picks, with their D² at the moment of the pick; they wait for a pass."""
         self.rows += rows.tolist()
-        self.pseudo_labels += factors.pseudo_labels.tolist()
+        self.pseudo_labels.append(factors.pseudo_labels)
         self.squared_norms += factors.squared_norms.tolist()
         self.d2_at_pick += d2.tolist()
         self.waiting.append(factors)
@@ -74,7 +74,7 @@ class Picks:
         """The picks as a batch."""
         return Batch(
             indices=np.array(self.rows, dtype=np.int64),
-            pseudo_labels=np.array(self.pseudo_labels, dtype=np.int64),
+            pseudo_labels=np.concatenate(self.pseudo_labels),
             gradient_norms=np.sqrt(np.array(self.squared_norms, dtype=np.float64)),
             d2=np.array(self.d2_at_pick, dtype=np.float64),
             potentials=np.array(self.potentials, dtype=np.float64),

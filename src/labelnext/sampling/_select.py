@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from labelnext.gradients import as_gradients
+from labelnext.gradients import Gradients, as_gradients
 from labelnext.sampling._d2 import NO_ROWS, d2_sample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from labelnext.gradients import Task
     from labelnext.sampling._batch import Batch
     from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState
 
+# Of an argument that was not given; None is an answer that some are asked to explain.
+MISSING: Any = object()
 
+
+@overload
 def select(
     proba: ArrayLike,
     features: Any,
     k: int,
     *,
     bias: bool = False,
+    task: Task = "multiclass",
+    exclude: ArrayLike | None = None,
+    random_state: RandomState = None,
+    progress: Progress | None = None,
+) -> Batch: ...
+@overload
+def select(
+    pool: Gradients,
+    k: int,
+    /,
+    *,
+    exclude: ArrayLike | None = None,
+    random_state: RandomState = None,
+    progress: Progress | None = None,
+) -> Batch: ...
+
+
+def select(
+    proba: Any,
+    features: Any = MISSING,
+    k: Any = MISSING,
+    *,
+    bias: Any = MISSING,
+    task: Any = MISSING,
     exclude: ArrayLike | None = None,
     random_state: RandomState = None,
     progress: Progress | None = None,
@@ -34,18 +63,25 @@ def select(
     uncertain samples have long gradients, and diverse, because near ones are rarely both drawn.
     It is exact here, and no gradient is ever built.
 
+    It is called as ``select(proba, features, k)``, or as ``select(pool, k)`` with a pool that
+    `labelnext.extract` or `labelnext.gradients.as_gradients` has made.
+
     Parameters
     ----------
-    proba : array-like of shape (n_rows, n_classes) or (n_rows,)
+    proba : array-like or torch.Tensor of shape (n_rows, n_classes) or (n_rows,), or Gradients
         Class probabilities of the pool. Rows sum to 1. One dimension is P(y = 1) of a binary
-        classifier.
-    features : array-like or SciPy sparse matrix of shape (n_rows, n_features)
+        classifier. Or a pool, which has its features.
+    features : array-like, torch.Tensor or SciPy sparse matrix of shape (n_rows, n_features)
         The input of the model's last linear layer, row by row as in `proba`. Any real dtype;
-        float16, float32, float64, memory-mapped arrays and CSR are used without a copy.
+        float16, float32, float64, memory-mapped arrays, tensors and CSR are used without a copy,
+        and tensors on the device that both are on.
     k : int
         How many samples to choose, from 1 to the number of candidates.
     bias : bool, default=False
-        Whether the gradient with respect to the last layer's bias counts too.
+        Whether the gradient with respect to the last layer's bias counts too. A pool knows.
+    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+        What the model's last layer ends in: a softmax; a sigmoid for each label; one sigmoid. See
+        `labelnext.gradients.as_gradients`. A pool knows.
     exclude : array-like of int or of bool, default=None
         Rows that must not be chosen, those labelled already, say: row numbers, or a mask of
         length n_rows.
@@ -67,7 +103,8 @@ def select(
         pool is empty, `k` is below 1 or above the number of candidates, or `exclude` holds what
         is not a row.
     TypeError
-        If `k` is not an integer or an array does not hold numbers.
+        If `k` is missing or not an integer, an array does not hold numbers, or a pool comes
+        with what it knows itself: features, bias or task.
 
     See Also
     --------
@@ -89,8 +126,23 @@ def select(
     >>> batch = labelnext.select(clf.predict_proba(X), X, k=5, exclude=range(100), random_state=0)
     >>> batch.indices
     array([ 898, 1177, 1650, 1120,  907])
+
+    >>> pool = labelnext.gradients.as_gradients(clf.predict_proba(X), X)
+    >>> labelnext.select(pool, 2, exclude=range(100), random_state=0).indices
+    array([ 898, 1177])
     """
-    pool = as_gradients(proba, features, bias=bias)
+    if isinstance(proba, Gradients):
+        pool, k = proba, _check_pool_call(features, k, bias, task)
+    else:
+        if features is MISSING or k is MISSING:
+            raise TypeError(
+                "select needs probabilities, features and k, as in select(proba, features, k), or "
+                "a pool and k, as in select(pool, k)."
+            )
+        given = {
+            name: value for name, value in (("bias", bias), ("task", task)) if value is not MISSING
+        }
+        pool = as_gradients(proba, features, **given)
     excluded = _check_exclude(exclude, pool.n_rows)
     n_candidates = pool.n_rows - len(excluded)
     return d2_sample(
@@ -100,6 +152,24 @@ def select(
         random_state=random_state,
         progress=progress,
     )
+
+
+def _check_pool_call(features: Any, k: Any, bias: Any, task: Any) -> Any:
+    """Return k of ``select(pool, k)``, which comes second or by its name."""
+    for name, value in (("bias", bias), ("task", task)):
+        if value is not MISSING:
+            raise TypeError(
+                f"select(pool, k) takes no {name}: the pool was made with one (pool.{name}); make "
+                f"it anew with as_gradients(proba, features, {name}={value!r})."
+            )
+    if features is MISSING and k is MISSING:
+        raise TypeError("select(pool, k) needs k, how many samples to choose.")
+    if features is not MISSING and k is not MISSING:
+        raise TypeError(
+            "A pool has its features: call select(pool, k), or select(proba, features, k) with "
+            "arrays."
+        )
+    return features if k is MISSING else k
 
 
 def _check_k(k: Any, n_candidates: int) -> int:
@@ -119,7 +189,8 @@ def _check_exclude(exclude: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
     """Return the excluded rows, each once, ascending."""
     if exclude is None:
         return NO_ROWS
-    rows = np.asarray(exclude)
+    # A tensor on a device has to be fetched.
+    rows = np.asarray(exclude.cpu() if hasattr(exclude, "cpu") else exclude)
     if rows.dtype == np.bool_:
         if rows.shape != (n_rows,):
             raise ValueError(

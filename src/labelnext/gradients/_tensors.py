@@ -1,0 +1,50 @@
+"""Tensors at the public edge: those on the CPU are taken as the arrays that share their memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def common_device(proba: Any, features: Any) -> torch.device:
+    """Return the device of both; what is no tensor is on the CPU."""
+    devices = [
+        values.device if isinstance(values, torch.Tensor) else torch.device("cpu")
+        for values in (proba, features)
+    ]
+    if devices[0] != devices[1]:
+        raise ValueError(
+            f"proba and features must be on one device, got proba on {devices[0]} and features "
+            f"on {devices[1]}; move one of them with .to({str(devices[1])!r})."
+        )
+    return devices[0]
+
+
+def as_array(name: str, values: Any) -> tuple[Any, str | None]:
+    """Return a CPU tensor as the array that shares its memory, and the name of its dtype.
+
+    What is no tensor is returned as it is. NumPy has no bfloat16, which becomes float32.
+    """
+    if not isinstance(values, torch.Tensor):
+        return values, None
+    tensor = real_tensor(name, values).cpu()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.numpy(), dtype
+
+
+def real_tensor(name: str, values: torch.Tensor) -> torch.Tensor:
+    """Return a dense tensor of real numbers, cut off from any graph; refuse other tensors."""
+    if values.layout != torch.strided:
+        raise TypeError(
+            f"{name} is a sparse tensor ({values.layout}); pass sparse features as a SciPy matrix, "
+            f"or a dense tensor with {name}.to_dense()."
+        )
+    if values.is_complex() or values.is_quantized:
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {values.dtype}; convert it with "
+            f"{name}.float()."
+        )
+    return values.detach()
