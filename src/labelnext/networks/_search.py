@@ -51,12 +51,10 @@ def search(model: nn.Module, run: Callable[[], Any], named: Any = None, task: st
     """
     linears = _linear_layers(model)
     if not linears:
-        scripted = isinstance(model, torch.jit.ScriptModule)
         raise ValueError(
-            f"model has no torch.nn.Linear layer, so BADGE has no last layer to take gradients "
-            f"of{'; a scripted model hides its layers, pass the one it was made of' * scripted}. "
-            f"If its last layer is a 1 × 1 convolution, or its own product with a weight, put a "
-            f"torch.nn.Linear with the same weight in its place."
+            "model has no torch.nn.Linear layer, so BADGE has no last layer to take gradients of. "
+            "If its last layer is a 1 × 1 convolution, or its own product with a weight, put a "
+            "torch.nn.Linear with the same weight in its place."
         )
     if named is not None:
         module = _named(model, linears, named)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from labelnext.networks._outputs import same
 from labelnext.networks._random_states import RandomStates
 
 if TYPE_CHECKING:
@@ -59,9 +60,7 @@ class _State:
             for name in _REGISTRIES
             if isinstance(attributes.get(name), dict)
         ]
-        self.buffers = [
-            (buffer, buffer.clone(), _version(buffer)) for buffer in module.buffers(recurse=False)
-        ]
+        self.buffers = [(buffer, buffer.clone()) for buffer in module.buffers(recurse=False)]
 
     def restore(self) -> None:
         _put_back(vars(self.module), self.attributes)
@@ -70,15 +69,11 @@ class _State:
         if self.module.training != self.training:
             # Of a scripted module, which keeps it elsewhere.
             self.module.training = self.training
-        for buffer, values, version in self.buffers:
+        for buffer, values in self.buffers:
             # Writing would break a graph that waits for its backward, so only where needed.
-            if version is None or version != _version(buffer):
+            if not same(buffer, values).all():
                 with torch.no_grad():
                     buffer.copy_(values)
-
-
-def _version(tensor: torch.Tensor) -> int | None:
-    return None if tensor.is_inference() else tensor._version
 
 
 def _put_back(current: dict[str, Any], contents: dict[str, Any]) -> None:

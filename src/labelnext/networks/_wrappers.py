@@ -34,6 +34,11 @@ def unwrap(model: Any) -> nn.Module:
             f"model must be a torch.nn.Module, got {type(model).__name__}; for any other "
             f"classifier compute probabilities and features, and pass them to labelnext.select."
         )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(
+            "model is scripted or traced, which hides its layers; pass the torch.nn.Module that "
+            "it was made of."
+        )
     return model
 
 

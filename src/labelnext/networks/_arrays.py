@@ -1,0 +1,24 @@
+"""What a network said, as arrays for scikit-learn's world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.utils._tensors import without_tensor
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+
+def as_arrays(proba: torch.Tensor, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return arrays, with a column of probabilities for each of two classes of a single logit.
+
+    To D² sampling it makes no difference: all gradients are longer by √2.
+    """
+    columns = without_tensor(proba)
+    if columns.shape[1] == 1:
+        columns = np.hstack([1 - columns, columns])
+    return columns, without_tensor(features)
