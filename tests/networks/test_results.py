@@ -1,0 +1,200 @@
+"""What comes out: dtypes, memory, devices, precision and the bar."""
+
+import io
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
+
+import labelnext
+import nets
+from labelnext.networks import _progress, extract, proba_and_features
+from labelnext.networks._device import lend_weights
+from labelnext.networks._rows import Rows
+from labelnext.networks._untouched import untouched
+
+X = nets.rows()
+
+
+@pytest.mark.parametrize("dtype", ["float16", torch.float16, np.float16, np.dtype("float16")])
+def test_features_in_float16(dtype):
+    model = nets.make("mlp")[0]
+    pool = extract(model, X, dtype=dtype)
+    assert pool.features.dtype == np.float16
+    assert pool.proba.dtype == np.float32
+    np.testing.assert_allclose(pool.features, extract(model, X).features, rtol=1e-3, atol=1e-4)
+
+
+def test_bfloat16_on_request():
+    _, features = proba_and_features(nets.Mlp(), X, dtype="bfloat16")
+    assert features.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("amp", [True, "bfloat16", torch.bfloat16])
+def test_mixed_precision_on_request(amp):
+    model = nn.Sequential(nn.Linear(6, 9), nn.Linear(9, 4))
+    exact = proba_and_features(model, X)[1]
+    mixed = proba_and_features(model, X, amp=amp)[1]
+    # Rounded to 8 bits, and kept as NumPy can.
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, mixed.bfloat16().float())
+    assert 0 < (mixed - exact).abs().max() < 0.05
+    assert torch.equal(proba_and_features(model, X, amp=False)[1], exact)
+
+
+def test_a_pool_is_views_of_what_was_written():
+    proba, features = proba_and_features(nets.Mlp(), X)
+    pool = labelnext.gradients.as_gradients(proba, features)
+    assert np.shares_memory(pool.features, features.numpy())
+    assert np.shares_memory(pool.proba, proba.numpy())
+
+
+@pytest.mark.parametrize("data", [X, X.numpy(), X.half(), X.clone().requires_grad_()])
+@pytest.mark.parametrize("model", [nn.Linear(6, 4), nn.Sequential(nn.Dropout(), nn.Linear(6, 4))])
+def test_features_of_a_head_alone_are_the_data(model, data):
+    proba, features = proba_and_features(model, data, batch_size=4)
+    assert features.data_ptr() == torch.as_tensor(data).data_ptr()
+    assert not features.requires_grad
+    linear = model if isinstance(model, nn.Linear) else model[-1]
+    expected = linear(torch.as_tensor(data).float()).softmax(1)
+    torch.testing.assert_close(proba, expected.detach())
+
+
+def test_features_of_a_head_alone_are_copied_where_they_must_differ():
+    for model, data, dtype in (
+        (nn.Linear(6, 4), X.double(), None),
+        (nn.Linear(6, 4), X, "float16"),
+        (nn.Sequential(nn.Tanh(), nn.Linear(6, 4)), X, None),
+    ):
+        _, features = proba_and_features(model, data, dtype=dtype)
+        assert features.data_ptr() != data.data_ptr()
+        assert features.dtype == (torch.float32 if dtype is None else torch.float16)
+
+
+def test_probabilities_of_confident_logits_in_half_precision_sum_to_one():
+    model = nn.Linear(6, 1000).bfloat16()
+    proba, _ = proba_and_features(model, X * 30)
+    assert proba.dtype == torch.float32
+    torch.testing.assert_close(proba.sum(1), torch.ones(nets.N), atol=1e-5, rtol=0)
+
+
+class _Rows(IterableDataset):
+    def __iter__(self):
+        row = torch.ones(2048)
+        return (row for _ in range(4096))
+
+
+@pytest.mark.parametrize("data", ["known length", "unknown length"])
+def test_memory_is_the_result_and_a_batch(data):
+    # Of an unknown length NumPy holds the rows, and tracemalloc sees them; of a known one torch
+    # does, and it must see next to nothing.
+    model = nn.Sequential(nn.Identity(), nn.Linear(2048, 2))
+    size = 4096 * 2048 * 4
+    given = DataLoader(_Rows(), batch_size=64)
+    if data == "known length":
+        given = torch.ones(1, 2048).expand(4096, 2048)
+    tracemalloc.start()
+    pool = extract(model, given, batch_size=64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pool.features.nbytes == size
+    assert peak < (1.3 * size if data == "unknown length" else 0.1 * size)
+
+
+@pytest.mark.parametrize("n_rows", [None, 300])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_rows_are_kept_as_they_come(n_rows, dtype):
+    values = torch.randn(300, 5).to(dtype)
+    rows = Rows(n_rows, 5, dtype, torch.device("cpu"))
+    for start in range(0, 300, 7):
+        with torch.inference_mode():
+            rows.write(start, values[start : start + 7])
+    kept = rows.finish(300)
+    assert torch.equal(kept, values)
+    assert not kept.is_inference()
+    assert kept.untyped_storage().nbytes() == 300 * 5 * dtype.itemsize
+
+
+def test_weights_are_lent_to_a_device_and_taken_back():
+    model = nets.Recurrent()
+    model.tied = model.fc
+    before = {name: (id(p), p.device) for name, p in model.named_parameters()}
+    flat = model.lstm._flat_weights
+    with untouched(model):
+        lend_weights(model, torch.device("meta"))
+        assert {p.device.type for p in model.parameters()} == {"meta"}
+        assert model(nets.ids().to("meta")).shape == (nets.N, 4)
+    assert {name: (id(p), p.device) for name, p in model.named_parameters()} == before
+    assert model.lstm._flat_weights is flat
+    assert model(nets.ids()).isfinite().all()
+
+
+@pytest.mark.gpu
+def test_on_a_gpu():
+    for kind in ("mlp", "torchvision", "recurrent", "bert", "compiled", "data parallel"):
+        model, data, _ = nets.make(kind)
+        proba, features = proba_and_features(model, data, amp=False)
+        device = next(nets.inner(model).parameters()).device
+        state = torch.cuda.get_rng_state()
+        ours = proba_and_features(model, data, amp=False, device="cuda", batch_size=4)
+        assert torch.equal(torch.cuda.get_rng_state(), state)
+        assert next(nets.inner(model).parameters()).device == device
+        for tensor, expected in zip(ours, (proba, features), strict=True):
+            assert tensor.is_cuda
+            torch.testing.assert_close(tensor.cpu(), expected, atol=1e-4, rtol=1e-4)
+        mixed = proba_and_features(model, data, device="cuda")
+        torch.testing.assert_close(mixed[0].cpu(), proba, atol=2e-2, rtol=0)
+        pool = extract(model, data, device="cuda")
+        assert pool.n_rows == nets.N
+
+
+# Progress
+
+
+def test_progress_is_told_to_a_function():
+    told = []
+    extract(nets.Mlp(), X, batch_size=4, progress=lambda done, total: told.append((done, total)))
+    assert told == [(4, 11), (8, 11), (11, 11)]
+    told.clear()
+    stream = DataLoader(_Rows(), batch_size=2048)
+    extract(nn.Linear(2048, 3), stream, progress=lambda *what: told.append(what))
+    assert told == [(2048, None), (4096, None)]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_shown_where_someone_looks(monkeypatch, terminal):
+    screen = io.StringIO()
+
+    def console(**options):
+        assert options == {"stderr": True}
+        return Console(file=screen, force_terminal=terminal, width=100)
+
+    monkeypatch.setattr(_progress, "Console", console)
+    extract(nets.Mlp(), X, batch_size=4, progress=False)
+    assert screen.getvalue() == ""
+    extract(nets.Mlp(), X, batch_size=4)
+    shown = screen.getvalue()
+    if not terminal:
+        assert shown == ""
+        return
+    assert "extracting" in shown
+    assert "11/11" in shown
+    assert "/s" in shown
+    assert "left" in shown
+    # Removed at the end: the last line is erased.
+    assert shown.endswith("\x1b[2K")
+
+
+def test_nothing_is_written_by_default_where_nobody_looks(capfd):
+    extract(nets.Mlp(), X)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_batch_from_a_network_in_two_lines():
+    pool = labelnext.extract(nets.Mlp(), X)
+    batch = labelnext.select(pool, 3, seed=0)
+    assert len(set(batch.rows.tolist())) == 3
