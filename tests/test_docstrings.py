@@ -13,6 +13,7 @@ PACKAGES = [
     "labelnext.experiment",
     "labelnext.gradients",
     "labelnext.models",
+    "labelnext.networks",
     "labelnext.pool",
     "labelnext.sampling",
     "labelnext.utils",
