@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+torch.set_num_threads(1)  # of networks as small as these, more only wait for each other
+
 
 class Mlp(nn.Module):
     """Rows to logits through one hidden layer; its output can be made anything."""

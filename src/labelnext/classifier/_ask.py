@@ -12,6 +12,7 @@ import torch
 
 from labelnext.classifier._net import own_randomness
 from labelnext.networks import proba_and_features
+from labelnext.networks._arrays import as_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,32 +47,11 @@ def ask(net: Net, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def ask_with_features(
-    net: Any, X: Any, head: str | None, cast: Callable[[Any], Any]
+    net: Net, X: npt.NDArray[Any], head: str | None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the probabilities of samples and the inputs of the last linear layer.
-
-    Parameters
-    ----------
-    net : skorch net
-        Initialised.
-    X : array of shape (n_samples, ...)
-        Samples, as the net's data set takes them.
-    head : str or None
-        The name of the last linear layer in the net's module.
-    cast : callable
-        Gives the samples of a batch the type that the module takes.
-    """
+    """Return the probabilities of samples and the inputs of the last linear layer."""
     with own_randomness(net.device):
         batches = net.get_iterator(net.get_dataset(X), training=False)
         # Cut into batches already, so the loader is not to cut.
-        loader = torch.utils.data.DataLoader(_Batches(batches, cast), batch_size=None)
-        return as_columns(*proba_and_features(net.module_, loader, head=head))
-
-
-def as_columns(
-    proba: torch.Tensor, features: torch.Tensor
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return arrays, with two columns of probabilities for a single output."""
-    if proba.shape[1] == 1:
-        proba = torch.cat([1 - proba, proba], dim=1)
-    return proba.float().cpu().numpy(), features.float().cpu().numpy()
+        loader = torch.utils.data.DataLoader(_Batches(batches, net.cast), batch_size=None)
+        return as_arrays(*proba_and_features(net.module_, loader, head=head, amp=False))

@@ -133,13 +133,14 @@ def _given_once(clf: SkorchClassifier) -> dict[str, Any]:
     more = dict(clf.neural_net_param_dict or {})
     signature = inspect.signature(type(clf).__init__).parameters
     twice = [n for n in more if n in ours and ours[n] != signature[n].default]
-    twice += [n for n in more if n in clf.net_params]
+    net_params = clf._net_params()
+    twice += [n for n in more if n in net_params]
     if twice:
         raise ValueError(
             f"neural_net_param_dict holds {', '.join(twice)}, given as arguments too; name each "
             f"in one place"
         )
-    options: dict[str, Any] = {**ours, **more, **clf.net_params}
+    options: dict[str, Any] = {**ours, **more, **net_params}
     unknown = [name for name in options if not is_skorch_name(name)]
     if unknown:
         taken = [name for name in unknown if name in _OURS]

@@ -18,6 +18,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
 from skorch.utils import multi_indexing, noop, to_tensor
 
+from labelnext.networks._cast import cast
 from labelnext.networks._random_states import RandomStates
 
 if TYPE_CHECKING:
@@ -180,19 +181,6 @@ def main_output(output: Any) -> torch.Tensor:
             f"'logits', not {type(output).__name__}"
         )
     return output
-
-
-def cast(samples: torch.Tensor, module: torch.nn.Module, dtype: Any = "auto") -> torch.Tensor:
-    """Give samples the type that a module takes; whole numbers stay so for one that embeds them."""
-    if dtype is None:
-        return samples
-    if dtype != "auto":
-        return samples.to(dtype)
-    embeds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
-    if not samples.is_floating_point() and any(isinstance(m, embeds) for m in module.modules()):
-        return samples.long()
-    types = [p.dtype for p in module.parameters() if p.is_floating_point()]
-    return samples.to(types[0] if types else torch.float32)
 
 
 @contextmanager

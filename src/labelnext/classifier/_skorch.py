@@ -189,7 +189,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
         self.callbacks = callbacks
         self.head = head
         self.verbose = verbose
-        self.net_params = net_params
+        for name, value in net_params.items():
+            setattr(self, name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """
@@ -205,7 +206,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         dict
             Names and values.
         """
-        return {**super().get_params(deep=deep), **self.net_params}
+        return {**super().get_params(deep=deep), **self._net_params()}
 
     def set_params(self, **params: Any) -> SkorchClassifier:
         """
@@ -238,7 +239,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
                     f"Invalid parameter {unknown[0]!r} for {type(self).__name__}: it has "
                     f"{', '.join(self._get_param_names())}, and what skorch's NeuralNet takes"
                 )
-            self.net_params = {**self.net_params, **others}
+        for name, value in others.items():
+            setattr(self, name, value)
         super().set_params(**own)
         return self
 
@@ -352,7 +354,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         proba = None if self._stand_in is None else np.tile(self._stand_in, (len(X), 1))
         if not return_embeddings:
             return ask(self.net_, X) if proba is None else proba
-        of_net, features = ask_with_features(self.net_, X, self.head, self.net_.cast)
+        of_net, features = ask_with_features(self.net_, X, self.head)
         return of_net if proba is None else proba, features
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
@@ -376,6 +378,15 @@ class SkorchClassifier(PartlyLabelledClassifier):
             As in `predict_proba`.
         """
         return self._cheapest(self.predict_proba(X))
+
+    def _net_params(self) -> dict[str, Any]:
+        """Return what was given beside our own parameters."""
+        own = self._get_param_names()
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if not (name in own or name.startswith("_") or name.endswith("_"))
+        }
 
     def _fit(
         self,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 # Named by module and class, so that none of them has to be imported: where the module was not,
@@ -44,8 +45,14 @@ def look_through_unfitted(clf: Any) -> Any:
     return clf
 
 
+def final_step(clf: Any) -> Any:
+    """Return the last step of a pipeline, of pipelines in it too, or `clf` itself."""
+    return final_step(clf.steps[-1][1]) if isinstance(clf, Pipeline) else clf
+
+
 def is_fitted(clf: Any) -> bool:
     """Tell whether an estimator has been fitted; one that can't be asked counts as fitted."""
+    clf = final_step(clf)  # as scikit-learn has it, which would stumble over a network there
     if not isinstance(clf, BaseEstimator):
         return True
     try:

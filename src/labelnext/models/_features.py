@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.extmath import safe_sparse_dot
 
 from labelnext.models._delegates import is_fitted, look_through, look_through_unfitted
+from labelnext.models._networks import ask, features_of_untrained, is_network, is_skorch_net
 from labelnext.models._rows import as_numbers
 
 _ACTIVATIONS = {
@@ -36,13 +37,16 @@ def last_layer_input(clf: Any, X: Any) -> Any:
     -------
     ndarray or sparse matrix of shape (n_samples, n_features)
         For a Pipeline the output of its transformers, for an MLPClassifier its last hidden
-        layer, for both the one after the other, else X.
+        layer, for a network the input of its last linear layer, for a pipeline that ends with
+        one of them that of the last step, else X.
     """
     inner = look_through(clf)
     if not is_fitted(inner):
         return input_without_labels(clf, X)
     if isinstance(inner, Pipeline):
         return last_layer_input(inner.steps[-1][1], transform(inner, X))
+    if is_network(inner):
+        return as_numbers(ask(inner, X)[1])
     if isinstance(inner, MLPClassifier):
         return last_hidden_layer(inner, as_numbers(X))
     return as_numbers(X)
@@ -59,6 +63,8 @@ def input_without_labels(clf: Any, X: Any) -> Any:
         If they can't be fitted without labels.
     """
     inner = look_through_unfitted(clf)
+    if is_skorch_net(inner):
+        return features_of_untrained(inner, X)
     if not isinstance(inner, Pipeline):
         return as_numbers(X)
     for _, step in _transformers(inner):

@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from labelnext.models._cold_start import ColdStart
-from labelnext.models._delegates import is_fitted
+from labelnext.models._delegates import final_step, is_fitted
+from labelnext.models._networks import fit_net, is_module, is_skorch_net, refuse_to_fit
 from labelnext.models._rows import as_samples, take_rows
 from labelnext.utils import MISSING_LABEL
 from labelnext.utils._labels import is_null, split_labels
@@ -69,10 +70,12 @@ def fit_on_labeled(
     'ColdStart'
     """
     X = as_samples(X)
+    if is_module(final_step(clf)):
+        refuse_to_fit(final_step(clf))
     labels, missing = split_labels(y, missing_label)
     copy = clone(clf, safe=False)
     weights = None if sample_weight is None else np.asarray(sample_weight)
-    final = _final_step(copy)
+    final = final_step(copy)
     if hasattr(final, "missing_label"):
         _check_missing_label(final, missing_label)
         return copy.fit(X, labels, **_weight_argument(copy, weights))
@@ -84,11 +87,10 @@ def fit_on_labeled(
     rows = np.flatnonzero(~missing).astype(np.int64)
     if weights is not None:
         weights = weights[rows]
-    return copy.fit(take_rows(X, rows), known, **_weight_argument(copy, weights))
-
-
-def _final_step(clf: Any) -> Any:
-    return _final_step(clf.steps[-1][1]) if isinstance(clf, Pipeline) else clf
+    arguments = _weight_argument(copy, weights)
+    if is_skorch_net(final):
+        return fit_net(copy, take_rows(X, rows), known)
+    return copy.fit(take_rows(X, rows), known, **arguments)
 
 
 def _is_frozen(copy: Any) -> bool:

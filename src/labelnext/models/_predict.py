@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from labelnext.models._delegates import is_fitted, look_through
+from labelnext.models._delegates import final_step, is_fitted, look_through
 from labelnext.models._features import last_layer_input, transform
+from labelnext.models._networks import ask, is_network, predict_proba
 from labelnext.models._rows import as_numbers, as_samples
 
 if TYPE_CHECKING:
@@ -25,16 +26,19 @@ def proba_and_features(
 
     A classifier may hand back `(proba, features)` from `predict_proba`, by default or on a flag.
     Otherwise the features are the output of the transformers for a `Pipeline`, the last hidden
-    layer for an `MLPClassifier`, both for a pipeline that ends with one, and else `X` itself.
+    layer for an `MLPClassifier`, the input of the last linear layer for a network (a
+    `SkorchClassifier`, a net of skorch, a `torch.nn.Module`), both for a pipeline that ends with
+    one, and else `X` itself.
     `SklearnClassifier` and searches like `GridSearchCV` are looked through; a
     `CalibratedClassifierCV` or an ensemble has no one last step, so its features are `X`.
 
     Parameters
     ----------
     clf : classifier
-        A fitted classifier with `predict_proba`. It is not changed.
-    X : array-like, sparse matrix or frame of shape (n_samples, ...)
-        Samples, handed to `clf` as they are.
+        A fitted classifier with `predict_proba`, or a `torch.nn.Module`. It is not changed.
+    X : array-like, tensor, sparse matrix or frame of shape (n_samples, ...)
+        Samples, handed to `clf` as they are; to a plain network as the type of its weights, whole
+        numbers too unless it embeds them.
     flag_name : str or dict, default=None
         Makes `predict_proba` return features: a string is passed as `flag_name=True`, a dict as
         keyword arguments.
@@ -77,7 +81,10 @@ def proba_and_features(
     while type(clf) is Pipeline:
         X = transform(clf, X)
         clf = clf.steps[-1][1]
-    answer = clf.predict_proba(X, **arguments)
+    if is_network(clf) and not arguments:
+        proba, features = ask(clf, X)
+        return _check_shape(proba, clf, X), as_numbers(features)
+    answer = predict_proba(clf, X, arguments)
     if not isinstance(answer, tuple):
         if arguments and is_fitted(look_through(clf)):
             raise ValueError(
@@ -103,9 +110,9 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
     Parameters
     ----------
     clf : classifier
-        A fitted classifier with `predict_proba`. It is not changed.
-    X : array-like, sparse matrix or frame of shape (n_samples, ...)
-        Samples, handed to `clf` as they are.
+        A fitted classifier with `predict_proba`, or a `torch.nn.Module`. It is not changed.
+    X : array-like, tensor, sparse matrix or frame of shape (n_samples, ...)
+        Samples, handed to `clf` as in `proba_and_features`.
 
     Returns
     -------
@@ -125,7 +132,10 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
     array([[0.25, 0.75]])
     """
     X = as_samples(X)
-    answer = clf.predict_proba(X)
+    while type(clf) is Pipeline and is_network(final_step(clf)):
+        X = transform(clf, X)
+        clf = clf.steps[-1][1]
+    answer = predict_proba(clf, X, {})
     answer = answer[0] if isinstance(answer, tuple) else answer
     proba = np.asarray(_check_shape(answer, clf, X), dtype=np.float64)
     # As far off as float16 gets with many classes.

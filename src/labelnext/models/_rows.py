@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.utils._tensors import without_tensor
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
 def as_samples(X: Any, name: str = "X") -> Any:
     """Return the samples with something to index them by; frames stay frames.
 
-    Lists become arrays, those of anything but numbers arrays of objects. One dimension is
-    allowed for objects alone, texts say: of numbers it is a mistake.
+    Lists become arrays, those of anything but numbers arrays of objects, and so do tensors. One
+    dimension is allowed for objects alone, texts say: of numbers it is a mistake.
 
     Raises
     ------
@@ -23,6 +25,7 @@ def as_samples(X: Any, name: str = "X") -> Any:
         If the samples are numbers in fewer than two dimensions, or a list whose items differ in
         length.
     """
+    X = without_tensor(X)
     if sp.issparse(X):
         # COO and DIA cannot be indexed by rows; CSR is returned as it is.
         return X.tocsr()

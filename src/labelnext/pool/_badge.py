@@ -29,8 +29,9 @@ class Badge(ClassifierQueryStrategy):
 
     The features, the last layer's input, are those that `predict_proba` returns beside the
     probabilities. If it returns none, they are the output of the transformers for a `Pipeline`,
-    the last hidden layer for an `MLPClassifier`, and else X itself. For a classifier that knows
-    fewer than two classes yet, the features alone decide.
+    the last hidden layer for an `MLPClassifier`, for a network of torch what its last linear
+    layer is given, and else X itself. For a classifier that knows fewer than two classes yet,
+    the features alone decide.
 
     Parameters
     ----------

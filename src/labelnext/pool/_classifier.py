@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from labelnext.models import fit_on_labeled
-from labelnext.models._delegates import is_fitted
+from labelnext.models._delegates import final_step, is_fitted
+from labelnext.models._networks import is_module
 from labelnext.pool._base import QueryStrategy
 
 if TYPE_CHECKING:
@@ -51,12 +52,14 @@ class ClassifierQueryStrategy(QueryStrategy):
         ----------
         X : array-like, sparse matrix or frame of shape (n_samples, ...)
             All samples, labelled or not. The classifier gets them as they are, pandas and polars
-            frames too; a list of texts will do for a pipeline that takes texts.
+            frames too; a list of texts will do for a pipeline that takes texts. Images, tokens
+            and tensors are samples for a network.
         y : array-like of shape (n_samples,)
             Their labels, numbers or strings, some or all of them missing.
         clf : classifier
             Any classifier with `predict_proba`: of labelnext, of scikit-activeml, of
-            scikit-learn or made like those. It is not changed.
+            scikit-learn, of skorch or made like those; or, with ``fit_clf=False``, a trained
+            `torch.nn.Module` whose outputs are logits. It is not changed.
         fit_clf : bool, default=True
             Whether to fit a copy of `clf`. One with a parameter `missing_label` gets all
             samples, any other the labelled ones. While the labels are of fewer than two classes,
@@ -128,6 +131,8 @@ class ClassifierQueryStrategy(QueryStrategy):
 def _check_classifier(clf: Any) -> None:
     if isinstance(clf, type):
         raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
+    if is_module(final_step(clf)):
+        return
     # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
     if not hasattr(type(clf), "predict_proba"):
         _refuse_without_proba(clf, clf)

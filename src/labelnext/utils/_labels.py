@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.utils._tensors import without_tensor
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -190,7 +192,7 @@ def is_null(value: Any) -> bool:
 
 def _as_array(y: Any) -> npt.NDArray[Any]:
     """Turn lists and series into an array, without turning None or NaN into text."""
-    array = np.asarray(y)
+    array = np.asarray(without_tensor(y))
     held_as_text = array.dtype.kind in "US" and not hasattr(y, "dtype")
     if held_as_text or array.dtype.kind == "T":  # numpy's strings of any length may hold nulls
         return np.asarray(y, dtype=object)
