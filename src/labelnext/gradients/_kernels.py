@@ -8,7 +8,7 @@ numba compiles anew what it has kept on disk when this file changes, but not whe
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -24,12 +24,17 @@ Q, T, H, X, W = range(5)
 TESTED, RESIDUAL_PRODUCTS, FEATURE_PRODUCTS, DIFFERENCES = range(4)
 N_COUNTERS = 4
 
+# The least value of a D² that is not 0 for good.
+TINY = np.finfo(np.float64).tiny
+
 # Rounding of a bound, as a share of ‖G_i‖² + ‖G_c‖²: far above that of float64 sums of some
 # thousand terms, far below what a bound is for.
 SAFE = 1.0 - 1e-11
 CANCELLED = 1e-6
-# Centres that are looked through one by one rather than found by their norms.
-FEW = 64
+# Centres that are tested at a time: the bits of a word.
+WORD = 64
+# From so many classes on, ⟨a_i, a_c⟩ is not computed for a word of centres at once.
+MANY_CLASSES = 128
 TOO_LARGE = 1e280  # as for the plain pass
 # The plain reading has the last word on a row. This one adds up in another order, so it refuses a
 # little later: what it refuses the other is sure to refuse, with the reason.
@@ -60,13 +65,27 @@ def _lowest_bit(typing_context: Any, word: Any = None) -> Any:
     return types.int64(types.int64), generate
 
 
-def jit(function: Any, fastmath: Any = FASTMATH) -> Any:
+@intrinsic
+def _count_bits(typing_context: Any, word: Any = None) -> Any:
+    """How many bits of a word are 1."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.int64), generate
+
+
+# Kernels make no array: scratch comes from outside. So numba need not count references, which
+# for the arrays in the tuples below would take longer than the arithmetic.
+OPTIONS: Any = {"nogil": True, "fastmath": FASTMATH, "_nrt": False}
+
+
+def jit(function: Any, **options: Any) -> Any:
     """Compile, and keep the result on disk where any directory for it is writable."""
-    options = {"nogil": True, "fastmath": fastmath}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, **{**OPTIONS, **options})(function)
     except RuntimeError:  # numba found no such directory
-        return numba.njit(**options)(function)
+        return numba.njit(**{**OPTIONS, **options})(function)
 
 
 def load_row(store: Any, row: int, out: Any) -> None:
@@ -99,16 +118,6 @@ def row_dot(store: Any, row: int, staged: Any, centres: Any, centre: int) -> flo
     raise RuntimeError("only called from compiled code")
 
 
-def rest_dot(store: Any, row: int, staged: Any, skipped: int, centres: Any, centre: int) -> float:
-    """Like `row_dot` of dense stores, without the entry `skipped`."""
-    raise RuntimeError("only called from compiled code")
-
-
-def entry_of(store: Any, row: int, staged: Any, column: int) -> float:
-    """One entry of a staged row of a dense store."""
-    raise RuntimeError("only called from compiled code")
-
-
 def _is_sparse(store: Any) -> bool:
     return isinstance(store, types.BaseTuple)
 
@@ -117,7 +126,7 @@ def _is_half(store: Any) -> bool:
     return not _is_sparse(store) and store.dtype == types.uint16
 
 
-@overload(load_row)
+@overload(load_row, jit_options=OPTIONS)
 def _load_row(store, row, out):  # type: ignore[no-untyped-def]
     if _is_sparse(store):
 
@@ -146,21 +155,21 @@ def _load_row(store, row, out):  # type: ignore[no-untyped-def]
     return load_dense
 
 
-@overload(stage_row)
+@overload(stage_row, jit_options=OPTIONS)
 def _stage_row(store, row, staged):  # type: ignore[no-untyped-def]
     if _is_sparse(store) or _is_half(store):
         return lambda store, row, staged: load_row(store, row, staged)  # noqa: PLW0108
     return lambda store, row, staged: None
 
 
-@overload(load_unstaged_row)
+@overload(load_unstaged_row, jit_options=OPTIONS)
 def _load_unstaged_row(store, row, staged):  # type: ignore[no-untyped-def]
     if _is_sparse(store) or _is_half(store):
         return lambda store, row, staged: None
     return lambda store, row, staged: load_row(store, row, staged)  # noqa: PLW0108
 
 
-@overload(clear_row)
+@overload(clear_row, jit_options=OPTIONS)
 def _clear_row(store, row, out):  # type: ignore[no-untyped-def]
     if _is_sparse(store):
 
@@ -190,7 +199,7 @@ def _summary(row: Any, signs: Any, direction: Any) -> Any:
     return h2, x, n_negative
 
 
-@overload(summarise_row)
+@overload(summarise_row, jit_options=OPTIONS)
 def _summarise_row(store, signs, row, scratch, direction):  # type: ignore[no-untyped-def]
     if _is_sparse(store):
 
@@ -230,7 +239,7 @@ def _dot(x: Any, y: Any) -> float:
     return total
 
 
-@overload(row_dot)
+@overload(row_dot, jit_options=OPTIONS)
 def _row_dot(store, row, staged, centres, centre):  # type: ignore[no-untyped-def]
     if _is_sparse(centres):
 
@@ -245,32 +254,6 @@ def _row_dot(store, row, staged, centres, centre):  # type: ignore[no-untyped-de
     if _is_half(store):
         return lambda store, row, staged, centres, centre: _dot(staged, centres[centre])
     return lambda store, row, staged, centres, centre: _dot(store[row], centres[centre])
-
-
-@overload(rest_dot)
-def _rest_dot(store, row, staged, skipped, centres, centre):  # type: ignore[no-untyped-def]
-    if _is_half(store):
-
-        def rest_half(store, row, staged, skipped, centres, centre):  # type: ignore[no-untyped-def]
-            rest = centres[centre]
-            after = skipped + 1
-            return _dot(staged[:skipped], rest[:skipped]) + _dot(staged[after:], rest[after:])
-
-        return rest_half
-
-    def rest_dense(store, row, staged, skipped, centres, centre):  # type: ignore[no-untyped-def]
-        own, rest = store[row], centres[centre]
-        after = skipped + 1
-        return _dot(own[:skipped], rest[:skipped]) + _dot(own[after:], rest[after:])
-
-    return rest_dense
-
-
-@overload(entry_of)
-def _entry_of(store, row, staged, column):  # type: ignore[no-untyped-def]
-    if _is_half(store):
-        return lambda store, row, staged, column: staged[column]
-    return lambda store, row, staged, column: np.float64(store[row, column])
 
 
 @jit
@@ -289,15 +272,15 @@ def read_span(
     scalars: Any,
     negative_features: Any,
     span: int,
+    scratch: Any,
 ) -> int:
     """Check rows lo to hi and write what the bounds need of them.
 
     Returns the first row that is not as it should be, or −1; the number of negative features
-    goes to ``negative_features[span]``.
+    goes to ``negative_features[span]``. ``scratch`` has room for a row of each, the second all 0.
     """
-    n_classes, n_features = proba.shape[1], len(direction)
-    p = np.empty(n_classes)
-    h = np.zeros(n_features)
+    n_classes = proba.shape[1]
+    p, h = scratch
     n_negative = 0
     for i in range(lo, hi):
         load_row(proba, i, p)
@@ -341,6 +324,34 @@ def read_span(
 
 
 @jit
+def lower_to_bound(squared_norms: Any, norm: float, widened: float, values: Any) -> float:
+    """Lower each value that is not 0 to (‖G_i‖ + norm)², a little widened; return the largest."""
+    largest = 0.0
+    for i in range(len(values)):
+        limit = np.sqrt(squared_norms[i]) + norm
+        # Not 0, where all norms are: before the first pass that marks what cannot be picked.
+        value = min(values[i], max(limit * limit * widened, TINY))
+        values[i] = value
+        largest = max(largest, value)
+    return largest
+
+
+# Reassociated, the factors would be multiplied first, and overflow.
+@partial(jit, fastmath={"contract"})
+def sum_weights(values: Any, factors: Any, group: int, totals: Any) -> None:
+    """Sum the integer weights ⌈2ˢ D²⌉ of each group of rows.
+
+    2ˢ comes as two factors, for it may be too large for one; powers of 2 round nothing.
+    """
+    first, second = factors
+    for g in range(len(totals)):
+        total = np.int64(0)
+        for i in range(g * group, min((g + 1) * group, len(values))):
+            total += np.int64(np.ceil(values[i] * first * second))
+        totals[g] = total
+
+
+@jit
 def leg(hypotenuse: float, other: float) -> float:
     """√(hypotenuse² − other²), never below the truth: it cancels where the two are alike."""
     square = hypotenuse * hypotenuse
@@ -378,176 +389,317 @@ def _sum_of_squares(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float, ca
     return (s + t) * (s + t) * (ca2 * h2) + u2 * h2 + ca2 * v2
 
 
+class Rows(NamedTuple):
+    """What a pass reads of the rows of a pool."""
+
+    proba: Any
+    features: Any
+    bias: float
+    least_product: float
+    labels: Any
+    runners_up: Any
+    squared_norms: Any
+    scalars: Any
+
+
+class Table(NamedTuple):
+    """The scalars of a block of centres in some order, a word of 64 beside each other in memory.
+
+    ``labels`` has shape (n_words, 64). ``scalars`` has shape (n_words, 5, 64): ‖G‖², q, t, x and
+    what is perpendicular to x. Where the block ends within a word ‖G‖² is infinite.
+    """
+
+    centres: Any
+    norms: Any
+    labels: Any
+    scalars: Any
+
+
+class Centres(NamedTuple):
+    """What a pass reads of a block of centres: their factors, and their scalars in three orders.
+
+    ``picked`` is in the order of the picks, ``by_class`` by class and in it by norm, ``by_norm``
+    by norm; ``starts`` tells where in ``by_class`` the classes start. ``columns``, of shape
+    (n_words, n_classes, 64), are the residuals once more, unless there are many classes.
+    """
+
+    labels: Any
+    scalars: Any
+    residuals: Any
+    columns: Any
+    rest: Any
+    features: Any
+    picked: Table
+    by_class: Table
+    starts: Any
+    by_norm: Table
+    reach: Any
+
+
+class Scratch(NamedTuple):
+    """Working memory of `update_span`."""
+
+    a: Any
+    h: Any
+    other_h: Any
+    products: Any
+    bounds: Any
+    marks: Any
+
+
+@jit
+def _near_by_scalars(row: Any, y: int, d: float, rows: Any, table: Any, w: int, bounds: Any) -> Any:
+    """Tell by one bit each which centres of a word of a table may be nearer than d.
+
+    ``row`` is (‖G‖², q, t, x, perp) of the row; ``bounds`` is working memory for a word.
+    """
+    n2, q, t, x, perp = row
+    bias, least_product = rows.bias, rows.least_product
+    labels, scalars = table.labels[w], table.scalars[w]
+    # A fixed length and no branch: this vectorises.
+    for c in range(WORD):
+        own = labels[c] == y
+        along = bias + x * scalars[3, c]
+        across = perp * scalars[4, c]
+        most_h = along + across
+        least_h = max(along - across, least_product)
+        ones = q * scalars[1, c]
+        rest = t * scalars[2, c]
+        most_a = ones + rest if own else rest
+        least_a = ones if own else -(q * scalars[2, c] + scalars[1, c] * t)
+        # These three corners are enough: most_a ≥ 0 and most_h ≥ least_h.
+        most = max(most_a * most_h, least_a * most_h, least_a * least_h)
+        bounds[c] = (n2 + scalars[0, c]) * SAFE - 2.0 * most
+    return _below(bounds, d)
+
+
+@jit
+def _near_by_residuals(
+    row: Any, a: Any, d: float, rows: Any, centres: Any, w: int, products: Any, bounds: Any
+) -> Any:
+    """Tell the same from ⟨a_i, a_c⟩ of all centres of the word, which ``products`` receives."""
+    n2, _, _, x, perp = row
+    bias, least_product = rows.bias, rows.least_product
+    columns, scalars = centres.columns[w], centres.picked.scalars[w]
+    for c in range(WORD):
+        products[c] = 0.0
+    for j in range(len(a)):
+        for c in range(WORD):
+            products[c] += a[j] * columns[j, c]
+    for c in range(WORD):
+        along = bias + x * scalars[3, c]
+        across = perp * scalars[4, c]
+        alpha = products[c]
+        most = max(alpha * (along + across), alpha * max(along - across, least_product))
+        bounds[c] = (n2 + scalars[0, c]) * SAFE - 2.0 * most
+    return _below(bounds, d)
+
+
+@jit
+def _below(bounds: Any, d: float) -> Any:
+    word = np.int64(0)
+    for c in range(WORD):
+        word |= np.int64(bounds[c] < d) << np.int64(c)
+    return word
+
+
+@jit
+def _ranges(i: int, d: float, rows: Any, centres: Any) -> Any:
+    """Find by their norms the centres that may be nearer to row i than d.
+
+    Returns the first and the last place in the table by class, for those of its own class, and
+    the last place in the table by norm, for the others.
+    """
+    y, n2 = rows.labels[i], rows.squared_norms[i]
+    q, t, h = rows.scalars[i, Q], rows.scalars[i, T], rows.scalars[i, H]
+    # Rounding is paid for on the safe side.
+    gap = (d - n2) + (d + n2) * (1.0 - SAFE)
+    # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block. Of those only the
+    # ones with ‖G_c‖ (‖G_c‖ − 2 reach) < D² − ‖G_i‖² may come near enough, none at all if the
+    # shortest does not.
+    reach = h * (t * centres.reach[0] + q * centres.reach[1])
+    norms = centres.by_norm.norms
+    n_short = 0
+    if (norms[0] * (norms[0] - 2.0 * reach) if reach < norms[0] else -reach * reach) < gap:
+        longest = reach + np.sqrt(max(reach * reach + gap, 0.0)) * (2.0 - SAFE)
+        n_short = np.searchsorted(norms, longest, side="right")
+    # Of its own class only centres with |‖G_i‖ − ‖G_c‖| < D, whatever the angle.
+    radius, norm = np.sqrt(d) * (2.0 - SAFE), np.sqrt(n2)
+    least, most = norm * SAFE - radius, norm * (2.0 - SAFE) + radius
+    first, last = centres.starts[y], centres.starts[y + 1]
+    own_norms = centres.by_class.norms[first:last]
+    if len(own_norms) == 0 or own_norms[0] > most:
+        return first, first, n_short
+    last = first + np.searchsorted(own_norms, most, side="right")
+    return first + np.searchsorted(own_norms, least), last, n_short
+
+
+@jit
+def _mark(
+    row: Any,
+    y: int,
+    d: float,
+    rows: Any,
+    table: Any,
+    lo: int,
+    hi: int,
+    done: int,
+    marks: Any,
+    bounds: Any,
+) -> None:
+    """Mark in a bitmap, in the order of picks, which of a range of a table may be nearer than d."""
+    for w in range(lo >> 6, (hi + 63) >> 6):
+        word = _near_by_scalars(row, y, d, rows, table, w, bounds)
+        while word != 0:
+            s = (w << 6) + _lowest_bit(word)
+            word &= word - 1
+            if not lo <= s < hi:
+                continue
+            c = table.centres[s]
+            if c >= done:
+                marks[c >> 6] |= np.int64(1) << (c & 63)
+
+
 @jit
 def update_span(
     lo: int,
     hi: int,
-    proba: Any,
-    features: Any,
-    n_features: int,
-    bias: float,
-    least_product: float,
-    labels: Any,
-    runners_up: Any,
-    squared_norms: Any,
-    scalars: Any,
+    rows: Any,
     d2: Any,
     fresh: bool,
-    c_labels: Any,
-    c_squared_norms: Any,
-    c_norms: Any,
-    c_scalars: Any,
-    c_perp: Any,
-    c_rest: Any,
-    c_residuals: Any,
-    c_features: Any,
-    class_starts: Any,
-    members: Any,
-    member_norms: Any,
-    by_norm: Any,
-    sorted_norms: Any,
-    block: Any,
+    centres: Any,
     fall: Any,
     counters: Any,
+    scratch: Any,
 ) -> None:
     """Lower D² of rows lo to hi to their distances to a block of centres, in pick order.
 
-    A pair is left as soon as a lower bound on its d² reaches the row's D². Rows of ``proba`` may
-    be residuals as well: the pseudo-label's entry is not read. ``fall[c]`` is increased by what
-    centre c takes from the potential.
+    A pair is left as soon as a lower bound on its d² reaches the row's D². Rows of ``rows.proba``
+    may be residuals as well: the pseudo-label's entry is not read. ``fall[c]`` is increased by
+    what centre c takes from the potential.
     """
-    n_classes, n_centres = proba.shape[1], len(c_labels)
-    a = np.empty(n_classes)
-    h = np.zeros(n_features)
-    ch = np.zeros(n_features)
-    near = np.empty(n_centres + 1, np.int64)
-    bitmap = np.zeros((n_centres >> 6) + 1, np.int64)
+    a, h, other_h, products, bounds, marks = scratch
+    labels, scalars, rest = centres.labels, centres.scalars, centres.rest
+    n_classes, n_words = len(a), len(marks)
+    # The centres of the last word, which may be short.
+    n_last = len(labels) - (n_words - 1) * WORD
+    last_word = (np.int64(1) << n_last) - 1 if n_last < WORD else np.int64(-1)
+    bias, least_product = rows.bias, rows.least_product
     for i in range(lo, hi):
         if d2[i] == 0.0:
             continue
         d = np.inf if fresh else d2[i]
-        y = labels[i]
-        q, t, x = scalars[i, Q], scalars[i, T], scalars[i, X]
-        w, y2 = scalars[i, W], runners_up[i]
-        n2 = squared_norms[i]
-        # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block. Of those only
-        # the ones with ‖G_c‖ (‖G_c‖ − 2 reach) < D² − ‖G_i‖² may come near enough, none at all
-        # if the shortest does not.
-        reach = scalars[i, H] * (t * block[1] + q * block[2])
-        shortest = block[0]
-        other = shortest * (shortest - 2.0 * reach) if reach < shortest else -reach * reach
-        norm_i = np.sqrt(n2)
-        has_legs, has_a, has_h = False, False, False
-        perp, second = 0.0, 0.0
-        # Where D² is not known yet, a few centres first, so that it sifts the rest.
-        start, stop = 0, 1 if fresh else n_centres
-        while start < n_centres and d > 0.0:
-            # Rounding is paid for on the safe side.
-            gap = (d - n2) + (d + n2) * (1.0 - SAFE)
-            # Of its own class only centres with |‖G_i‖ − ‖G_c‖| < D, whatever the angle.
-            radius = np.sqrt(d) * (2.0 - SAFE)
-            least, most = norm_i * SAFE - radius, norm_i * (2.0 - SAFE) + radius
-            if other >= gap:
-                stop = n_centres
-                n_short = 0
-            elif stop - start <= FEW:
-                n_short = n_centres
-            else:
-                longest = reach + np.sqrt(max(reach * reach + gap, 0.0)) * (2.0 - SAFE)
-                n_short = np.searchsorted(sorted_norms, longest)
-            n_near = 0
-            if n_short * 4 >= stop - start:
-                for c in range(start, stop):
-                    near[n_near] = c
-                    norm = c_norms[c]
-                    own = c_labels[c] == y
-                    n_near += (own & (least <= norm) & (norm <= most)) | (
-                        (not own) & (norm * (norm - 2.0 * reach) < gap)
-                    )
-            else:
-                # The few that may be near, put back into the order of their picks by a bitmap.
-                for step in range(n_short):
-                    c = by_norm[step]
-                    norm = c_norms[c]
-                    if start <= c < stop and norm * (norm - 2.0 * reach) < gap:
-                        bitmap[c >> 6] |= 1 << (c & 63)
-                        n_near += 1
-                own_norms = member_norms[class_starts[y] : class_starts[y + 1]]
-                for step in range(
-                    class_starts[y] + np.searchsorted(own_norms, least), class_starts[y + 1]
-                ):
-                    if member_norms[step] > most:
-                        break
-                    c = members[step]
-                    if start <= c < stop:
-                        bitmap[c >> 6] |= 1 << (c & 63)
-                        n_near += 1
-                if n_near > 0:
-                    n_near = 0
-                    for place in range(start >> 6, ((stop - 1) >> 6) + 1):
-                        word = bitmap[place]
-                        bitmap[place] = 0
-                        while word != 0:
-                            near[n_near] = (place << 6) + _lowest_bit(word)
-                            n_near += 1
-                            word &= word - 1
-            if n_near > 0 and not has_legs:
-                perp = leg(np.sqrt(max(scalars[i, H] ** 2 - bias, 0.0)), x)
+        y, n2 = rows.labels[i], rows.squared_norms[i]
+        q, t, x = rows.scalars[i, Q], rows.scalars[i, T], rows.scalars[i, X]
+        w, y2 = rows.scalars[i, W], rows.runners_up[i]
+        row = (n2, q, t, x, 0.0)
+        second = 0.0
+        has_legs, has_a, has_h, searched, sparse = False, False, False, False, False
+        place, done = 0, 0
+        # Where D² is not known yet, one centre first: it sifts the rest.
+        bits = np.int64(1) if fresh else np.int64(-1)
+        while place < n_words and d > 0.0:
+            if not searched and bits < 0:
+                searched = True
+                first, last, n_short = _ranges(i, d, rows, centres)
+                n_found = n_short + max(last - first, 0)
+                if n_found == 0:
+                    break
+                sparse = 4 * n_found < (n_words - place) << 6
+            if not has_legs:
+                perp = leg(np.sqrt(max(rows.scalars[i, H] ** 2 - bias, 0.0)), x)
+                row = (n2, q, t, x, perp)
                 second = leg(t, w)
                 has_legs = True
-            start, stop = stop, min(8 * stop, n_centres)
-            counters[TESTED] += n_near
-            for step in range(n_near):
-                c = near[step]
-                total = n2 + c_squared_norms[c]
-                cq, ct = c_scalars[c, Q], c_scalars[c, T]
-                own = c_labels[c] == y
-                least_a = q * cq if own else -(q * ct + cq * t)
-                most_a = (q * cq if own else 0.0) + t * ct
-                along = bias + x * c_scalars[c, X]
-                across = perp * c_perp[c]
+            if sparse and n_found > 0:
+                counters[TESTED] += n_found
+                _mark(row, y, d, rows, centres.by_class, first, last, done, marks, bounds)
+                _mark(row, y, d, rows, centres.by_norm, 0, n_short, done, marks, bounds)
+                n_found = 0
+            has_products = False
+            if sparse:
+                word = marks[place]
+                marks[place] = 0
+            elif bits == 1:
+                counters[TESTED] += 1
+                word = bits
+            else:
+                n_tested: int = _count_bits(
+                    bits & (last_word if place == n_words - 1 else np.int64(-1))
+                )
+                counters[TESTED] += n_tested
+                word = _near_by_scalars(row, y, d, rows, centres.picked, place, bounds) & bits
+                if n_classes < MANY_CLASSES and 4 * _count_bits(word) > max(n_classes, 32):
+                    if not has_a:
+                        load_row(rows.proba, i, a)
+                        a[y] = -q
+                        has_a = True
+                    counters[RESIDUAL_PRODUCTS] += n_tested
+                    word = (
+                        _near_by_residuals(row, a, d, rows, centres, place, products, bounds) & bits
+                    )
+                    has_products = True
+            base = place << 6
+            if bits == 1:
+                bits, done = np.int64(0xFE), 1
+            elif bits == 0xFE:
+                bits, done = ~np.int64(0xFF), 8
+            else:
+                bits = np.int64(-1)
+                place += 1
+            while word != 0:
+                s: int = _lowest_bit(word)
+                word &= word - 1
+                c = base + s
+                total = n2 + scalars[c, 0]
+                along = bias + x * scalars[c, 3]
+                across = row[4] * scalars[c, 4]
                 most_h = along + across
                 least_h = max(along - across, least_product)
-                most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
-                if total * SAFE - 2.0 * most >= d:
-                    continue
-                # ⟨t_i, t_c⟩ once more, with the entry of the row's second class taken out.
-                entry = np.float64(c_rest[c, y2])
-                tt = second * entry + w * leg(ct, entry)
-                most_a = (q * cq if own else 0.0) + min(t * ct, tt)
-                most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
-                if total * SAFE - 2.0 * most >= d:
-                    continue
-                if not has_a:
-                    stage_row(proba, i, a)
-                    has_a = True
-                counters[RESIDUAL_PRODUCTS] += 1
-                # Both pseudo-labels' entries, q − 1 of p, by themselves: nothing cancels.
-                alpha = rest_dot(proba, i, a, y, c_rest, c) - q * np.float64(c_rest[c, y])
-                alpha -= cq * (-q if own else entry_of(proba, i, a, c_labels[c]))
+                if has_products:
+                    alpha = products[s]
+                else:
+                    cq, ct = scalars[c, 1], scalars[c, 2]
+                    own = labels[c] == y
+                    # ⟨t_i, t_c⟩ once more, with the entry of the row's second class taken out.
+                    entry = np.float64(rest[c, y2])
+                    tt = min(t * ct, second * entry + w * leg(ct, entry))
+                    most_a = (q * cq if own else 0.0) + tt
+                    least_a = q * cq if own else -(q * ct + cq * t)
+                    most = max(most_a * most_h, least_a * most_h, least_a * least_h)
+                    if total * SAFE - 2.0 * most >= d:
+                        continue
+                    if not has_a:
+                        load_row(rows.proba, i, a)
+                        a[y] = -q
+                        has_a = True
+                    counters[RESIDUAL_PRODUCTS] += 1
+                    alpha = _dot(a, rest[c]) - cq * a[labels[c]]
                 if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
                     continue
                 if not has_h:
-                    stage_row(features, i, h)
+                    stage_row(rows.features, i, h)
                     has_h = True
                 counters[FEATURE_PRODUCTS] += 1
-                eta = bias + row_dot(features, i, h, c_features, c)
+                eta = bias + row_dot(rows.features, i, h, centres.features, c)
                 new = total - 2.0 * alpha * eta
                 if new < CANCELLED * total:
                     counters[DIFFERENCES] += 1
-                    load_unstaged_row(proba, i, a)
-                    a[y] = -q
-                    load_unstaged_row(features, i, h)
-                    load_row(c_features, c, ch)
-                    new = _from_differences(a, h, c_residuals[c], ch, bias)
-                    clear_row(c_features, c, ch)
+                    load_unstaged_row(rows.features, i, h)
+                    load_row(centres.features, c, other_h)
+                    new = _from_differences(a, h, centres.residuals[c], other_h, bias)
+                    clear_row(centres.features, c, other_h)
                 if new < d:
                     if d < np.inf:
                         fall[c] += d - new
                     d = new
+        if sparse:
+            # Where D² has come to 0 on the way, words are left.
+            for left in range(place, n_words):
+                marks[left] = 0
         d2[i] = d
         if has_h:
-            clear_row(features, i, h)
+            clear_row(rows.features, i, h)
 
 
 @jit
@@ -560,18 +712,21 @@ def distances_below(
     perp: Any,
     residuals: Any,
     features: Any,
-    n_features: int,
     below: Any,
     out: Any,
+    scratch: Any,
 ) -> None:
-    """Fill out[j, i] with d²(j, i) of a block's rows, or ∞ where a bound puts it above below[i]."""
+    """Fill out[j, i], j < i, with d²(j, i), or ∞ where a bound puts it above below[i].
+
+    What came first may lower what comes later, never the other way round; the rest is ∞.
+    """
     n, n_classes = len(labels), residuals.shape[1]
-    h = np.zeros(n_features)
-    ch = np.zeros(n_features)
+    h, ch = scratch
     for i in range(n):
         q, t, x = scalars[i, Q], scalars[i, T], scalars[i, X]
         loaded = False
-        for j in range(n):
+        out[i:, i] = np.inf
+        for j in range(i):
             total = squared_norms[i] + squared_norms[j]
             least_a = -(q * scalars[j, T] + scalars[j, Q] * t)
             most_a = t * scalars[j, T]

@@ -233,9 +233,7 @@ class MemoryD2(D2):
 
     def _weigh(self) -> None:
         """Choose the scale of the integer weights and sum them, group by group."""
-        largest = self.values.max()
-        # 2^(e-1) <= largest < 2^e, so no weight exceeds 2^(s+e), and n of them fit 62 bits.
-        self.exponent = int(62 - np.ceil(np.log2(self.pool.n_rows)) - np.frexp(largest)[1])
+        self._choose_exponent()
 
         def weigh(span: int) -> None:
             weights = self._weights(slice(span * SPAN, (span + 1) * SPAN))
@@ -245,6 +243,11 @@ class MemoryD2(D2):
 
         for_each_span(weigh, self.pool.n_rows)
         self.total = int(self._group_totals.sum())
+
+    def _choose_exponent(self) -> None:
+        largest = self.values.max()
+        # 2^(e-1) <= largest < 2^e, so no weight exceeds 2^(s+e), and n of them fit 62 bits.
+        self.exponent = int(62 - np.ceil(np.log2(self.pool.n_rows)) - np.frexp(largest)[1])
 
     def _weights(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int64]:
         scaled = np.ldexp(self.values[rows], self.exponent)

@@ -11,8 +11,8 @@ import scipy.sparse as sp
 
 from labelnext.gradients import _kernels
 from labelnext.gradients._base import PassReport
-from labelnext.gradients._factors import Factors
-from labelnext.gradients._memory import MemoryD2, MemoryGradients
+from labelnext.gradients._factors import ROUNDING, Factors
+from labelnext.gradients._memory import GROUP, MemoryD2, MemoryGradients
 from labelnext.gradients._threads import SPAN, for_each_span
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class PrunedGradients(MemoryGradients):
                 self.scalars,
                 n_negative,
                 span,
+                (np.empty(self.n_classes), np.zeros(len(self.direction))),
             )
             if bad >= 0:
                 # The plain reading of the same rows says what is wrong.
@@ -66,6 +67,19 @@ class PrunedGradients(MemoryGradients):
 
         for_each_span(read, n)
         self.least_product = -np.inf if n_negative.any() else float(self.bias)
+
+    @cached_property
+    def as_rows(self) -> _kernels.Rows:
+        """What `update_span` reads of the pool."""
+        return _kernels.Rows(
+            *self.stores,
+            float(self.bias),
+            self.least_product,
+            self.pseudo_labels,
+            self.runners_up,
+            self.squared_norms,
+            self.scalars,
+        )
 
     def gather(self, rows: NDArray[np.int64]) -> Factors:
         plain = self.factors(rows)
@@ -146,30 +160,27 @@ class PrunedFactors(Factors):
         )
 
     @cached_property
-    def as_centres(self) -> tuple[Any, ...]:
-        """What `update_span` has to know of a block of centres."""
-        labels = self.pseudo_labels
-        lengths = np.sqrt(self.squared_norms)
-        # By class, and in each class by norm.
-        members = np.lexsort((lengths, labels))
-        starts = np.searchsorted(labels[members], np.arange(self.residuals.shape[1] + 1))
+    def as_centres(self) -> _kernels.Centres:
+        """What `update_span` reads of a block of centres."""
+        labels, norms = self.pseudo_labels, np.sqrt(self.squared_norms)
+        n_classes = self.residuals.shape[1]
         rest = self.residuals.copy()
         rest[np.arange(len(self)), labels] = 0.0
-        by_norm = np.argsort(lengths)
-        return (
+        q, t, x = (self.scalars[:, column] for column in (_kernels.Q, _kernels.T, _kernels.X))
+        scalars = np.stack([self.squared_norms, q, t, x, self._perp], axis=1)
+        many = n_classes >= _kernels.MANY_CLASSES
+        by_class = np.lexsort((norms, labels))
+        return _kernels.Centres(
             labels,
-            self.squared_norms,
-            lengths,
-            self.scalars,
-            self._perp,
-            rest.astype(self.dtypes[0]),
+            scalars,
             self.residuals,
+            np.empty((0, 0, 0)) if many else _in_words(self.residuals),
+            rest.astype(self.dtypes[0]),
             _store(self.features.astype(self.dtypes[1])),
-            starts,
-            members,
-            lengths[members],
-            by_norm,
-            lengths[by_norm],
+            _table(np.arange(len(self)), norms, labels, scalars),
+            _table(by_class, norms, labels, scalars),
+            np.searchsorted(labels[by_class], np.arange(n_classes + 1)),
+            _table(np.argsort(norms), norms, labels, scalars),
             self._reach(),
         )
 
@@ -178,15 +189,13 @@ class PrunedFactors(Factors):
 
         With β = t h and γ = q h, and ‖G‖² = β² + γ²: ⟨a_i, a_c⟩ is between −(q_i t_c + q_c t_i)
         and t_i t_c, so ⟨G_i, G_c⟩ ≤ β_i β_c if no ⟨h_i, h_c⟩ is negative, and else at most
-        β_i (β_c + γ_c) + γ_i β_c. Divided by ‖G_c‖, the largest over the block; before that the
-        least ‖G_c‖.
+        β_i (β_c + γ_c) + γ_i β_c. Divided by ‖G_c‖, the largest over the block.
         """
         q, t = self.scalars[:, _kernels.Q], self.scalars[:, _kernels.T]
         a = np.maximum(np.hypot(q, t), np.finfo(float).tiny)
-        shortest = np.sqrt(self.squared_norms.min())
         if self.least_product >= 0:
-            return np.array([shortest, (t / a).max(), 0.0])
-        return np.array([shortest, ((t + q) / a).max(), (t / a).max()])
+            return np.array([(t / a).max(), 0.0])
+        return np.array([((t + q) / a).max(), (t / a).max()])
 
     def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
         out = np.empty((len(self), len(self)))
@@ -199,9 +208,9 @@ class PrunedFactors(Factors):
             self._perp,
             self.residuals,
             _store(self.features),
-            self.features.shape[1],
             below,
             out,
+            (np.zeros(self.features.shape[1]), np.zeros(self.features.shape[1])),
         )
         return out
 
@@ -216,31 +225,76 @@ class PrunedFactors(Factors):
         return rest
 
     def lower(self, d2: NDArray[np.float64], centres: Any) -> None:
-        n_counters, fall = len(COUNTERS), np.zeros(len(centres))
-        _kernels.update_span(
-            0,
-            len(self),
+        rows = _kernels.Rows(
             self.residuals,
             _store(self.features),
-            self.features.shape[1],
             float(self.bias),
             self.least_product,
             self.pseudo_labels,
             self.runners_up,
             self.squared_norms,
             self.scalars,
+        )
+        _kernels.update_span(
+            0,
+            len(self),
+            rows,
             d2,
             False,
-            *centres.as_centres,
-            fall,
-            np.zeros(n_counters, dtype=np.int64),
+            centres.as_centres,
+            np.zeros(len(centres)),
+            np.zeros(len(COUNTERS), dtype=np.int64),
+            _scratch(rows, len(centres), self.features.shape[1]),
         )
+
+
+def _table(order: NDArray[np.intp], norms: Any, labels: Any, scalars: Any) -> _kernels.Table:
+    """Make a table of a block of centres in some order."""
+    in_words = _in_words(scalars[order])
+    # What fills up the last word is infinitely far from everything.
+    in_words[-1, 0, len(order) - (len(in_words) - 1) * _kernels.WORD :] = np.inf
+    return _kernels.Table(order, norms[order], _in_words(labels[order, None])[:, 0], in_words)
+
+
+def _in_words(columns: NDArray[Any]) -> NDArray[Any]:
+    """Cut an array of shape (n, m) into one of shape (n_words, m, 64), filled up with 0."""
+    n, m = columns.shape
+    n_words = -(-n // _kernels.WORD)
+    filled = np.zeros((n_words * _kernels.WORD, m), dtype=columns.dtype)
+    filled[:n] = columns
+    return filled.reshape(n_words, _kernels.WORD, m).transpose(0, 2, 1).copy()
+
+
+def _scratch(rows: Any, n_centres: int, n_features: int) -> Any:
+    """Working memory for one call of `update_span`."""
+    n_classes = rows.proba.shape[1]
+    return _kernels.Scratch(
+        np.empty(n_classes),
+        np.zeros(n_features),
+        np.zeros(n_features),
+        np.empty(_kernels.WORD),
+        np.empty(_kernels.WORD),
+        np.zeros(-(-n_centres // _kernels.WORD), dtype=np.int64),
+    )
 
 
 class PrunedD2(MemoryD2):
     """D² of a `PrunedGradients`."""
 
     pool: PrunedGradients
+
+    # A number or two a row: over before other threads have started.
+
+    def bound(self, norm: float) -> None:
+        _kernels.lower_to_bound(self.pool.squared_norms, norm, 1 + ROUNDING, self.values)
+        self._weigh()
+
+    def _weigh(self) -> None:
+        self._choose_exponent()
+        s = self.exponent // 2
+        factors = 2.0**s, 2.0 ** (self.exponent - s)
+        _kernels.sum_weights(self.values, factors, GROUP, self._group_totals)
+        self.total = int(self._group_totals.sum())
 
     def min_update(
         self,
@@ -253,19 +307,7 @@ class PrunedD2(MemoryD2):
             return super().min_update(centres, rows, trace)
         assert isinstance(centres, PrunedFactors)
         pool, n_centres = self.pool, len(centres)
-        arguments = (
-            *pool.stores,
-            len(pool.direction),
-            float(pool.bias),
-            pool.least_product,
-            pool.pseudo_labels,
-            pool.runners_up,
-            pool.squared_norms,
-            pool.scalars,
-            self.values,
-            not self.exact,
-            *centres.as_centres,
-        )
+        as_rows, block, fresh = pool.as_rows, centres.as_centres, not self.exact
         n_spans = -(-pool.n_rows // SPAN)
         fall = np.zeros((n_spans, n_centres))
         left = np.zeros(n_spans)
@@ -273,7 +315,10 @@ class PrunedD2(MemoryD2):
 
         def update(span: int) -> None:
             lo, hi = span * SPAN, min(pool.n_rows, (span + 1) * SPAN)
-            _kernels.update_span(lo, hi, *arguments, fall[span], counters[span])
+            scratch = _scratch(as_rows, n_centres, len(pool.direction))
+            _kernels.update_span(
+                lo, hi, as_rows, self.values, fresh, block, fall[span], counters[span], scratch
+            )
             left[span] = self.values[lo:hi].sum()
 
         for_each_span(update, pool.n_rows)
