@@ -1,9 +1,14 @@
 """Fixtures that the tests of several layers share."""
 
 import pytest
+import torch
 
 import pools
 from labelnext.gradients import _check
+
+# Test runs side by side share the cores; torch's threads, which spin while they wait, would take
+# them from one another.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(params=pools.STORAGES, ids=str)

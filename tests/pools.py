@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 import oracle
 from labelnext.gradients import as_gradients
@@ -48,6 +49,18 @@ def _csr(proba, features, bias, folder, task):
 
 def _csc(proba, features, bias, folder, task):
     return as_gradients(proba, sp.csc_matrix(features), bias=bias, task=task)
+
+
+def _torch(dtype):
+    """Tensors of the CPU, as a pool of tensors on any device."""
+
+    def store(proba, features, bias, folder, task):
+        from labelnext.gradients._torch import TorchGradients
+
+        tensors = (torch.tensor(x).to(dtype) for x in (proba, features))
+        return TorchGradients(*tensors, bias=bias, task=task)
+
+    return store
 
 
 def _pruned(store):
@@ -109,10 +122,20 @@ MULTICLASS = [
     Storage("float16-pruned", np.float16, _pruned(_dense("C"))),
     Storage("float32-memmap-pruned", np.float32, _pruned(_memmap)),
     Storage("float64-csr-pruned", np.float64, _pruned(_csr)),
+    Storage("float64-torch", np.float64, _torch(torch.float64)),
+    Storage("float32-torch", np.float32, _torch(torch.float32)),
+    Storage("float16-torch", np.float16, _torch(torch.float16)),
 ]
 # Rounded labels live where residuals are not taken apart, so not in a pruned pool. One of each
 # kind of array: orders and dtypes are read alike for all tasks.
-KINDS = ("float64-C", "float16-C", "float32-strided", "float32-memmap", "float32-csr")
+KINDS = (
+    "float64-C",
+    "float16-C",
+    "float32-strided",
+    "float32-memmap",
+    "float32-csr",
+    "float32-torch",
+)
 STORAGES = MULTICLASS + [
     replace(storage, task=task)
     for storage in MULTICLASS

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 import oracle
 import pools
-from labelnext.gradients import Factors, as_gradients
+from labelnext.gradients import as_gradients
 from labelnext.sampling import d2_sample
 
 # Of the sum of the two squared norms.
@@ -335,7 +335,10 @@ def test_other_dtypes_are_taken_for_their_values():
 def test_blocks_of_factors_are_put_together_in_order(storage, bias, tmp_path):
     gradients, _, _ = storage.make(*pools.confident(20), tmp_path, bias=bias)
     parts = [gradients.gather(np.array(rows)) for rows in ([3, 1], [7], [2, 2, 0])]
-    whole, direct = Factors.concatenate(parts), gradients.gather(np.array([3, 1, 7, 2, 2, 0]))
+    whole, direct = (
+        type(parts[0]).concatenate(parts),
+        gradients.gather(np.array([3, 1, 7, 2, 2, 0])),
+    )
     assert len(whole) == 6
     assert (whole.squared_distances(direct).diagonal() == 0).all()
     np.testing.assert_array_equal(whole.pseudo_labels, direct.pseudo_labels)

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.gradients._memory import MemoryGradients
-from labelnext.gradients._task import check_task
+from labelnext.gradients._task import check_shapes, check_task
 
 # Numbers in a pool from which on numba is imported. A smaller pool is done before it has loaded.
 COMPILE_FROM = 1 << 20
@@ -29,7 +29,7 @@ def as_gradients(
 
     They are read once, checked, and kept as they are: neither copied nor changed, so they must
     not be changed while the pool is in use. Torch tensors on the CPU count as the arrays whose
-    memory they share.
+    memory they share; those on another device stay there, and so does the work.
 
     Parameters
     ----------
@@ -84,7 +84,8 @@ def as_gradients(
     if _is_tensor(proba) or _is_tensor(features):
         from labelnext.gradients import _tensors
 
-        _tensors.common_device(proba, features)
+        if _tensors.common_device(proba, features).type != "cpu":
+            return _warned(_tensors.as_torch_gradients(proba, features, bias=bool(bias), task=task))
         proba, stored_as = _tensors.as_array("proba", proba)
         features, _ = _tensors.as_array("features", features)
     proba = _real_array("proba", proba)
@@ -160,40 +161,3 @@ def _real_sparse(features: Any) -> Any:
             f"{csr.dtype}."
         )
     return csr
-
-
-def check_shapes(proba: Any, features: Any, task: Task) -> None:
-    """Check the dimensions and lengths of arrays or tensors against each other and the task."""
-    _check_dimensions("proba", proba, allow_1d=task != "multilabel")
-    _check_dimensions("features", features, allow_1d=False)
-    if len(proba) != features.shape[0]:
-        raise ValueError(
-            f"proba and features must have one row for each sample of the pool, got "
-            f"{len(proba)} rows of proba and {features.shape[0]} of features; check that both "
-            f"were computed from the same samples in the same order."
-        )
-    if len(proba) == 0:
-        raise ValueError("The pool is empty: proba and features have no rows.")
-    if 0 in (*proba.shape, features.shape[1]):
-        raise ValueError(
-            f"proba and features need at least one column, got shapes {tuple(proba.shape)} and "
-            f"{tuple(features.shape)}."
-        )
-    if task == "binary" and proba.ndim == 2 and proba.shape[1] != 1:
-        raise ValueError(
-            f"With task='binary' proba is P(y = 1) of one logit and has one column, got shape "
-            f"{tuple(proba.shape)}; probabilities of both classes are task='multiclass'."
-        )
-
-
-def _check_dimensions(name: str, array: Any, *, allow_1d: bool) -> None:
-    if array.ndim == 2 or (allow_1d and array.ndim == 1):
-        return
-    hint = (
-        f"reshape it with {name}.reshape(-1, 1) if it is one column"
-        if array.ndim == 1
-        else f"flatten each sample with {name}.reshape(len({name}), -1)"
-    )
-    if array.ndim == 0:
-        hint = "pass one row for each sample"
-    raise ValueError(f"{name} must have two dimensions, got shape {tuple(array.shape)}; {hint}.")

@@ -133,6 +133,11 @@ class Factors:
         """
         np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
 
+    def lower_to_all(self, d2: NDArray[np.float64], blocks: list[Factors]) -> None:
+        """Lower D² of these rows, in place, to their distances to several blocks of centres."""
+        for block in blocks:
+            self.lower(d2, block)
+
     def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
         """Squared distances among these rows, as far as they matter.
 

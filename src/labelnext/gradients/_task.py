@@ -1,4 +1,4 @@
-"""What the last layer's outputs stand for: which values are right, and why others are not."""
+"""What the last layer's outputs stand for: which shapes and values are right, and why."""
 
 from __future__ import annotations
 
@@ -85,3 +85,40 @@ def refuse_features(values: NDArray[Any], row: int) -> None:
         f"The features of row {row} are too large: the norm must be below 1e140, the largest "
         f"value is {np.abs(values).max():.3g}; scale the features."
     )
+
+
+def check_shapes(proba: Any, features: Any, task: Task) -> None:
+    """Check the dimensions and lengths of arrays or tensors against each other and the task."""
+    _check_dimensions("proba", proba, allow_1d=task != "multilabel")
+    _check_dimensions("features", features, allow_1d=False)
+    if len(proba) != features.shape[0]:
+        raise ValueError(
+            f"proba and features must have one row for each sample of the pool, got "
+            f"{len(proba)} rows of proba and {features.shape[0]} of features; check that both "
+            f"were computed from the same samples in the same order."
+        )
+    if len(proba) == 0:
+        raise ValueError("The pool is empty: proba and features have no rows.")
+    if 0 in (*proba.shape, features.shape[1]):
+        raise ValueError(
+            f"proba and features need at least one column, got shapes {tuple(proba.shape)} and "
+            f"{tuple(features.shape)}."
+        )
+    if task == "binary" and proba.ndim == 2 and proba.shape[1] != 1:
+        raise ValueError(
+            f"With task='binary' proba is P(y = 1) of one logit and has one column, got shape "
+            f"{tuple(proba.shape)}; probabilities of both classes are task='multiclass'."
+        )
+
+
+def _check_dimensions(name: str, array: Any, *, allow_1d: bool) -> None:
+    if array.ndim == 2 or (allow_1d and array.ndim == 1):
+        return
+    hint = (
+        f"reshape it with {name}.reshape(-1, 1) if it is one column"
+        if array.ndim == 1
+        else f"flatten each sample with {name}.reshape(len({name}), -1)"
+    )
+    if array.ndim == 0:
+        hint = "pass one row for each sample"
+    raise ValueError(f"{name} must have two dimensions, got shape {tuple(array.shape)}; {hint}.")

@@ -1,10 +1,16 @@
-"""Tensors at the public edge: those on the CPU are taken as the arrays that share their memory."""
+"""Tensors at the public edge: those on the CPU as arrays, others as a pool on their device."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from labelnext.gradients._task import check_shapes
+
+if TYPE_CHECKING:
+    from labelnext.gradients._base import Gradients
+    from labelnext.gradients._task import Task
 
 
 def common_device(proba: Any, features: Any) -> torch.device:
@@ -18,6 +24,10 @@ def common_device(proba: Any, features: Any) -> torch.device:
             f"proba and features must be on one device, got proba on {devices[0]} and features "
             f"on {devices[1]}; move one of them with .to({str(devices[1])!r})."
         )
+    if devices[0].type == "meta":
+        raise ValueError(
+            "proba and features are on the device meta, where tensors hold no numbers."
+        )
     return devices[0]
 
 
@@ -28,7 +38,7 @@ def as_array(name: str, values: Any) -> tuple[Any, str | None]:
     """
     if not isinstance(values, torch.Tensor):
         return values, None
-    tensor = real_tensor(name, values).cpu()
+    tensor = real_tensor(name, values)
     dtype = str(tensor.dtype).removeprefix("torch.")
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
@@ -48,3 +58,19 @@ def real_tensor(name: str, values: torch.Tensor) -> torch.Tensor:
             f"{name}.float()."
         )
     return values.detach()
+
+
+def as_torch_gradients(proba: Any, features: Any, *, bias: bool, task: Task) -> Gradients:
+    """Make a pool that lives where its tensors are."""
+    from labelnext.gradients._torch import TorchGradients
+    from labelnext.gradients._torch_room import has_float64
+
+    proba, features = real_tensor("proba", proba), real_tensor("features", features)
+    check_shapes(proba, features, task)
+    if proba.ndim == 1 and task == "binary":
+        proba = proba[:, None]
+    elif proba.ndim == 1:
+        # As for arrays: 1 − p must not be 1 for a small p.
+        proba = proba.to(torch.float64 if has_float64(proba.device) else torch.float32)
+        proba = torch.stack([1 - proba, proba], dim=1)
+    return TorchGradients(proba, features, bias=bias, task=task)
