@@ -15,9 +15,9 @@ import joblib
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import comparisons, memory, plots, report, scaling, startup
+from benchmarks import comparisons, extraction, memory, plots, report, scaling, startup
 
-OTHERS = ("scaling", "memory", "startup")
+OTHERS = ("scaling", "memory", "startup", "extraction")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -99,8 +99,13 @@ def _startup(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _extraction(options: argparse.Namespace) -> dict[str, Any]:
+    n, repeats = (4_000, 3) if options.quick else (10_000, 11)
+    return extraction.measure(n, 100, repeats, options.threads)
+
+
 def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("labelnext", "numpy", "scipy", "scikit-learn", "numba", "scikit-activeml")
+    names = ("labelnext", "numpy", "scipy", "scikit-learn", "numba", "scikit-activeml", "torch")
     versions = {}
     for name in names:
         try:

@@ -29,6 +29,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_scaling(results["scaling"]))
     if "startup" in results:
         console.print(_startup(results["startup"]))
+    if "extraction" in results:
+        console.print(_extraction(results["extraction"]))
 
 
 def _comparisons(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -140,6 +142,18 @@ def _startup(startup: dict[str, Any]) -> Table:
     table.add_row("first selection on a machine", duration(first["first_ever"]))
     table.add_row("first selection of a process", duration(first["first_of_a_process"]))
     table.add_row("second", duration(first["second"]))
+    return table
+
+
+def _extraction(row: dict[str, Any]) -> Table:
+    table = Table(title="Extraction", show_header=False)
+    table.add_row(f"extract, {row['n']:,} images", duration(row["median_ours"]))
+    table.add_row("the network alone, in a bare loop", duration(row["median_theirs"]))
+    table.add_row(f"throughput, at least {row['at_least']} ×", f"{row['ratio']:.3f} ×")
+    table.add_row(f"selection of {row['k']:,}", duration(row["selection"]))
+    share = f"share of extraction's time, at most {row['at_most']:.0%}"
+    table.add_row(share, f"{row['share']:.2%}")
+    table.add_row("reached", "[green]yes" if row["reached"] else "[red]no")
     return table
 
 

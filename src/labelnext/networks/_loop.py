@@ -58,9 +58,8 @@ def run(
             lend_weights(model, place)
         stack.enter_context(precision(place, amp))
         advance = stack.enter_context(showing(progress, source.n_rows))
-        batches = iter(source)
-        result = None
-        for number, batch in enumerate(batches):
+        result, number = None, 0
+        for batch in source:
             args, kwargs = arguments(batch, result.n_written if result else 0)
             if result is None:
                 found, task = locate(model, args, kwargs, head, task)
@@ -72,6 +71,8 @@ def run(
             # made in inference mode, or could never be part of training.
             with torch.inference_mode():
                 result.add(catch(*args, **kwargs), _n_samples(source, number, args, kwargs))
+            del batch, args, kwargs
+            number += 1
             advance(result.n_written)
     if result is None:
         raise ValueError("data holds no samples.")

@@ -57,6 +57,8 @@ class Source:
             except Exception as error:
                 raise RuntimeError(self._where(error, number)) from error
             yield batch
+            # While the next batch is read, memory is for that one.
+            del batch
             number += 1
 
     def rows_of(self, number: int) -> int | None:
