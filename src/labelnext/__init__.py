@@ -1,6 +1,7 @@
 """Which samples should people label next?
 
-`select` takes probabilities and features and answers with a `Batch`. The query strategies,
+`select` takes probabilities and features and answers with a `Batch`; `extract` gets them from a
+PyTorch network and a data set. The query strategies,
 classifiers and plots are in `labelnext.pool`, `labelnext.classifier` and
 `labelnext.visualization`, under the names that users of scikit-activeml know.
 """

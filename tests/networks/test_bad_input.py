@@ -120,14 +120,23 @@ def test_a_named_layer_that_is_not_the_last():
         extract(nets.Mlp(), X, head="body.0")
 
 
-def test_a_head_that_turns_out_not_to_be_last_later():
+@pytest.mark.parametrize("inplace", [False, True])
+def test_a_head_that_turns_out_not_to_be_last_later(inplace):
     # On the first samples all logits are positive.
-    model = nn.Sequential(nn.Identity(), nn.Linear(6, 4, bias=False), nn.ReLU())
+    model = nn.Sequential(nn.Identity(), nn.Linear(6, 4, bias=False), nn.ReLU(inplace))
     nn.init.eye_(model[1].weight)
     data = torch.ones(10, 6)
     data[7] = -1.0
-    with refuses("The head must be last", "from sample 6 on"):
+    with refuses("The head must be last", "begins with sample 6"):
         extract(model, data, batch_size=3)
+
+
+def test_positions_of_a_sequence_that_cannot_be_told_apart():
+    # Before training a head may be all zeros: then each position gives the same logits.
+    model, data, _ = nets.make("gpt2")
+    nn.init.zeros_(model.score.weight)
+    with refuses("not from a clear position of a sequence"):
+        extract(model, data)
 
 
 def test_a_head_that_is_called_now_and_then():

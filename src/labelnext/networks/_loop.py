@@ -58,7 +58,7 @@ def run(
             lend_weights(model, place)
         stack.enter_context(precision(place, amp))
         advance = stack.enter_context(showing(progress, source.n_rows))
-        result, number = None, 0
+        result = None
         for batch in source:
             args, kwargs = arguments(batch, result.n_written if result else 0)
             if result is None:
@@ -70,9 +70,10 @@ def run(
             # Around the network alone: what a data set keeps from batch to batch must not be
             # made in inference mode, or could never be part of training.
             with torch.inference_mode():
-                result.add(catch(*args, **kwargs), _n_samples(source, number, args, kwargs))
+                result.add(
+                    catch(*args, **kwargs), _n_samples(source, result.n_batches, args, kwargs)
+                )
             del batch, args, kwargs
-            number += 1
             advance(result.n_written)
     if result is None:
         raise ValueError("data holds no samples.")

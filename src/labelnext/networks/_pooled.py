@@ -49,8 +49,11 @@ def take_positions(
     rows = torch.arange(len(output), device=logits.device)
     first = matches.to(torch.uint8).argmax(dim=1)
     taken = features[rows, first]
-    alike = same(features, taken[:, None]).all(dim=2)
-    certain = matches.any(dim=1) & (alike | ~matches).all(dim=1)
+    # Of the few that match alone: all features are many.
+    row, position = matches.nonzero(as_tuple=True)
+    alike = same(features[row, position], taken[row]).all(dim=1)
+    certain = matches.any(dim=1)
+    certain[row[~alike]] = False
     return logits[rows, first], taken, certain
 
 

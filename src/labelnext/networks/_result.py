@@ -35,7 +35,7 @@ class Result:
         self, n_rows: int | None, task: Task, dtype: torch.dtype | None, given: torch.Tensor | None
     ) -> None:
         self.n_rows, self.task, self.dtype, self.given = n_rows, task, dtype, given
-        self.n_written = 0
+        self.n_written = self.n_batches = 0
         self._proba: Rows | None = None
         self._features: Rows | None = None
         # Looked at when the next batch is on its way, so that a GPU need not stop for it.
@@ -65,6 +65,7 @@ class Result:
         self.check()
         self._doubts = (start, proba.isnan().any(dim=1), overflow, ~caught.agreed)
         self.n_written += n_rows
+        self.n_batches += 1
 
     def check(self) -> None:
         """Raise if the batch before had values that cannot be used."""
@@ -86,9 +87,10 @@ class Result:
             )
         if differs.any():
             raise ValueError(
-                f"The head must be last: from sample {start} on there is a batch for which the "
-                f"model's output does not come from the head as on the first samples. Let the "
-                f"model return the logits of its last linear layer."
+                f"The head must be last: in the batch that begins with sample {start} the model's "
+                f"output does not come from the head, or not from a clear position of a sequence, "
+                f"as it did on the first samples. Let the model return the logits of its last "
+                f"linear layer."
             )
 
     def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
