@@ -203,6 +203,8 @@ def test_a_warm_start_goes_on_where_the_last_fit_ended():
     clf.set_params(lr=0.0, max_epochs=5).fit(X, Y)
     assert same(trained(clf), first)
     assert len(clf.net_.history) == 25
+    assert not same(trained(clf.set_params(lr=0.02).fit(X, Y)), first)
+    clf.net_.module_.load_state_dict(first)
     clf.set_params(warm_start=False).fit(X, Y)
     assert not same(trained(clf), first)
     assert len(clf.net_.history) == 5
@@ -324,9 +326,10 @@ def whole(**parameters):
     return make(Mlp(), batch_size=-1, optimizer=torch.optim.SGD, lr=0.1, **parameters)
 
 
-def test_a_weight_of_two_is_a_sample_twice():
+@pytest.mark.parametrize("criterion", [None, nn.MultiMarginLoss])
+def test_a_weight_of_two_is_a_sample_twice(criterion):
     times = np.arange(60) % 3 + 1
-    weighted = whole().fit(X, TRUE, sample_weight=times / 7)
+    weighted = whole(criterion=criterion).fit(X, TRUE, sample_weight=times / 7)
     repeated = clone(weighted).fit(np.repeat(X, times, axis=0), np.repeat(TRUE, times))
     plain = clone(weighted).fit(X, TRUE)
     proba = weighted.predict_proba(X)
@@ -615,6 +618,12 @@ def test_parameters_that_do_not_exist(wrong, message):
 def test_setting_a_parameter_that_does_not_exist():
     with pytest.raises(ValueError, match="Invalid parameter 'max_epoch' for SkorchClassifier"):
         make().set_params(max_epoch=3)
+
+
+def test_a_sampler_takes_the_place_of_shuffling():
+    rare = torch.utils.data.WeightedRandomSampler(np.where(TRUE[:30] == 2, 1.0, 0.0), 30)
+    clf = make(iterator_train__sampler=rare).fit(X, Y)
+    assert (clf.predict(X) == 2).all()
 
 
 def test_a_grid_search_over_the_network():

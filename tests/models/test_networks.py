@@ -188,6 +188,11 @@ def test_a_module_without_a_linear_layer():
     assert proba_of(net, images).shape == (50, 3)
 
 
+def test_samples_that_are_no_numbers():
+    with pytest.raises(TypeError, match="must hold numbers"):
+        proba_and_features(Mlp(), ["one", "two"])
+
+
 @pytest.mark.parametrize("clf", [Mlp(), skorch_net().fit(X, TRUE)], ids=["module", "skorch"])
 def test_a_plain_network_takes_no_flag(clf):
     with pytest.raises(ValueError, match=r"takes no return_embeddings: the features.*are found"):
@@ -216,6 +221,12 @@ def test_a_net_of_skorch_is_fitted_to_the_labelled_rows():
     by_itself = clone(net).fit(X[:30], TRUE[:30])
     for name, value in weights(by_itself.module_).items():
         assert_allclose(weights(fitted.module_)[name], value, atol=1e-6)
+
+
+def test_a_net_of_skorch_draws_as_it_would_by_itself():
+    fitted = fit_on_labeled(skorch_net(module__dropout=0.5), X.astype(np.float64), Y)
+    by_itself = skorch_net(module__dropout=0.5).fit(X[:30], TRUE[:30])
+    assert same(weights(fitted.module_), weights(by_itself.module_))
 
 
 def test_a_single_logit_is_fitted_to_floats():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.naive_bayes import GaussianNB
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -161,6 +162,14 @@ def test_samples_that_are_not_finite():
         Badge().query(X, Y, Mlp(), fit_clf=False)
 
 
+def test_tensors_are_samples_for_other_classifiers_too(strategy):
+    X = torch.from_numpy(ROWS).bfloat16().requires_grad_()
+    y = torch.from_numpy(Y).requires_grad_()
+    picks = ask(strategy, X, GaussianNB(), y=y, batch_size=4)
+    rounded = X.detach().float().numpy()
+    assert_array_equal(picks, ask(strategy, rounded, GaussianNB(), batch_size=4))
+
+
 # Experiments.
 
 
@@ -175,6 +184,7 @@ def test_a_simulation_with_images():
     assert run.accuracy[-1] > 0.6
 
 
+@pytest.mark.slow
 def test_a_comparison_with_images_gives_the_same_in_other_processes():
     arguments = {"n_start": 6, "batch_size": 6, "n_batches": 1, "seeds": range(2)}
     strategies = {"badge": Badge(), "entropy": UncertaintySampling("entropy")}

@@ -111,6 +111,10 @@ class SkorchClassifier(PartlyLabelledClassifier):
     While all labels are missing, or there is but one class, the network keeps its first weights:
     all classes are equally likely, and the features are those of the untrained network.
 
+    A query strategy fits a copy, from scratch. In a loop fit the classifier once a round, and let
+    the strategy use it as it is with ``fit_clf=False``: then nothing is trained twice, and
+    `warm_start` has its effect.
+
     If the module normalises over batches, a last batch of a single sample is left out of an
     epoch, since it has no variance.
 
