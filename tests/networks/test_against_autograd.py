@@ -96,6 +96,20 @@ def test_probabilities_are_the_models(kind):
     assert not features.is_inference()
 
 
+def test_a_distributed_network(tmp_path):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1
+    )
+    try:
+        model = nets.Mlp()
+        wrapped = nn.parallel.DistributedDataParallel(model)
+        expected = proba_and_features(model, nets.rows())
+        ours = proba_and_features(wrapped, nets.rows(), head="module.fc")
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(map(torch.equal, ours, expected))
+
+
 def test_a_head_that_is_called_for_each_view_of_a_sample():
     class Siamese(nets.Mlp):
         def forward(self, x):

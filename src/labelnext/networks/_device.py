@@ -92,7 +92,7 @@ def precision(device: torch.device, amp: Any) -> Iterator[None]:
         with torch.autocast(device.type, dtype=dtype, enabled=enabled):
             yield
     finally:
-        # Inside a caller's autocast the cast weights would stay, and could not be trained.
+        # A caller's autocast around this must not find weights that were cast without gradients.
         torch.clear_autocast_cache()
 
 
