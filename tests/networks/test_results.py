@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import labelnext
 import nets
@@ -126,6 +127,23 @@ def test_memory_is_the_result_and_a_batch(length):
         [sys.executable, "-c", PEAK, length], check=True, capture_output=True, text=True
     )
     assert 0.9 < float(run.stdout) < 1.2
+
+
+def test_a_batch_is_let_go_before_the_next_is_read():
+    alive = weakref.WeakSet()
+
+    class Batches(Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            assert len(alive) == 0
+            batch = torch.ones(5, 6) * i
+            alive.add(batch)
+            return batch
+
+    loader = DataLoader(Batches(), batch_size=None, collate_fn=lambda batch: batch)
+    assert extract(nets.Mlp(), loader).n_rows == 15
 
 
 @pytest.mark.parametrize("n_rows", [None, 300])

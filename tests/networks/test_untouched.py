@@ -191,6 +191,17 @@ def test_a_compiled_network_stays_compiled_without_our_hook():
     assert len(graphs) == 1
 
 
+@pytest.mark.parametrize("kind", ["compiled", "compiled in place"])
+def test_compiled_networks_in_versions_without_stances(monkeypatch, kind):
+    model, data, _ = nets.make(kind)
+    expected = extract(model, data).features
+    # Once it has run it is compiled, and a hook would not be called.
+    model.eval()
+    model(data)
+    monkeypatch.delattr(torch.compiler, "set_stance")
+    np.testing.assert_array_equal(extract(model, data).features, expected)
+
+
 def test_what_is_compiled_before_the_head_runs_compiled():
     runs = []
 
