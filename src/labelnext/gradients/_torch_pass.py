@@ -131,14 +131,13 @@ class Pass:
             cosines.addr_(ones, c_ones)
         low *= cosines
         del cosines, a, h
-        # From here on in units of N. A row far larger than all centres is out of reach of the
-        # dtype: each of its pairs is evaluated.
+        # From here on in units of N. Of a row that is out of the dtype's reach, so much larger than
+        # all centres, a shorter one takes the place: it is nearer to them all, and to the dtype as
+        # far from one as from the other.
         norms = (pool.a2[tile] * pool.h2[tile]).sqrt() / self.unit
-        too_large = norms > self.huge
         rounding = 8 * torch.finfo(dtype).eps
         tiny = 4 / self.huge**2
         threshold = self._approximate((start.sqrt() / self.unit) ** 2 * (1 + rounding) + tiny)
-        threshold.masked_fill_(too_large.to(pool.device), torch.inf)
         threshold.masked_fill_((start == 0).to(pool.device), -torch.inf)
         norms = self._approximate(norms.clamp(max=self.huge))
         squares, c_squares = norms**2, self.c_norms**2
@@ -147,9 +146,9 @@ class Pass:
         low += ((1 - self.margin) * squares)[:, None]
         low += (1 - self.margin) * c_squares - tiny
         # What a lower bound lacks to an upper one.
-        gap = (2 * self.margin * squares).masked_fill_(too_large.to(pool.device), torch.inf)
+        gap = 2 * self.margin * squares
         c_gap = 2 * self.margin * c_squares + 2 * tiny
-        near = torch.empty(low.shape, dtype=torch.bool, device=low.device)
+        near = torch.empty(low.shape, dtype=torch.bool, device=pool.device)
         lo, size, n_centres = 0, self.first_chunk, len(self.centres)
         while lo < n_centres:
             hi = min(lo + size, n_centres)

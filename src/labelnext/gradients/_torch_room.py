@@ -19,6 +19,8 @@ UNKNOWN_BYTES = 1 << 28
 # A tile of fewer rows is not tried.
 LEAST_ROWS = 16
 
+# From torch 2.9 on; mixing it with the one setting of before is an error.
+PRECISION_BY_LIBRARY = hasattr(torch.backends, "fp32_precision")
 # Its name before torch 2.5.
 _OUT_OF_MEMORY: type[BaseException] = getattr(
     torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError
@@ -111,7 +113,7 @@ def plain_float32(device: torch.device) -> Iterator[None]:
     before afterwards.
     """
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        if hasattr(torch.backends, "fp32_precision"):
+        if PRECISION_BY_LIBRARY:
             matmuls: list[Any] = [b.matmul for b in (torch.backends.cuda, torch.backends.mkldnn)]
             before = [matmul.fp32_precision for matmul in matmuls]
             try:
@@ -121,7 +123,7 @@ def plain_float32(device: torch.device) -> Iterator[None]:
             finally:
                 for matmul, precision in zip(matmuls, before, strict=True):
                     matmul.fp32_precision = precision
-        else:  # torch before 2.9
+        else:
             precision = torch.get_float32_matmul_precision()
             try:
                 torch.set_float32_matmul_precision("highest")
