@@ -191,15 +191,24 @@ def test_a_compiled_network_stays_compiled_without_our_hook():
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize("kind", ["compiled", "compiled in place"])
-def test_compiled_networks_in_versions_without_stances(monkeypatch, kind):
-    model, data, _ = nets.make(kind)
-    expected = extract(model, data).features
-    # Once it has run it is compiled, and a hook would not be called.
-    model.eval()
-    model(data)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_compiled_networks_in_versions_without_stances(monkeypatch, in_place):
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    model = nets.Mlp().eval()
+    expected = extract(model, nets.rows()).features
+    if in_place:
+        model.compile(backend=backend)
+    else:
+        model = torch.compile(model, backend=backend)
+    model(nets.rows())
     monkeypatch.delattr(torch.compiler, "set_stance")
-    np.testing.assert_array_equal(extract(model, data).features, expected)
+    np.testing.assert_array_equal(extract(model, nets.rows()).features, expected)
+    assert len(graphs) == 1
 
 
 def test_what_is_compiled_before_the_head_runs_compiled():
@@ -280,3 +289,11 @@ def test_batch_normalisation_and_dropout_are_in_evaluation_mode():
     pool = extract(model, nets.images(), batch_size=2)
     logits = same(nets.images()).detach()
     np.testing.assert_allclose(pool.proba, logits.softmax(1).numpy(), atol=1e-6)
+
+
+def test_the_network_runs_in_inference_mode():
+    modes = []
+    model = nets.Ends(lambda z, h: modes.append(torch.is_inference_mode_enabled()) or z)
+    extract(model, nets.rows(), batch_size=6)
+    assert modes == [True] * len(modes)
+    assert len(modes) >= 2
