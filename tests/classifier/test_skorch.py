@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Callback, EpochScoring
 from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
@@ -652,6 +652,25 @@ def test_it_survives_a_pickle():
     copy = pickle.loads(pickle.dumps(clf))
     assert_array_equal(copy.predict_proba(X), clf.predict_proba(X))
     assert same(trained(copy.fit(X, Y)), trained(clf.fit(X, Y)))
+
+
+def test_a_callback_ends_the_training_and_ctrl_c_the_fit():
+    class Enough(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    clf = make(callbacks=[Enough()]).fit(X, Y)
+    assert len(clf.net_.history) == 3
+
+    class Pressed(Mlp):
+        def forward(self, x):
+            raise KeyboardInterrupt
+
+    state = torch.get_rng_state()
+    with pytest.raises(KeyboardInterrupt):
+        make(Pressed).fit(X, Y)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_callbacks_and_splits_of_skorch():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from skactiveml.pool import Badge as TheirBadge
 from sklearn.naive_bayes import GaussianNB
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -142,6 +143,12 @@ def test_from_no_label_on(strategy, n_labelled):
     assert len(set(picks)) == 9
     net = NeuralNetClassifier(Cnn, criterion=nn.CrossEntropyLoss, verbose=0)
     assert len(set(ask(strategy, IMAGES, net, y=y, batch_size=9))) == 9
+
+
+def test_scikit_activeml_takes_it_too():
+    clf = skorch_classifier(Mlp)
+    theirs = TheirBadge(random_state=0, clf_embedding_flag_name="return_embeddings")
+    assert np.isin(theirs.query(ROWS, Y, clf=clf, batch_size=3), UNLABELLED).all()
 
 
 def test_labels_that_are_words():

@@ -113,6 +113,8 @@ def train(
         net.partial_fit(X if weights is None else with_weights(X, weights), codes)
     finally:
         _set(net, before)
+    if net.interrupted_:
+        raise KeyboardInterrupt
 
 
 def _set(net: Net, values: dict[str, Any]) -> None:

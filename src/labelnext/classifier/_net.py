@@ -90,6 +90,23 @@ class Net(NeuralNetClassifier):  # type: ignore[misc]
         # skorch would train the caller's own module.
         return copy.deepcopy(made) if made is instance_or_cls else made
 
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            self.stopped_ = True  # how a callback ends the training
+            raise
+
+    def fit_loop(self, *args: Any, **kwargs: Any) -> Any:
+        self.stopped_ = self.interrupted_ = False
+        try:
+            return super().fit_loop(*args, **kwargs)
+        except KeyboardInterrupt:
+            # skorch goes on as if training had ended. In the midst of a query or a simulation
+            # that would be to ignore who pressed Ctrl-C.
+            self.interrupted_ = not self.stopped_
+            raise
+
     def infer(self, x: Any, **fit_params: Any) -> torch.Tensor:
         if isinstance(x, Mapping) and _WEIGHTS in x:
             x = x[_SAMPLES]
