@@ -15,9 +15,9 @@ import joblib
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import comparisons, extraction, memory, plots, report, scaling, startup
+from benchmarks import comparisons, extraction, gpu, memory, plots, report, scaling, startup
 
-OTHERS = ("scaling", "memory", "startup", "extraction")
+OTHERS = ("scaling", "memory", "startup", "extraction", "gpu")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -102,6 +102,10 @@ def _startup(options: argparse.Namespace) -> dict[str, Any]:
 def _extraction(options: argparse.Namespace) -> dict[str, Any]:
     n, repeats = (4_000, 3) if options.quick else (10_000, 11)
     return extraction.measure(n, 100, repeats, options.threads)
+
+
+def _gpu(options: argparse.Namespace) -> dict[str, Any]:
+    return gpu.run(1 if options.quick else 5)
 
 
 def _machine(options: argparse.Namespace) -> dict[str, Any]:

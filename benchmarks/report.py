@@ -31,6 +31,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_startup(results["startup"]))
     if "extraction" in results:
         console.print(_extraction(results["extraction"]))
+    if "gpu" in results:
+        console.print(_gpu(results["gpu"]))
 
 
 def _comparisons(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -154,6 +156,30 @@ def _extraction(row: dict[str, Any]) -> Table:
     share = f"share of extraction's time, at most {row['at_most']:.0%}"
     table.add_row(share, f"{row['share']:.2%}")
     table.add_row("reached", "[green]yes" if row["reached"] else "[red]no")
+    return table
+
+
+def _gpu(results: dict[str, Any]) -> Table | str:
+    if "not_run" in results:
+        return f"Selection on a GPU was not run: {results['not_run']}."
+    table = Table(title=f"Selection from tensors on {results['device']}, torch {results['torch']}")
+    for name in ("n", "d", "C", "k", "stored in", "seconds", "floor", "ratio", "passes"):
+        table.add_column(name, justify="right")
+    for name in ("inputs", "peak", f"at most {results['rows'][0]['allowed']:g} s"):
+        table.add_column(name, justify="right")
+    for row in results["rows"]:
+        table.add_row(
+            *(f"{row[name]:,}" for name in ("n", "n_features", "n_classes", "k")),
+            row["dtype"],
+            duration(row["median"]),
+            duration(row["median_floor"]),
+            f"{row['ratio']:.2f} ×",
+            str(row["stats"]["passes"]),
+            f"{row['inputs'] / 1e9:.1f} GB",
+            "" if row["peak"] is None else f"{row['peak'] / 1e9:.1f} GB",
+            "[green]yes" if row["reached"] else "[red]no",
+        )
+    table.caption = "floor: the products of all rows with k centres in float32, and nothing else"
     return table
 
 

@@ -126,9 +126,10 @@ class TestBounds:
             TorchGradients(proba, features, bias=False),
             MemoryGradients(proba.numpy(), features.numpy(), bias=False),
         ):
-            state, trace = pool.start(NONE), np.full((70, 700), np.nan)
+            state, trace = pool.start(NONE), np.full((120, 700), np.nan)
             for block in blocks:
-                state.min_update(pool.gather(block), block, trace=trace[: len(block)])
+                part = trace[block[0] : block[-1] + 1]
+                state.min_update(pool.gather(block), block, trace=part)
             traces.append(trace)
         np.testing.assert_allclose(*traces, rtol=1e-9)
 
