@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 import oracle
 import pools
 from labelnext import select
-from labelnext.gradients import _check, _memory, _threads, as_gradients
+from labelnext.gradients import _memory, _threads, as_gradients
 from labelnext.sampling import d2_sample, d2_utilities
 
 NONE = np.empty(0, dtype=np.int64)
@@ -39,6 +39,31 @@ def _batch(pool):
     return select(*pool, 300, random_state=11)
 
 
+def degenerate():
+    rng = np.random.default_rng(0)
+    proba, features = pools.confident(40)
+    sure = np.eye(4)[rng.integers(4, size=40)]
+    few = rng.integers(3, size=40)
+    return {
+        "generic": (proba, features),
+        "hostile": pools.hostile(),
+        "duplicates": (proba[few], features[few]),
+        "zero gradients": (sure, features),
+        "zero features": (proba, np.zeros_like(features)),
+        "all but one zero": (np.vstack([proba[:1], sure]), np.vstack([features[:1], features])),
+        "one pseudo-label": (np.tile([0.7, 0.1, 0.1, 0.1], (40, 1)), features),
+        "one point": (np.tile(proba[0], (40, 1)), np.tile(features[0], (40, 1))),
+        "tiny beside huge": (proba, features * np.where(np.arange(40) == 3, 1e20, 1e-20)[:, None]),
+        "one row": (proba[:1], features[:1]),
+        "two rows": (proba[:2], features[:2]),
+        # (s a) (h / s)ᵀ: one gradient from many factors.
+        "scaled": (
+            np.column_stack([1 - 2.0 ** -np.arange(1, 9), 2.0 ** -np.arange(1, 9)]),
+            2.0 ** np.arange(1, 9)[:, None] * np.array([1.0, 3.0, -0.5]),
+        ),
+    }
+
+
 class TestOneBatch:
     """The same seed picks the same rows, wherever and however the pool is kept and cut."""
 
@@ -53,17 +78,18 @@ class TestOneBatch:
         )
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_of_degenerate_pools_with_the_compiled_pass(self, seed, bias, monkeypatch):
-        for proba, features in degenerate().values():
-            with monkeypatch.context() as patch:
-                patch.setattr(_check, "COMPILE_FROM", 0)
-                compiled = as_gradients(proba, features, bias=bias)
-            plain = as_gradients(proba, features, bias=bias)
-            assert type(compiled) is not type(plain)
-            same(
-                d2_sample(compiled, len(proba), random_state=seed),
-                d2_sample(plain, len(proba), random_state=seed),
-            )
+    @pytest.mark.parametrize("kind", ["float64-pruned", "float64-torch"])
+    @pytest.mark.parametrize("name", degenerate())
+    def test_of_degenerate_pools(self, name, kind, seed, bias, tmp_path):
+        storage = next(storage for storage in pools.STORAGES if storage.name == kind)
+        proba, features = degenerate()[name]
+        other, _, _ = storage.make(proba, features, tmp_path, bias=bias)
+        plain = as_gradients(proba, features, bias=bias)
+        assert type(other) is not type(plain)
+        same(
+            d2_sample(other, len(proba), random_state=seed),
+            d2_sample(plain, len(proba), random_state=seed),
+        )
 
     @pytest.mark.parametrize("threads", [1, 2, 5])
     def test_on_any_number_of_threads(self, pool, batch, threads, monkeypatch):
@@ -146,31 +172,6 @@ class TestPrefix:
         gradients = as_gradients(*pools.confident(100))
         batches = [d2_sample(gradients, k, random_state=np.random.default_rng(5)) for k in (9, 40)]
         np.testing.assert_array_equal(batches[0].indices, batches[1].indices[:9])
-
-
-def degenerate():
-    rng = np.random.default_rng(0)
-    proba, features = pools.confident(40)
-    sure = np.eye(4)[rng.integers(4, size=40)]
-    few = rng.integers(3, size=40)
-    return {
-        "generic": (proba, features),
-        "hostile": pools.hostile(),
-        "duplicates": (proba[few], features[few]),
-        "zero gradients": (sure, features),
-        "zero features": (proba, np.zeros_like(features)),
-        "all but one zero": (np.vstack([proba[:1], sure]), np.vstack([features[:1], features])),
-        "one pseudo-label": (np.tile([0.7, 0.1, 0.1, 0.1], (40, 1)), features),
-        "one point": (np.tile(proba[0], (40, 1)), np.tile(features[0], (40, 1))),
-        "tiny beside huge": (proba, features * np.where(np.arange(40) == 3, 1e20, 1e-20)[:, None]),
-        "one row": (proba[:1], features[:1]),
-        "two rows": (proba[:2], features[:2]),
-        # (s a) (h / s)ᵀ: one gradient from many factors.
-        "scaled": (
-            np.column_stack([1 - 2.0 ** -np.arange(1, 9), 2.0 ** -np.arange(1, 9)]),
-            2.0 ** np.arange(1, 9)[:, None] * np.array([1.0, 3.0, -0.5]),
-        ),
-    }
 
 
 @pytest.mark.usefixtures("compiled")

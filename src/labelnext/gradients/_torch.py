@@ -101,7 +101,7 @@ class TorchGradients(Gradients):
         self._check_proba(rows.start, proba)
         if self.task == "multiclass":
             self.pseudo_labels[rows] = proba.argmax(dim=1).to(torch.int32)
-        residuals, features = self.tile(rows)
+        residuals, features = self.residuals(rows), self.exact(self.features[rows])
         a2, h2 = row_products(residuals, residuals), row_products(features, features)
         h2 += float(self.bias)
         self.a2[rows], self.h2[rows] = a2, h2
@@ -132,40 +132,34 @@ class TorchGradients(Gradients):
         """Return a tensor in float64 where there is float64."""
         return tensor.to(self.exact_device).to(torch.float64)
 
-    def tile(
-        self,
-        rows: slice | torch.Tensor,
-        dtype: torch.dtype = torch.float64,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return residuals and features of some rows, in float64 where there is float64.
+    def residuals(
+        self, rows: slice | torch.Tensor, dtype: torch.dtype = torch.float64
+    ) -> torch.Tensor:
+        """Return the residuals of some rows: float64 where there is float64, else on `device`.
 
         Parameters
         ----------
         rows : slice or tensor of int64 on `device`
             The rows.
         dtype : torch.dtype
-            Another dtype than float64 is made on the pool's device.
+            What to compute them in.
 
         Returns
         -------
-        residuals : tensor of shape (m, n_columns)
-            A copy.
-        features : tensor of shape (m, n_features)
-            Maybe a view of the pool's.
+        tensor of shape (m, n_columns)
+            A copy, to be changed at will.
         """
         device = self.exact_device if dtype == torch.float64 else self.device
-        proba = self.proba[rows].to(device).to(dtype)
+        residuals: torch.Tensor = self.proba[rows].to(device).to(dtype, copy=True)
         if self.task != "multiclass":
-            residuals = proba - (proba >= 0.5).to(dtype)
-        else:
-            labels = self.pseudo_labels[rows].to(device, torch.int64)[:, None]
-            residuals = proba.scatter(1, labels, proba.gather(1, labels) - 1.0)
-        return residuals, self.features[rows].to(device).to(dtype)
+            return residuals.sub_((residuals >= 0.5).to(dtype))
+        labels = self.pseudo_labels[rows].to(device, torch.int64)[:, None]
+        return residuals.scatter_(1, labels, residuals.gather(1, labels) - 1.0)
 
     def gather(self, rows: NDArray[np.int64]) -> TorchFactors:
         with torch.no_grad():
             index = torch.tensor(rows, device=self.device)
-            residuals, features = self.tile(index)
+            residuals, features = self.residuals(index), self.exact(self.features[index])
             labels: NDArray[np.bool_ | np.int64]
             if self.task == "multiclass":
                 labels = as_numpy(self.pseudo_labels[index]).astype(np.int64)

@@ -58,6 +58,9 @@ class Pass:
         self.margin = 2 * n_terms * limits.eps / 2
         # Numbers below 1/huge² and above huge² are out of the dtype's reach.
         self.huge = 2.0**60 if dtype == torch.float32 else 2.0**480
+        # Pairs to evaluate at a time. It takes a while to ask a driver for what is free.
+        width = pool.n_columns + pool.n_features
+        self.at_once = max(1, room(pool.exact_device) // (48 * width))
         norms = (centres.a2 * centres.h2).sqrt()
         self.unit = float(norms.max()) or 1.0
         self.c_units = self._units(centres.residuals, centres.features, centres.a2, centres.h2)
@@ -82,8 +85,9 @@ class Pass:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Rows divided by their norms; the last is what that makes of a bias's 1."""
         a, h = (self._approximate(inverse_roots(x))[:, None] for x in (a2, h2))
-        residuals, features = self._approximate(residuals), self._approximate(features)
-        return residuals * a * a, features * h * h, (h * h)[:, 0]
+        residuals = (self._approximate(residuals) * a).mul_(a)
+        features = (self._approximate(features) * h).mul_(h)
+        return residuals, features, (h * h)[:, 0]
 
     def run(self, trace: NDArray[np.float64] | None) -> None:
         """Lower D² tile by tile."""
@@ -122,8 +126,9 @@ class Pass:
         """Find the pairs that may lower D², by row and then by centre."""
         pool = self.pool
         dtype = pool.approximate
-        tile_factors = pool.tile(tile, dtype)
-        a, h, ones = self._units(*tile_factors, pool.a2[tile], pool.h2[tile])
+        residuals, features = pool.residuals(tile, dtype), pool.features[tile]
+        a, h, ones = self._units(residuals, features, pool.a2[tile], pool.h2[tile])
+        del residuals
         ca, ch, c_ones = self.c_units
         low = a @ ca.T
         cosines = h @ ch.T
@@ -163,12 +168,13 @@ class Pass:
     def _evaluate(self, tile: slice, i: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, int]:
         """d² of some pairs, as exact as float64 has it."""
         pool, centres = self.pool, self.centres
-        width = pool.n_columns + pool.n_features
-        at_once = max(1, room(pool.exact_device) // (48 * width))
         parts, n_differences = [], 0
-        for rows, columns in zip(torch.split(i, at_once), torch.split(c, at_once), strict=True):
+        for rows, columns in zip(*(torch.split(x, self.at_once) for x in (i, c)), strict=True):
             own = rows + tile.start
-            x = (*pool.tile(own.to(pool.device)), pool.a2[own], pool.h2[own])
+            index = own.to(pool.device)
+            # Features are multiplied as they are stored: in float64 all the same, centres being so.
+            features = pool.features[index].to(pool.exact_device)
+            x = (pool.residuals(index), features, pool.a2[own], pool.h2[own])
             y = (
                 centres.residuals[columns],
                 centres.features[columns],
