@@ -100,7 +100,7 @@ def _startup(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _extraction(options: argparse.Namespace) -> dict[str, Any]:
-    n, repeats = (4_000, 3) if options.quick else (10_000, 11)
+    n, repeats = (4_000, 7 if options.quick else 41)
     return extraction.measure(n, 100, repeats, options.threads)
 
 

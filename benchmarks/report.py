@@ -152,7 +152,8 @@ def _extraction(row: dict[str, Any]) -> Table:
     table.add_row(f"extract, {row['n']:,} images", duration(row["median_ours"]))
     table.add_row("the network alone, in a bare loop", duration(row["median_theirs"]))
     table.add_row(f"throughput, at least {row['at_least']} ×", f"{row['ratio']:.3f} ×")
-    table.add_row(f"selection of {row['k']:,}", duration(row["selection"]))
+    table.add_row(f"extract, {row['pool']:,} images", duration(row["extraction"]))
+    table.add_row(f"selection of {row['k']:,} of them", duration(row["selection"]))
     share = f"share of extraction's time, at most {row['at_most']:.0%}"
     table.add_row(share, f"{row['share']:.2%}")
     table.add_row("reached", "[green]yes" if row["reached"] else "[red]no")
