@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import namedtuple
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - as everyone calls it
@@ -13,6 +15,14 @@ torch.set_num_threads(1)
 
 N, CLASSES = 11, 4
 Named = namedtuple("Named", ["scores", "embedding"])
+
+
+@dataclass
+class Output:
+    """As some libraries return what they have."""
+
+    scores: torch.Tensor
+    hidden: torch.Tensor
 
 
 class Mlp(nn.Module):
@@ -234,6 +244,8 @@ KINDS = {
     "tuple, the other way": (lambda: Ends(lambda z, h: (h, z)), rows, "fc"),
     "named tuple": (lambda: Ends(Named), rows, "fc"),
     "dict": (lambda: Ends(lambda z, h: {"out": z, "hidden": h}), rows, "fc"),
+    "dataclass": (lambda: Ends(Output), rows, "fc"),
+    "attribute": (lambda: Ends(lambda z, h: SimpleNamespace(logits=z, hidden=h)), rows, "fc"),
     "logits and softmax": (lambda: Ends(lambda z, h: {"p": z.softmax(1), "z": z}), rows, "fc"),
     "cast": (lambda: Ends(lambda z, h: z.double()), rows, "fc"),
     "works in place after": (lambda: Ends(lambda z, h: (z, h.mul_(0))), rows, "fc"),

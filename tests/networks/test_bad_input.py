@@ -77,6 +77,11 @@ def test_a_scripted_model():
         extract(scripted, X)
 
 
+def test_a_model_without_weights():
+    with refuses("no torch.nn.Linear"):
+        extract(nn.ReLU(), X)
+
+
 def test_linear_layers_that_are_not_called():
     model = Convolution()
     model.unused = nn.Linear(3, 4)
@@ -190,6 +195,16 @@ def test_rows_that_are_not_samples():
         extract(Windows(), DataLoader(_Stream(), batch_size=5))
 
 
+def test_outputs_whose_shape_changes():
+    class Changes(nets.Mlp):
+        def forward(self, x):
+            logits = super().forward(x)
+            return logits if len(x) > 1 else logits[0]
+
+    with refuses("must be n × C", "got shape (4,) where the head gave (1, 4)"):
+        extract(Changes(), X, batch_size=5)
+
+
 def test_outputs_that_are_no_tensors():
     class Silent(nets.Mlp):
         def forward(self, x):
@@ -301,6 +316,15 @@ def test_a_stream_that_raises():
 
     with refuses("batch that begins with item 4", "the line is broken", error=RuntimeError):
         extract(nets.Mlp(), DataLoader(Broken(), batch_size=4))
+
+
+def test_batches_that_cannot_be_read():
+    class Batches(_Raises):
+        def __getitem__(self, i):
+            return super().__getitem__(i)[0][None]
+
+    with refuses("the data raised at batch 3", "the file is broken", error=RuntimeError):
+        extract(nets.Mlp(), DataLoader(Batches(3), batch_size=None))
 
 
 def test_samples_of_several_sizes():

@@ -188,6 +188,8 @@ def test_a_structure_inside_a_batch():
 
     loader = DataLoader(Items(lambda i: ((X[i], {"x": X[i]}), i)), batch_size=4)
     assert extract(Nested(), loader).n_rows == nets.N
+    named = DataLoader(Items(lambda i: (Pair(X[i], {"x": X[i]}), i)), batch_size=4)
+    assert extract(Nested(), named).n_rows == nets.N
     assert find_head(Nested(), next(iter(loader))).name == "fc"
 
 

@@ -132,6 +132,32 @@ def test_all_is_as_it_was_when_the_network_itself_raises(error, call):
     assert _state(model) == before
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.*is deprecated:DeprecationWarning")
+def test_scripted_parts_keep_their_mode():
+    model = nets.Mlp()
+    model.body = torch.jit.script(model.body)
+    extract(model, nets.rows())
+    assert all(module.training for module in model.modules())
+    expected = extract(model, nets.rows(), batch_size=2).features
+    np.testing.assert_allclose(extract(model, nets.rows()).features, expected, atol=1e-6)
+
+
+def test_hooks_that_a_network_moves_run_in_their_order():
+    class Moves(nets.Mlp):
+        def forward(self, x):
+            self.fc._forward_hooks.move_to_end(first.id)
+            del self.body
+            self.__dict__["_modules"]["body"] = body
+            return super().forward(x)
+
+    model = Moves()
+    body = model.body
+    first, second = (model.fc.register_forward_hook(_nothing) for _ in range(2))
+    extract(model, nets.rows())
+    assert list(model.fc._forward_hooks) == [first.id, second.id]
+    assert [name for name, _ in model.named_children()] == ["body", "fc"]
+
+
 def test_find_head_leaves_no_trace_either():
     model = _restless()
     before, generators = _state(model), _generators()
