@@ -104,6 +104,23 @@ class TestBounds:
         twins.lower(d2, pool.gather(rows))
         np.testing.assert_allclose(d2, exact, rtol=1e-8)
 
+    def test_no_product_on_a_cpu_is_subnormal(self):
+        # As from a softmax of many classes: sgemm would take a hundred times as long.
+        rng = np.random.default_rng(0)
+        proba = 10.0 ** -rng.uniform(0, 40, size=(300, 40))
+        pool = (proba / proba.sum(axis=1, keepdims=True), rng.normal(size=(300, 6)))
+        proba, features = tensors(torch.float32, pool)
+        assert ((proba * proba[:1]) < torch.finfo(torch.float32).tiny).any()
+        gradients = TorchGradients(proba, features, bias=False)
+        rows = torch.arange(300)
+        centres = gradients.gather(rows.numpy())
+        one = _torch_pass.Pass(gradients, torch.full((300,), torch.inf), centres, rows, fresh=True)
+        for units in one.c_units[:2]:
+            least = units[units != 0].abs().min()
+            assert float(least) ** 2 > torch.finfo(torch.float32).tiny
+        arrays = (x.numpy() for x in (proba, features))
+        same(batch_of(pool=gradients), select(*arrays, 100, random_state=3))
+
     def test_few_pairs_are_evaluated(self):
         pool = TorchGradients(
             *tensors(pool=pools.confident(20_000, 10, 16, seed=5, signed=False)), bias=False

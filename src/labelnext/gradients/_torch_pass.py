@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.nn.functional import hardshrink
 
 from labelnext.gradients._torch_factors import TorchFactors, as_numpy, distances_of_rows
 from labelnext.gradients._torch_room import room
@@ -87,6 +88,10 @@ class Pass:
         a, h = (self._approximate(inverse_roots(x))[:, None] for x in (a2, h2))
         residuals = (self._approximate(residuals) * a).mul_(a)
         features = (self._approximate(features) * h).mul_(h)
+        if self.pool.device.type == "cpu":
+            # A softmax of many classes is full of numbers whose products are subnormal, which
+            # processors multiply a hundred times more slowly. Of a row of norm 1 they are nothing.
+            residuals, features = (hardshrink(x, 1 / self.huge) for x in (residuals, features))
         return residuals, features, (h * h)[:, 0]
 
     def run(self, trace: NDArray[np.float64] | None) -> None:

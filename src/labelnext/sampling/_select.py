@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState
 
-# Of an argument that was not given; None is an answer that some are asked to explain.
-MISSING: Any = object()
+
+class _NotGiven:
+    """Of an argument that was not given; None is something that is given, and refused."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+MISSING: Any = _NotGiven()
 
 
 @overload
