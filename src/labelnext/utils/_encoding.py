@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.preprocessing import LabelEncoder
 
 from labelnext.utils._labels import MISSING_LABEL, is_null, nulls, split_labels
 
@@ -104,6 +103,9 @@ def encode_labels(
     labels, missing = split_labels(y, missing_label)
     _refuse_what_is_no_label(labels, missing, missing_label)
     present = _narrow(labels[~missing])
+    # Late: with scikit-learn `import labelnext` would take three times as long.
+    from sklearn.preprocessing import LabelEncoder
+
     encoder = LabelEncoder()
     if classes is not None:
         known = check_classes(classes, missing_label)

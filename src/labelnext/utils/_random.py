@@ -6,7 +6,6 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils import check_random_state as sklearn_check_random_state
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -43,6 +42,9 @@ def check_random_state(random_state: Any = None) -> np.random.RandomState:
     """
     if isinstance(random_state, np.random.Generator):
         return np.random.RandomState(copy.deepcopy(random_state.bit_generator))
+    # Late: see `encode_labels`.
+    from sklearn.utils import check_random_state as sklearn_check_random_state
+
     generator: np.random.RandomState = sklearn_check_random_state(random_state)
     if random_state is None:  # the global generator: a copy would repeat itself call after call
         return np.random.RandomState(generator.randint(2**32, dtype=np.uint32))
