@@ -1,6 +1,7 @@
 """How the documentation is built. `make docs` runs it; it asks nothing of the network."""
 
 import doctest
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import labelnext
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 mpl.use("agg")
+# Examples run in their short form, and ask no server for weights.
+os.environ.setdefault("LABELNEXT_EXAMPLES", "docs")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 project = "labelnext"
 author = "The labelnext developers"

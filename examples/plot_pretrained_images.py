@@ -200,3 +200,8 @@ accuracy = {
 fig, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 plot_learning_curves(K * np.arange(1, SIZE["rounds"] + 1), accuracy, axes=ax)
 ax.set_title("A new head on EfficientNet-Lite0", loc="left", color=INK, fontweight="bold")
+
+# %%
+# Five seeds and a pool of 1,000 are few, and the bands overlap: this is no proof that either is
+# better. On average the first batch of BADGE, before any label, taught the head less than a random
+# one. It holds unusual pictures, which say little about the usual ones. Later batches made up for it.
