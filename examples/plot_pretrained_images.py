@@ -204,4 +204,5 @@ ax.set_title("A new head on EfficientNet-Lite0", loc="left", color=INK, fontweig
 # %%
 # Five seeds and a pool of 1,000 are few, and the bands overlap: this is no proof that either is
 # better. On average the first batch of BADGE, before any label, taught the head less than a random
-# one. It holds unusual pictures, which say little about the usual ones. Later batches made up for it.
+# one. It holds unusual pictures, which say little about the usual ones. Later batches made up for
+# it.
