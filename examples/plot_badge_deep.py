@@ -252,7 +252,7 @@ accuracy = {
 results = Results(K * np.arange(1, SIZE["rounds"] + 2), accuracy, tuple(seeds))
 fig, ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
 plot_learning_curves(results.labels, results.accuracy, axes=ax)
-ax.set_title("Fashion-MNIST, a small CNN", loc="left", color=INK, fontweight="bold")
+_ = ax.set_title("Fashion-MNIST, a small CNN", loc="left", color=INK, fontweight="bold")
 
 # %%
 
@@ -269,9 +269,9 @@ for place, count in enumerate(results.labels):
 #    :alt: Learning curves of four strategies from 100 to 1,100 labels. BADGE and margin rise to
 #          82.5 % and overlap throughout, random levels off at 80 %, entropy at 77 %.
 #
-# - *BADGE against random choice*: 2.4 points more with 1,100 labels, and more at each of the seeds.
-#   BADGE had 80 % after 360 labels on average. Random choice took over 660, and at one seed of the
-#   five it never got there.
+# - *BADGE against random choice*: 2.4 points more with 1,100 labels, and more at each seed in the
+#   mean over the rounds. BADGE had 80 % after 360 labels on average. Random choice took over 660,
+#   and at one seed of the five it never got there.
 # - *Margin does as well as BADGE.* Their intervals overlap from the first to the last round. Ten
 #   classes, a pool without duplicates and batches of 100 are not where diversity pays most.
 # - *Entropy is worse than random*, by 3.5 points. The pictures above say why: its labels go to the

@@ -199,7 +199,7 @@ accuracy = {
 }
 fig, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 plot_learning_curves(K * np.arange(1, SIZE["rounds"] + 1), accuracy, axes=ax)
-ax.set_title("A new head on EfficientNet-Lite0", loc="left", color=INK, fontweight="bold")
+_ = ax.set_title("A new head on EfficientNet-Lite0", loc="left", color=INK, fontweight="bold")
 
 # %%
 # Five seeds and a pool of 1,000 are few, and the bands overlap: this is no proof that either is

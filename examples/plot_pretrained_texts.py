@@ -224,7 +224,7 @@ accuracy = {
 }
 fig, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 plot_learning_curves(K * np.arange(1, SIZE["rounds"] + 1), accuracy, axes=ax)
-ax.set_title("20 Newsgroups, a head on MiniLM", loc="left", color=INK, fontweight="bold")
+_ = ax.set_title("20 Newsgroups, a head on MiniLM", loc="left", color=INK, fontweight="bold")
 
 # %%
 # With eight labels a group there is nothing to choose between the two: after so few posts a head is
