@@ -7,9 +7,8 @@ BIN    := $(VENV)/bin
 SOURCES := src tests examples benchmarks docs
 
 # Torch comes first and by its version, so that no extra takes the newest one, which brings
-# gigabytes of CUDA packages. A CPU build (2.13.0+cpu) satisfies this, and is preferred where pip
-# finds one: PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test. Another torch is
-# had by make TORCH=... in a new environment. `make demo` needs none.
+# gigabytes of CUDA packages. A CPU build (2.13.0+cpu) satisfies this too, where pip finds one.
+# Another torch is had by make TORCH=... in a new environment. `make demo` needs none.
 TORCH ?= torch==2.13.0
 
 # Pretrained weights, and the posts of 20 Newsgroups, for the examples. Without what they require:
