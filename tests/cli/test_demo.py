@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from labelnext.cli import _demo
-from labelnext.experiment import Results, _digits
+from labelnext.experiment import Curves, _digits
 from labelnext.experiment._digits import animate_digits, compare_on_digits
 
 SMALL = 2
@@ -83,7 +83,7 @@ def test_the_table_says_what_was_measured():
         "BADGE": np.array([[0.5, 0.91, 0.96], [0.5, 0.8, 0.97]]),
         "random": np.array([[0.5, 0.6, 0.91], [0.5, 0.6, 0.92]]),
     }
-    table = _demo._table(Results(np.array([25, 50, 75]), accuracy, (0, 1)))
+    table = _demo._table(Curves(np.array([25, 50, 75]), accuracy, (0, 1)))
     cells = [list(column.cells) for column in table.columns]
     assert cells == [
         ["BADGE", "random"],

@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from labelnext.experiment import Needed, Results, compare, simulate, split
+from labelnext.experiment import Curves, Needed, compare, simulate, split
 from labelnext.pool import Badge, RandomSampling
 from labelnext.utils._interval import mean_interval
 
@@ -52,7 +52,7 @@ def results():
         "badge": np.array([[0.5, 0.9, 0.8, 0.97], [0.9, 0.9, 0.9, 0.95]]),
         "random": np.array([[0.5, 0.6, 0.7, 0.8], [0.5, 0.6, 0.7, 0.9]]),
     }
-    return Results(np.array([10, 20, 30, 40]), accuracy, (3, 4))
+    return Curves(np.array([10, 20, 30, 40]), accuracy, (3, 4))
 
 
 def test_labels_needed_is_the_first_point_at_or_above(results):

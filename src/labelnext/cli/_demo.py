@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from labelnext.experiment import Results
+    from labelnext.experiment import Curves
 
 DEMO_HELP = (
     "See on handwritten digits how many labels BADGE saves.\n\n"
@@ -60,7 +60,7 @@ def demo(
     _print(results, out, time.perf_counter() - start)
 
 
-def _run(out: Path, seeds: int, jobs: int | None, console: "Console") -> "Results":
+def _run(out: Path, seeds: int, jobs: int | None, console: "Console") -> "Curves":
     """Compare and draw the film at the same time, each in processes of its own."""
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
@@ -109,7 +109,7 @@ def _progress(console: "Console", total: int) -> "Iterator[Callable[[], None]]":
         yield lambda: progress.advance(task)
 
 
-def _picture(results: "Results") -> bytes:
+def _picture(results: "Curves") -> bytes:
     """Draw the learning curves, as the bytes of a file."""
     import io
     import textwrap
@@ -137,7 +137,7 @@ def _picture(results: "Results") -> bytes:
     return content.getvalue()
 
 
-def _table(results: "Results") -> "Table":
+def _table(results: "Curves") -> "Table":
     from rich.table import Table
 
     from labelnext.experiment._digits import BATCH, LEVELS, describe
@@ -159,7 +159,7 @@ def _table(results: "Results") -> "Table":
     return table
 
 
-def _print(results: "Results", out: Path, seconds: float) -> None:
+def _print(results: "Curves", out: Path, seconds: float) -> None:
     """Print the answer on standard output."""
     from rich.console import Console
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from labelnext.experiment._results import Results
-from labelnext.experiment._simulate import simulate, split
+from labelnext.experiment._curves import Curves
+from labelnext.experiment._simulate import simulate
+from labelnext.experiment._split import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +30,7 @@ def compare(
     test_size: float = 1 / 3,
     n_jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Results:
+) -> Curves:
     """Compare query strategies over the same seeds.
 
     At a seed all strategies have the same pool, test set, start and model, so that only their
@@ -64,7 +65,7 @@ def compare(
 
     Returns
     -------
-    Results
+    Curves
         The learning curves.
 
     Raises
@@ -100,7 +101,7 @@ def compare(
     seeds = tuple(seeds)
     if not strategies or not seeds:
         raise ValueError("compare needs at least one strategy and one seed.")
-    X, y = np.asarray(X), np.asarray(y)
+    y = np.asarray(y)
     options = {
         "clf": clf,
         "X": X,
@@ -126,7 +127,7 @@ def compare(
         accuracy[name][place] = curve
         if progress is not None:
             progress(done, len(tasks))
-    return Results(labels, accuracy, seeds)
+    return Curves(labels, accuracy, seeds)
 
 
 def _run(

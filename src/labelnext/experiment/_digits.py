@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.experiment._compare import compare
-from labelnext.experiment._simulate import simulate, split
+from labelnext.experiment._simulate import simulate
+from labelnext.experiment._split import split
 
 if TYPE_CHECKING:
     import os
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._results import Results
+    from labelnext.experiment._curves import Curves
 
 START = BATCH = 25
 BATCHES = 19
@@ -70,7 +71,7 @@ def compare_on_digits(
     n_batches: int = BATCHES,
     n_jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Results:
+) -> Curves:
     """Run all strategies at all seeds."""
     return compare(
         make_strategies(),

@@ -53,7 +53,7 @@ class Needed(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Results:
+class Curves:
     """Learning curves by strategy and seed.
 
     Parameters
@@ -68,10 +68,10 @@ class Results:
     Examples
     --------
     >>> import numpy as np
-    >>> from labelnext.experiment import Results
+    >>> from labelnext.experiment import Curves
     >>> accuracy = np.array([[0.8, 0.9, 0.95], [0.7, 0.8, 0.9]])
-    >>> results = Results(np.array([10, 20, 30]), {"badge": accuracy}, seeds=(0, 1))
-    >>> results.labels_needed(0.9)["badge"].mean
+    >>> curves = Curves(np.array([10, 20, 30]), {"badge": accuracy}, seeds=(0, 1))
+    >>> curves.labels_needed(0.9)["badge"].mean
     25.0
     """
 
