@@ -75,7 +75,7 @@ def test_a_terminal_gets_a_progress_bar(one_process, tmp_path, monkeypatch, run)
     result = run("demo", "--seeds", 2, "--jobs", 1, "--out", tmp_path / "new" / "demo")
     assert result.exit_code == 0, result.output
     assert "Labelling digits" in result.stderr
-    assert "7/7" in result.stderr
+    assert "18/18" in result.stderr
 
 
 def test_the_table_says_what_was_measured():

@@ -28,7 +28,7 @@ def test_processes_change_nothing_and_runs_are_in_their_places():
         n_jobs=2,
         progress=lambda *numbers: done.append(numbers),
     )
-    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert done == [(n, 12) for n in range(13)]
     assert one.labels.tolist() == [20, 30, 40]
     assert one.seeds == (0, 5)
     for name, strategy in STRATEGIES.items():
@@ -39,11 +39,23 @@ def test_processes_change_nothing_and_runs_are_in_their_places():
     np.testing.assert_array_equal(one.accuracy["badge"][:, 0], one.accuracy["random"][:, 0])
 
 
-@pytest.mark.parametrize(("strategies", "seeds"), [({}, (0,)), (STRATEGIES, ())])
-def test_nothing_to_compare(strategies, seeds):
+@pytest.mark.parametrize(
+    ("strategies", "seeds", "message"),
+    [
+        ({}, (0,), "strategies must hold at least one name"),
+        (STRATEGIES, (), "seeds must be one or more"),
+    ],
+)
+def test_nothing_to_compare(strategies, seeds, message):
     options = OPTIONS | {"seeds": seeds}
-    with pytest.raises(ValueError, match="at least one strategy and one seed"):
+    with pytest.raises(ValueError, match=message):
         compare(strategies, LogisticRegression(), X, y, **options)
+
+
+def test_a_strategy_that_fails_says_where():
+    strategies = {"random": RandomSampling(), "broken": Badge(clf_embedding_flag_name=3)}
+    with pytest.raises(RuntimeError, match="'broken' failed in round 0 at seed 0: TypeError"):
+        compare(strategies, LogisticRegression(), X, y, **OPTIONS, n_jobs=1)
 
 
 @pytest.fixture

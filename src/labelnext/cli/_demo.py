@@ -2,19 +2,16 @@
 
 import os
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labelnext.cli._errors import InputError, one_line
-from labelnext.cli._summary import terminal
+from labelnext.cli._summary import counting, terminal
 from labelnext.cli._write import as_csv, check_folder, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rich.console import Console
     from rich.table import Table
 
@@ -69,11 +66,10 @@ def _run(out: Path, seeds: int, jobs: int | None, console: "Console") -> "Curves
 
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other,
-        _progress(console, 3 * seeds + 1) as advance,
+        counting(console, "Labelling digits") as progress,
     ):
         film = other.submit(_film)
-        film.add_done_callback(lambda _: advance())
-        results = compare_on_digits(range(seeds), n_jobs=jobs, progress=lambda *_: advance())
+        results = compare_on_digits(range(seeds), n_jobs=jobs, progress=progress)
         write_whole(out / FILM, film.result(), force=True)
     return results
 
@@ -88,25 +84,6 @@ def _film() -> bytes:
         path = Path(folder, FILM)
         animate_digits(path)
         return path.read_bytes()
-
-
-@contextmanager
-def _progress(console: "Console", total: int) -> "Iterator[Callable[[], None]]":
-    """Show a progress bar, on a terminal only."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    if not console.is_terminal:
-        yield lambda: None
-        return
-    columns = (
-        "[progress.description]{task.description}",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("Labelling digits", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _picture(results: "Curves") -> bytes:

@@ -1,7 +1,6 @@
 """What the user did wrong, in one line that says what to do."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class InputError(Exception):
@@ -22,13 +21,3 @@ def some(items: Iterable[object], limit: int = 5) -> str:
     items = list(items)
     shown = ", ".join(str(item) for item in items[:limit])
     return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Offer the nearest of ``names``, if one is near.
-
-    >>> did_you_mean("emebdding", ["id", "embedding"])
-    "; did you mean 'embedding'?"
-    """
-    near = get_close_matches(name, list(names), n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""

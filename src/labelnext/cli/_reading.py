@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelnext.cli._errors import InputError, did_you_mean, one_line, some
+from labelnext.cli._errors import InputError, one_line, some
 from labelnext.cli._sources import Source
+from labelnext.utils._names import did_you_mean
 
 
 def pick_name(source: Source, names: Iterable[str], what: str) -> str:

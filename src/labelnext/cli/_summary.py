@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 SHOWN = 5
@@ -45,6 +45,30 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
 
     def show(stats: Mapping[str, int]) -> None:
         bar.update(task, completed=stats["picks"], counts=_counts(stats))
+
+    with bar:
+        yield show
+
+
+@contextmanager
+def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far something is and how long it will take, on a terminal only.
+
+    Yields what is called as ``show(done, total)``.
+    """
+    bar = Progress(
+        TextColumn(text),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    task = bar.add_task("", total=None)
+
+    def show(done: int, total: int) -> None:
+        bar.update(task, completed=done, total=total)
 
     with bar:
         yield show

@@ -1,20 +1,17 @@
-"""Many runs: every strategy at every seed, on all cores."""
+"""Many runs in one setting, in one call."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from threadpoolctl import threadpool_limits
-
-from labelnext.experiment._curves import Curves
-from labelnext.experiment._simulate import simulate
-from labelnext.experiment._split import split
+from labelnext.experiment._experiment import Budget, Experiment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
+
+    from labelnext.experiment._curves import Curves
 
 
 def compare(
@@ -34,8 +31,8 @@ def compare(
     """Compare query strategies over the same seeds.
 
     At a seed all strategies have the same pool, test set, start and model, so that only their
-    choices differ. Runs are spread over processes of one BLAS thread each: a seed gives the
-    same numbers whatever their number.
+    choices differ. Runs are spread over processes of one thread each: a seed gives the same
+    numbers whatever their number.
 
     Parameters
     ----------
@@ -61,7 +58,7 @@ def compare(
         How many processes; by default one for each core that may be used. With 1 all is run in
         this one.
     progress : callable, default=None
-        Called after each run as ``progress(done, total)``.
+        Called at the start and after each round as ``progress(done, total)``, in rounds.
 
     Returns
     -------
@@ -72,6 +69,12 @@ def compare(
     ------
     ValueError
         If there is no strategy or no seed, or the pool is smaller than what is to be labelled.
+    RuntimeError
+        If a strategy or the model fails.
+
+    See Also
+    --------
+    Experiment : Several settings, kept in a file, going on after failures and breaks.
 
     Examples
     --------
@@ -96,55 +99,19 @@ def compare(
     >>> results.accuracy["badge"].shape
     (2, 3)
     """
-    from joblib import Parallel, cpu_count, delayed
-
-    seeds = tuple(seeds)
-    if not strategies or not seeds:
-        raise ValueError("compare needs at least one strategy and one seed.")
-    y = np.asarray(y)
-    options = {
-        "clf": clf,
-        "X": X,
-        "y": y,
-        "n_start": n_start,
-        "batch_size": batch_size,
-        "n_batches": n_batches,
-        "test_size": test_size,
-    }
-    tasks = [(name, place) for place in range(len(seeds)) for name in strategies]
-    parallel = Parallel(
-        n_jobs=min(n_jobs or cpu_count(), len(tasks)), return_as="generator_unordered"
+    experiment = Experiment(
+        data={"data": (X, y)},
+        models={"model": clf},
+        strategies=strategies,
+        budgets=Budget(n_start, batch_size, n_batches),
+        seeds=tuple(seeds),
+        test_size=test_size,
     )
-    accuracy: dict[str, NDArray[np.float64]] = {
-        name: np.empty((len(seeds), n_batches + 1)) for name in strategies
-    }
-    runs = parallel(
-        delayed(_run)(name, place, strategy=strategies[name], seed=seeds[place], **options)
-        for name, place in tasks
-    )
-    labels = n_start + batch_size * np.arange(n_batches + 1)
-    for done, (name, place, curve) in enumerate(runs, start=1):
-        accuracy[name][place] = curve
-        if progress is not None:
-            progress(done, len(tasks))
-    return Curves(labels, accuracy, seeds)
-
-
-def _run(
-    name: str,
-    place: int,
-    *,
-    strategy: Any,
-    clf: Any,
-    X: NDArray[Any],
-    y: NDArray[Any],
-    seed: int,
-    n_start: int,
-    batch_size: int,
-    n_batches: int,
-    test_size: float,
-) -> tuple[str, int, NDArray[np.float64]]:
-    with threadpool_limits(limits=1):
-        parts = split(X, y, seed=seed, n_start=n_start, test_size=test_size)
-        run = simulate(strategy, clf, parts, batch_size=batch_size, n_batches=n_batches)
-    return name, place, run.accuracy
+    results = experiment.run(n_jobs=n_jobs, progress=progress)
+    for failure in results.failures:
+        raise RuntimeError(
+            f"{failure.strategy!r} failed in round {failure.round} at seed {failure.seed}: "
+            f"{failure.error}\n\n{failure.details}"
+        )
+    (curves,) = results.curves().values()
+    return curves

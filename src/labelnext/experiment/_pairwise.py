@@ -1,0 +1,194 @@
+"""Which strategy beats which: tests over seeds, and the comparison of the BADGE paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from labelnext.experiment._curves import Curves
+    from labelnext.experiment._experiment import Setting
+
+
+class PairedTest(NamedTuple):
+    """Two strategies in one setting, compared seed by seed.
+
+    Parameters
+    ----------
+    setting : Setting
+        What they were run in.
+    first, second : str
+        The strategies.
+    difference : float
+        The mean over the seeds by which the accuracy of the first, averaged over its curve, is
+        above that of the second.
+    half : float
+        Half the width of the 95 % interval of the difference.
+    p : float
+        The p-value of a two-sided paired t-test.
+    p_holm : float
+        The same, corrected for all tests of the experiment by Holm's method.
+    n_seeds : int
+        At how many seeds both came to the end.
+    """
+
+    setting: Setting
+    first: str
+    second: str
+    difference: float
+    half: float
+    p: float
+    p_holm: float
+    n_seeds: int
+
+
+class Penalties(NamedTuple):
+    """The pairwise penalty matrix of the BADGE paper.
+
+    Parameters
+    ----------
+    strategies : tuple of str
+        What rows and columns stand for.
+    matrix : ndarray of shape (n_strategies, n_strategies), float64
+        In row i and column j, how often strategy i beat strategy j: the share of the compared
+        label counts of a setting, summed over the settings.
+    n_settings : int
+        How many settings there were: the most that an entry can be.
+    totals : ndarray of shape (n_strategies,), float64
+        The sums of the columns, how often a strategy was beaten: the smaller the better.
+    """
+
+    strategies: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    n_settings: int
+    totals: NDArray[np.float64]
+
+
+def paired_p(differences: NDArray[np.float64]) -> float:
+    """Return the p-value of a two-sided paired t-test.
+
+    Examples
+    --------
+    >>> round(paired_p(np.array([1.0, 2.0, 3.0])), 4)
+    0.0742
+    """
+    from scipy.stats import t
+
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    # Rounding in a mean of equal numbers is no spread.
+    if spread <= 1e-12 * max(abs(mean), 1e-300):
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * t.sf(abs(mean) / (spread / np.sqrt(n)), n - 1))
+
+
+def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """Correct p-values for their number by Holm's step-down method; NaN stays, uncounted.
+
+    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+    Statistics 6, 1979.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    array([0.03, 0.06, 0.06])
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    corrected = np.full(len(p), np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return corrected
+
+
+def paired_tests(curves: Mapping[Setting, Curves]) -> list[PairedTest]:
+    """Compare all pairs of strategies in all settings, by the mean accuracy of their curves."""
+    from labelnext.utils._interval import mean_interval
+
+    found = []
+    for setting, curve in curves.items():
+        names = list(curve.accuracy)
+        for place, first in enumerate(names):
+            for second in names[place + 1 :]:
+                means = (curve.accuracy[first] - curve.accuracy[second]).mean(axis=1)
+                means = means[np.isfinite(means)]
+                mean, half = (
+                    map(float, mean_interval(means)) if len(means) else (np.nan, np.nan)
+                )
+                found.append((setting, first, second, mean, half, paired_p(means), len(means)))
+    corrected = holm([test[5] for test in found])
+    return [
+        PairedTest(*test[:6], float(p_holm), test[6])
+        for test, p_holm in zip(found, corrected, strict=True)
+    ]
+
+
+def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
+    """Choose the points of a curve that the BADGE paper compares.
+
+    They double: 1, 2, 4, ... batches after the start, up to where the reference strategy is at
+    99 % of its final accuracy. Beyond that all have learned what there is to learn.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Curves
+    >>> rising = np.array([[0.1, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0, 1.0]])
+    >>> compared_points(Curves(np.arange(9), {"random": rising}, (0,)), "random")
+    array([1, 2, 4])
+    """
+    values = curve.accuracy[reference]
+    values = values[np.isfinite(values).all(axis=1)]
+    n_points = len(curve.labels)
+    last = n_points - 1
+    if len(values):
+        mean = values.mean(axis=0)
+        last = int(np.argmax(mean >= 0.99 * mean[-1]))
+    doubling = 2 ** np.arange(int(np.log2(max(n_points - 1, 1))) + 1)
+    # Where the reference learns nothing, there is still the first batch.
+    return doubling[doubling <= max(last, 1)]
+
+
+def penalties(
+    curves: Mapping[Setting, Curves], strategies: Sequence[str], reference: str
+) -> Penalties:
+    """Count how often one strategy beats another."""
+    matrix = np.zeros((len(strategies), len(strategies)))
+    for curve in curves.values():
+        points = compared_points(curve, reference)
+        for i, winner in enumerate(strategies):
+            for j, loser in enumerate(strategies):
+                differences = (curve.accuracy[winner] - curve.accuracy[loser])[:, points]
+                for column in differences.T:
+                    known = column[np.isfinite(column)]
+                    if i != j and len(known) and known.mean() > 0 and paired_p(known) < 0.05:
+                        matrix[i, j] += 1 / len(points)
+    return Penalties(tuple(strategies), matrix, len(curves), matrix.sum(axis=0))
+
+
+def normalized_errors(
+    curves: Mapping[Setting, Curves], strategies: Sequence[str], reference: str
+) -> dict[str, NDArray[np.float64]]:
+    """Divide mean errors by those of the reference, at all compared points of all settings."""
+    found: dict[str, list[float]] = {name: [] for name in strategies}
+    for curve in curves.values():
+        both = np.isfinite(curve.accuracy[reference]).all(axis=1)
+        for name in strategies:
+            rows = both & np.isfinite(curve.accuracy[name]).all(axis=1)
+            if not rows.any():
+                continue
+            points = compared_points(curve, reference)
+            error, measure = (
+                1 - curve.accuracy[which][rows][:, points].mean(axis=0)
+                for which in (name, reference)
+            )
+            # A reference without any error leaves nothing to divide by.
+            found[name].extend((error[measure > 0] / measure[measure > 0]).tolist())
+    return {name: np.sort(values) for name, values in found.items()}
