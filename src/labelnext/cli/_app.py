@@ -11,6 +11,7 @@ from labelnext._version import __version__
 from labelnext.cli._demo import DEMO_HELP, demo
 from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._select import SELECT_HELP, select
+from labelnext.cli._simulate import SIMULATE_HELP, simulate
 
 
 class OneLineErrors(TyperGroup):
@@ -53,7 +54,7 @@ app = typer.Typer(
     help="Which samples should people label next?\n\n"
     "[bold]labelnext select[/] chooses a batch with BADGE: samples that the model is unsure about "
     "and that differ from each other. [bold]labelnext demo[/] shows on handwritten digits how "
-    "many labels that saves.",
+    "many labels that saves, [bold]labelnext simulate[/] how query strategies compare on yours.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -72,6 +73,7 @@ def _frame(
 
 
 app.command(help=SELECT_HELP)(select)
+app.command(help=SIMULATE_HELP)(simulate)
 app.command(help=DEMO_HELP)(demo)
 
 

@@ -9,7 +9,8 @@ import typer
 
 from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._summary import counting, terminal
-from labelnext.cli._write import as_csv, check_folder, write_whole
+from labelnext.cli._write import check_folder, write_whole
+from labelnext.utils._csv import as_csv
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,8 @@ from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._pool import IDS, Pool, find_ids, read_pool
 from labelnext.cli._sources import ID_SUFFIXES, parse_pool, parse_source
 from labelnext.cli._summary import batch_table, choosing, terminal, working
-from labelnext.cli._write import PICTURES, TABLES, as_csv, check_output, write_whole
+from labelnext.cli._write import PICTURES, TABLES, check_output, write_whole
+from labelnext.utils._csv import as_csv
 
 if TYPE_CHECKING:
     from labelnext.sampling import Batch

@@ -1,6 +1,5 @@
 """Writing files whole or not at all."""
 
-import csv
 import io
 import json
 import os
@@ -10,17 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from labelnext.cli._errors import InputError, one_line
+from labelnext.utils._csv import as_csv
 
 Columns = Mapping[str, Sequence[Any]]
-
-
-def as_csv(columns: Columns) -> bytes:
-    """Lay columns out as CSV, with numbers that read back exactly."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()
 
 
 def as_json(columns: Columns) -> bytes:

@@ -3,11 +3,14 @@
 from labelnext.experiment._compare import compare
 from labelnext.experiment._curves import Curves, Needed
 from labelnext.experiment._experiment import Budget, Experiment, Setting
+from labelnext.experiment._pairwise import PairedTest, Penalties
 from labelnext.experiment._results import Failure, Results
 from labelnext.experiment._rounds import Round
 from labelnext.experiment._simulate import Run, simulate
 from labelnext.experiment._split import Split, split
+from labelnext.experiment._stopping import StoppingAdvice
 from labelnext.experiment._store import ResultsFileError
+from labelnext.experiment._toml import read_experiment
 
 __all__ = [
     "Budget",
@@ -15,13 +18,17 @@ __all__ = [
     "Experiment",
     "Failure",
     "Needed",
+    "PairedTest",
+    "Penalties",
     "Results",
     "ResultsFileError",
     "Round",
     "Run",
     "Setting",
     "Split",
+    "StoppingAdvice",
     "compare",
+    "read_experiment",
     "simulate",
     "split",
 ]

@@ -45,6 +45,8 @@ class Needed(NamedTuple):
     n_seeds: int
 
     def __str__(self) -> str:
+        if self.n_seeds == 0:
+            return "none came to its end"
         if self.reached < self.n_seeds:
             return f"over {self.mean:.0f} ({self.reached} of {self.n_seeds} reached it)"
         if self.n_seeds == 1:
@@ -61,7 +63,8 @@ class Curves:
     labels : ndarray of shape (n_points,), int64
         How many labels the model had at each point of the curves.
     accuracy : dict of str to ndarray of shape (n_seeds, n_points), float64
-        The accuracies by strategy.
+        The accuracies by strategy; NaN from where a run failed. Such a run is left out of what
+        is counted.
     seeds : tuple of int
         The seeds, in the order of the rows.
 
@@ -94,7 +97,11 @@ class Curves:
             interpolated, so they are multiples of the batch size.
         """
         needed = {}
-        for strategy, accuracy in self.accuracy.items():
+        for strategy, values in self.accuracy.items():
+            accuracy = values[np.isfinite(values).all(axis=1)]
+            if not len(accuracy):
+                needed[strategy] = Needed(float("nan"), float("nan"), 0, 0)
+                continue
             hit = accuracy >= level
             reached = hit.any(axis=1)
             counts = np.where(reached, self.labels[hit.argmax(axis=1)], self.labels[-1])

@@ -120,9 +120,7 @@ def paired_tests(curves: Mapping[Setting, Curves]) -> list[PairedTest]:
             for second in names[place + 1 :]:
                 means = (curve.accuracy[first] - curve.accuracy[second]).mean(axis=1)
                 means = means[np.isfinite(means)]
-                mean, half = (
-                    map(float, mean_interval(means)) if len(means) else (np.nan, np.nan)
-                )
+                mean, half = map(float, mean_interval(means)) if len(means) else (np.nan, np.nan)
                 found.append((setting, first, second, mean, half, paired_p(means), len(means)))
     corrected = holm([test[5] for test in found])
     return [

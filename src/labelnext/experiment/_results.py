@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.experiment import _pairwise
 from labelnext.experiment._curves import Curves
+from labelnext.experiment._stopping import StoppingAdvice, advise
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from labelnext.experiment._curves import Needed
     from labelnext.experiment._experiment import Budget, Setting
+    from labelnext.experiment._pairwise import PairedTest, Penalties
     from labelnext.experiment._rounds import Round
 
 COLUMNS = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
@@ -73,7 +80,7 @@ class Results:
     >>> from labelnext.experiment import Budget, Experiment
     >>> results = Experiment(
     ...     data="digits",
-    ...     models="naive-bayes",
+    ...     models="logistic",
     ...     strategies=["margin", "random"],
     ...     budgets=Budget(start=50, batch=50, rounds=1),
     ...     seeds=2,
@@ -162,3 +169,137 @@ class Results:
                 accuracy[name][row, : len(steps)] = [step.accuracy for step in steps]
         labels = budget.start + budget.batch * np.arange(n_points)
         return Curves(labels, accuracy, self.seeds)
+
+    def labels_needed(self, level: float) -> dict[Setting, dict[str, Needed]]:
+        """Count the labels at which each strategy first measured at least an accuracy.
+
+        Parameters
+        ----------
+        level : float
+            The accuracy, from 0 to 1.
+
+        Returns
+        -------
+        dict of Setting to dict of str to Needed
+            Mean and interval by setting and strategy; see `Curves.labels_needed`.
+        """
+        return {setting: curve.labels_needed(level) for setting, curve in self.curves().items()}
+
+    def paired_tests(self) -> list[PairedTest]:
+        """Compare all pairs of strategies in all settings, seed by seed.
+
+        Returns
+        -------
+        list of PairedTest
+            Two-sided paired t-tests on the accuracy averaged over the curve, with p-values
+            corrected for their number by Holm's method.
+        """
+        return _pairwise.paired_tests(self.curves())
+
+    def penalties(self) -> Penalties:
+        """Count how often one strategy beats another, as the BADGE paper does [1]_.
+
+        In each setting, label counts that double (1, 2, 4, ... batches after the start) are
+        compared, up to where the reference strategy is at 99 % of its final accuracy. At each, a
+        strategy beats another if a two-sided paired t-test over the seeds says so with p < 0.05,
+        which adds one over their number to the matrix: each setting counts alike.
+
+        Returns
+        -------
+        Penalties
+            The matrix, and the sums of its columns. (The paper divides those by the number of
+            strategies; the order is the same.)
+
+        References
+        ----------
+        .. [1] J. T. Ash et al., "Deep batch active learning by diverse, uncertain gradient lower
+           bounds", ICLR 2020, section 4.
+        """
+        return _pairwise.penalties(self.curves(), self.strategies, self.reference)
+
+    def normalized_errors(self) -> dict[str, NDArray[np.float64]]:
+        """Divide mean errors by those of the reference strategy, as the BADGE paper does.
+
+        Returns
+        -------
+        dict of str to ndarray
+            For each strategy the sorted quotients, one for each label count that `penalties`
+            compares: below 1 it did better than the reference.
+        """
+        return _pairwise.normalized_errors(self.curves(), self.strategies, self.reference)
+
+    def stopping(self) -> list[StoppingAdvice]:
+        """Say when each strategy could have stopped.
+
+        Returns
+        -------
+        list of StoppingAdvice
+            Two rules by setting and strategy. No run was stopped by them.
+        """
+        return [
+            advice
+            for setting in self.budgets
+            for strategy in self.strategies
+            for advice in advise(setting, strategy, self.complete(setting, strategy))
+        ]
+
+    def complete(self, setting: Setting, strategy: str) -> list[tuple[Round, ...]]:
+        """Return the runs of a strategy that came to their end.
+
+        Parameters
+        ----------
+        setting : Setting
+            What they were run in.
+        strategy : str
+            The strategy.
+
+        Returns
+        -------
+        list of tuple of Round
+            The rounds of each, in the order of the seeds.
+        """
+        runs = (self.rounds[setting, strategy, seed] for seed in self.seeds)
+        return [steps for steps in runs if len(steps) > self.budgets[setting].rounds]
+
+    def select_seconds(self) -> dict[Setting, dict[str, float]]:
+        """Return how long choosing a batch took.
+
+        Returns
+        -------
+        dict of Setting to dict of str to float
+            The median over all batches, in seconds on one core; NaN where none was chosen.
+        """
+        found = {}
+        for setting in self.budgets:
+            found[setting] = {
+                strategy: _median(
+                    step.select_seconds
+                    for seed in self.seeds
+                    for step in self.rounds[setting, strategy, seed]
+                    if len(step.picks)
+                )
+                for strategy in self.strategies
+            }
+        return found
+
+    def write_report(self, folder: str | Path) -> list[Path]:
+        """Write the report: one HTML file that needs no network, tables and pictures.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Where to; made if there is none. Files of an earlier report are replaced.
+
+        Returns
+        -------
+        list of Path
+            The files, ``report.html`` first.
+        """
+        from labelnext.experiment._report import write_report
+
+        return write_report(self, folder)
+
+
+def _median(values: Iterable[float]) -> float:
+    found = list(values)
+    return float(np.median(found)) if found else float("nan")

@@ -92,7 +92,9 @@ def fallen_at(potential: Sequence[float]) -> int | None:
     return int(twice[0]) + 1 if len(twice) else None
 
 
-def advise(setting: Setting, strategy: str, runs: Sequence[Sequence[Round]]) -> list[StoppingAdvice]:
+def advise(
+    setting: Setting, strategy: str, runs: Sequence[Sequence[Round]]
+) -> list[StoppingAdvice]:
     """Apply both rules to the runs of a strategy that came to their end."""
     advice = []
     for rule in ("agreement", "potential"):
@@ -108,8 +110,6 @@ def advise(setting: Setting, strategy: str, runs: Sequence[Sequence[Round]]) -> 
         means = np.mean(stops, axis=0) if stops else np.full(3, np.nan)
         labels, accuracy, final = map(float, means)
         advice.append(
-            StoppingAdvice(
-                setting, strategy, rule, len(stops), len(runs), labels, accuracy, final
-            )
+            StoppingAdvice(setting, strategy, rule, len(stops), len(runs), labels, accuracy, final)
         )
     return advice

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which colour-blind people can tell apart; the first is the hero's.
 COLORS = ("#0072B2", "#E69F00", "#6b7280", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+STYLES = ("-", "--", ":")  # for more strategies than colours
 INK, QUIET, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 
 
@@ -33,7 +34,8 @@ def plot_learning_curves(
     labels : array-like of shape (n_points,)
         How many labels the model had.
     accuracy : dict of str to array-like of shape (n_seeds, n_points)
-        Accuracies by strategy, the one to look at first.
+        Accuracies by strategy, the one to look at first. Seeds with a NaN are left out, and the
+        legend says of how many.
     levels : sequence of float, default=()
         Accuracies to mark. Where the mean curves of the first strategy and of the last both
         reach one, the labels at which they do are written beside it.
@@ -68,47 +70,71 @@ def plot_learning_curves(
         raise ValueError("accuracy must hold at least one strategy's curves, got none.")
     axes = plt.gca() if axes is None else axes
     labels = np.asarray(labels)
-    means = {}
-    for place, (name, values) in enumerate(accuracy.items()):
-        curves = np.atleast_2d(np.asarray(values, dtype=np.float64))
-        if curves.shape[1] != len(labels):
-            raise ValueError(
-                f"The curves of {name!r} must have one value for each of the {len(labels)} "
-                f"entries of labels, got shape {curves.shape}."
-            )
-        means[name], half = mean_interval(curves)
-        color = COLORS[place % len(COLORS)]
-        order = 10 - place  # the first on top
-        axes.plot(
-            labels,
-            means[name],
-            color=color,
-            lw=2.6 if place == 0 else 1.9,
-            marker="o",
-            ms=4 if place == 0 else 3,
-            label=name,
-            zorder=order,
-            solid_capstyle="round",
-        )
-        if np.isfinite(half).all():
-            low, high = means[name] - half, means[name] + half
-            axes.fill_between(labels, low, high, color=color, alpha=0.16, lw=0, zorder=order - 0.5)
+    means = draw_means(axes, labels, accuracy)
     for level in levels:
         axes.axhline(level, color=INK, lw=0.8, ls=(0, (2, 3)), zorder=1)
-        _mark_gain(axes, labels, means, level)
+        if means:
+            _mark_gain(axes, labels, means, level)
     axes.set(xlabel="labels", ylabel="accuracy on the test set")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.grid(axis="y", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", frameon=False)
+    many = len(accuracy) > 8
+    axes.legend(
+        loc="lower right", frameon=False, ncols=2 if many else 1, fontsize="small" if many else None
+    )
     return axes
+
+
+def draw_means(
+    axes: Axes, labels: NDArray[np.int64], values: Mapping[str, ArrayLike]
+) -> dict[str, NDArray[np.float64]]:
+    """Draw a line for the mean of each strategy, with a band for its 95 % interval.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_points,)
+        The means of those that have one.
+    """
+    means = {}
+    for place, (name, given) in enumerate(values.items()):
+        curves = np.atleast_2d(np.asarray(given, dtype=np.float64))
+        if curves.shape[1] != len(labels):
+            raise ValueError(
+                f"The curves of {name!r} must have one value for each of the {len(labels)} "
+                f"entries of labels, got shape {curves.shape}."
+            )
+        kept = curves[np.isfinite(curves).all(axis=1)]
+        if not len(kept):
+            continue
+        means[name], half = mean_interval(kept)
+        color = COLORS[place % len(COLORS)]
+        order = 10 - 0.1 * place if place else 10.5  # the first on top
+        axes.plot(
+            labels,
+            means[name],
+            color=color,
+            lw=2.6 if place == 0 else 1.9,
+            ls=STYLES[place // len(COLORS) % len(STYLES)],
+            marker="o",
+            ms=4 if place == 0 else 3,
+            label=name if len(kept) == len(curves) else f"{name} ({len(kept)} of {len(curves)})",
+            zorder=order,
+            solid_capstyle="round",
+        )
+        if np.isfinite(half).all():
+            low, high = means[name] - half, means[name] + half
+            axes.fill_between(labels, low, high, color=color, alpha=0.16, lw=0, zorder=order - 0.05)
+    return means
 
 
 def _mark_gain(
     axes: Axes, labels: NDArray[np.int64], means: Mapping[str, NDArray[np.float64]], level: float
 ) -> None:
     """Span the labels that the first strategy saves against the last, at a level."""
+    from matplotlib.patheffects import withStroke
+
     curves = list(means.values())
     first, last = (_crossing(labels, curve, level) for curve in (curves[0], curves[-1]))
     if first is None or last is None or round(first) == round(last):
@@ -132,6 +158,7 @@ def _mark_gain(
         fontsize=9,
         color=INK,
         zorder=12,
+        path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
 
 

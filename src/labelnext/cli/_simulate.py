@@ -1,0 +1,147 @@
+"""``labelnext simulate``: compare query strategies on data whose labels are known."""
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labelnext.cli._errors import InputError, one_line
+from labelnext.cli._summary import counting, terminal
+from labelnext.cli._write import check_folder, check_output, write_whole
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from labelnext.experiment import Experiment, Results
+
+SIMULATE_HELP = (
+    "Compare query strategies on data whose labels are known.\n\n"
+    "Runs the experiment of a TOML file on all cores, and writes report.html, tables (.csv) and "
+    "pictures (.png). Every finished round is kept in results.sqlite at once: stopped at any "
+    "moment, the same command goes on from there. Changed settings never mix with old results.\n\n"
+    "[bold]Examples[/]\n\n"
+    "[green]labelnext simulate experiment.toml --example[/]\n\n"
+    "[green]labelnext simulate experiment.toml --out results[/]"
+)
+STORE = "results.sqlite"
+
+
+def simulate(
+    *,
+    file: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT", show_default=False, help="The TOML file.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where to put the results.")
+    ] = Path("labelnext-results"),
+    example: Annotated[
+        bool,
+        typer.Option("--example", help="Write a TOML file to start from, and run nothing."),
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", metavar="N", help="How many processes; all cores by default."),
+    ] = None,
+) -> None:
+    """Compare query strategies on data whose labels are known."""
+    if example:
+        _write_example(file)
+        return
+    if jobs is not None and jobs < 1:
+        raise InputError(f"--jobs {jobs}: there must be at least one process")
+    experiment = _read(file)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = one_line(error.strerror or error).lower()
+        raise InputError(f"--out {out}: {reason}; choose another folder") from None
+    check_folder(out, f"--out {out}")
+    start = time.perf_counter()
+    results = _run(experiment, out, jobs)
+    files = results.write_report(out)
+    _print(results, files, time.perf_counter() - start)
+
+
+def _write_example(file: Path) -> None:
+    from labelnext.experiment._toml import EXAMPLE
+
+    check_output(file, "EXPERIMENT", (".toml", ".TOML"), force=False)
+    write_whole(file, EXAMPLE.format(name=file.name).encode(), force=False)
+    typer.echo(f"Written: {os.fspath(file)}")
+
+
+def _read(file: Path) -> "Experiment":
+    from labelnext.experiment import read_experiment
+
+    try:
+        return read_experiment(file)
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no file {file}; add --example to write one to start from"
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {one_line(error.strerror or error)}") from None
+    except ValueError as error:
+        raise InputError(one_line(error)) from None
+
+
+def _run(experiment: "Experiment", out: Path, jobs: int | None) -> "Results":
+    from labelnext.datasets import DatasetNotFoundError
+    from labelnext.experiment import ResultsFileError
+
+    try:
+        with counting(terminal(), "Simulating") as progress:
+            return experiment.run(out / STORE, n_jobs=jobs, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on from here.", err=True)
+        raise
+    except (ValueError, ResultsFileError, DatasetNotFoundError) as error:
+        raise InputError(one_line(error)) from None
+
+
+def _print(results: "Results", files: list[Path], seconds: float) -> None:
+    """Print the answer on standard output."""
+    from rich.console import Console
+
+    console = Console()
+    console.print(_table(results))
+    if results.failures:
+        first = results.failures[0]
+        console.print(
+            f"{len(results.failures)} of {len(results.rounds)} runs failed, and are left out. "
+            f"The first: {first.strategy} in {first.setting}, seed {first.seed}: {first.error}",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
+    console.print(f"Written: {os.fspath(files[0])}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"{seconds:.0f} seconds.", highlight=False)
+
+
+def _table(results: "Results") -> "Table":
+    from rich.table import Table
+
+    from labelnext.experiment._tables import make_tables
+
+    summary = make_tables(results)["summary"]
+    table = Table(
+        title="Over all settings",
+        title_style="bold",
+        caption="Accuracy is averaged over the learning curves. A strategy was beaten where a paired "
+        f"t-test says so, by each other one in {len(results.budgets)} settings at most. The report "
+        "has the intervals and tests.",
+        caption_justify="left",
+    )
+    # On 80 columns there is no room for all that the report has.
+    shown = [name for name in summary if name not in ("beat others", "runs", "failed")]
+    for name in shown:
+        table.add_column(name, justify="left" if name == "strategy" else "right")
+    for row in zip(*(summary[name] for name in shown), strict=True):
+        table.add_row(*map(_cell, row))
+    return table
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,248 @@
+"""The report: one HTML file that needs no network, with its tables and pictures beside it."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.experiment._describe import versions
+from labelnext.experiment._pictures import make_pictures
+from labelnext.experiment._tables import make_tables
+from labelnext.utils._csv import as_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labelnext.experiment._results import Results
+    from labelnext.experiment._tables import Columns
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 68rem;
+  margin: 2rem auto; padding: 0 1.2rem; }
+h1 { margin-bottom: 0.2rem; } h2 { margin-top: 2.6rem; }
+p, li { max-width: 46rem; } .quiet { color: #6b7280; }
+.wide { overflow-x: auto; } img { max-width: 100%; height: auto; }
+table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.8rem; text-align: right; border-bottom: 1px solid #e5e7eb; }
+th:first-child, td:first-child { text-align: left; } td.word { text-align: left; }
+.failed { border-left: 4px solid #D55E00; background: #fff4ed; padding: 0.6rem 1rem; }
+pre { overflow-x: auto; font-size: 0.8rem; }
+"""
+
+
+def write_report(results: Results, folder: str | Path) -> list[Path]:
+    """Write the report; see `Results.write_report`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables, pictures = make_tables(results), make_pictures(results)
+    files = {"report.html": _page(results, tables, pictures).encode()}
+    files |= {f"{name}.csv": as_csv(columns) for name, columns in tables.items()}
+    files |= {f"{name}.png": content for name, content in pictures.items()}
+    if "failures" not in tables:
+        (folder / "failures.csv").unlink(missing_ok=True)  # those of an earlier report
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in files]
+
+
+def _page(results: Results, tables: Mapping[str, Columns], pictures: Mapping[str, bytes]) -> str:
+    """Put the sections together."""
+    reference = escape(results.reference)
+    sections = [
+        _section(
+            "At a glance",
+            "Accuracy is averaged over the curves and settings. A strategy beats another at a "
+            "number of labels if a paired t-test over the seeds says so (p &lt; 0.05); numbers of "
+            "labels count as shares of their setting. The error is that of the compared numbers of "
+            f"labels, divided by that of {reference}. Seconds are the median for one batch on one "
+            "core.",
+            _table(tables["summary"]),
+        ),
+        _section(
+            "Learning curves",
+            "Mean accuracy on the test set and its 95 % interval over the seeds. The dotted line "
+            "is the accuracy for which labels are counted below.",
+            _picture(pictures, "learning-curves"),
+            "<h3>In the end</h3>",
+            _table(tables["final-accuracy"], percent=results.strategies),
+        ),
+        _section(
+            "Labels needed",
+            "The labels at which a strategy first measured at least this accuracy: mean and 95 % "
+            "interval over the seeds, in steps of a batch. Without a level of your own, it is the "
+            "highest whole percent that all strategies reached in the end.",
+            _table(tables["labels-needed"], percent=("accuracy",)),
+        ),
+    ]
+    if len(results.strategies) > 1:
+        sections += [
+            _section(
+                "Who beats whom",
+                "The pairwise penalty matrix of the BADGE paper (Ash et al., ICLR 2020): how often "
+                "the strategy of the row beat that of the column, of at most "
+                f"{len(results.budgets)}, the number of settings. The sums below the columns say "
+                "how often a strategy was beaten: less is better.",
+                _picture(pictures, "penalties"),
+            ),
+            _section(
+                "How large the errors are",
+                f"Errors as multiples of those of {reference}, over all compared numbers of labels "
+                "and settings: a curve farther left and up is better.",
+                _picture(pictures, "normalized-errors"),
+            ),
+            _section(
+                "Paired tests",
+                "For two strategies in one setting, the difference in accuracy averaged over the "
+                "curve, seed by seed, ± half the width of its 95 % interval. p is that of a "
+                "two-sided paired t-test; p (Holm) is corrected for all tests in this table.",
+                _details("All tests", _tests(tables["paired-tests"])),
+                _found(tables["paired-tests"]),
+            ),
+        ]
+    sections += [
+        _section(
+            "Seconds for a batch",
+            "The median time for choosing one batch, on one core. Times depend on the machine "
+            "and on what else it does.",
+            _table(tables["seconds"]),
+        ),
+        _section(
+            "When to stop",
+            "Nothing was stopped; this is what two rules would have advised, which see no labels "
+            "of the pool. <em>Agreement</em>: predictions are stable, kappa of successive models "
+            "is 0.99 or more on average over three rounds (Bloodgood and Vijay-Shanker, CoNLL "
+            "2009). <em>Potential</em>: the mean D² that a batch leaves has fallen to a tenth of "
+            "its highest, two rounds in a row; a rule of thumb. Labels and accuracy are means over "
+            "the seeds at which the rule would have stopped, beside the accuracy of the same runs "
+            "in the end.",
+            _picture(pictures, "stability"),
+            _table(tables["stopping"], percent=("accuracy", "final")),
+        ),
+        _section("Settings", "", _settings(results)),
+    ]
+    body = "\n".join([_failures(results), *sections])
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Query strategies compared</title><style>{STYLE}</style></head><body>\n"
+        f"<h1>Query strategies compared</h1>\n{_lead(results)}\n{body}\n</body></html>\n"
+    )
+
+
+def _lead(results: Results) -> str:
+    n_runs = len(results.rounds)
+    return (
+        f'<p class="quiet">{len(results.strategies)} strategies in {len(results.budgets)} '
+        f"settings at {len(results.seeds)} seeds: {n_runs:,} runs. At a seed all strategies have "
+        "the same pool, test set, start and model.</p>"
+    )
+
+
+def _failures(results: Results) -> str:
+    """Say first what went wrong."""
+    if not results.failures:
+        return ""
+    items = "".join(
+        f"<li>{escape(failure.strategy)} in {escape(str(failure.setting))}, seed {failure.seed}, "
+        f"round {failure.round}: {escape(failure.error)}"
+        + _details("Traceback", f"<pre>{escape(failure.details)}</pre>")
+        + "</li>"
+        for failure in results.failures
+    )
+    return (
+        f'<div class="failed"><strong>{len(results.failures)} of {len(results.rounds)} runs '
+        "failed.</strong> They are left out of all means and tests; the others went on."
+        f"{_details('Which', f'<ul>{items}</ul>')}</div>"
+    )
+
+
+def _found(tests: Columns) -> str:
+    """Sum the tests up."""
+    p = np.array(tests["p_holm"], dtype=np.float64)
+    lines = []
+    for place in np.flatnonzero(p < 0.05):
+        first, second = tests["first"][place], tests["second"][place]
+        if tests["difference"][place] < 0:
+            first, second = second, first
+        lines.append(
+            f"<li>{escape(tests['setting'][place])}: {escape(first)} above {escape(second)} by "
+            f"{100 * abs(tests['difference'][place]):.2f} points (p (Holm) {_small(p[place])})</li>"
+        )
+    if not lines:
+        return f"<p>Of {len(p)} pairs, none differ after correction (p (Holm) &lt; 0.05).</p>"
+    return (
+        f"<p>Of {len(p)} pairs, {len(lines)} differ after correction (p (Holm) &lt; 0.05):</p>"
+        f"<ul>{''.join(lines)}</ul>"
+    )
+
+
+def _tests(tests: Columns) -> str:
+    shown: Columns = {
+        "setting": tests["setting"],
+        "first": tests["first"],
+        "second": tests["second"],
+        "difference (points)": [
+            f"{100 * mean:+.2f} ± {100 * half:.2f}"
+            for mean, half in zip(tests["difference"], tests["half"], strict=True)
+        ],
+        "p": [_small(value) for value in tests["p"]],
+        "p (Holm)": [_small(value) for value in tests["p_holm"]],
+        "seeds": tests["n_seeds"],
+    }
+    return _table(shown)
+
+
+def _settings(results: Results) -> str:
+    rows: Columns = {
+        "setting": [str(setting) for setting in results.budgets],
+        "start": [budget.start for budget in results.budgets.values()],
+        "batch": [budget.batch for budget in results.budgets.values()],
+        "rounds": [budget.rounds for budget in results.budgets.values()],
+        "labels in the end": [budget.total for budget in results.budgets.values()],
+    }
+    seeds = ", ".join(map(str, results.seeds))
+    used = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return _table(rows) + f"<p>Seeds: {seeds}.<br>Versions: {escape(used)}.</p>"
+
+
+def _section(title: str, text: str, *parts: str) -> str:
+    return f"<h2>{title}</h2>\n" + (f"<p>{text}</p>\n" if text else "") + "\n".join(parts)
+
+
+def _details(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"
+
+
+def _picture(pictures: Mapping[str, bytes], name: str) -> str:
+    content = base64.b64encode(pictures[name]).decode()
+    return f'<img alt="{name.replace("-", " ")}" src="data:image/png;base64,{content}">'
+
+
+def _table(columns: Columns, percent: Iterable[str] = ()) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    shares = set(percent)
+    rows = (
+        "".join(_cell(value, name in shares) for name, value in zip(columns, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    )
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any, share: bool) -> str:
+    if not isinstance(value, float):
+        return f"<td>{escape(str(value))}</td>"
+    if np.isnan(value):
+        return "<td>–</td>"
+    return f"<td>{100 * value:.1f} %</td>" if share else f"<td>{value:.3g}</td>"
+
+
+def _small(p: float) -> str:
+    return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

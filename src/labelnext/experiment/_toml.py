@@ -1,0 +1,133 @@
+"""Experiments in TOML files."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelnext.experiment._catalog import check_known, find_data, find_model, find_strategy
+from labelnext.experiment._experiment import Budget, Experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXAMPLE = """\
+# An experiment: every strategy in every setting at every seed.
+# Run it, and run it again whenever it was stopped:  labelnext simulate {name} --out results
+
+# digits, letter, satellite, shuttle, fashion-mnist, newsgroups, or a file of your own with the
+# arrays X and y: {{ use = "file", name = "mine", file = "mine.npz" }}
+data = ["digits", {{ use = "letter", samples = 6000 }}]
+
+# logistic, mlp, forest, naive-bayes, neighbours; with parameters of scikit-learn:
+# {{ use = "mlp", hidden_layer_sizes = [128] }}
+models = ["logistic"]
+
+# random, margin, entropy, and all strategies of labelnext.pool; your own are "module:Class".
+# The first is the one to look at.
+strategies = ["badge", "margin", "random"]
+
+# How many labels at the start, how many a batch buys, and how many batches.
+budgets = [{{ start = 50, batch = 50, rounds = 8 }}]
+
+seeds = 5            # how many, or a list; ten or more for results to rely on
+levels = []          # accuracies for which to count labels, such as [0.8, 0.9]
+"""
+REQUIRED = ("data", "models", "strategies", "budgets")
+OPTIONAL = ("seeds", "test_size", "levels", "reference")
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """Read an experiment from a TOML file.
+
+    Its keys are the parameters of `Experiment`. Data, models and strategies are names or tables:
+    ``use`` is what to use, ``name`` what the results are to call it, and all else are parameters.
+    ``labelnext simulate --example`` writes such a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    Experiment
+        The experiment.
+
+    Raises
+    ------
+    ValueError
+        If the file is no TOML, a key is missing or not known, or a value makes no sense.
+    OSError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from labelnext.experiment import read_experiment
+    >>> path = Path(getfixture("tmp_path"), "experiment.toml")
+    >>> size = path.write_text('''
+    ... data = ["digits"]
+    ... models = ["logistic"]
+    ... strategies = ["badge", { use = "margin", name = "smallest margin" }]
+    ... budgets = [{ start = 20, batch = 10, rounds = 5 }]
+    ... ''')
+    >>> list(read_experiment(path).strategies)
+    ['badge', 'smallest margin']
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a TOML file: {error}.") from error
+    check_known("key", content, (*REQUIRED, *OPTIONAL), str(path))
+    for key in REQUIRED:
+        if key not in content:
+            raise ValueError(f"{path}: {key} is missing; it needs {', '.join(REQUIRED)}.")
+    try:
+        return Experiment(
+            data=_named(content["data"], find_data, path.parent),
+            models=_named(content["models"], find_model),
+            strategies=_named(content["strategies"], find_strategy),
+            budgets=[_budget(table) for table in _listed(content["budgets"])],
+            **{key: content[key] for key in OPTIONAL if key in content},
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _named(
+    value: Any, find: Callable[[str, dict[str, Any]], Any], folder: Path | None = None
+) -> dict[str, Any]:
+    """Make what names and tables stand for, under the names that results will have."""
+    found: dict[str, Any] = {}
+    for item in _listed(value):
+        options = {"use": item} if isinstance(item, str) else dict(item)
+        if "use" not in options:
+            raise ValueError(f"a table needs the key use, which says what to use, got {item}.")
+        use = options.pop("use")
+        name = options.pop("name", use)
+        if name in found:
+            raise ValueError(f"{name!r} is there twice; give one of them a name = of its own.")
+        if folder is not None and "file" in options:
+            # As seen from the file that names it.
+            options["file"] = str(folder / options["file"])
+        # TOML has lists only; scikit-learn wants some of its parameters as tuples.
+        options = {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+        found[name] = find(use, options)
+    return found
+
+
+def _budget(table: Any) -> Budget:
+    if not isinstance(table, dict):
+        raise ValueError(f"a budget is a table of start, batch and rounds, got {table!r}.")
+    check_known("key", table, Budget._fields, "budgets")
+    for key in Budget._fields:
+        if key not in table:
+            raise ValueError(f"budgets: {key} is missing; a budget has start, batch and rounds.")
+    return Budget(**table)
