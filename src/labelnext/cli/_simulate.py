@@ -129,9 +129,9 @@ def _table(results: "Results") -> "Table":
     table = Table(
         title="Over all settings",
         title_style="bold",
-        caption="Accuracy is averaged over the learning curves. A strategy was beaten where a paired "
-        f"t-test says so, by each other one in {len(results.budgets)} settings at most. The report "
-        "has the intervals and tests.",
+        caption="Accuracy is averaged over the learning curves. A strategy was beaten where a "
+        f"paired t-test says so, by each other one in {len(results.budgets)} settings at most. The "
+        "report has the intervals and tests.",
         caption_justify="left",
     )
     # On 80 columns there is no room for all that the report has.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def make_pictures(results: Results) -> dict[str, bytes]:
     """Draw all that a report shows, as the contents of .png files by their names."""
-    from labelnext.visualization import plot_error_distribution, plot_penalties
+    from labelnext.visualization import plot_error_distribution, plot_penalties, plot_seconds
 
     penalties = results.penalties()
     pictures = {"learning-curves": _learning_curves(results)}
@@ -40,6 +41,15 @@ def make_pictures(results: Results) -> dict[str, bytes]:
                 errors, reference=results.reference, axes=figure.add_subplot()
             ),
         )
+    seconds = results.select_seconds()
+    if len(seconds) <= 12:  # beyond that the table is clearer
+        pictures["seconds"] = _draw(
+            (9, 1.4 + 0.25 * len(results.strategies) * len(seconds)),
+            lambda figure: plot_seconds(
+                {str(setting): found for setting, found in seconds.items()},
+                axes=figure.add_subplot(),
+            ),
+        )
     pictures["stability"] = _stability(results)
     return pictures
 
@@ -56,14 +66,14 @@ def _learning_curves(results: Results) -> bytes:
         for panel in panels[len(curves) :]:
             panel.set_axis_off()
         for panel, (setting, curve) in zip(panels, curves.items(), strict=False):
-            if any(np.isfinite(values).all(axis=1).any() for values in curve.accuracy.values()):
-                levels = levels_of(results, curve)
-                plot_learning_curves(curve.labels, curve.accuracy, levels=levels, axes=panel)
-            else:
-                panel.text(0.5, 0.5, "no run came to its end", ha="center")
+            plot_learning_curves(curve.labels, curve.accuracy, axes=panel)
+            for level in levels_of(results, curve):
+                panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
             panel.set_title(str(setting), loc="left", weight="bold", fontsize=11)
 
-    return _draw((6.6 * columns, 4.4 * rows), draw)
+        _one_legend(figure)
+
+    return _draw((6.6 * columns, 4.4 * rows + 0.4), draw)
 
 
 def _stability(results: Results) -> bytes:
@@ -85,7 +95,25 @@ def _stability(results: Results) -> bytes:
             plot_stability(labels, agreement, potential, axes=row)
             row[0].set_title(str(setting), loc="left", weight="bold", fontsize=11)
 
-    return _draw((13.2, 3.8 * len(results.budgets)), draw)
+        _one_legend(figure)
+
+    return _draw((13.2, 3.8 * len(results.budgets) + 0.4), draw)
+
+
+def _one_legend(figure: Any) -> None:
+    """Put one legend below all panels; in them it would hide curves."""
+    found: dict[str, Any] = {}
+    for panel in figure.axes:
+        for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            # Of how many seeds a curve is, which a label may add, differs between panels.
+            found.setdefault(re.sub(r" \(\d+ of \d+\)$", "", label), line)
+        if panel.get_legend() is not None:
+            panel.get_legend().remove()
+    if found:
+        columns = min(len(found), 8)
+        figure.legend(
+            found.values(), found, loc="outside lower center", ncols=columns, frameon=False
+        )
 
 
 def _values(results: Results, setting: Setting, name: str, measure: str) -> list[list[float]]:

@@ -64,8 +64,8 @@ def _page(results: Results, tables: Mapping[str, Columns], pictures: Mapping[str
         ),
         _section(
             "Learning curves",
-            "Mean accuracy on the test set and its 95 % interval over the seeds. The dotted line "
-            "is the accuracy for which labels are counted below.",
+            "Mean accuracy on the test set and its 95 % interval over the seeds. A dotted line "
+            "is an accuracy for which labels are counted below.",
             _picture(pictures, "learning-curves"),
             "<h3>In the end</h3>",
             _table(tables["final-accuracy"], percent=results.strategies),
@@ -108,6 +108,7 @@ def _page(results: Results, tables: Mapping[str, Columns], pictures: Mapping[str
             "Seconds for a batch",
             "The median time for choosing one batch, on one core. Times depend on the machine "
             "and on what else it does.",
+            _picture(pictures, "seconds"),
             _table(tables["seconds"]),
         ),
         _section(
@@ -218,6 +219,8 @@ def _details(title: str, content: str) -> str:
 
 
 def _picture(pictures: Mapping[str, bytes], name: str) -> str:
+    if name not in pictures:
+        return ""
     content = base64.b64encode(pictures[name]).decode()
     return f'<img alt="{name.replace("-", " ")}" src="data:image/png;base64,{content}">'
 

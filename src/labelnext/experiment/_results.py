@@ -88,10 +88,10 @@ class Results:
     >>> frame = results.to_frame()
     >>> frame.groupby(["strategy", "labels"])["accuracy"].mean().round(3)
     strategy  labels
-    margin    50        0.702
-              100       0.721
-    random    50        0.702
-              100       0.774
+    margin    50        0.830
+              100       0.912
+    random    50        0.830
+              100       0.886
     Name: accuracy, dtype: float64
     """
 
@@ -109,8 +109,8 @@ class Results:
         Returns
         -------
         dict of str to list
-            data, model, start, batch, strategy, seed, round, labels, classes, accuracy,
-            agreement, potential, fit_seconds and select_seconds; see `Round`.
+            The columns data, model, start, batch, strategy, seed, round, labels, classes,
+            accuracy, agreement, potential, fit_seconds and select_seconds; see `Round`.
         """
         rows = [
             (
@@ -207,8 +207,8 @@ class Results:
         Returns
         -------
         Penalties
-            The matrix, and the sums of its columns. (The paper divides those by the number of
-            strategies; the order is the same.)
+            The matrix, and the sums of its columns. The paper divides those by the number of
+            strategies, which leaves their order as it is.
 
         References
         ----------

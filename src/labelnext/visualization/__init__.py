@@ -6,6 +6,7 @@ from labelnext.visualization._boundary import plot_decision_boundary
 from labelnext.visualization._comparison import plot_error_distribution, plot_penalties
 from labelnext.visualization._curves import plot_learning_curves
 from labelnext.visualization._feature_space import plot_contour_for_samples, plot_utilities
+from labelnext.visualization._seconds import plot_seconds
 from labelnext.visualization._stability import plot_stability
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "plot_error_distribution",
     "plot_learning_curves",
     "plot_penalties",
+    "plot_seconds",
     "plot_stability",
     "plot_utilities",
 ]

@@ -149,5 +149,7 @@ def plot_error_distribution(
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", frameon=False, fontsize="small")
+    if axes.get_legend_handles_labels()[0]:
+        # Beside the curves: anywhere among them it would hide some.
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return axes

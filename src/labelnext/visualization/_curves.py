@@ -64,7 +64,7 @@ def plot_learning_curves(
     ['badge', 'random']
     """
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if not accuracy:
         raise ValueError("accuracy must hold at least one strategy's curves, got none.")
@@ -76,14 +76,15 @@ def plot_learning_curves(
         if means:
             _mark_gain(axes, labels, means, level)
     axes.set(xlabel="labels", ylabel="accuracy on the test set")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percents, mostly
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.grid(axis="y", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    many = len(accuracy) > 8
-    axes.legend(
-        loc="lower right", frameon=False, ncols=2 if many else 1, fontsize="small" if many else None
-    )
+    if means:
+        many = len(means) > 8
+        size = "small" if many else None
+        axes.legend(loc="lower right", frameon=False, ncols=2 if many else 1, fontsize=size)
     return axes
 
 

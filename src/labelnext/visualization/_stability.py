@@ -48,7 +48,7 @@ def plot_stability(
     >>> from labelnext.visualization import plot_stability
     >>> nan = float("nan")
     >>> left, right = plot_stability(
-    ...     [10, 20, 30], {"badge": [[nan, 0.8, 0.95]]}, {"badge": [[2.0, 0.5, nan]]}
+    ...     [10, 20, 30], {"badge": [[nan, 0.8, 0.95]]}, {"badge": [[2.0, 0.1, nan]]}
     ... )
     >>> right.get_yscale()
     'log'
@@ -66,7 +66,8 @@ def plot_stability(
     means = draw_means(
         right, labels[:-1], {name: _part(v, slice(None, -1)) for name, v in potential.items()}
     )
-    if any((mean > 0).all() for mean in means.values()):
+    drawn = np.concatenate([*means.values(), []])
+    if len(drawn) and drawn.min() > 0 and drawn.max() > 10 * drawn.min():
         right.set_yscale("log")
         right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         right.yaxis.set_minor_locator(NullLocator())
@@ -76,7 +77,7 @@ def plot_stability(
         panel.grid(axis="y", color=GRID, lw=0.8)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-    if agreement and len(labels) > 1:
+    if left.get_legend_handles_labels()[0]:
         left.legend(loc="lower right", frameon=False, fontsize="small")
     return axes
 

@@ -1,0 +1,109 @@
+"""``labelnext simulate``: from a TOML file to a report, and on again."""
+
+import sqlite3
+
+import pytest
+
+from labelnext.experiment import Experiment
+
+SMALL = """
+data = ["digits", { use = "digits", name = "fewer", samples = 300 }]
+models = "naive-bayes"
+strategies = ["margin", "random"]
+budgets = { start = 20, batch = 10, rounds = 2 }
+seeds = 2
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "experiment.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def count(path):
+    db = sqlite3.connect(path)
+    (rounds,) = db.execute("SELECT count(*) FROM rounds").fetchone()
+    db.close()
+    return rounds
+
+
+def test_report_and_table_and_once_more(file, run):
+    first = run("simulate", file, "--jobs", 2)
+    assert first.exit_code == 0, first.output
+    assert first.stderr == ""
+    for words in ("margin", "random", "was beaten", "report.html", "seconds"):
+        assert words in first.stdout
+    folder = file.parent / "labelnext-results"
+    assert count(folder / "results.sqlite") == 2 * 2 * 2 * 3
+    table = (folder / "results.csv").read_bytes()
+    assert (folder / "report.html").is_file()
+    again = run("simulate", file)
+    assert again.exit_code == 0, again.output
+    assert (folder / "results.csv").read_bytes() == table  # nothing was run again
+
+
+def test_a_terminal_sees_how_far_it_is(file, run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = run("simulate", file, "--jobs", 1, "--out", "elsewhere/results")
+    assert result.exit_code == 0, result.output
+    assert "Simulating" in result.stderr
+    assert "24/24" in result.stderr
+
+
+def test_failures_are_told(file, run):
+    file.write_text(
+        SMALL.replace('"random"]', '{ use = "broken_strategies:FailsLater", name = "fails" }]')
+    )
+    result = run("simulate", file, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "2 of 8 runs failed, and are left out. The first: fails in digits" in result.stdout
+    assert "ZeroDivisionError: no more of this" in result.stdout
+
+
+def test_stopped_by_hand_it_says_how_to_go_on(file, run, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Experiment, "run", stop)
+    result = run("simulate", file)
+    assert result.exit_code == 130
+    assert result.stderr == "Stopped. The same command goes on from here.\n"
+
+
+def test_the_example_is_written_once(file, run, complaint):
+    result = run("simulate", "new.toml", "--example")
+    assert result.exit_code == 0, result.output
+    text = (file.parent / "new.toml").read_text()
+    assert "labelnext simulate new.toml --out results" in text
+    assert "{{" not in text
+    assert "exists already" in complaint("simulate", "new.toml", "--example")
+    assert "ends in .toml" in complaint("simulate", "new.txt", "--example")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"margin"', '"magrin"'), "unknown strategy 'magrin'; did you mean 'margin'?"),
+        (('"digits",', '"digts",'), "unknown data set 'digts'; did you mean 'digits'?"),
+        (("batch = 10", "batch = 1000"), "data set 'digits': The pool has 1198 samples, fewer"),
+        (("seeds", "seed"), "unknown key 'seed'; did you mean 'seeds'?"),
+        (("[", "", 1), "is not a TOML file"),
+    ],
+)
+def test_mistakes_in_the_file(file, complaint, change, message):
+    file.write_text(SMALL.replace(*change))
+    assert message in complaint("simulate", file)
+
+
+def test_mistakes_around_it(file, complaint):
+    assert "there is no file none.toml; add --example" in complaint("simulate", "none.toml")
+    assert "cannot read" in complaint("simulate", file.parent)
+    assert "--jobs 0: there must be at least one" in complaint("simulate", file, "--jobs", 0)
+    assert "choose another folder" in complaint("simulate", file, "--out", file)
+    folder = file.parent / "damaged"
+    folder.mkdir()
+    (folder / "results.sqlite").write_text("these are no results\n" * 100)
+    assert "is damaged or no results file" in complaint("simulate", file, "--out", folder)

@@ -1,0 +1,145 @@
+"""The report: whole, self-contained, and saying what failed."""
+
+import csv
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+
+from broken_strategies import FailsLater
+from labelnext.experiment import Budget, Experiment
+from labelnext.pool import RandomSampling, UncertaintySampling
+
+X, y = load_digits(return_X_y=True)
+
+
+class Page(HTMLParser):
+    """Collects text, what is linked to, and whether all tags are closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.text, self.links, self.open = "", [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    return Experiment(
+        data={"digits <8×8>": (X[:400] / 16, y[:400])},
+        models={"logistic": LogisticRegression(), "bayes": GaussianNB()},
+        strategies={
+            "margin": UncertaintySampling("margin_sampling"),
+            "fails": FailsLater(),
+            "random": RandomSampling(),
+        },
+        budgets=Budget(20, 10, 4),
+        seeds=3,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(experiment):
+    return experiment.run(n_jobs=1)
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_page_that_needs_nothing_else(results, tmp_path):
+    files = results.write_report(tmp_path / "new" / "folder")
+    assert all(path.is_file() for path in files)
+    html = files[0].read_text(encoding="utf-8")
+    page = Page(html)
+    assert page.open == []
+    assert len(page.links) == 5
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert not re.search(r"https?://|<script|@import|url\(", html)
+    for words in (
+        "2 of 18 runs failed",
+        "ZeroDivisionError: no more of this",
+        "digits <8×8>, bayes, batches of 10 from 20",  # escaped in the source
+        "Who beats whom",
+        "p (Holm)",
+        "When to stop",
+        "Seeds: 0, 1, 2.",
+    ):
+        assert words in page.text
+    assert files[0].name == "report.html"
+    assert {path.name for path in files if path.suffix == ".png"} == {
+        "learning-curves.png",
+        "normalized-errors.png",
+        "penalties.png",
+        "seconds.png",
+        "stability.png",
+    }
+
+
+def test_the_same_results_make_the_same_files(results, tmp_path):
+    first, second = (results.write_report(tmp_path / name) for name in "ab")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_tables_hold_what_the_results_say(results, tmp_path):
+    results.write_report(tmp_path)
+    rows = read(tmp_path / "results.csv")
+    columns = results.to_dict()
+    assert len(rows) == len(columns["seed"])
+    assert [float(row["accuracy"]) for row in rows] == columns["accuracy"]
+    summary = {row["strategy"]: row for row in read(tmp_path / "summary.csv")}
+    curves = results.curves().values()
+    mean = np.mean([curve.accuracy["margin"].mean() for curve in curves])
+    assert float(summary["margin"]["mean accuracy"]) == pytest.approx(mean)
+    assert summary["fails"]["failed"] == "2"
+    totals = [float(value) for value in list(read(tmp_path / "penalties.csv")[-1].values())[1:]]
+    assert totals == pytest.approx(results.penalties().totals.tolist())
+    assert [float(summary[name]["was beaten"]) for name in summary] == pytest.approx(totals)
+    failures = read(tmp_path / "failures.csv")
+    assert [(row["strategy"], row["seed"]) for row in failures] == [("fails", "1")] * 2
+
+
+def test_without_failures_there_is_no_word_of_them(experiment, results, tmp_path):
+    results.write_report(tmp_path)
+    one = Experiment(
+        data=experiment.data,
+        models={"bayes": GaussianNB()},
+        strategies={"random": RandomSampling()},
+        budgets=Budget(20, 10, 1),
+        seeds=1,
+        levels=[0.3],
+    ).run(n_jobs=1)
+    files = one.write_report(tmp_path)
+    assert not (tmp_path / "failures.csv").exists()
+    page = Page(files[0].read_text(encoding="utf-8"))
+    assert "failed." not in page.text
+    assert "Who beats whom" not in page.text  # there is nobody to beat
+    assert "30.0 %" in page.text
+
+
+def test_where_every_run_failed(tmp_path):
+    results = Experiment(
+        data={"digits": (X[:400] / 16, y[:400])},
+        models={"bayes": GaussianNB()},
+        strategies={"one": FailsLater(0, 0), "two": FailsLater(0, 0)},
+        budgets=Budget(20, 10, 2),
+        seeds=1,
+    ).run(n_jobs=1)
+    page = Page(results.write_report(tmp_path)[0].read_text(encoding="utf-8"))
+    assert "2 of 2 runs failed" in page.text

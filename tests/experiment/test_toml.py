@@ -1,0 +1,116 @@
+"""Experiments in TOML files: what they say, and what is said to mistakes."""
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier
+
+from broken_strategies import Slow
+from labelnext.experiment import Budget, read_experiment
+from labelnext.experiment._data import DATA, Data
+from labelnext.experiment._toml import EXAMPLE
+
+BASE = {
+    "data": '"digits"',
+    "models": '"logistic"',
+    "strategies": '["badge", "random"]',
+    "budgets": "{ start = 20, batch = 10, rounds = 2 }",
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def _read(**changes):
+        lines = [f"{key} = {value}" for key, value in (BASE | changes).items() if value]
+        path = tmp_path / "experiment.toml"
+        path.write_text("\n".join(lines))
+        return read_experiment(path)
+
+    return _read
+
+
+def test_names_and_tables(read):
+    experiment = read(
+        models='{ use = "mlp", name = "net", hidden_layer_sizes = [8, 4] }',
+        strategies='["badge", { use = "broken_strategies:Slow", name = "mine", seconds = 0.5 }]',
+        budgets="[{ start = 20, batch = 10, rounds = 2 }, { start = 9, batch = 3, rounds = 1 }]",
+        seeds="[3, 5]",
+        levels="[0.8, 0.9]",
+        test_size="0.25",
+        reference='"mine"',
+    )
+    assert isinstance(experiment.models["net"], MLPClassifier)
+    assert experiment.models["net"].hidden_layer_sizes == (8, 4)
+    assert isinstance(experiment.strategies["mine"], Slow)
+    assert experiment.strategies["mine"].seconds == 0.5
+    assert experiment.budgets == (Budget(20, 10, 2), Budget(9, 3, 1))
+    assert (experiment.seeds, experiment.levels) == ((3, 5), (0.8, 0.9))
+    assert (experiment.test_size, experiment.reference) == (0.25, "mine")
+
+
+def test_the_example_is_an_experiment(tmp_path):
+    path = tmp_path / "example.toml"
+    path.write_text(EXAMPLE.format(name=path.name))
+    experiment = read_experiment(path)
+    assert list(experiment.data) == ["digits", "letter"]
+    assert list(experiment.strategies) == ["badge", "margin", "random"]
+
+
+def test_a_file_of_ones_own_is_sought_beside_the_toml_file(read, tmp_path):
+    X, y = np.arange(40.0).reshape(20, 2), np.array(["a", "b"] * 10)
+    np.savez(tmp_path / "mine.npz", X=X, y=y)
+    (source,) = read(data='{ use = "file", name = "m", file = "mine.npz" }').data.values()
+    loaded = source()
+    np.testing.assert_array_equal(loaded[0], X)
+    np.testing.assert_array_equal(loaded[1], y)
+    for name, content in (("none.npz", None), ("text.npz", b"no"), ("other.npz", {"a": X})):
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        elif content is not None:
+            np.savez(tmp_path / name, **content)
+        (source,) = read(data=f'{{ use = "file", file = "{name}" }}').data.values()
+        with pytest.raises(ValueError, match=r"expected an \.npz file with the arrays X and y"):
+            source()
+
+
+def test_samples_are_drawn_with_the_classes_in_proportion():
+    X, y = np.arange(100.0)[:, None], np.repeat([0, 1], [80, 20])
+    drawn = Data(lambda: (X, y), {"samples": 50})
+    assert np.bincount(drawn()[1]).tolist() == [40, 10]
+    np.testing.assert_array_equal(drawn()[0], drawn()[0])
+    np.testing.assert_array_equal(y[drawn()[0][:, 0].astype(int)], drawn()[1])
+    assert len(Data(lambda: (X, y), {"samples": 500})()[1]) == 100
+
+
+@pytest.mark.parametrize("name", sorted(set(DATA) - {"file"}))
+def test_data_sets_that_have_a_name(name):
+    from labelnext.datasets import DatasetNotFoundError
+
+    try:
+        X, y = Data(DATA[name])()
+    except DatasetNotFoundError as error:
+        pytest.skip(str(error))
+    assert X.shape[0] == len(y) > 1000
+    assert 0 <= X.min() <= X.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategies": '["bagde"]'}, r"toml: unknown strategy 'bagde'; did you mean 'badge'"),
+        ({"data": '"digit"'}, "unknown data set 'digit'; did you mean 'digits'"),
+        ({"models": '"logistik"'}, "unknown model 'logistik'; did you mean 'logistic'"),
+        ({"models": '{ use = "mlp", alhpa = 1 }'}, "model 'mlp' does not take .*alhpa"),
+        ({"models": '{ name = "mlp" }'}, "a table needs the key use"),
+        ({"strategies": '["badge", "badge"]'}, "'badge' is there twice"),
+        ({"sedes": "3"}, "unknown key 'sedes'; did you mean 'seeds'"),
+        ({"budgets": "{ start = 1, bacth = 2, rounds = 2 }"}, "'bacth'; did you mean 'batch'"),
+        ({"budgets": "{ start = 1, batch = 2 }"}, "rounds is missing"),
+        ({"budgets": "100"}, "a budget is a table"),
+        ({"budgets": None}, "budgets is missing"),
+        ({"seeds": '"three"'}, "seeds must be whole numbers"),
+        ({"data": "[unclosed"}, "is not a TOML file"),
+    ],
+)
+def test_mistakes(read, changes, message):
+    with pytest.raises(ValueError, match=message):
+        read(**changes)
