@@ -196,6 +196,7 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks processes up in /proc")
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_killed_and_started_again_it_ends_as_if_undisturbed(tmp_path, n_jobs):
     path, kept = tmp_path / "results.sqlite", []
@@ -245,15 +246,18 @@ def test_killed_and_started_again_it_ends_as_if_undisturbed(tmp_path, n_jobs):
 def test_a_second_process_says_that_the_file_is_in_use(tmp_path):
     path = tmp_path / "results.sqlite"
     first = start(path, 1, seconds=5)
-    deadline = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.5)
-    with pytest.raises(ResultsFileError, match="in use by another process; wait until that one"):
-        make().run(path, n_jobs=1)
-    assert first.poll() is None  # it was in the way of nobody
-    first.kill()
-    assert first.communicate()[1] == ""
+    try:
+        deadline = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        with pytest.raises(ResultsFileError, match="in use by another process; wait until that"):
+            make().run(path, n_jobs=1)
+        assert first.poll() is None  # it was in the way of nobody
+    finally:
+        first.kill()
+        complaint = first.communicate()[1]
+    assert complaint == ""
     make().run(path, n_jobs=1)  # free again, whatever happened to the first
 
 

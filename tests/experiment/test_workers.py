@@ -1,0 +1,71 @@
+"""The two sides of a worker process, each by itself."""
+
+import io
+import pickle
+import queue
+
+import numpy as np
+from sklearn.naive_bayes import GaussianNB
+
+from broken_strategies import FailsLater
+from labelnext.experiment._rounds import Round
+from labelnext.experiment._serve import answer
+from labelnext.experiment._task import Ended, Task, play
+from labelnext.experiment._workers import play_in_processes
+
+RNG = np.random.default_rng(0)
+X, y = RNG.normal(size=(60, 3)), np.arange(60) % 3
+
+
+def task(number=0, **changes):
+    options = {"strategy": FailsLater(10**6), "clf": GaussianNB(), "seed": 0}
+    return Task(number, "toy", **(options | changes), start=6, batch=4, rounds=2, test_size=0.5)
+
+
+def answers(*orders):
+    """What a worker sends back."""
+    waiting, stream = queue.SimpleQueue(), io.BytesIO()
+    for order in (*orders, None):
+        waiting.put(order)
+    answer(waiting, stream)
+    stream.seek(0)
+    found = []
+    while stream.tell() < len(stream.getbuffer()):
+        found.append(pickle.load(stream))
+    return found
+
+
+def test_a_worker_sends_each_round_and_how_it_ended():
+    data = ("data", pickle.dumps((X, y)))
+    order = ("run", pickle.dumps(task()))
+    found = answers(data, order, order)
+    assert [type(message) for message in found] == [Round, Round, Round, Ended] * 2
+    assert [step.labels for step in found[:3]] == [6, 10, 14]
+    assert found[3] == Ended()
+    for one, other in zip(found[:3], play(task(), X, y), strict=False):
+        np.testing.assert_array_equal(one.picks, other.picks)
+
+
+def test_an_order_that_cannot_be_read_fails_as_a_run_does():
+    (message,) = answers(("run", b"no pickle"))
+    assert message.error.startswith("UnpicklingError")
+    (message,) = answers(("run", pickle.dumps(task())))  # and no data
+    assert message.error.startswith("TypeError")
+
+
+def test_messages_of_many_runs_on_few_processes_are_in_order():
+    tasks = [task(number, seed=number) for number in range(5)]
+    seen = {number: [] for number in range(5)}
+    for played, message in play_in_processes(tasks, {"toy": (X, y)}, 2):
+        seen[played.number].append(message)
+    for number, messages in seen.items():
+        assert [type(message) for message in messages] == [Round, Round, Round, Ended]
+        expected = list(play(tasks[number], X, y))
+        assert [m.accuracy for m in messages[:3]] == [m.accuracy for m in expected[:3]]
+
+
+def test_processes_end_when_nobody_listens_any_more():
+    events = play_in_processes([task(n) for n in range(4)], {"toy": (X, y)}, 2)
+    next(events)
+    events.close()  # returns only when all threads and processes have ended
+    assert list(play_in_processes([], {}, 1)) == []
