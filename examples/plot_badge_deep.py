@@ -26,7 +26,7 @@ from torch import nn
 
 import labelnext
 from labelnext.datasets import load_fashion_mnist
-from labelnext.experiment import Results
+from labelnext.experiment import Curves
 from labelnext.visualization import plot_learning_curves
 
 SIZES = {
@@ -249,7 +249,7 @@ accuracy = {
 # %%
 # The mean over the seeds, with its 95 % interval, in the short form:
 
-results = Results(K * np.arange(1, SIZE["rounds"] + 2), accuracy, tuple(seeds))
+results = Curves(K * np.arange(1, SIZE["rounds"] + 2), accuracy, tuple(seeds))
 fig, ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
 plot_learning_curves(results.labels, results.accuracy, axes=ax)
 _ = ax.set_title("Fashion-MNIST, a small CNN", loc="left", color=INK, fontweight="bold")
