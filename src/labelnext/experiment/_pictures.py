@@ -67,8 +67,10 @@ def _learning_curves(results: Results) -> bytes:
             panel.set_axis_off()
         for panel, (setting, curve) in zip(panels, curves.items(), strict=False):
             plot_learning_curves(curve.labels, curve.accuracy, axes=panel)
+            low, high = panel.get_ylim()
             for level in levels_of(results, curve):
-                panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
+                if low <= level <= high:  # a line far from all curves would flatten them
+                    panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
             panel.set_title(str(setting), loc="left", weight="bold", fontsize=11)
 
         _one_legend(figure)

@@ -156,7 +156,8 @@ def _failures(results: Results) -> str:
     )
     return (
         f'<div class="failed"><strong>{len(results.failures)} of {len(results.rounds)} runs '
-        "failed.</strong> They are left out of all means and tests; the others went on."
+        "failed.</strong> The others went on. Those are left out of all means and tests: the "
+        "curves of such a strategy are over fewer seeds, and its tests over those that are left."
         f"{_details('Which', f'<ul>{items}</ul>')}</div>"
     )
 

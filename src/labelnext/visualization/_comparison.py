@@ -47,8 +47,11 @@ def plot_penalties(
 
     Examples
     --------
+    >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_penalties
-    >>> axes = plot_penalties([[0, 1.5], [0.25, 0]], ["badge", "random"], n_settings=2)
+    >>> axes = plot_penalties(
+    ...     [[0, 1.5], [0.25, 0]], ["badge", "random"], axes=Figure().add_subplot()
+    ... )
     >>> [text.get_text() for text in axes.texts]
     ['–', '1.5', '0.25', '–', '0.25', '1.5']
     """
@@ -115,9 +118,12 @@ def plot_error_distribution(
 
     Examples
     --------
+    >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_error_distribution
     >>> axes = plot_error_distribution(
-    ...     {"badge": [0.7, 0.8], "random": [1.0, 1.0]}, reference="random"
+    ...     {"badge": [0.7, 0.8], "random": [1.0, 1.0]},
+    ...     reference="random",
+    ...     axes=Figure().add_subplot(),
     ... )
     >>> axes.get_xlabel()
     'error, as a multiple of that of random'

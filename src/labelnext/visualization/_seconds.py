@@ -31,8 +31,11 @@ def plot_seconds(seconds: Mapping[str, Mapping[str, float]], *, axes: Axes | Non
 
     Examples
     --------
+    >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_seconds
-    >>> axes = plot_seconds({"digits": {"badge": 0.02, "random": 0.001}})
+    >>> axes = plot_seconds(
+    ...     {"digits": {"badge": 0.02, "random": 0.001}}, axes=Figure().add_subplot()
+    ... )
     >>> [text.get_text() for text in axes.texts]
     ['0.02 s', '0.001 s']
     """

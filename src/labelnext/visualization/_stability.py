@@ -45,10 +45,14 @@ def plot_stability(
 
     Examples
     --------
+    >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_stability
     >>> nan = float("nan")
     >>> left, right = plot_stability(
-    ...     [10, 20, 30], {"badge": [[nan, 0.8, 0.95]]}, {"badge": [[2.0, 0.1, nan]]}
+    ...     [10, 20, 30],
+    ...     {"badge": [[nan, 0.8, 0.95]]},
+    ...     {"badge": [[2.0, 0.1, nan]]},
+    ...     axes=Figure().subplots(1, 2),
     ... )
     >>> right.get_yscale()
     'log'
