@@ -76,5 +76,19 @@ def take_rows(X: Any, rows: NDArray[np.int64]) -> Any:
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
+def stack_rows(X: Any, Y: Any) -> Any:
+    """Return the rows of one container and then those of another of the same kind."""
+    if sp.issparse(X) or sp.issparse(Y):
+        return sp.vstack([X, Y], format="csr")
+    if hasattr(X, "iloc") and hasattr(Y, "iloc"):
+        import pandas as pd
+
+        return pd.concat([X, Y])
+    if hasattr(X, "vstack") and hasattr(Y, "vstack"):  # polars
+        return X.vstack(Y)
+    # One of them may be a frame, samples given as candidates say.
+    return np.concatenate([np.asarray(X), np.asarray(Y)])
+
+
 def _holds_numbers(X: Any) -> bool:
     return np.asarray(X).dtype.kind in "fiubc"

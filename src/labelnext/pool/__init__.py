@@ -3,6 +3,7 @@
 from labelnext.pool._badge import Badge
 from labelnext.pool._base import QueryStrategy
 from labelnext.pool._classifier import ClassifierQueryStrategy
+from labelnext.pool._feature import FeatureQueryStrategy
 from labelnext.pool._query import Query
 from labelnext.pool._random import RandomSampling
 from labelnext.pool._uncertainty import UncertaintySampling
@@ -10,6 +11,7 @@ from labelnext.pool._uncertainty import UncertaintySampling
 __all__ = [
     "Badge",
     "ClassifierQueryStrategy",
+    "FeatureQueryStrategy",
     "Query",
     "QueryStrategy",
     "RandomSampling",

@@ -12,13 +12,17 @@ from sklearn.base import BaseEstimator
 
 from labelnext.models._rows import as_samples
 from labelnext.pool._candidates import find_candidates
+from labelnext.pool._groups import group_candidates
 from labelnext.pool._query import Query
-from labelnext.utils import MISSING_LABEL, check_random_state, is_unlabeled
+from labelnext.utils import MISSING_LABEL, check_random_state
+from labelnext.utils._labels import split_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import ArrayLike, NDArray
+
+    from labelnext.sampling import Groups
 
     Picks = NDArray[np.int64]
     Utilities = NDArray[np.float64]
@@ -124,6 +128,8 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         batch_size: int,
         return_utilities: bool,
         fit: Callable[[Any, ArrayLike], Any] | None = None,
+        groups: ArrayLike | None = None,
+        max_per_group: int | None = None,
     ) -> Picks | tuple[Picks, Utilities]:
         """Go through the steps of a query.
 
@@ -133,26 +139,37 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
             As in the strategies' `query`.
         fit : callable of (X, y), optional
             Returns the fitted classifier; called when all else is known to be right.
+        groups : array-like of shape (n_samples,) or (n_candidates,), optional
+            The group of each sample, of each candidate if these are samples.
+        max_per_group : int, optional
+            How many picks a group may have.
         """
         self._check_parameters()
         X = as_samples(X)
-        unlabelled = _find_unlabelled(X, y, self.missing_label)
+        labels, missing = _split_labels(X, y, self.missing_label)
+        unlabelled = np.flatnonzero(missing).astype(np.int64)
         rng = self._generator(len(unlabelled))
         found = find_candidates(X, unlabelled, candidates)
         batch_size = _check_batch_size(batch_size)
         if not isinstance(return_utilities, bool | np.bool_):
             raise TypeError(f"return_utilities must be True or False, got {return_utilities!r}.")
-        if batch_size > len(found):
-            warnings.warn(
-                f"batch_size={batch_size} is larger than the number of candidates; all "
-                f"{len(found)} of them are returned.",
-                UserWarning,
-                stacklevel=3,
-            )
-            batch_size = len(found)
+        grouped = group_candidates(groups, max_per_group, found)
+        batch_size = _cut(batch_size, len(found), grouped)
         clf = None if fit is None else fit(X, y)
         picks, utilities = self._choose(
-            Query(found.X, len(found), batch_size, clf, rng, bool(return_utilities))
+            Query(
+                found.X,
+                len(found),
+                batch_size,
+                clf,
+                rng,
+                bool(return_utilities),
+                X,
+                np.flatnonzero(~missing).astype(np.int64),
+                labels[~missing],
+                grouped,
+                getattr(self, "clf_embedding_flag_name", None),
+            )
         )
         if not return_utilities:
             return found.rows[picks]
@@ -165,8 +182,10 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         return np.random.Generator(np.random.PCG64([int(seed), n_unlabelled]))
 
 
-def _find_unlabelled(X: Any, y: ArrayLike, missing_label: Any) -> NDArray[np.int64]:
-    missing = is_unlabeled(y, missing_label)
+def _split_labels(
+    X: Any, y: ArrayLike, missing_label: Any
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    labels, missing = split_labels(y, missing_label)
     if missing.ndim != 1:
         raise ValueError(
             f"y must have one label for each sample, got shape {missing.shape}; "
@@ -178,7 +197,21 @@ def _find_unlabelled(X: Any, y: ArrayLike, missing_label: Any) -> NDArray[np.int
             f"X and y must have the same length, got {X.shape[0]} samples and {len(missing)} "
             f"labels; mark labels that are missing with missing_label={missing_label!r}."
         )
-    return np.flatnonzero(missing).astype(np.int64)
+    return labels, missing
+
+
+def _cut(batch_size: int, n_candidates: int, groups: Groups | None) -> int:
+    """Return the batch size, or with a warning the largest that can be had."""
+    most = n_candidates if groups is None else groups.most()
+    if batch_size <= most:
+        return batch_size
+    if most == n_candidates:
+        message = f"the number of candidates; all {most} of them are returned."
+    else:
+        message = f"what max_per_group leaves of the candidates; {most} of them are returned."
+    # Seen from where `query` is called.
+    warnings.warn(f"batch_size={batch_size} is larger than {message}", UserWarning, stacklevel=4)
+    return most
 
 
 def _check_batch_size(batch_size: Any) -> int:

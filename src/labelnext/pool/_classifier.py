@@ -13,6 +13,8 @@ from labelnext.models._networks import is_module
 from labelnext.pool._base import QueryStrategy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.pool._base import Picks, Utilities
@@ -101,6 +103,19 @@ class ClassifierQueryStrategy(QueryStrategy):
         UserWarning
             If there are fewer candidates than `batch_size`.
         """
+        return self._query(
+            X,
+            y,
+            candidates=candidates,
+            batch_size=batch_size,
+            return_utilities=return_utilities,
+            fit=self._fitter(clf, fit_clf, sample_weight),
+        )
+
+    def _fitter(
+        self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None
+    ) -> Callable[[Any, ArrayLike], Any]:
+        """Check the classifier and return what fits a copy of it, for `_query`."""
         _check_classifier(clf)
         if not isinstance(fit_clf, bool | np.bool_):
             raise TypeError(f"fit_clf must be True or False, got {fit_clf!r}.")
@@ -118,14 +133,7 @@ class ClassifierQueryStrategy(QueryStrategy):
             _refuse_without_proba(fitted, clf)
             return fitted
 
-        return self._query(
-            X,
-            y,
-            candidates=candidates,
-            batch_size=batch_size,
-            return_utilities=return_utilities,
-            fit=fit,
-        )
+        return fit
 
 
 def _check_classifier(clf: Any) -> None:

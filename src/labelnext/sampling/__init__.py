@@ -2,7 +2,8 @@
 
 from labelnext.sampling._batch import Batch, Pick
 from labelnext.sampling._d2 import d2_sample
+from labelnext.sampling._groups import Groups
 from labelnext.sampling._select import select
 from labelnext.sampling._utilities import d2_utilities
 
-__all__ = ["Batch", "Pick", "d2_sample", "d2_utilities", "select"]
+__all__ = ["Batch", "Groups", "Pick", "d2_sample", "d2_utilities", "select"]
