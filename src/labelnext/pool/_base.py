@@ -93,6 +93,9 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
            [ 5., nan, nan]])
     """
 
+    batches_are_prefixes = True
+    """Whether the batch for a smaller size is the start of that for a larger one."""
+
     def __init__(self, missing_label: Any = MISSING_LABEL, random_state: Any = None) -> None:
         self.missing_label = missing_label
         self.random_state = random_state
