@@ -121,6 +121,31 @@ class D2(ABC):
         """Return the available rows at some places of their ascending list."""
 
     @abstractmethod
+    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        """Return the available rows of largest D², among equal ones the first.
+
+        To be called after a pass.
+
+        Parameters
+        ----------
+        m : int
+            How many, if as many are available.
+
+        Returns
+        -------
+        rows : ndarray of int64
+            The rows, ascending.
+        d2 : ndarray of float64
+            Their D².
+        rest : float
+            The largest D² of the other available rows, −1 if there are none.
+        """
+
+    @abstractmethod
+    def withdraw(self, rows: NDArray[np.int64]) -> None:
+        """Make rows unavailable, as those excluded: their D² is 0 from now on."""
+
+    @abstractmethod
     def find(
         self, tickets: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:

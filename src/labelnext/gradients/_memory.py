@@ -160,6 +160,20 @@ class MemoryGradients(Gradients):
         return MemoryD2(self, exclude)
 
 
+def largest_of(
+    d2: NDArray[np.float64], m: int, n_available: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    """Do what `D2.largest` does, where D² is an array that is −1 where nothing is available."""
+    m = min(m, n_available)
+    last = np.partition(d2, len(d2) - m)[len(d2) - m]
+    above, equal = np.flatnonzero(d2 > last), np.flatnonzero(d2 == last)
+    rows = np.sort(np.concatenate([above, equal[: m - len(above)]])).astype(np.int64)
+    if m == n_available:
+        return rows, d2[rows], -1.0
+    rest = last if len(above) + len(equal) > m else d2[d2 < last].max()
+    return rows, d2[rows], float(rest)
+
+
 class MemoryD2(D2):
     """D² of a `MemoryGradients`: one float64 and one bool a row."""
 
@@ -177,6 +191,13 @@ class MemoryD2(D2):
         self.values[rows] = 0.0
         self.is_available[rows] = False
         self.n_available = int(np.count_nonzero(self.is_available))
+
+    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        return largest_of(np.where(self.is_available, self.values, -1.0), m, self.n_available)
+
+    def withdraw(self, rows: NDArray[np.int64]) -> None:
+        self._take(rows)
+        self._weigh()
 
     def largest_norm(self) -> int | None:
         row = int(np.where(self.is_available, self.pool.squared_norms, -1.0).argmax())

@@ -9,7 +9,7 @@ import torch
 
 from labelnext.gradients._base import D2, PassReport
 from labelnext.gradients._factors import ROUNDING
-from labelnext.gradients._memory import GROUP
+from labelnext.gradients._memory import GROUP, largest_of
 from labelnext.gradients._torch_factors import TorchFactors, as_numpy
 from labelnext.gradients._torch_pass import Pass
 from labelnext.gradients._torch_room import plain_float32
@@ -50,6 +50,14 @@ class TorchD2(D2):
         self.d2[index] = 0.0
         self.is_available[index] = False
         self.n_available = int(self.is_available.sum())
+
+    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        d2 = torch.where(self.is_available, self.d2, torch.full_like(self.d2, -1.0))
+        return largest_of(as_numpy(d2), m, self.n_available)
+
+    def withdraw(self, rows: NDArray[np.int64]) -> None:
+        self._take(rows)
+        self._weigh()
 
     def largest_norm(self) -> int | None:
         norms = self.pool.squared_norms

@@ -3,6 +3,7 @@
 from labelnext.pool._badge import Badge
 from labelnext.pool._base import QueryStrategy
 from labelnext.pool._classifier import ClassifierQueryStrategy
+from labelnext.pool._core_set import CoreSet
 from labelnext.pool._feature import FeatureQueryStrategy
 from labelnext.pool._query import Query
 from labelnext.pool._random import RandomSampling
@@ -11,6 +12,7 @@ from labelnext.pool._uncertainty import UncertaintySampling
 __all__ = [
     "Badge",
     "ClassifierQueryStrategy",
+    "CoreSet",
     "FeatureQueryStrategy",
     "Query",
     "QueryStrategy",

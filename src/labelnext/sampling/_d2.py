@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labelnext.gradients import blas_on_one_thread
+from labelnext.sampling._groups import Room
 from labelnext.sampling._picks import Picks
 from labelnext.sampling._random import as_generator
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from labelnext.gradients import Gradients
     from labelnext.sampling._batch import Batch
+    from labelnext.sampling._groups import Groups
     from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState
 
@@ -37,6 +39,8 @@ def d2_sample(
     k: int,
     *,
     exclude: NDArray[np.int64] = NO_ROWS,
+    centres: NDArray[np.int64] = NO_ROWS,
+    groups: Groups | None = None,
     random_state: RandomState = None,
     progress: Progress | None = None,
 ) -> Batch:
@@ -53,9 +57,15 @@ def d2_sample(
     gradients : Gradients
         The pool.
     k : int
-        How many rows to pick, at most the candidates; trusted.
+        How many rows to pick, at most the candidates that groups leave; trusted.
     exclude : ndarray of int64, default=none
         Rows that are not candidates.
+    centres : ndarray of int64, default=none
+        Rows that are centres from the start, and no candidates. The first pick is then drawn by
+        D², too.
+    groups : Groups, default=None
+        Which rows belong together, and how many of a group may be picked. When it is full, its
+        rows are candidates no more: their D² counts as 0.
     random_state : int, Generator, RandomState or None, default=None
         Where the randomness comes from.
     progress : callable, default=None
@@ -83,22 +93,18 @@ def d2_sample(
     """
     rng = as_generator(random_state)
     with blas_on_one_thread():
-        return _sample(Picks(gradients, gradients.start(exclude), k, progress), rng)
+        picks = Picks(gradients, gradients.start(exclude), k, progress, Room(groups))
+        return _sample(picks, centres, rng)
 
 
-def _sample(picks: Picks, rng: np.random.Generator) -> Batch:
-    gradients, d2 = picks.gradients, picks.d2
-    first = d2.largest_norm()
-    if first is None:
+def _sample(picks: Picks, centres: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+    d2 = picks.d2
+    largest_block = min(max(picks.gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
+    if len(centres):
+        picks.condition_on(centres, largest_block)
+    elif not _start_at_the_largest(picks, rng):
         _pick_uniformly(picks, rng)
         return picks.batch()
-    rows = np.array([first], dtype=np.int64)
-    factors = gradients.gather(rows)
-    # No D² is defined before the first pick; what decided was its squared norm.
-    picks.add(factors, rows, factors.squared_norms)
-    _fill_first_block(picks, rng)
-    picks.make_pass()
-    largest_block = min(max(gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
     while len(picks) < picks.k:
         if d2.total == 0:
             _pick_uniformly(picks, rng)
@@ -106,6 +112,21 @@ def _sample(picks: Picks, rng: np.random.Generator) -> Batch:
         _fill_block(picks, min(max(len(picks), FIRST_BLOCK), largest_block), rng)
         picks.make_pass()
     return picks.batch()
+
+
+def _start_at_the_largest(picks: Picks, rng: np.random.Generator) -> bool:
+    """Pick the largest gradient and what can be drawn from bounds; False if all are 0."""
+    first = picks.d2.largest_norm()
+    if first is None:
+        return False
+    rows = np.array([first], dtype=np.int64)
+    factors = picks.gradients.gather(rows)
+    picks.room.admit(first)
+    # No D² is defined before the first pick; what decided was its squared norm.
+    picks.add(factors, rows, factors.squared_norms)
+    _fill_first_block(picks, rng)
+    picks.make_pass()
+    return True
 
 
 def _fill_first_block(picks: Picks, rng: np.random.Generator) -> None:
@@ -147,7 +168,8 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
                 break
             n_looked_at += 1
             picks.stats["proposals"] += 1
-            if bars[draw] < now[draw]:
+            # D² of a row whose group is full is 0, and so is the chance to be accepted.
+            if bars[draw] < now[draw] and picks.room.admit(int(rows[draw])):
                 accepted.append(draw)
                 # Its own D² stays in `now` as it was at the pick; a second draw of it is at 0.
                 if near_others[draw]:
@@ -178,16 +200,22 @@ def _pick_uniformly(picks: Picks, rng: np.random.Generator) -> None:
     """Pick the rest uniformly from what is available: all D² are 0.
 
     A Fisher-Yates shuffle of the available rows of which only the first few steps are made, so
-    that the start does not depend on k.
+    that the start does not depend on k. Rows whose group has become full are passed over.
     """
     n, k = picks.d2.n_available, picks.k - len(picks)
     moved: dict[int, int] = {}
-    places = np.empty(k, dtype=np.int64)
-    for step in range(k):
-        other = int(rng.integers(step, n))
-        places[step] = moved.get(other, other)
-        moved[other] = moved.get(step, step)
-    rows = picks.d2.available(places)
+    admitted: list[int] = []
+    step = 0
+    while len(admitted) < k:
+        places = np.empty(min(k - len(admitted), n - step), dtype=np.int64)
+        for at in range(len(places)):
+            other = int(rng.integers(step, n))
+            places[at] = moved.get(other, other)
+            moved[other] = moved.get(step, step)
+            step += 1
+        found = picks.d2.available(places)
+        admitted += [row for row in found.tolist() if picks.room.admit(row)]
+    rows = np.array(admitted, dtype=np.int64)
     picks.add(picks.gradients.gather(rows), rows, np.zeros(k))
     # Nothing is left that a pass could lower.
     picks.forget_waiting()

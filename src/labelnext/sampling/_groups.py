@@ -42,7 +42,7 @@ class Groups:
 class Room:
     """How much room the groups of one selection have left; without groups there is no end."""
 
-    def __init__(self, groups: Groups | None) -> None:
+    def __init__(self, groups: Groups | None = None) -> None:
         self.groups = groups
         self._picked: dict[int, int] = {}
         self._full: list[int] = []

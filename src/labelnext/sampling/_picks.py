@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.sampling._batch import COUNTERS, Batch
+from labelnext.sampling._groups import Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ class Picks:
     d2: D2
     k: int
     progress: Progress | None = None
+    room: Room = field(default_factory=Room)
     rows: list[int] = field(default_factory=list)
     pseudo_labels: list[NDArray[Any]] = field(default_factory=list)
     squared_norms: list[float] = field(default_factory=list)
@@ -53,13 +55,27 @@ class Picks:
         """Make one pass over the pool with all picks that wait for it."""
         rows = np.array(self.rows[-self.n_waiting :], dtype=np.int64)
         block = type(self.waiting[0]).concatenate(self.waiting)
-        report = self.d2.min_update(block, rows)
+        self.potentials += self._pass(block, rows)
         self.forget_waiting()
-        self.potentials += report.potentials.tolist()
+        filled = self.room.filled()
+        if len(filled):
+            # Until now draws of them were refused one by one.
+            self.d2.withdraw(filled)
+
+    def condition_on(self, centres: NDArray[np.int64], at_once: int) -> None:
+        """Make passes with rows that are centres from the start, and are not picked."""
+        for lo in range(0, len(centres), at_once):
+            rows = centres[lo : lo + at_once]
+            self._pass(self.gradients.gather(rows), rows)
+
+    def _pass(self, block: Factors, rows: NDArray[np.int64]) -> list[float]:
+        report = self.d2.min_update(block, rows)
         self.stats["passes"] += 1
         for name, count in report.counters.items():
             self.stats[name] += count
         self._report()
+        potentials: list[float] = report.potentials.tolist()
+        return potentials
 
     def forget_waiting(self) -> None:
         """No pick waits for a pass any more."""

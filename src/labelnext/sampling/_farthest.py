@@ -1,0 +1,100 @@
+"""Farthest-first traversal (greedy k-centre) in a few passes instead of one a pick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labelnext.gradients import blas_on_one_thread
+from labelnext.sampling._d2 import NO_ROWS
+from labelnext.sampling._picks import Picks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from labelnext.gradients import D2, Gradients
+    from labelnext.sampling._batch import Batch
+
+# Rows whose D² is kept up to date between passes, and centres that wait for a pass.
+WATCHED, LARGEST_BLOCK = 1024, 256
+
+
+def farthest_first(
+    gradients: Gradients,
+    k: int,
+    centres: NDArray[np.int64],
+    *,
+    exclude: NDArray[np.int64] = NO_ROWS,
+) -> Batch:
+    """Pick k rows, each the farthest from all centres and earlier picks.
+
+    D² can only fall. So as long as the largest D² among some watched rows is above what all
+    others had at the latest pass, it is the largest of all, and no pass is needed.
+
+    Parameters
+    ----------
+    gradients : Gradients
+        The pool.
+    k : int
+        How many rows to pick, at most the candidates; trusted.
+    centres : ndarray of shape (n_centres,), int64
+        Rows that are centres from the start, at least one, and no candidates.
+    exclude : ndarray of int64, default=none
+        Other rows that are not candidates.
+
+    Returns
+    -------
+    Batch
+        The picks in order; of equal ones the first row. That for k is the start of that for any
+        larger k.
+
+    References
+    ----------
+    .. [1] T. F. Gonzalez, "Clustering to minimize the maximum intercluster distance",
+       Theoretical Computer Science 38, 1985.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.gradients import as_gradients
+    >>> from labelnext.sampling import farthest_first
+    >>> pool = as_gradients(np.full((4, 2), 0.5), np.array([[1.0], [2.0], [5.0], [3.0]]))
+    >>> farthest_first(pool, 2, np.array([0])).indices
+    array([2, 3])
+    """
+    picks = Picks(gradients, gradients.start(exclude), k)
+    with blas_on_one_thread():
+        picks.condition_on(centres, LARGEST_BLOCK)
+        while len(picks) < k:
+            if not _pick_watched(picks, picks.d2):
+                _pick_the_first(picks)
+                break
+            picks.make_pass()
+    return picks.batch()
+
+
+def _pick_watched(picks: Picks, d2: D2) -> bool:
+    """Pick until another row might be farther than the watched ones; False if all D² are 0."""
+    rows, stale, rest = d2.largest(WATCHED)
+    if stale.max() == 0:
+        return False
+    now, factors = stale.copy(), picks.gradients.gather(rows)
+    while picks.n_waiting < LARGEST_BLOCK and len(picks) < picks.k:
+        place = int(now.argmax())
+        # Where others had the same D² at the pass, the watched ones are the first.
+        if now[place] < rest or (now[place] == rest and stale[place] > rest) or now[place] == 0:
+            break
+        one = np.array([place])
+        picks.add(factors[one], rows[one], now[one])
+        factors.lower(now, factors[one])
+        now[place] = 0.0
+    return True
+
+
+def _pick_the_first(picks: Picks) -> None:
+    """Pick the rest in the order of the rows: all are at a centre."""
+    rows = picks.d2.available(np.arange(picks.k - len(picks)))
+    picks.add(picks.gradients.gather(rows), rows, np.zeros(len(rows)))
+    picks.forget_waiting()
+    picks.potentials += [0.0] * len(rows)
