@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pool._parameters import check_integer
 from labelnext.sampling import Groups
 from labelnext.utils._labels import is_null
 
@@ -36,7 +36,8 @@ def group_candidates(
                 "picked; set max_per_group of the strategy too."
             )
         return None
-    limit = _check_limit(max_per_group)
+    check_integer("max_per_group", max_per_group, least=1)
+    limit = int(max_per_group)
     if groups is None:
         raise ValueError(
             f"max_per_group={limit} needs the group of each sample; pass groups to query."
@@ -48,14 +49,6 @@ def group_candidates(
             f"({candidates.n_rows},), got {names.shape}."
         )
     return Groups(_number(names[candidates.rows].tolist()), limit)
-
-
-def _check_limit(max_per_group: Any) -> int:
-    if isinstance(max_per_group, bool) or not isinstance(max_per_group, numbers.Integral):
-        raise TypeError(f"max_per_group must be an integer or None, got {max_per_group!r}.")
-    if max_per_group < 1:
-        raise ValueError(f"max_per_group must be at least 1, got {max_per_group}.")
-    return int(max_per_group)
 
 
 def _number(names: list[Any]) -> Any:

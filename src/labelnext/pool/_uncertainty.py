@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import entr
 
 from labelnext.models import ColdStart, proba_of
 from labelnext.pool._classifier import ClassifierQueryStrategy
+from labelnext.pool._measures import check_method, two_smallest, uncertainty
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from labelnext.pool._base import Picks, Utilities
     from labelnext.pool._query import Query
-
-_METHODS = ("least_confident", "margin_sampling", "entropy")
 
 
 class UncertaintySampling(ClassifierQueryStrategy):
@@ -87,8 +85,7 @@ class UncertaintySampling(ClassifierQueryStrategy):
         self.cost_matrix = cost_matrix
 
     def _check_parameters(self) -> None:
-        if self.method not in _METHODS:
-            raise ValueError(f"method must be one of {', '.join(_METHODS)}, got {self.method!r}.")
+        check_method(self.method)
         if self.cost_matrix is not None and self.method == "entropy":
             raise ValueError(
                 "Entropy knows no costs; leave cost_matrix out, or choose least_confident or "
@@ -114,21 +111,12 @@ class UncertaintySampling(ClassifierQueryStrategy):
         return np.pad(proba, ((0, 0), (0, 1))) if proba.shape[1] == 1 else proba
 
     def _scores(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.method == "entropy":
-            return np.asarray(entr(proba).sum(axis=1))
         if self.cost_matrix is not None:
-            costs = _two_smallest(proba @ _check_costs(self.cost_matrix, proba.shape[1]))
+            costs = two_smallest(proba @ _check_costs(self.cost_matrix, proba.shape[1]))
             if self.method == "least_confident":
                 return costs[:, 0]
             return costs[:, 0] - costs[:, 1]
-        confidence = -_two_smallest(-proba)
-        if self.method == "least_confident":
-            return 1 - confidence[:, 0]
-        return 1 - (confidence[:, 0] - confidence[:, 1])
-
-
-def _two_smallest(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.partition(values, 1, axis=1)[:, :2]
+        return uncertainty(proba, self.method)
 
 
 def _check_costs(cost_matrix: ArrayLike, n_classes: int) -> NDArray[np.float64]:
