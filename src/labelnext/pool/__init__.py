@@ -4,6 +4,7 @@ from labelnext.pool._badge import Badge
 from labelnext.pool._base import QueryStrategy
 from labelnext.pool._classifier import ClassifierQueryStrategy
 from labelnext.pool._clue import Clue
+from labelnext.pool._cluster_margin import ClusterMargin
 from labelnext.pool._core_set import CoreSet
 from labelnext.pool._falcun import Falcun
 from labelnext.pool._feature import FeatureQueryStrategy
@@ -11,12 +12,14 @@ from labelnext.pool._k_means import KMeansSampling
 from labelnext.pool._power_margin import PowerMargin
 from labelnext.pool._query import Query
 from labelnext.pool._random import RandomSampling
+from labelnext.pool._typi_clust import TypiClust
 from labelnext.pool._uncertainty import UncertaintySampling
 
 __all__ = [
     "Badge",
     "ClassifierQueryStrategy",
     "Clue",
+    "ClusterMargin",
     "CoreSet",
     "Falcun",
     "FeatureQueryStrategy",
@@ -25,5 +28,6 @@ __all__ = [
     "Query",
     "QueryStrategy",
     "RandomSampling",
+    "TypiClust",
     "UncertaintySampling",
 ]
