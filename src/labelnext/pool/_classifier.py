@@ -66,8 +66,9 @@ class ClassifierQueryStrategy(QueryStrategy):
             Whether to fit a copy of `clf`. One with a parameter `missing_label` gets all
             samples, any other the labelled ones. While the labels are of fewer than two classes,
             such a classifier can't learn anything: all samples then count as equally uncertain,
-            and the transformers of a pipeline are fitted to the candidates without labels. If
-            False, `clf` has been fitted and is used as it is.
+            and the transformers of a pipeline are fitted without labels, to the candidates and
+            to the labelled samples where a strategy looks at those. If False, `clf` has been
+            fitted and is used as it is.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples for fitting.
         candidates : array-like, default=None

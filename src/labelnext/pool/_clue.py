@@ -35,7 +35,7 @@ class Clue(ClassifierQueryStrategy):
     ----------
     method : {"entropy", "margin_sampling", "least_confident"}, default="entropy"
         The measure of uncertainty, as in `UncertaintySampling`.
-    max_iter : int, default=100
+    max_iter : int, default=50
         At most so many iterations of k-means.
     clf_embedding_flag_name : str, dict or None, default=None
         What makes the classifier's `predict_proba` return features, as in `Badge`.
@@ -81,7 +81,7 @@ class Clue(ClassifierQueryStrategy):
     def __init__(
         self,
         method: str = "entropy",
-        max_iter: int = 100,
+        max_iter: int = 50,
         clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,

@@ -29,7 +29,7 @@ class KMeansSampling(FeatureQueryStrategy):
 
     Parameters
     ----------
-    max_iter : int, default=100
+    max_iter : int, default=50
         At most so many iterations of k-means.
     clf_embedding_flag_name : str, dict or None, default=None
         What makes the classifier's `predict_proba` return features, as in `Badge`.
@@ -67,7 +67,7 @@ class KMeansSampling(FeatureQueryStrategy):
 
     def __init__(
         self,
-        max_iter: int = 100,
+        max_iter: int = 50,
         clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,

@@ -43,7 +43,7 @@ class TypiClust(FeatureQueryStrategy):
         K; in a smaller cluster all others are neighbours.
     max_clusters : int, default=500
         At most so many clusters.
-    max_iter : int, default=100
+    max_iter : int, default=50
         At most so many iterations of k-means.
     clf_embedding_flag_name : str, dict or None, default=None
         What makes the classifier's `predict_proba` return features, as in `Badge`.
@@ -88,7 +88,7 @@ class TypiClust(FeatureQueryStrategy):
         self,
         n_neighbors: int = 20,
         max_clusters: int = 500,
-        max_iter: int = 100,
+        max_iter: int = 50,
         clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,

@@ -207,7 +207,7 @@ def _pick_uniformly(picks: Picks, rng: np.random.Generator) -> None:
     admitted: list[int] = []
     step = 0
     while len(admitted) < k:
-        places = np.empty(min(k - len(admitted), n - step), dtype=np.int64)
+        places = np.empty(k - len(admitted), dtype=np.int64)
         for at in range(len(places)):
             other = int(rng.integers(step, n))
             places[at] = moved.get(other, other)
