@@ -12,7 +12,8 @@ import torch
 
 from labelnext.classifier._net import own_randomness
 from labelnext.networks import proba_and_features
-from labelnext.networks._arrays import as_arrays
+from labelnext.networks._arrays import as_arrays, with_both_classes
+from labelnext.networks._dropout import proba_with_dropout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,18 @@ def ask_with_features(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return the probabilities of samples and the inputs of the last linear layer."""
     with own_randomness(net.device):
-        batches = net.get_iterator(net.get_dataset(X), training=False)
-        # Cut into batches already, so the loader is not to cut.
-        loader = torch.utils.data.DataLoader(_Batches(batches, net.cast), batch_size=None)
-        return as_arrays(*proba_and_features(net.module_, loader, head=head, amp=False))
+        return as_arrays(*proba_and_features(net.module_, _loader(net, X), head=head, amp=False))
+
+
+def ask_with_dropout(
+    net: Net, X: npt.NDArray[Any], head: str | None, seed: int
+) -> npt.NDArray[Any]:
+    """Return the probabilities of samples with dropout at work."""
+    with own_randomness(net.device):
+        return with_both_classes(proba_with_dropout(net.module_, _loader(net, X), seed, head))
+
+
+def _loader(net: Net, X: npt.NDArray[Any]) -> torch.utils.data.DataLoader[Any]:
+    batches = net.get_iterator(net.get_dataset(X), training=False)
+    # Cut into batches already, so the loader is not to cut.
+    return torch.utils.data.DataLoader(_Batches(batches, net.cast), batch_size=None)

@@ -361,6 +361,14 @@ class SkorchClassifier(PartlyLabelledClassifier):
         of_net, features = ask_with_features(self.net_, X, self.head)
         return of_net if proba is None else proba, features
 
+    def _proba_with_dropout(self, X: Any, seed: int) -> npt.NDArray[Any]:
+        """Return what `predict_proba` does, with the module's dropout at work."""
+        if self._stand_in is not None:
+            return np.asarray(self.predict_proba(X))
+        from labelnext.classifier._ask import ask_with_dropout
+
+        return ask_with_dropout(self.net_, self._check_samples(X, reset=False), self.head, seed)
+
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """
         Predict labels.

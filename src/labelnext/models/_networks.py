@@ -53,10 +53,37 @@ def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     if isinstance(clf, SkorchClassifier):
         proba, features = clf.predict_proba(X, return_embeddings=True)
         return proba, features
+    amp = None if is_module(clf) else False
+    return as_arrays(*proba_and_features(_module_of(clf), _data_of(clf, X), amp=amp))
+
+
+def _module_of(clf: Any) -> Any:
     if is_module(clf):
-        return as_arrays(*proba_and_features(clf, input_of(clf, X)))
-    data = clf.get_iterator(clf.get_dataset(_as_skorch_takes(clf, X)), training=False)
-    return as_arrays(*proba_and_features(clf.module_, data, amp=False))
+        return clf
+    return clf.net_.module_ if isinstance(clf, SkorchClassifier) else clf.module_
+
+
+def _data_of(clf: Any, X: Any) -> Any:
+    if is_module(clf):
+        return input_of(clf, X)
+    return clf.get_iterator(clf.get_dataset(_as_skorch_takes(clf, X)), training=False)
+
+
+def has_dropout(clf: Any) -> bool:
+    """Tell whether a fitted network has dropout layers."""
+    from labelnext.networks import _dropout
+
+    return _dropout.has_dropout(_module_of(clf))
+
+
+def ask_with_dropout(clf: Any, X: Any, seed: int) -> NDArray[Any]:
+    """Return the probabilities of samples with dropout at work; the network stays as it is."""
+    from labelnext.networks._arrays import with_both_classes
+    from labelnext.networks._dropout import proba_with_dropout
+
+    if isinstance(clf, SkorchClassifier):
+        return clf._proba_with_dropout(X, seed)
+    return with_both_classes(proba_with_dropout(_module_of(clf), _data_of(clf, X), seed))
 
 
 def predict_proba(clf: Any, X: Any, arguments: dict[str, Any]) -> Any:

@@ -18,7 +18,10 @@ def as_arrays(proba: torch.Tensor, features: torch.Tensor) -> tuple[NDArray[Any]
 
     To D² sampling it makes no difference: all gradients are longer by √2.
     """
-    columns = without_tensor(proba)
-    if columns.shape[1] == 1:
-        columns = np.hstack([1 - columns, columns])
-    return columns, without_tensor(features)
+    return with_both_classes(proba), without_tensor(features)
+
+
+def with_both_classes(proba: torch.Tensor) -> NDArray[Any]:
+    """Return probabilities as an array, of a single logit those of both classes."""
+    columns: NDArray[Any] = without_tensor(proba)
+    return np.hstack([1 - columns, columns]) if columns.shape[1] == 1 else columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -24,6 +24,9 @@ from labelnext.networks._source import Source, open_source
 from labelnext.networks._untouched import untouched
 from labelnext.networks._wrappers import is_compiled, uncompiled, unwrap
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def run(
     model: Any,
@@ -37,8 +40,12 @@ def run(
     batch_size: int,
     num_workers: int,
     progress: Any,
+    before: Callable[[torch.nn.Module], None] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run a network over a pool; see `labelnext.networks.proba_and_features`."""
+    """Run a network over a pool; see `labelnext.networks.proba_and_features`.
+
+    Before the first of the samples, `before` may change the network; that is undone too.
+    """
     model = unwrap(model)
     check_task(task)
     place = check_device(model, device)
@@ -67,6 +74,8 @@ def run(
                 if is_compiled(model, found.name):
                     stack.enter_context(uncompiled(model))
                 catch = stack.enter_context(catching(model, found))
+                if before is not None:
+                    before(model)
             # Around the network alone: what a data set keeps from batch to batch must not be
             # made in inference mode, or could never be part of training.
             with torch.inference_mode():

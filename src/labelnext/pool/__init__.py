@@ -1,6 +1,7 @@
 """Query strategies: which samples of a pool should people label next?"""
 
 from labelnext.pool._badge import Badge
+from labelnext.pool._bald import Bald
 from labelnext.pool._base import QueryStrategy
 from labelnext.pool._classifier import ClassifierQueryStrategy
 from labelnext.pool._clue import Clue
@@ -17,6 +18,7 @@ from labelnext.pool._uncertainty import UncertaintySampling
 
 __all__ = [
     "Badge",
+    "Bald",
     "ClassifierQueryStrategy",
     "Clue",
     "ClusterMargin",
