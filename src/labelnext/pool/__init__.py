@@ -3,6 +3,7 @@
 from labelnext.pool._badge import Badge
 from labelnext.pool._bald import Bald
 from labelnext.pool._base import QueryStrategy
+from labelnext.pool._batch_bald import BatchBald
 from labelnext.pool._classifier import ClassifierQueryStrategy
 from labelnext.pool._clue import Clue
 from labelnext.pool._cluster_margin import ClusterMargin
@@ -19,6 +20,7 @@ from labelnext.pool._uncertainty import UncertaintySampling
 __all__ = [
     "Badge",
     "Bald",
+    "BatchBald",
     "ClassifierQueryStrategy",
     "Clue",
     "ClusterMargin",
