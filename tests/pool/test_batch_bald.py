@@ -113,6 +113,18 @@ def test_candidates_that_are_ruled_out_change_nothing():
     assert_array_equal(np.nanargmax(utilities, axis=1), picks)
 
 
+def test_the_bound_alone_does_not_decide():
+    # A thousand copies of a question that tells most, and then one that tells something else.
+    n = 1200
+    p = np.empty((4, n, 2))
+    p[:, :, 0] = np.array([0.99, 0.99, 0.01, 0.01])[:, None]
+    p[:, 1100, 0] = [0.97, 0.03, 0.97, 0.03]
+    p[:, :, 1] = 1 - p[:, :, 0]
+    strategy = BatchBald(lambda clf, X: p, random_state=0)
+    samples = np.random.default_rng(0).normal(size=(n, 2))
+    assert strategy.query(X, Y, GaussianNB(), candidates=samples, batch_size=2)[1] == 1100
+
+
 def test_bad_input():
     for wrong, error in ((0, ValueError), (1.5, TypeError)):
         with pytest.raises(error, match="n_configurations must be"):

@@ -57,6 +57,30 @@ def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     return as_arrays(*proba_and_features(_module_of(clf), _data_of(clf, X), amp=amp))
 
 
+def last_layer(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return weights and bias of the last linear layer, found with the help of a few samples.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_features, n_outputs)
+        The weights.
+    bias : ndarray of shape (n_outputs,)
+        The bias, 0 where there is none.
+    """
+    import torch
+
+    from labelnext.networks import find_head
+
+    module = _module_of(clf)
+    example = torch.as_tensor(np.array(input_of(module, X)))
+    head = find_head(module, example, head=getattr(clf, "head", None)).module
+    weights = np.asarray(without_tensor(head.weight.detach().float()).T)
+    bias: Any = head.bias  # which its type says is never None
+    if bias is None:
+        return weights, np.zeros(weights.shape[1])
+    return weights, np.asarray(without_tensor(bias.detach().float()))
+
+
 def _module_of(clf: Any) -> Any:
     if is_module(clf):
         return clf

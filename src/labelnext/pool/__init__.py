@@ -8,6 +8,7 @@ from labelnext.pool._classifier import ClassifierQueryStrategy
 from labelnext.pool._clue import Clue
 from labelnext.pool._cluster_margin import ClusterMargin
 from labelnext.pool._core_set import CoreSet
+from labelnext.pool._drop_query import DropQuery
 from labelnext.pool._falcun import Falcun
 from labelnext.pool._feature import FeatureQueryStrategy
 from labelnext.pool._k_means import KMeansSampling
@@ -25,6 +26,7 @@ __all__ = [
     "Clue",
     "ClusterMargin",
     "CoreSet",
+    "DropQuery",
     "Falcun",
     "FeatureQueryStrategy",
     "KMeansSampling",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import entr
 
-from labelnext.pool._committee import CommitteeQueryStrategy, check_at_least
+from labelnext.pool._committee import CommitteeQueryStrategy
+from labelnext.pool._parameters import check_integer
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class BatchBald(CommitteeQueryStrategy):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_at_least("n_configurations", self.n_configurations, 1)
+        check_integer("n_configurations", self.n_configurations, least=1)
 
     def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
         # Sample, class, member, so that a product with the members' weights is one of matrices.
@@ -227,4 +228,4 @@ def _draw(law: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int6
     drawn = (levels < rng.random(law.shape[1]) * levels[-1]).sum(axis=0)
     # A draw of 0 must not end at a class of probability 0.
     possible = np.take_along_axis(law, drawn[None], 0)[0] > 0
-    return np.where(possible, drawn, law.argmax(axis=0)).astype(np.int64)
+    return np.asarray(np.where(possible, drawn, law.argmax(axis=0)), dtype=np.int64)

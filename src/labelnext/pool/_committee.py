@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from labelnext.models._committee import ask_members, has_members
 from labelnext.models._predict import proba_of
 from labelnext.models._rows import take_rows
 from labelnext.pool._classifier import ClassifierQueryStrategy
+from labelnext.pool._parameters import check_integer
 from labelnext.utils import MISSING_LABEL
 from labelnext.utils._labels import split_labels
 
@@ -51,7 +51,7 @@ class CommitteeQueryStrategy(ClassifierQueryStrategy):
                 f"shape (n_members, n_samples, n_classes), got {self.committee!r}; classifiers "
                 f"go to query, in a list, as clf."
             )
-        check_at_least("n_members", self.n_members, 2)
+        check_integer("n_members", self.n_members, least=2)
 
     def _fitter(
         self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None
@@ -141,14 +141,6 @@ class Bootstrap:
                 self.clf, take_rows(self.X, rows), labels[rows], weights, self.missing_label
             )
             yield proba_of(fitted, X)
-
-
-def check_at_least(name: str, value: Any, least: int) -> None:
-    """Raise if a parameter is no integer, or too small."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r}.")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
 
 
 def _check(answer: ArrayLike, n_candidates: int) -> NDArray[np.float64]:
