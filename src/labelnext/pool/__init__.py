@@ -1,6 +1,7 @@
 """Query strategies: which samples of a pool should people label next?"""
 
 from labelnext.pool._badge import Badge
+from labelnext.pool._bait import Bait
 from labelnext.pool._bald import Bald
 from labelnext.pool._base import QueryStrategy
 from labelnext.pool._batch_bald import BatchBald
@@ -20,6 +21,7 @@ from labelnext.pool._uncertainty import UncertaintySampling
 
 __all__ = [
     "Badge",
+    "Bait",
     "Bald",
     "BatchBald",
     "ClassifierQueryStrategy",
