@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Numbers in a block of rows, 32 MB of them.
-_BLOCK = 4_000_000
+# Numbers in a block of rows, 128 MB of them.
+_BLOCK = 16_000_000
 
 
 @dataclass
