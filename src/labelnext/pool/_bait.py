@@ -58,9 +58,10 @@ class Bait(ClassifierQueryStrategy):
     With C classes and d features, memory holds three matrices of (C·d)² floats and 2·C² floats a
     candidate. The start takes time in n·(C·d)² + (C·d)³, each of the 3·`batch_size` steps in
     n·C²·(d + C): the rank of what a sample adds is C at most, so that inverses follow from
-    Woodbury's identity. Nothing is n × n. It is feasible for C·d up to about 8,000, where the
-    matrices fill 1.5 GB: TIMES. With more, shorten the features first, with a
-    `sklearn.decomposition.PCA` before the classifier in a pipeline, or choose `Badge`.
+    Woodbury's identity. Nothing is n × n. It is feasible for C·d up to some thousands: at 5,000
+    and with 100,000 candidates of 10 classes it takes 2 GB, and more than a few minutes on two
+    cores to start. With more, shorten the features first, with a `sklearn.decomposition.PCA`
+    before the classifier in a pipeline, or choose `Badge`.
 
     References
     ----------
