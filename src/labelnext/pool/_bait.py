@@ -47,7 +47,7 @@ class Bait(ClassifierQueryStrategy):
 
     See Also
     --------
-    Badge : As it is to large networks: no matrix of all weights.
+    Badge : Gradients of the same layer, without a matrix of all weights.
 
     Notes
     -----
@@ -59,9 +59,9 @@ class Bait(ClassifierQueryStrategy):
     candidate. The start takes time in n·(C·d)² + (C·d)³, each of the 3·`batch_size` steps in
     n·C²·(d + C): the rank of what a sample adds is C at most, so that inverses follow from
     Woodbury's identity. Nothing is n × n. It is feasible for C·d up to some thousands: at 5,000
-    and with 100,000 candidates of 10 classes it takes 2 GB, five to ten minutes on two cores
-    to start, and 2 to 5 seconds for each candidate added. With more, shorten the features first, with a `sklearn.decomposition.PCA`
-    before the classifier in a pipeline, or choose `Badge`.
+    and with 100,000 candidates of 10 classes it takes 2 GB, about ten minutes on two busy cores
+    to start, and 2 to 5 seconds for each candidate added. With more, shorten the features first,
+    with a `sklearn.decomposition.PCA` before the classifier in a pipeline, or choose `Badge`.
 
     References
     ----------
