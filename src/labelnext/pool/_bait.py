@@ -66,7 +66,7 @@ class Bait(ClassifierQueryStrategy):
     References
     ----------
     .. [1] J. T. Ash, S. Goel, A. Krishnamurthy and S. Kakade, "Gone fishing: neural active
-       learning with Fisher embeddings", NeurIPS 2021, equation 2 and algorithm 1.
+       learning with Fisher embeddings", NeurIPS 2021.
 
     Examples
     --------

@@ -79,7 +79,7 @@ class BatchBald(CommitteeQueryStrategy):
     References
     ----------
     .. [1] A. Kirsch, J. van Amersfoort and Y. Gal, "BatchBALD: efficient and diverse batch
-       acquisition for deep Bayesian active learning", NeurIPS 2019, equations 8 to 13.
+       acquisition for deep Bayesian active learning", NeurIPS 2019.
 
     Examples
     --------

@@ -65,7 +65,8 @@ def d2_sample(
         D², too.
     groups : Groups, default=None
         Which rows belong together, and how many of a group may be picked. When it is full, its
-        rows are candidates no more: their D² counts as 0.
+        rows are candidates no more: their D² counts as 0, in the batch's potentials from the next
+        pass on.
     random_state : int, Generator, RandomState or None, default=None
         Where the randomness comes from.
     progress : callable, default=None
