@@ -68,7 +68,7 @@ LAWS = [
 ]
 
 
-@pytest.mark.parametrize(("strategy", "law"), LAWS, ids=str)
+@pytest.mark.parametrize(("strategy", "law"), LAWS, ids=[str(strategy) for strategy, _ in LAWS])
 def test_batches_have_the_enumerated_probabilities(strategy, law):
     expected = {(): 1.0}
     for _ in range(3):
@@ -86,7 +86,7 @@ def test_batches_have_the_enumerated_probabilities(strategy, law):
     assert oracle.chi_square(counts, even) < REJECTED
 
 
-@pytest.mark.parametrize(("strategy", "law"), LAWS, ids=str)
+@pytest.mark.parametrize(("strategy", "law"), LAWS, ids=[str(strategy) for strategy, _ in LAWS])
 def test_utilities_are_the_law(strategy, law):
     picks, utilities = ask(strategy.set_params(random_state=1), batch_size=6, return_utilities=True)
     for t in range(6):
