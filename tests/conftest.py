@@ -28,3 +28,9 @@ def compiled(request, monkeypatch):
     if request.param:
         monkeypatch.setattr(_check, "COMPILE_FROM", 0)
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Networks made in a test begin with the same weights, whatever ran before it."""
+    torch.manual_seed(0)
