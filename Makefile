@@ -45,14 +45,14 @@ docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html, no warnin
 bench: $(VENV)/.bench  ## Time selection against others; takes a while
 	$(BIN)/python -m benchmarks
 
-bench-scale: $(VENV)/.bench  ## Time pools on disk and in shards; 5 GB of disk, and some twenty minutes
+bench-scale: $(VENV)/.bench  ## Time pools on disk and in shards; 5 GB of disk, ten minutes at first, then five
 	$(BIN)/python -m benchmarks.scale
 
-bench-quality: $(VENV)/.bench  ## Hold all strategies against each other on real data; hours, but it may be stopped
+bench-quality: $(VENV)/.bench  ## Hold all strategies against each other on real data; an hour and a quarter; may be stopped and goes on
 	$(BIN)/python -m benchmarks.quality run
 	$(BIN)/python -m benchmarks.quality report
 
-bench-quality-quick: $(VENV)/.bench  ## The same in ten minutes, on the small data sets
+bench-quality-quick: $(VENV)/.bench  ## The same in ten minutes, on small data sets
 	$(BIN)/python -m benchmarks.quality run --quick
 	$(BIN)/python -m benchmarks.quality report --quick
 

@@ -1,13 +1,14 @@
 """A cost model: passes × bytes over bandwidth, and what the driver sends, receives and waits for.
 
-    seconds = n b / (S r_open)                 opening: each shard reads its rows once
+    seconds = n b / (S min(r_open, disk))      opening: each shard reads its rows once, from disk
             + Σ over passes of bytes / (S r)   passes: what they read, at the rate they manage
             + k c                              the driver's own work for each pick
             + rounds l + messages m            calls: one latency a round, one message a shard
             + driver bytes / w                 what goes through the driver's network card
 
 n rows of b bytes in S shards, k picks. All constants are measured: r_open and r on smaller pools
-than those that are predicted, c, rounds, messages and bytes on processes, l and m on Ray.
+than those that are predicted, the disk by reading the files and no more, c, rounds, messages and
+bytes on processes, l and m on Ray.
 """
 
 from __future__ import annotations
@@ -64,11 +65,15 @@ def rates_of(runs: list[dict[str, Any]], cores: int) -> Rates:
     return Rates(cores, statistics.median(opening), statistics.median(passing))
 
 
-def predict_disk(run: dict[str, Any], rates: Rates) -> dict[str, float]:
-    """Predict opening and selection of a run, of which only counts are looked at."""
+def predict_disk(run: dict[str, Any], rates: Rates, disk: float) -> dict[str, float]:
+    """Predict opening and selection of a run, of which only counts are looked at.
+
+    Opening finds nothing in the system's cache of files, so that it is no faster than the disk, in
+    bytes a second; passes find what fits in there, which here is all.
+    """
     whole = run["n"] * run["row_bytes"]
     return {
-        "open": whole / rates.opening,
+        "open": whole / min(rates.opening, disk),
         "select": run["stats"]["bytes_read"] / rates.passing,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -19,10 +20,10 @@ def add_model(results: dict[str, Any], cores: int) -> None:
     """Add what the model predicts to what was measured, as far as that is there."""
     found: dict[str, Any] = {}
     if "disk" in results:
-        runs, whole = results["disk"]["runs"], results["disk"]["whole"]
+        runs, whole, once = (results["disk"][part] for part in ("runs", "whole", "once"))
         rates = model.rates_of(runs, cores)
         found["rates"] = vars(rates)
-        found["disk"] = model.predict_disk(whole, rates)
+        found["disk"] = model.predict_disk(whole, rates, once["bytes"] / once["cold"])
     if "driver" in results:
         by_k: dict[int, list[dict[str, Any]]] = {}
         for run in results["driver"]["runs"]:
@@ -165,7 +166,7 @@ def _clusters(rows: list[dict[str, Any]], console: Console) -> None:
     table.add_column("nodes where driver = passes")
     for row in rows:
         table.add_row(
-            f"{row['n']:.0e}",
+            power_of_ten(row["n"]),
             f"{row['k']:,}",
             str(row["nodes"]),
             f"{row['opening']:.1f}",
@@ -176,3 +177,9 @@ def _clusters(rows: list[dict[str, Any]], console: Console) -> None:
             f"{row['balance']:,.0f}",
         )
     console.print(table)
+
+
+def power_of_ten(n: float) -> str:
+    """Return 1e8 as 10⁸."""
+    digits = str(round(math.log10(n))).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{digits}"
