@@ -4,6 +4,7 @@ import gc
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -192,7 +193,6 @@ def test_a_model_without_probabilities(parts):
 
 
 def test_sparse_samples_and_frames(parts):
-    pd = pytest.importorskip("pandas")
     dense = go(parts, n_batches=1)
     frame = split(pd.DataFrame(X, columns=[f"p{i}" for i in range(64)]), y, seed=0, n_start=12)
     for given in (split(sp.csr_matrix(X), y, seed=0, n_start=12), frame):

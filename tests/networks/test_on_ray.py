@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+import ray
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -19,8 +20,6 @@ from labelnext.networks import extract
 from labelnext.networks._destination import Destination
 from labelnext.networks._ray_worker import Extractor
 from labelnext.storage import open_source
-
-ray = pytest.importorskip("ray")
 
 # Ray Data itself warns of what it deprecates.
 pytestmark = [

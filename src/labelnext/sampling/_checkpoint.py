@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from labelnext.sampling._picks import Picks
 
 FORMAT = "labelnext checkpoint 1"
+OTHER_WAYS = "another way (in memory, from files, on a cluster)"
 ADVICE = "delete it to start anew, or name another file"
 
 
@@ -175,7 +176,7 @@ class Checkpoint:
                 f"{ADVICE}."
             )
         for name, what in (
-            ("pool", "of another pool, or of one that has changed"),
+            ("pool", f"of another pool, of one that has changed, or was opened in {OTHER_WAYS}"),
             ("exclude", "of a selection with other excluded rows"),
             ("random_state", "of a selection with another random_state"),
         ):
