@@ -58,7 +58,7 @@ def _main(name: str, k: int, who: str) -> None:
         select(proba, warm, 500 if who == "labelnext" else 3)
     del proba, features, kinds, warm
     _forget()
-    before = _status("VmRSS")
+    before = memory_status("VmRSS")
     pool = load_pool(name)
     # What reading a file needed for a moment is not the selection's.
     _forget()
@@ -72,7 +72,7 @@ def _main(name: str, k: int, who: str) -> None:
                 "n": len(pool),
                 "inputs": pool.nbytes,
                 "before": before,
-                "peak": _status("VmHWM"),
+                "peak": memory_status("VmHWM"),
             }
         )
     )
@@ -87,7 +87,7 @@ def _forget() -> None:
         RESET.write_text("5")
 
 
-def _status(field: str) -> int:
+def memory_status(field: str) -> int:
     """Bytes now resident (VmRSS) or ever resident (VmHWM)."""
     if STATUS.is_file():
         line = next(row for row in STATUS.read_text().splitlines() if row.startswith(field))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.memory import _forget, _status
+from benchmarks.memory import _forget, memory_status
 
 
 def measure(
@@ -82,7 +82,7 @@ def _main(folder: str, n: int, k: int, resident: int | None, limit: int | None) 
     labelnext.select(labelnext.open_pool(ArraySource(proba, features)), 300, random_state=0)
     del proba, features
     _forget()
-    before = _status("VmRSS")
+    before = memory_status("VmRSS")
     if resident is not None:
         limit = resident - before
     source = open_source(folder)
@@ -109,7 +109,7 @@ def _main(folder: str, n: int, k: int, resident: int | None, limit: int | None) 
                 "row_bytes": source.row_bytes,
                 "limit": limit,
                 "before": before,
-                "peak": _status("VmHWM"),
+                "peak": memory_status("VmHWM"),
                 "seconds_open": opened - start,
                 "seconds_select": time.perf_counter() - opened,
                 "read_open": read_opened - read_before,
