@@ -307,6 +307,27 @@ class TestACluster:
         assert done.stderr == ""
         assert clusters.settled(ray)["CPU"] == 16
 
+    def test_that_does_not_let_one_in_is_soon_let_be(self, tmp_path):
+        # This process's cluster asks for a token that the other process does not have. There
+        # may be other clusters still, those of other runs of the tests.
+        script = (
+            "import pytest, labelnext, clusters\n"
+            "given = clusters.arrays(), 50\n"
+            "why = 'AuthToken|Found multiple'\n"
+            "with pytest.raises(ConnectionError, match=why):\n"
+            "    labelnext.select(*given[0], 50, engine='ray', address='auto')\n"
+            "with pytest.warns(UserWarning, match='can join.*; one of its own is started'):\n"
+            "    batch = labelnext.select(*given[0], 50, random_state=0, engine='ray', "
+            "num_shards=2, num_cpus=0.5)\n"
+            "print(batch.indices.tolist())"
+        )
+        start = time.monotonic()
+        done = clusters.run(script, HOME=str(tmp_path))
+        expected = labelnext.select(*arrays(), 50, random_state=0).indices.tolist()
+        assert done.stdout == f"{expected}\n", done.stderr
+        assert done.stderr == ""
+        assert time.monotonic() - start < 90
+
     def test_by_the_command(self, ray, tmp_path):
         np.save(tmp_path / "p.npy", arrays()[0])
         np.save(tmp_path / "f.npy", arrays()[1])
@@ -346,6 +367,27 @@ def test_wrong_addresses_are_refused_at_once(address, error, message):
     with pytest.raises(error, match=message):
         _session._join(None, address)
     assert time.monotonic() - start < 15
+
+
+def test_no_cluster_on_this_machine(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(_session, "_runs_here", lambda: False)
+    with pytest.raises(ConnectionError, match="No Ray cluster runs on this machine; start one"):
+        _session._join(None, "auto")
+    assert not _session._join(None, None)
+
+
+def test_whether_ray_runs_here(ray, tmp_path, monkeypatch):
+    del ray
+    assert _session._runs_here()
+    # Elsewhere than on Linux there is nothing to look at.
+    monkeypatch.setattr(_session, "PROCESSES", tmp_path)
+    assert _session._runs_here()
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "comm").write_text("init\n")
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "comm").symlink_to(tmp_path / "ended")
+    assert not _session._runs_here()
 
 
 def test_what_answers_and_is_no_cluster_is_refused(monkeypatch):

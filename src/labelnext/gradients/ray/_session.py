@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ SETTINGS = {
 CONNECT_TIMEOUT, GREETING_TIMEOUT = 10.0, 30.0
 # A socket's path must be short, and Ray's lie deep in its folder.
 LONGEST_FOLDER = 40
+# Where Linux lists them.
+PROCESSES = Path("/proc")
 QUIET = {"logging_level": "ERROR", "log_to_driver": False}
 
 
@@ -120,22 +123,19 @@ def _start(ray: Any, folder: str) -> None:
 
 
 def _join(ray: Any, address: str | None) -> bool:
-    """Join a cluster; False if none was asked for and there is none."""
+    """Join a cluster; False if none was asked for and there is none to join."""
     named = address if address not in {None, "auto"} else os.environ.get("RAY_ADDRESS")
     if named in {None, "", "auto"}:
-        try:
-            ray.init("auto", **QUIET)
-        except ConnectionError as error:
-            if address is None:
-                return False
-            raise ConnectionError(
-                "No Ray cluster runs on this machine; start one with `ray start --head`, name "
-                "one with address='host:port', or leave out the address for one of its own."
-            ) from error
-        return True
+        return _join_here(ray, needed=address is not None)
     assert named is not None
     _check_reachable(named)
-    _check_is_ray(named)
+    refusal = _refusal(named)
+    if refusal is not None:
+        raise ConnectionError(
+            f"What answers at {named} is no head of a Ray cluster, or none that lets this "
+            f"process in ({refusal}); expected the address that `ray start --head` prints, and "
+            f"RAY_AUTH_MODE=token if the cluster asks for a token."
+        )
     try:
         ray.init(named, **QUIET)
     except (RuntimeError, ray.exceptions.RayError) as error:
@@ -143,6 +143,48 @@ def _join(ray: Any, address: str | None) -> bool:
             f"The Ray cluster at {named} cannot be joined from here: {error}"
         ) from error
     return True
+
+
+def _join_here(ray: Any, *, needed: bool) -> bool:
+    """Join the cluster that this machine is a part of, if there is one; False if there is none."""
+    if not _runs_here():
+        if needed:
+            raise ConnectionError(
+                "No Ray cluster runs on this machine; start one with `ray start --head`, name "
+                "one with address='host:port', or leave out the address for one of its own."
+            )
+        return False
+    refusal = _refusal(None)
+    if refusal is None:
+        ray.init("auto", **QUIET)
+        return True
+    if needed:
+        raise ConnectionError(
+            f"Ray runs on this machine, but there is no cluster that this process can join "
+            f"({refusal}); name one with address='host:port', set RAY_AUTH_MODE=token if it asks "
+            f"for a token, or leave out the address for a cluster of its own."
+        )
+    warnings.warn(
+        f"Ray runs on this machine, but there is no cluster that this process can join "
+        f"({refusal}); one of its own is started. Say so with address='local', or name another "
+        f"with address='host:port'.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return False
+
+
+def _runs_here() -> bool:
+    """Tell whether there are processes of Ray on this machine; where it cannot be told, yes."""
+    names = list(PROCESSES.glob("[0-9]*/comm"))
+    return not names or any(_text(name) in {"gcs_server", "raylet"} for name in names)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:  # the process has ended
+        return ""
 
 
 def _check_reachable(address: str) -> None:
@@ -162,20 +204,18 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _check_is_ray(address: str) -> None:
-    """Refuse what answers, but not as the head of a cluster: Ray itself would wait for minutes."""
+def _refusal(address: str | None) -> str | None:
+    """Return why a cluster, or this machine's, cannot be joined; Ray would try for minutes."""
     # Another process, for it can be ended.
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    command += ["--address", address] if address else []
     try:
         subprocess.run(command, capture_output=True, check=True, timeout=GREETING_TIMEOUT)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        raise ConnectionError(
-            f"What answers at {address} is no head of a Ray cluster, or none that lets this "
-            f"process in ({said[-1] if said else 'it says nothing that Ray understands'}); "
-            f"expected the address that `ray start --head` prints, and RAY_AUTH_MODE=token if the "
-            f"cluster asks for a token."
-        ) from error
+        # Ray's advice follows the first sentence.
+        return said[-1].split(". ")[0] if said else "it says nothing that Ray understands"
+    return None
 
 
 def _has_token() -> bool:
