@@ -1,4 +1,4 @@
-"""Three nodes, of which one goes."""
+"""Three nodes, of which one goes while a batch is chosen, and one during an extraction."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import removed_node
 pytestmark = pytest.mark.xdist_group("ray")
 
 
-def test_a_node_is_removed_on_the_way():
+def test_nodes_are_removed_on_the_way():
     done = subprocess.run(
         [sys.executable, str(Path(removed_node.__file__))],
         capture_output=True,

@@ -116,7 +116,7 @@ def test_fingerprint_is_of_the_content(pool, tmp_path):
 
 def test_an_unfinished_pool_says_so(tmp_path):
     write(PoolWriter(tmp_path), [0, 2])
-    with pytest.raises(ValueError, match=r"unfinished: 2 shards are written.*resume=True"):
+    with pytest.raises(ValueError, match=r"unfinished: 2 shards and no.*convert`.*resume=True"):
         open_source(tmp_path)
 
 

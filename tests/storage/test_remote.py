@@ -145,7 +145,7 @@ def test_few_files_are_held_open(bucket, monkeypatch):
     ("place", "error", "message"),
     [
         ("nowhere", FileNotFoundError, "There is no s3://bucket/nowhere; check the path"),
-        ("unfinished", ValueError, "unfinished: 1 shards are written"),
+        ("unfinished", ValueError, "unfinished: 1 shard and no"),
         ("npy/features.npy", TypeError, "is one .npy file; give two"),
         ("pool/pool.json", ValueError, "this file is of no known format"),
     ],

@@ -178,8 +178,9 @@ def _unfinished(name: str, found: Mapping[str, int]) -> ValueError:
     if not looks_like_a_pool(path.split("/")[0] for path in found):
         return ValueError(f"{name} is no pool folder: it has no {MANIFEST}.")
     return ValueError(
-        f"{name} is unfinished: {len(shards):,} shards are written, and no {MANIFEST}; complete "
-        "it with labelnext.extract(..., resume=True), or with PoolWriter.finish if all are there."
+        f"{name} is unfinished: {len(shards):,} shard{'s' * (len(shards) != 1)} and no {MANIFEST}; "
+        "complete it by the command that began it: `labelnext convert`, labelnext.extract(..., "
+        "resume=True), or PoolWriter.finish if all shards are there."
     )
 
 
