@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.machine import machine
 from benchmarks.memory import memory_status
 from benchmarks.quality.strategies import all_strategies
+from labelnext.pool import RandomSampling
 
 N_CLASSES, N_LABELED = 10, 1000
 # What the project allows a strategy: bytes of a whole process, and "minutes at most".
@@ -98,7 +99,8 @@ def _query(name: str, n: int, d: int, batch: int) -> dict[str, float]:
             warnings.simplefilter("ignore")
             clf = LogisticRegression(max_iter=100).fit(X[:N_LABELED], y[:N_LABELED])
             begin = time.perf_counter()
-            picks = strategy.query(X, y, clf, fit_clf=False, batch_size=batch)
+            asked = () if isinstance(strategy, RandomSampling) else (clf, False)
+            picks = strategy.query(X, y, *asked, batch_size=batch)
         seconds = time.perf_counter() - begin
         assert len(np.unique(picks)) == batch
     return {"seconds": seconds, "peak": memory_status("VmHWM"), "inputs": X.nbytes}

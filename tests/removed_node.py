@@ -1,6 +1,7 @@
 """Three nodes, of which two go, one after the other: what they had is done by those that are left.
 
-A program of its own, for Ray may end actors of a cluster that a process joins after another one.
+A program of its own: this cluster asks for no token, and Ray settles at a process's first cluster
+whether it shows one.
 """
 
 import filecmp

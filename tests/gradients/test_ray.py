@@ -201,6 +201,15 @@ class TestRefusals:
             pass
         assert time.monotonic() - start < 10
 
+    def test_gpus_where_there_are_none(self):
+        start = time.monotonic()
+        with (
+            pytest.raises(TimeoutError, match=r"no room for shard 0 .* GPU \(0 on the cluster"),
+            in_shards(2, num_gpus=1, start_timeout=1),
+        ):
+            pass
+        assert time.monotonic() - start < 10
+
     def test_more_shards_than_rows(self):
         with pytest.raises(ValueError, match=r"at most the number of rows, 3,000, got 3,001"):
             labelnext.select(*arrays(), 5, engine="ray", num_shards=3001)

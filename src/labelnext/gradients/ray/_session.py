@@ -31,6 +31,9 @@ SETTINGS = {
 CONNECT_TIMEOUT, GREETING_TIMEOUT = 10.0, 30.0
 # A socket's path must be short, and Ray's lie deep in its folder.
 LONGEST_FOLDER = 40
+MODE = "RAY_AUTH_MODE"
+# Whether this process shows a token: Ray settles it at the first cluster, for good.
+_MODE: list[str] = []
 # Where Linux lists them.
 PROCESSES = Path("/proc")
 QUIET = {"logging_level": "ERROR", "log_to_driver": False}
@@ -67,6 +70,7 @@ def joined(address: str | None) -> Iterator[Any]:
             if address == "local" or not _join(ray, address):
                 folder = tempfile.mkdtemp(prefix="labelnext-")
                 _start(ray, folder)
+            _MODE.append(os.environ.get(MODE, "disabled"))
             yield ray
         finally:
             ray.shutdown()
@@ -115,7 +119,9 @@ def _token() -> str:
 
 def _start(ray: Any, folder: str) -> None:
     """Start a cluster on this machine, with its files in a folder."""
-    if not _has_token() and "RAY_AUTH_MODE" not in os.environ:
+    if _MODE:
+        os.environ[MODE] = _MODE[0]
+    if not _has_token() and os.environ.get(MODE, "token") == "token":
         # Else Ray writes one into the home directory.
         os.environ["RAY_AUTH_TOKEN"] = _token()
     short = folder if len(folder) <= LONGEST_FOLDER else None
@@ -129,6 +135,7 @@ def _join(ray: Any, address: str | None) -> bool:
         return _join_here(ray, needed=address is not None)
     assert named is not None
     _check_reachable(named)
+    _check_mode(named)
     refusal = _refusal(named)
     if refusal is not None:
         raise ConnectionError(
@@ -154,6 +161,7 @@ def _join_here(ray: Any, *, needed: bool) -> bool:
                 "one with address='host:port', or leave out the address for one of its own."
             )
         return False
+    _check_mode(None)
     refusal = _refusal(None)
     if refusal is None:
         ray.init("auto", **QUIET)
@@ -204,18 +212,32 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _refusal(address: str | None) -> str | None:
+def _refusal(address: str | None, mode: str | None = None) -> str | None:
     """Return why a cluster, or this machine's, cannot be joined; Ray would try for minutes."""
     # Another process, for it can be ended.
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
     command += ["--address", address] if address else []
+    mode = mode or next(iter(_MODE), os.environ.get(MODE))
+    environment = {**os.environ, **({MODE: mode} if mode else {})}
     try:
-        subprocess.run(command, capture_output=True, check=True, timeout=GREETING_TIMEOUT)
+        subprocess.run(
+            command, capture_output=True, check=True, timeout=GREETING_TIMEOUT, env=environment
+        )
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
         # Ray's advice follows the first sentence.
         return said[-1].split(". ")[0] if said else "it says nothing that Ray understands"
     return None
+
+
+def _check_mode(address: str | None) -> None:
+    """Refuse a cluster without tokens after one with: Ray would end its actors again and again."""
+    if _MODE[:1] == ["token"] and _refusal(address, "disabled") is None:
+        raise ConnectionError(
+            f"The Ray cluster {f'at {address}' if address else 'of this machine'} has no tokens, "
+            f"and this process has been on one that has: Ray cannot be told otherwise until a "
+            f"process ends. Join it from a new one (in a notebook, restart the kernel)."
+        )
 
 
 def _has_token() -> bool:

@@ -1,0 +1,47 @@
+"""A process that is on one Ray cluster after another, with tokens and without.
+
+A program of its own: Ray settles at a process's first cluster whether it shows a token.
+"""
+
+import sys
+
+import pytest
+from ray.cluster_utils import Cluster
+
+import labelnext
+from clusters import arrays
+from labelnext.gradients.ray import _session
+
+
+def select(address, **options):
+    options = {"num_shards": 2, "num_cpus": 0.5, "start_timeout": 30, **options}
+    batch = labelnext.select(
+        *arrays(), 20, random_state=0, engine="ray", address=address, **options
+    )
+    assert (
+        batch.indices.tolist() == labelnext.select(*arrays(), 20, random_state=0).indices.tolist()
+    )
+    assert batch.stats["restarts"] == 0
+
+
+if __name__ == "__main__":
+    with _session._settings():
+        # As `ray start --head` does it, which asks for no token.
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 80 << 20}
+        )
+    try:
+        if sys.argv[1] == "without first":
+            select(cluster.address)
+            select("local")
+            select(cluster.address)
+        else:
+            select("local")
+            select("local")
+            for address in (cluster.address, "auto"):
+                with pytest.raises(ConnectionError, match=r"has no tokens, .*restart the kernel"):
+                    select(address)
+            select("local")
+    finally:
+        cluster.shutdown()
+    print("done")
