@@ -63,7 +63,7 @@ def measure(
     """Time whole selections, in turns with the floor: one product of the rows with k centres."""
     import torch
 
-    from labelnext.gradients._torch import TorchGradients
+    from labelnext.engine._torch import TorchGradients
 
     proba, features = factors(n, n_features, n_classes, getattr(torch, dtype), device)
     inputs = sum(x.numel() * x.element_size() for x in (proba, features))
@@ -123,7 +123,7 @@ def products(proba: torch.Tensor, features: torch.Tensor, k: int) -> float:
     """
     import torch
 
-    from labelnext.gradients._torch_room import plain_float32
+    from labelnext.engine._torch_room import plain_float32
 
     with plain_float32(proba.device):
         for first in range(0, k, BLOCK):

@@ -68,7 +68,7 @@ class NotesThreads(BaseEstimator):
     def query(self, X, y, batch_size):
         from threadpoolctl import threadpool_info
 
-        from labelnext.gradients._threads import n_threads
+        from labelnext.engine.threads import n_threads
 
         np.ones((2, 2)) @ np.ones((2, 2))
         counts = {n_threads(), *(pool["num_threads"] for pool in threadpool_info())}

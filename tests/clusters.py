@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import pools
-from labelnext.gradients import as_gradients
-from labelnext.gradients.ray import RayOptions, _session, as_origin, ray_pool
+from labelnext.engine import as_gradients
+from labelnext.engine.ray import RayOptions, _session, as_origin, ray_pool
 from labelnext.sampling import d2_sample
 
 # A small object store, no dashboard, and no line on the terminal.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import pools
-from labelnext.gradients import _check
+from labelnext.engine import _check
 
 # Test runs side by side share the cores; torch's threads, which spin while they wait, would take
 # them from one another.

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from labelnext.networks._to_disk import extract_to
-from labelnext.storage import open_source
+from labelnext.pools import open_source
 
 N, ROWS = 240, 16
 X = torch.randn(N, 6, generator=torch.Generator().manual_seed(7))

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import torch
 
 import oracle
-from labelnext.gradients import as_gradients
+from labelnext.engine import as_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def _torch(dtype):
     """Tensors of the CPU, as a pool of tensors on any device."""
 
     def store(proba, features, bias, folder, task):
-        from labelnext.gradients._torch import TorchGradients
+        from labelnext.engine._torch import TorchGradients
 
         tensors = (torch.tensor(x).to(dtype) for x in (proba, features))
         return TorchGradients(*tensors, bias=bias, task=task)
@@ -69,7 +69,7 @@ def _pruned(store):
     """The compiled pass over what another way to store holds; pools of any size."""
 
     def store_pruned(proba, features, bias, folder, task):
-        from labelnext.gradients._pruned import PrunedGradients
+        from labelnext.engine._pruned import PrunedGradients
 
         plain = store(proba, features, bias, folder, task)
         return PrunedGradients(plain.proba, plain.features, bias=bias)
@@ -79,7 +79,7 @@ def _pruned(store):
 
 def cut(pool, places, kinds):
     """A pool of arrays in parts that begin at some places, each of the kind whose turn it is."""
-    from labelnext.gradients import ShardedGradients
+    from labelnext.engine import ShardedGradients
 
     ends = [0, *(place for place in places if place < pool.n_rows), pool.n_rows]
     cuts = pairwise(ends)
@@ -99,8 +99,8 @@ def _shards(store, *kinds):
     """Parts of unequal sizes of what another way to store holds: plain, pruned and tensors."""
 
     def store_in_shards(proba, features, bias, folder, task):
-        from labelnext.gradients import MemoryGradients
-        from labelnext.gradients._pruned import PrunedGradients
+        from labelnext.engine import MemoryGradients
+        from labelnext.engine._pruned import PrunedGradients
 
         types = {"plain": MemoryGradients, "pruned": PrunedGradients, "torch": _as_tensors}
         return cut(store(proba, features, bias, folder, task), CUTS, [types[k] for k in kinds])
@@ -109,15 +109,15 @@ def _shards(store, *kinds):
 
 
 def _as_tensors(proba, features, *, bias, task):
-    from labelnext.gradients._torch import TorchGradients
+    from labelnext.engine._torch import TorchGradients
 
     return TorchGradients(torch.tensor(proba), torch.tensor(features), bias=bias, task=task)
 
 
 def on_disk(source, *, bias=False, task="multiclass", pruned=False, stretch=2000, kept=0):
     """A pool that reads its source in stretches of so many bytes, and keeps a few of them."""
-    from labelnext.gradients import _disk_layout
-    from labelnext.gradients._disk_pruned import DiskGradients, PrunedDiskGradients
+    from labelnext.engine import _disk_layout
+    from labelnext.engine._disk_pruned import DiskGradients, PrunedDiskGradients
 
     small = {"STRETCH": stretch, "LEAST_STRETCH": stretch, "GAP": stretch // 4}
     kind = PrunedDiskGradients if pruned else DiskGradients
@@ -130,7 +130,7 @@ def _disk(*, pruned, shards=True):
     """Shards of a pool folder that are cut unevenly, or two .npy files of which a part is kept."""
 
     def store(proba, features, bias, folder, task):
-        from labelnext.storage import PoolWriter, open_source
+        from labelnext.pools import PoolWriter, open_source
 
         n = len(proba)
         if shards:

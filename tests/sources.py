@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
-from labelnext.storage import ArraySource, PartOfSource, PoolWriter, open_source, write_pool
+from labelnext.pools import ArraySource, PartOfSource, PoolWriter, open_source, write_pool
 
 
 def in_memory(folder, proba, features, ids, cuts):

@@ -10,7 +10,7 @@ from ray.cluster_utils import Cluster
 
 import labelnext
 from clusters import arrays
-from labelnext.gradients.ray import _session
+from labelnext.cluster import session as _session
 
 
 def select(address, **options):

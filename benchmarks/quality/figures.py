@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.quality.models import TITLES
 from benchmarks.quality.summary import HERO, REFERENCE, Summary, order_by
-from labelnext.utils._interval import mean_interval
+from labelnext.utils.interval import mean_interval
 from labelnext.visualization import plot_penalties
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from labelnext import pool
-from labelnext.models import ColdStart
-from labelnext.models._committee import has_members
+from labelnext.estimators import ColdStart
+from labelnext.estimators.committee import has_members
 from labelnext.pool import Badge, RandomSampling, UncertaintySampling
-from labelnext.pool._committee import CommitteeQueryStrategy
+from labelnext.strategies._committee import CommitteeQueryStrategy
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from labelnext.experiment._pairwise import holm, paired_p
-from labelnext.utils._interval import mean_interval
+from labelnext.utils.interval import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

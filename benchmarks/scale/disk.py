@@ -55,7 +55,7 @@ def forget_files(folder: Path) -> None:
 
 def read_once(folder: Path, n: int) -> dict[str, float]:
     """Time reading the first rows once, first from the disk and then from the system's cache."""
-    from labelnext.storage import open_source
+    from labelnext.pools import open_source
 
     source = open_source(folder)
     if n < source.n_rows:
@@ -73,7 +73,7 @@ def read_once(folder: Path, n: int) -> dict[str, float]:
 
 def _main(folder: str, n: int, k: int, resident: int | None, limit: int | None) -> None:
     import labelnext
-    from labelnext.storage import ArraySource, open_source
+    from labelnext.pools import ArraySource, open_source
 
     # Libraries and compiled code do not grow with the pool: a first selection brings them in.
     rng = np.random.default_rng(0)

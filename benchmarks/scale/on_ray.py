@@ -29,9 +29,9 @@ def measure(folder: Path, n: int, k: int, repeats: int, shards: int = 2) -> dict
         How many shards, each on one core.
     """
     import labelnext
-    from labelnext.gradients import as_gradients
-    from labelnext.gradients.ray import RayOptions, as_origin, ray_pool
-    from labelnext.storage import open_source
+    from labelnext.engine import as_gradients
+    from labelnext.engine.ray import RayOptions, as_origin, ray_pool
+    from labelnext.pools import open_source
 
     source = open_source(folder).part(0, n)
     memory = as_gradients(source.read("proba", 0, n), source.read("features", 0, n))

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from benchmarks.pools._synthetic import CHUNK, CONFIDENCE, network
-from labelnext.storage import PoolWriter
+from labelnext.pools import PoolWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

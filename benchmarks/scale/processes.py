@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.gradients import ShardedGradients
-from labelnext.gradients._parts import Part, Parts
+from labelnext.engine import ShardedGradients
+from labelnext.engine._parts import Part, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,8 +58,8 @@ class ProcessParts(Parts):
 
 def _serve(pipe: Connection, folder: str, lo: int, hi: int) -> None:
     """Be one shard: read its rows, and answer until the pipe is closed."""
-    from labelnext.gradients import as_gradients
-    from labelnext.storage import open_source
+    from labelnext.engine import as_gradients
+    from labelnext.pools import open_source
 
     source = open_source(folder)
     proba, features = (source.read(part, lo, hi) for part in ("proba", "features"))

@@ -11,23 +11,25 @@ import importlib
 from types import ModuleType
 
 from labelnext._version import __version__
-from labelnext.gradients import open_pool
+from labelnext.engine import open_pool
 from labelnext.networks import extract
+from labelnext.pools import write_pool
 from labelnext.sampling import Batch, select
-from labelnext.storage import write_pool
 
 __all__ = ["Batch", "__version__", "extract", "open_pool", "select", "write_pool"]
 
 _SUBPACKAGES = {
     "classifier",
+    "cluster",
     "datasets",
+    "engine",
+    "estimators",
     "experiment",
-    "gradients",
-    "models",
     "networks",
     "pool",
+    "pools",
     "sampling",
-    "storage",
+    "strategies",
     "utils",
     "visualization",
 }

@@ -9,7 +9,7 @@ from PIL import Image
 
 from labelnext.cli import _demo
 from labelnext.experiment import Curves, _digits
-from labelnext.experiment._digits import animate_digits, compare_on_digits
+from labelnext.experiment.digits import animate_digits, compare_on_digits
 
 SMALL = 2
 

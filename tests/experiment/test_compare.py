@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labelnext.experiment import Curves, Needed, compare, simulate, split
 from labelnext.pool import Badge, RandomSampling
-from labelnext.utils._interval import mean_interval
+from labelnext.utils.interval import mean_interval
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:600] / 16, y[:600]

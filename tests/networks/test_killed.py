@@ -10,7 +10,7 @@ import pytest
 
 import killed_extraction as killed
 from labelnext.networks import proba_and_features
-from labelnext.storage import open_source
+from labelnext.pools import open_source
 
 PROGRAM = Path(__file__).parents[1] / "killed_extraction.py"
 

@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import clusters
 import labelnext
-from labelnext.gradients import open_pool
-from labelnext.gradients.ray import ShardLostError
+from labelnext.engine import open_pool
+from labelnext.engine.ray import ShardLostError
 from labelnext.networks import extract
 from labelnext.networks._destination import Destination
 from labelnext.networks._ray_worker import Extractor
-from labelnext.storage import open_source
+from labelnext.pools import open_source
 
 # Ray Data itself warns of what it deprecates.
 pytestmark = [

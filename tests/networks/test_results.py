@@ -18,7 +18,7 @@ import nets
 from labelnext.networks import _progress, extract, proba_and_features
 from labelnext.networks._device import lend_weights
 from labelnext.networks._rows import Rows
-from labelnext.networks._untouched import untouched
+from labelnext.networks.untouched import untouched
 
 X = nets.rows()
 
@@ -51,7 +51,7 @@ def test_mixed_precision_on_request(amp):
 
 def test_a_pool_is_views_of_what_was_written():
     proba, features = proba_and_features(nets.Mlp(), X)
-    pool = labelnext.gradients.as_gradients(proba, features)
+    pool = labelnext.engine.as_gradients(proba, features)
     assert np.shares_memory(pool.features, features.numpy())
     assert np.shares_memory(pool.proba, proba.numpy())
 

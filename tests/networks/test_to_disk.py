@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 import labelnext
 import nets
 from labelnext.networks import extract, proba_and_features
-from labelnext.storage import open_source
+from labelnext.pools import open_source
 
 N = 53
 X = torch.randn(N, 6, generator=torch.Generator().manual_seed(5))

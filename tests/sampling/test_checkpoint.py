@@ -12,9 +12,9 @@ import torch
 
 import labelnext
 import pools
-from labelnext.gradients import as_gradients
+from labelnext.engine import as_gradients
+from labelnext.pools import ArraySource
 from labelnext.sampling import _checkpoint
-from labelnext.storage import ArraySource
 
 POOL = pools.confident(6000, n_classes=5, n_features=12, seed=9)
 K, SEED = 1500, 7
@@ -88,7 +88,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 import labelnext
-from labelnext.storage import _disk
+from labelnext.pools import disk as _disk
 
 folder, place, after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 left = [after]
@@ -246,8 +246,8 @@ class TestGoesOn:
 
     @pytest.mark.parametrize("kind", ["pruned", "torch", "multilabel", "disk", "disk-pruned"])
     def test_of_other_pools(self, path, kind):
-        from labelnext.gradients._pruned import PrunedGradients
-        from labelnext.gradients._torch import TorchGradients
+        from labelnext.engine._pruned import PrunedGradients
+        from labelnext.engine._torch import TorchGradients
 
         pool = {
             "pruned": lambda: PrunedGradients(*POOL, bias=True),

@@ -7,7 +7,7 @@ import pytest
 
 import oracle
 import pools
-from labelnext.gradients import as_gradients
+from labelnext.engine import as_gradients
 from labelnext.sampling import Groups, _d2, d2_sample, d2_utilities
 from labelnext.sampling._groups import Room
 

@@ -5,7 +5,7 @@ import pytest
 
 import oracle
 import pools
-from labelnext.gradients import as_gradients
+from labelnext.engine import as_gradients
 from labelnext.sampling import _farthest, farthest_first
 
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 import oracle
 import pools
 from labelnext import select
-from labelnext.gradients import (
+from labelnext.engine import (
     MemoryGradients,
     ShardedGradients,
     _check,
@@ -21,8 +21,8 @@ from labelnext.gradients import (
     _threads,
     as_gradients,
 )
+from labelnext.pools import ArraySource
 from labelnext.sampling import d2_sample, d2_utilities
-from labelnext.storage import ArraySource
 
 # Where parts of a pool of 7,000 rows begin: 1, 2, 3 and 7 of them, unequal, one of a single row.
 PLACES = [(), (700,), (2500, 2600), (1, 64, 700, 2048, 5000, 6999)]

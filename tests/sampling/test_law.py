@@ -9,8 +9,8 @@ from scipy import stats
 
 import oracle
 import pools
-from labelnext.gradients import Factors, MemoryGradients, PassReport
-from labelnext.gradients._memory import MemoryD2
+from labelnext.engine import Factors, MemoryGradients, PassReport
+from labelnext.engine._memory import MemoryD2
 from labelnext.sampling import _d2, d2_sample
 
 RUNS = 800

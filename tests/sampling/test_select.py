@@ -9,7 +9,7 @@ import pytest
 import labelnext
 import pools
 from labelnext import select
-from labelnext.gradients import as_gradients
+from labelnext.engine import as_gradients
 
 POOL = pools.confident(12)
 

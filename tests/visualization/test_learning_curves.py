@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from labelnext.utils._interval import mean_interval
+from labelnext.utils.interval import mean_interval
 from labelnext.visualization import plot_learning_curves
 
 LABELS = [10, 20, 30]

@@ -12,11 +12,11 @@ from labelnext.cli._files_pool import as_input_errors, open_files
 from labelnext.cli._pool import find_ids, read_pool
 from labelnext.cli._sources import parse_source
 from labelnext.cli._summary import counting, terminal
-from labelnext.storage._names import FEATURES, PROBA
-from labelnext.storage._place import scheme_of
+from labelnext.pools.names import FEATURES, PROBA
+from labelnext.pools.place import scheme_of
 
 if TYPE_CHECKING:
-    from labelnext.storage import PoolWriter, Source
+    from labelnext.pools import PoolWriter, Source
 
 CONVERT_HELP = (
     "Make a pool folder, the format that is read fastest, of other files.\n\n"
@@ -162,7 +162,7 @@ def _open(
 
 def _archive(path: Path, proba: str | None, features: str | None, ids: str | None) -> "Source":
     """Read an .npz file, which is compressed as a whole."""
-    from labelnext.storage import ArraySource
+    from labelnext.pools import ArraySource
 
     pool = read_pool(
         parse_source(proba, "--proba", usual=PROBA, pool=path),
@@ -179,7 +179,7 @@ def _archive(path: Path, proba: str | None, features: str | None, ids: str | Non
 def _writer(
     source: "Source", out: str, rows: int, *, bias: bool, resume: bool, force: bool
 ) -> "PoolWriter":
-    from labelnext.storage import PoolWriter
+    from labelnext.pools import PoolWriter
 
     return PoolWriter(
         out,

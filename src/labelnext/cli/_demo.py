@@ -10,7 +10,7 @@ import typer
 from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._summary import counting, terminal
 from labelnext.cli._write import check_folder, write_whole
-from labelnext.utils._csv import as_csv
+from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ def _run(out: Path, seeds: int, jobs: int | None, console: "Console") -> "Curves
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    from labelnext.experiment._digits import compare_on_digits
+    from labelnext.experiment.digits import compare_on_digits
 
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other,
@@ -79,7 +79,7 @@ def _film() -> bytes:
     """Draw the film, as the bytes of a file."""
     import tempfile
 
-    from labelnext.experiment._digits import animate_digits
+    from labelnext.experiment.digits import animate_digits
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, FILM)
@@ -95,7 +95,7 @@ def _picture(results: "Curves") -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from labelnext.experiment._digits import LEVELS, describe
+    from labelnext.experiment.digits import LEVELS, describe
     from labelnext.visualization import plot_learning_curves
 
     figure = Figure(figsize=(9, 6.2), layout="constrained")
@@ -118,7 +118,7 @@ def _picture(results: "Curves") -> bytes:
 def _table(results: "Curves") -> "Table":
     from rich.table import Table
 
-    from labelnext.experiment._digits import BATCH, LEVELS, describe
+    from labelnext.experiment.digits import BATCH, LEVELS, describe
 
     table = Table(
         title="Labels needed for an accuracy of",

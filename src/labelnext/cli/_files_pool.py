@@ -15,12 +15,12 @@ from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._ids import Ids, check_unique, read_ids, rows_of
 from labelnext.cli._reading import reading
 from labelnext.cli._sources import ID_SUFFIXES, Source, parse_source
-from labelnext.storage import Source as PoolSource
-from labelnext.storage._names import IDS
-from labelnext.storage._place import scheme_of
+from labelnext.pools import Source as PoolSource
+from labelnext.pools.names import IDS
+from labelnext.pools.place import scheme_of
 
 if TYPE_CHECKING:
-    from labelnext.gradients import Gradients
+    from labelnext.engine import Gradients
 
 # Ids that are read at once.
 STRETCH = 1 << 16
@@ -41,7 +41,7 @@ class FilesPool:
 
     Parameters
     ----------
-    source : labelnext.storage.Source
+    source : labelnext.pools.Source
         Its probabilities, features and maybe ids.
     given : sequence of int or str, or None
         Its ids, where they come from another file.
@@ -78,7 +78,7 @@ class FilesPool:
 
     def gradients(self, *, bias: bool) -> "Gradients":
         """Open the pool; what its files say of a bias counts too."""
-        from labelnext.gradients import open_pool
+        from labelnext.engine import open_pool
 
         with as_input_errors():
             return open_pool(self.source, memory_limit=self.limit, bias=bias or None)
@@ -102,7 +102,7 @@ def lies_in_files(
     The first are folders, object stores, what has a limit, and Parquet and .npy files larger than
     half of the memory that is free. The batch is the same.
     """
-    from labelnext.gradients._disk_limit import SHARE, free_memory
+    from labelnext.engine.disk_limit import SHARE, free_memory
 
     if pool is not None and (scheme_of(pool) is not None or Path(pool).is_dir()):
         return True
@@ -130,7 +130,7 @@ def open_files(
     proba, features, ids : str or None
         Columns or arrays of it; without a pool, .npy files.
     """
-    from labelnext.storage import open_source
+    from labelnext.pools import open_source
 
     text: Source | None = None
     if ids is not None and (Path(ids).suffix.lower() in ID_SUFFIXES or ":" in ids):

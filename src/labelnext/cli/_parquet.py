@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from labelnext.cli._errors import InputError
 from labelnext.cli._reading import pick_name, reading
 from labelnext.cli._sources import Source
-from labelnext.storage._columns import ColumnError, as_matrix, numbered
+from labelnext.pools.columns import ColumnError, as_matrix, numbered
 
 
 def read_column(source: Source) -> np.ndarray[Any, Any]:

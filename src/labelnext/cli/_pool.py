@@ -12,10 +12,10 @@ from labelnext.cli._arrays import names_in, read_array
 from labelnext.cli._errors import InputError
 from labelnext.cli._ids import Ids, check_unique, read_ids, rows_of
 from labelnext.cli._sources import ID_SUFFIXES, Source, parse_source
-from labelnext.storage._names import IDS
+from labelnext.pools.names import IDS
 
 if TYPE_CHECKING:
-    from labelnext.gradients import Gradients
+    from labelnext.engine import Gradients
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Pool:
 
     def gradients(self, *, bias: bool) -> "Gradients":
         """Make a pool of gradients of the arrays."""
-        from labelnext.gradients import as_gradients
+        from labelnext.engine import as_gradients
 
         return as_gradients(self.proba, self.features, bias=bias)
 

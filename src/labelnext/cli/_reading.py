@@ -8,7 +8,7 @@ from pathlib import Path
 
 from labelnext.cli._errors import InputError, one_line, some
 from labelnext.cli._sources import Source
-from labelnext.utils._names import did_you_mean
+from labelnext.utils.names import did_you_mean
 
 
 def pick_name(source: Source, names: Iterable[str], what: str) -> str:

@@ -16,8 +16,8 @@ from labelnext.cli._pool import Pool, find_ids, read_pool
 from labelnext.cli._sources import ID_SUFFIXES, parse_pool, parse_source
 from labelnext.cli._summary import batch_table, choosing, terminal, working
 from labelnext.cli._write import PICTURES, TABLES, check_folder, check_output, write_whole
-from labelnext.storage._names import FEATURES, IDS, PROBA
-from labelnext.utils._csv import as_csv
+from labelnext.pools.names import FEATURES, IDS, PROBA
+from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
     from labelnext.sampling import Batch
@@ -312,7 +312,7 @@ def _choose(
     place: Mapping[str, Any],
 ) -> "Batch":
     """Choose a batch, with errors and warnings as one line each."""
-    from labelnext.gradients.ray import ShardLostError
+    from labelnext.engine.ray import ShardLostError
     from labelnext.sampling import select as choose
 
     more = dict(place)

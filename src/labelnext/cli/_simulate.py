@@ -65,7 +65,7 @@ def simulate(
 
 
 def _write_example(file: Path) -> None:
-    from labelnext.experiment._toml import EXAMPLE
+    from labelnext.experiment.toml import EXAMPLE
 
     check_output(file, "EXPERIMENT", (".toml", ".TOML"), force=False)
     write_whole(file, EXAMPLE.format(name=file.name).encode(), force=False)
@@ -123,7 +123,7 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
 def _table(results: "Results") -> "Table":
     from rich.table import Table
 
-    from labelnext.experiment._tables import make_tables
+    from labelnext.experiment.tables import make_tables
 
     summary = make_tables(results)["summary"]
     table = Table(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelnext.cli._errors import InputError, one_line
-from labelnext.utils._csv import as_csv
+from labelnext.utils.csv import as_csv
 
 Columns = Mapping[str, Sequence[Any]]
 

@@ -10,7 +10,7 @@ from labelnext.experiment._simulate import Run, simulate
 from labelnext.experiment._split import Split, split
 from labelnext.experiment._stopping import StoppingAdvice
 from labelnext.experiment._store import ResultsFileError
-from labelnext.experiment._toml import read_experiment
+from labelnext.experiment.toml import read_experiment
 
 __all__ = [
     "Budget",

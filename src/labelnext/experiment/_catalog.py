@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from labelnext.experiment._data import DATA, Data
-from labelnext.utils._names import did_you_mean
+from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,7 +68,7 @@ def _strategies() -> dict[str, Callable[..., Any]]:
 
 
 def _with_method(method: str) -> Callable[..., Any]:
-    from labelnext.pool import UncertaintySampling
+    from labelnext.strategies import UncertaintySampling
 
     return lambda **options: UncertaintySampling(**({"method": method} | options))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.models._rows import as_samples, take_rows
+from labelnext.estimators.rows import as_samples, take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -111,7 +111,7 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 
 def paired_tests(curves: Mapping[Setting, Curves]) -> list[PairedTest]:
     """Compare all pairs of strategies in all settings, by the mean accuracy of their curves."""
-    from labelnext.utils._interval import mean_interval
+    from labelnext.utils.interval import mean_interval
 
     found = []
     for setting, curve in curves.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.experiment._tables import levels_of
+from labelnext.experiment.tables import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

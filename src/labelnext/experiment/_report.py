@@ -11,14 +11,14 @@ import numpy as np
 
 from labelnext.experiment._describe import versions
 from labelnext.experiment._pictures import make_pictures
-from labelnext.experiment._tables import make_tables
-from labelnext.utils._csv import as_csv
+from labelnext.experiment.tables import make_tables
+from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from labelnext.experiment._results import Results
-    from labelnext.experiment._tables import Columns
+    from labelnext.experiment.tables import Columns
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 68rem;

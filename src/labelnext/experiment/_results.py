@@ -144,7 +144,7 @@ class Results:
         ImportError
             If pandas is not installed.
         """
-        from labelnext.utils._extras import require
+        from labelnext.utils.extras import require
 
         pandas = require("pandas", extra="pandas", what="to_frame")
         return pandas.DataFrame(self.to_dict())

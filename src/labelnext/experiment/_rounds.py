@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.experiment._seeds import global_seed, with_seed
 from labelnext.experiment._stability import Watched
-from labelnext.models import ColdStart, fit_on_labeled
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _predict(
     model: Any, parts: Split, labelled: NDArray[np.int64], rows: NDArray[np.int64] | None
 ) -> NDArray[Any]:
     """Predict rows of the pool, or the test set."""
-    from labelnext.models._rows import take_rows
+    from labelnext.estimators.rows import take_rows
 
     X = parts.X_test if rows is None else take_rows(parts.X, rows)
     if isinstance(model, ColdStart):

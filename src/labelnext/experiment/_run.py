@@ -168,7 +168,7 @@ def _load(name: str, source: Any) -> tuple[Any, Any]:
     if callable(source):
         source = source()
     X, y = (source.X, source.y) if hasattr(source, "X") else source
-    from labelnext.models._rows import as_samples
+    from labelnext.estimators.rows import as_samples
 
     X, y = as_samples(X), np.asarray(y)
     if y.shape != (X.shape[0],):

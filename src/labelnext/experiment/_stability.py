@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.models._rows import take_rows
+from labelnext.estimators.rows import take_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,8 +47,8 @@ class Watched:
 
     def potential(self, model: Any, labelled: NDArray[np.int64], picks: NDArray[np.int64]) -> float:
         """Measure the mean D² that a batch leaves on what is unlabelled of the stop set."""
-        from labelnext.gradients import as_gradients
-        from labelnext.models import proba_and_features
+        from labelnext.engine import as_gradients
+        from labelnext.estimators import proba_and_features
 
         open_rows = np.setdiff1d(self._rows, labelled)
         rows = np.union1d(open_rows, picks)

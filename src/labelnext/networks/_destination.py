@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labelnext.storage import PoolWriter
-from labelnext.storage._manifest import SETTINGS, read_head
-from labelnext.storage._place import local_folder
+from labelnext.pools import PoolWriter
+from labelnext.pools.manifest import SETTINGS, read_head
+from labelnext.pools.place import local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
 
 ROWS_PER_SHARD = 65_536
 # What the settings are, in words that a message can use.

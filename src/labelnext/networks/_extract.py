@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelnext.gradients import as_gradients, open_pool
+from labelnext.engine import as_gradients, open_pool
 from labelnext.networks._proba_and_features import proba_and_features
-from labelnext.utils._extras import require
+from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import ArrayLike, DTypeLike
 
-    from labelnext.gradients import Gradients, Task
-    from labelnext.gradients.ray import RayOptions
+    from labelnext.engine import Gradients, Task
+    from labelnext.engine.ray import RayOptions
 
 
 def extract(
@@ -244,7 +244,7 @@ def _check_engine(engine: str, **options: Any) -> RayOptions | None:
         raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}.")
     given = {name: value for name, value in options.items() if value is not None}
     if engine == "ray":
-        from labelnext.gradients.ray import RayOptions
+        from labelnext.engine.ray import RayOptions
 
         return RayOptions(**{"timeout": 3600.0, **given})
     if given:

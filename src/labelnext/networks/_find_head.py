@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labelnext.gradients._task import check_task
-from labelnext.utils._extras import require
+from labelnext.engine.task import check_task
+from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def find_head(
     from labelnext.networks._arguments import Arguments
     from labelnext.networks._device import check_device
     from labelnext.networks._locate import locate
-    from labelnext.networks._untouched import untouched
     from labelnext.networks._wrappers import unwrap
+    from labelnext.networks.untouched import untouched
 
     check_task(task)
     network = unwrap(model)

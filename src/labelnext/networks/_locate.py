@@ -14,7 +14,7 @@ from labelnext.networks._wrappers import uncompiled
 if TYPE_CHECKING:
     from torch import nn
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
     from labelnext.networks._find_head import Head
 
 # With more samples, two layers are less likely to look alike by chance.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 
-from labelnext.gradients._task import Task, check_task
+from labelnext.engine.task import Task, check_task
 from labelnext.networks._arguments import Arguments, first_tensor
 from labelnext.networks._catch import catching
 from labelnext.networks._device import (
@@ -21,8 +21,8 @@ from labelnext.networks._locate import locate
 from labelnext.networks._progress import showing
 from labelnext.networks._result import Result, features_given
 from labelnext.networks._source import Source, open_source
-from labelnext.networks._untouched import untouched
 from labelnext.networks._wrappers import is_compiled, uncompiled, unwrap
+from labelnext.networks.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labelnext.gradients.ray._session import joined
+from labelnext.cluster.session import joined
 from labelnext.networks._destination import Destination, rows_of_a_shard
 from labelnext.networks._device import device_of
 from labelnext.networks._progress import showing
@@ -16,8 +16,8 @@ from labelnext.networks._ray_samples import as_samples
 from labelnext.networks._ray_worker import Extractor
 from labelnext.networks._to_disk import check_ids, settings_of
 from labelnext.networks._wrappers import unwrap
-from labelnext.storage._place import local_folder
-from labelnext.utils._tasks import check_task
+from labelnext.pools.place import local_folder
+from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients.ray import RayOptions
+    from labelnext.engine.ray import RayOptions
     from labelnext.networks._ray_samples import Samples
 
 # Samples on which it is found out what the probabilities are of.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelnext.utils._extras import require
+from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import DTypeLike
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
 
 
 def proba_and_features(

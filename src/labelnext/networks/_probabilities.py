@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
 
 
 def task_of(task: Task, n_outputs: int, activation: str | None) -> Task:

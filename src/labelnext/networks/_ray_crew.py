@@ -7,13 +7,13 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labelnext.gradients.ray import ShardLostError
-from labelnext.gradients.ray._room import in_short, needed, room
+from labelnext.engine.ray import ShardLostError
+from labelnext.engine.ray_room import in_short, needed, room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from labelnext.gradients.ray import RayOptions
+    from labelnext.engine.ray import RayOptions
 
 # How often one errand is tried, each time by another actor.
 ATTEMPTS = 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch.utils.data import IterableDataset
 
-from labelnext.gradients.ray._dataset import blocks_in_order, lengths_of
+from labelnext.engine.ray_dataset import blocks_in_order, lengths_of
 from labelnext.networks._arguments import LABELS
 from labelnext.networks._cut import can_be_cut, cut
 from labelnext.networks._source import arrays_in, open_source

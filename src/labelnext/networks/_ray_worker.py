@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
     from labelnext.networks._destination import Destination
 
 

@@ -12,7 +12,7 @@ from labelnext.networks._probabilities import probabilities
 from labelnext.networks._rows import Rows
 
 if TYPE_CHECKING:
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
     from labelnext.networks._catch import Caught
 
 

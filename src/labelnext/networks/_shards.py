@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
     from labelnext.networks._catch import Caught
-    from labelnext.storage import PoolWriter
+    from labelnext.pools import PoolWriter
 
 
 class Shards:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from labelnext.gradients._task import check_task
+from labelnext.engine.task import check_task
 from labelnext.networks._cut import can_be_cut, cut
 from labelnext.networks._destination import Destination, digest_of_ids, rows_of_a_shard
 from labelnext.networks._device import as_dtype, check_device
@@ -19,7 +19,7 @@ from labelnext.networks._shards import Shards
 from labelnext.networks._source import open_source
 from labelnext.networks._weights import digest_of_weights
 from labelnext.networks._wrappers import unwrap
-from labelnext.storage._check import as_ids, check_ids_length
+from labelnext.pools.check import as_ids, check_ids_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
     from labelnext.networks._source import Source
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.storage._disk import draft_of, sync_folder, write_through, writing
+from labelnext.pools.disk import draft_of, sync_folder, write_through, writing
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients import Gradients
+    from labelnext.engine import Gradients
     from labelnext.sampling._picks import Picks
 
 FORMAT = "labelnext checkpoint 1"

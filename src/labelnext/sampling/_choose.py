@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from labelnext.gradients import Gradients
+    from labelnext.engine import Gradients
     from labelnext.sampling._batch import Batch
     from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState

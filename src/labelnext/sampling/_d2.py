@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.gradients import blas_on_one_thread
+from labelnext.engine import blas_on_one_thread
 from labelnext.sampling._groups import Room
 from labelnext.sampling._picks import Picks
 from labelnext.sampling._random import as_generator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients import Gradients
+    from labelnext.engine import Gradients
     from labelnext.sampling._batch import Batch
     from labelnext.sampling._checkpoint import Checkpoint
     from labelnext.sampling._groups import Groups
@@ -93,7 +93,7 @@ def d2_sample(
     Examples
     --------
     >>> import numpy as np
-    >>> from labelnext.gradients import as_gradients
+    >>> from labelnext.engine import as_gradients
     >>> from labelnext.sampling import d2_sample
     >>> pool = as_gradients(np.full((3, 2), 0.5), np.array([[1.0], [1.0], [3.0]]))
     >>> d2_sample(pool, 2, random_state=0).d2

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.gradients import blas_on_one_thread
+from labelnext.engine import blas_on_one_thread
 from labelnext.sampling._d2 import NO_ROWS
 from labelnext.sampling._picks import Picks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.gradients import D2, Gradients
+    from labelnext.engine import D2, Gradients
     from labelnext.sampling._batch import Batch
 
 # Rows whose D² is kept up to date between passes, and centres that wait for a pass.
@@ -57,7 +57,7 @@ def farthest_first(
     Examples
     --------
     >>> import numpy as np
-    >>> from labelnext.gradients import as_gradients
+    >>> from labelnext.engine import as_gradients
     >>> from labelnext.sampling import farthest_first
     >>> pool = as_gradients(np.full((4, 2), 0.5), np.array([[1.0], [2.0], [5.0], [3.0]]))
     >>> farthest_first(pool, 2, np.array([0])).indices

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labelnext.gradients.ray import RayOptions, as_origin, ray_pool
+from labelnext.engine.ray import RayOptions, as_origin, ray_pool
 from labelnext.sampling._choose import check_exclude, check_k, choose
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.gradients.ray import Origin, RayParts
+    from labelnext.engine.ray import Origin, RayParts
     from labelnext.sampling._batch import Batch
     from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState

@@ -14,7 +14,7 @@ from labelnext.sampling._groups import Room
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.gradients import D2, Factors, Gradients
+    from labelnext.engine import D2, Factors, Gradients
 
 Progress = Callable[[Mapping[str, int]], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from labelnext.gradients import Gradients, as_gradients
+from labelnext.engine import Gradients, as_gradients
 from labelnext.sampling._choose import check_exclude, check_k, choose
 
 if TYPE_CHECKING:
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from labelnext.gradients import Task
+    from labelnext.engine import Task
+    from labelnext.pools import Source
     from labelnext.sampling._batch import Batch
     from labelnext.sampling._picks import Progress
     from labelnext.sampling._random import RandomState
-    from labelnext.storage import Source
 
 
 class _NotGiven:
@@ -103,7 +103,7 @@ def select(
     It is exact here, and no gradient is ever built.
 
     It is called as ``select(proba, features, k)``, or as ``select(pool, k)`` with a pool that
-    `labelnext.extract` or `labelnext.gradients.as_gradients` has made.
+    `labelnext.extract` or `labelnext.engine.as_gradients` has made.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def select(
         Whether the gradient with respect to the last layer's bias counts too. A pool knows.
     task : {"multiclass", "multilabel", "binary"}, default="multiclass"
         What the model's last layer ends in: a softmax; a sigmoid for each label; one sigmoid. See
-        `labelnext.gradients.as_gradients`. A pool knows.
+        `labelnext.engine.as_gradients`. A pool knows.
     exclude : array-like of int or of bool, default=None
         Rows that must not be chosen, those labelled already, say: row numbers, or a mask of
         length n_rows.
@@ -135,13 +135,13 @@ def select(
         complete, it returns the batch at once. A larger `k` goes on, too.
     engine : {"local", "ray"}, default="local"
         Where the work is done: in this process, or in shards on a Ray cluster (extra ``ray``),
-        with the same batch. The pool may then also be a `labelnext.storage.Source`, which shards
+        with the same batch. The pool may then also be a `labelnext.pools.Source`, which shards
         read by themselves, or a Ray Data set with the columns proba and features. What is lost on
-        the way is built again; see `labelnext.gradients.ray.RayParts`. `Batch.stats` also has
+        the way is built again; see `labelnext.engine.ray.RayParts`. `Batch.stats` also has
         `shards`, `messages`, `bytes_sent`, `bytes_received` and `restarts`.
     address : str, default=None
         Which cluster: ``"host:port"`` of its head, ``"auto"`` or ``"local"``. This and what
-        follows is for ``engine="ray"``; see `labelnext.gradients.ray.RayOptions`.
+        follows is for ``engine="ray"``; see `labelnext.engine.ray.RayOptions`.
     num_shards : int, default=None
         Into how many shards to cut the pool. None: as many as there is room for.
     num_cpus : float, default=None
@@ -196,7 +196,7 @@ def select(
     >>> batch.indices
     array([ 898, 1177, 1650, 1120,  907])
 
-    >>> pool = labelnext.gradients.as_gradients(clf.predict_proba(X), X)
+    >>> pool = labelnext.engine.as_gradients(clf.predict_proba(X), X)
     >>> labelnext.select(pool, 2, exclude=range(100), random_state=0).indices
     array([ 898, 1177])
     """

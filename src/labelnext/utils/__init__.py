@@ -1,15 +1,15 @@
 """Labels that may be missing, and randomness that can be repeated."""
 
-from labelnext.utils._encoding import check_classes, encode_labels
-from labelnext.utils._labels import (
+from labelnext.utils._random import check_random_state, rand_argmax
+from labelnext.utils._vote import majority_vote
+from labelnext.utils.encoding import check_classes, encode_labels
+from labelnext.utils.labels import (
     MISSING_LABEL,
     is_labeled,
     is_unlabeled,
     labeled_indices,
     unlabeled_indices,
 )
-from labelnext.utils._random import check_random_state, rand_argmax
-from labelnext.utils._vote import majority_vote
 
 __all__ = [
     "MISSING_LABEL",

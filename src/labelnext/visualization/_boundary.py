@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.models import proba_of
+from labelnext.estimators import proba_of
 from labelnext.visualization._mesh import FLAT, Mesh, check_axes, check_bound, merge
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.utils._interval import mean_interval
+from labelnext.utils.interval import mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,246 @@
+"""Joining a Ray cluster, or starting one, and leaving everything as it was."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import warnings
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelnext.utils.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Ray reads these when it starts; nobody is told of it, no GPU is hidden from anybody, and
+# Python's print stays Python's.
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TQDM_PATCH_PRINT": "0",
+}
+# Seconds to reach the address of a cluster, and to hear that it is one.
+CONNECT_TIMEOUT, GREETING_TIMEOUT = 10.0, 30.0
+# A socket's path must be short, and Ray's lie deep in its folder.
+LONGEST_FOLDER = 40
+MODE = "RAY_AUTH_MODE"
+# Whether this process shows a token: Ray settles it at the first cluster, for good.
+_MODE: list[str] = []
+# Where Linux lists them.
+PROCESSES = Path("/proc")
+QUIET = {"logging_level": "ERROR", "log_to_driver": False}
+
+
+@contextmanager
+def joined(address: str | None) -> Iterator[Any]:
+    """Have this process on a cluster for a while; yields the module ``ray``.
+
+    A cluster that was joined goes on as it was; one that was started ends, with its files.
+
+    Parameters
+    ----------
+    address : str or None
+        See `RayOptions`.
+
+    Raises
+    ------
+    ImportError
+        If Ray is not installed.
+    ConnectionError
+        If there is no cluster at the address.
+    ValueError
+        If the address is none, or this process is on another cluster already.
+    """
+    folder = None
+    with _settings():
+        ray: Any = require("ray", extra="ray", what="engine='ray'")
+        if ray.is_initialized():
+            _check_same(ray, address)
+            yield ray
+            return
+        try:
+            if address == "local" or not _join(ray, address):
+                folder = tempfile.mkdtemp(prefix="labelnext-")
+                _start(ray, folder)
+            _MODE.append(os.environ.get(MODE, "disabled"))
+            yield ray
+        finally:
+            ray.shutdown()
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Set what Ray reads from the environment; what it writes there does not stay."""
+    before = _environment()
+    os.environ.update(SETTINGS)
+    try:
+        yield
+    finally:
+        for name in _environment():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _environment() -> dict[str, str]:
+    """Return what Ray reads and writes."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("RAY_") or name == "PYTHONBREAKPOINT"
+    }
+
+
+def _check_same(ray: Any, address: str | None) -> None:
+    """Refuse an address other than that of the cluster that this process has joined."""
+    current = ray.get_runtime_context().gcs_address
+    if address in {None, "auto", current}:
+        return
+    raise ValueError(
+        f"This process has joined a Ray cluster already, at {current}, and can be on one only; "
+        f"call ray.shutdown() first, or leave out address={address!r}."
+    )
+
+
+@cache
+def _token() -> str:
+    # Ray keeps the first one it finds for as long as the process lives.
+    return secrets.token_hex(32)
+
+
+def _start(ray: Any, folder: str) -> None:
+    """Start a cluster on this machine, with its files in a folder."""
+    if _MODE:
+        os.environ[MODE] = _MODE[0]
+    if not _has_token() and os.environ.get(MODE, "token") == "token":
+        # Else Ray writes one into the home directory.
+        os.environ["RAY_AUTH_TOKEN"] = _token()
+    short = folder if len(folder) <= LONGEST_FOLDER else None
+    ray.init("local", include_dashboard=False, _temp_dir=short, **QUIET)
+
+
+def _join(ray: Any, address: str | None) -> bool:
+    """Join a cluster; False if none was asked for and there is none to join."""
+    named = address if address not in {None, "auto"} else os.environ.get("RAY_ADDRESS")
+    if named in {None, "", "auto"}:
+        return _join_here(ray, needed=address is not None)
+    assert named is not None
+    _check_reachable(named)
+    _check_mode(named)
+    refusal = _refusal(named)
+    if refusal is not None:
+        raise ConnectionError(
+            f"What answers at {named} is no head of a Ray cluster, or none that lets this "
+            f"process in ({refusal}); expected the address that `ray start --head` prints, and "
+            f"RAY_AUTH_MODE=token if the cluster asks for a token."
+        )
+    try:
+        ray.init(named, **QUIET)
+    except (RuntimeError, ray.exceptions.RayError) as error:
+        raise ConnectionError(
+            f"The Ray cluster at {named} cannot be joined from here: {error}"
+        ) from error
+    return True
+
+
+def _join_here(ray: Any, *, needed: bool) -> bool:
+    """Join the cluster that this machine is a part of, if there is one; False if there is none."""
+    if not _runs_here():
+        if needed:
+            raise ConnectionError(
+                "No Ray cluster runs on this machine; start one with `ray start --head`, name "
+                "one with address='host:port', or leave out the address for one of its own."
+            )
+        return False
+    _check_mode(None)
+    refusal = _refusal(None)
+    if refusal is None:
+        ray.init("auto", **QUIET)
+        return True
+    if needed:
+        raise ConnectionError(
+            f"Ray runs on this machine, but there is no cluster that this process can join "
+            f"({refusal}); name one with address='host:port', set RAY_AUTH_MODE=token if it asks "
+            f"for a token, or leave out the address for a cluster of its own."
+        )
+    warnings.warn(
+        f"Ray runs on this machine, but there is no cluster that this process can join "
+        f"({refusal}); one of its own is started. Say so with address='local', or name another "
+        f"with address='host:port'.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return False
+
+
+def _runs_here() -> bool:
+    """Tell whether there are processes of Ray on this machine; where it cannot be told, yes."""
+    names = list(PROCESSES.glob("[0-9]*/comm"))
+    return not names or any(_text(name) in {"gcs_server", "raylet"} for name in names)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:  # the process has ended
+        return ""
+
+
+def _check_reachable(address: str) -> None:
+    """Refuse what is no address, or where nobody answers; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if "://" in address or not (host and colon and port.isdecimal() and int(port) < 1 << 16):
+        raise ValueError(
+            f"The address of a Ray cluster is 'host:port' of its head, 'auto' or 'local', got "
+            f"{address!r}; of a cluster elsewhere, run this on one of its machines."
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"Nothing answers at {address}: {error}; check the host and port of the cluster's "
+            f"head, and that it runs (`ray status --address {address}`)."
+        ) from error
+
+
+def _refusal(address: str | None, mode: str | None = None) -> str | None:
+    """Return why a cluster, or this machine's, cannot be joined; Ray would try for minutes."""
+    # Another process, for it can be ended.
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    command += ["--address", address] if address else []
+    mode = mode or next(iter(_MODE), os.environ.get(MODE))
+    environment = {**os.environ, **({MODE: mode} if mode else {})}
+    try:
+        subprocess.run(
+            command, capture_output=True, check=True, timeout=GREETING_TIMEOUT, env=environment
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        # Ray's advice follows the first sentence.
+        return said[-1].split(". ")[0] if said else "it says nothing that Ray understands"
+    return None
+
+
+def _check_mode(address: str | None) -> None:
+    """Refuse a cluster without tokens after one with: Ray would end its actors again and again."""
+    if _MODE[:1] == ["token"] and _refusal(address, "disabled") is None:
+        raise ConnectionError(
+            f"The Ray cluster {f'at {address}' if address else 'of this machine'} has no tokens, "
+            f"and this process has been on one that has: Ray cannot be told otherwise until a "
+            f"process ends. Join it from a new one (in a notebook, restart the kernel)."
+        )
+
+
+def _has_token() -> bool:
+    """Tell whether Ray has what to prove its identity by."""
+    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return given or (Path.home() / ".ray" / "auth_token").exists()

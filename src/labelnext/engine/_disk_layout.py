@@ -1,0 +1,142 @@
+"""How a pool on disk is cut into stretches, so that all that is in memory stays below a limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from labelnext.engine.disk_limit import say_bytes
+from labelnext.engine.threads import AHEAD, SPAN, n_threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from labelnext.pools import Source
+
+# Bytes of a stretch: enough that to ask for it costs little beside reading it, few enough that it
+# is still in the processor's cache when it is worked on.
+STRETCH = 8 << 20
+LEAST_STRETCH = 1 << 18
+# Bytes that are sooner read than left out: on a local disk, asking once more takes as long.
+GAP = 1 << 16
+# Working memory of a thread, and what the bookkeeping of a selection takes.
+OF_A_THREAD, OF_A_SELECTION = 2 << 20, 4 << 20
+# Centres of the largest block that sampling makes of a pool of so many rows, with what is drawn.
+LEAST_BLOCK, LARGEST_BLOCK, ROWS_PER_CENTRE, DRAWN = 512, 4096, 64, 512
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the stretches of a pool begin, and which stay in memory.
+
+    Parameters
+    ----------
+    starts : ndarray of int64
+        Where stretches begin, from 0 to the number of rows.
+    groups : ndarray of int64 or int
+        Where groups of rows begin that are read or left out together, if the source says it, or
+        how many rows have one.
+    n_kept : int
+        How many stretches, from the first on, stay in memory once they have been read.
+    """
+
+    starts: NDArray[np.int64]
+    groups: NDArray[np.int64] | int
+    n_kept: int
+
+    def __len__(self) -> int:
+        """How many stretches there are."""
+        return len(self.starts) - 1
+
+    def stretch(self, number: int) -> slice:
+        """Return the rows of a stretch."""
+        return slice(int(self.starts[number]), int(self.starts[number + 1]))
+
+    def cuts(self, rows: slice) -> NDArray[np.int64]:
+        """Cut a stretch into groups of rows."""
+        if isinstance(self.groups, int):
+            inner = np.arange(rows.start, rows.stop, self.groups, dtype=np.int64)[1:]
+        else:
+            inner = self.groups[(self.groups > rows.start) & (self.groups < rows.stop)]
+        return np.concatenate([[rows.start], inner, [rows.stop]]).astype(np.int64)
+
+
+def lay_out(source: Source, limit: int, state_bytes: float) -> Layout:
+    """Cut a pool into stretches.
+
+    Parameters
+    ----------
+    source : Source
+        The pool's factors.
+    limit : int
+        Bytes that a selection from it may take.
+    state_bytes : float
+        Bytes of each row that stay in memory.
+
+    Raises
+    ------
+    ValueError
+        If the limit is too small.
+    """
+    n_workers = n_threads() + AHEAD
+    needed = least_limit(source, state_bytes)
+    if limit < needed:
+        raise ValueError(
+            f"memory_limit is {say_bytes(limit)}, but a selection from {source.name} needs "
+            f"{say_bytes(needed)}: {state_bytes:.0f} bytes for each of its {source.n_rows:,} rows, "
+            f"and {say_bytes(needed - int(state_bytes * source.n_rows))} to read and to work "
+            "with; allow as much, or cut the pool into parts."
+        )
+    fixed = _fixed_bytes(source, state_bytes)
+    stretch_bytes = min(STRETCH, (limit - fixed) // n_workers)
+    n_rows, own_cuts = source.n_rows, source.cuts
+    if len(own_cuts) == 2:
+        size = _round_down(stretch_bytes // source.row_bytes)
+        starts = np.append(np.arange(0, n_rows, size), n_rows)
+        groups: NDArray[np.int64] | int = _round_down(GAP // source.row_bytes)
+    else:
+        starts = _between_cuts(own_cuts, stretch_bytes // source.row_bytes)
+        groups = own_cuts
+    spare = limit - fixed - n_workers * stretch_bytes
+    n_kept = int(np.searchsorted(starts, spare // source.row_bytes, side="right")) - 1
+    return Layout(starts.astype(np.int64), groups, n_kept)
+
+
+def least_limit(source: Source, state_bytes: float) -> int:
+    """Return the smallest limit that will do."""
+    least = max(LEAST_STRETCH, source.row_bytes)
+    return _fixed_bytes(source, state_bytes) + (n_threads() + AHEAD) * least
+
+
+def _fixed_bytes(source: Source, state_bytes: float) -> int:
+    """What is needed whatever the stretches: each row's state, and a block of centres."""
+    block = (
+        min(max(source.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK, source.n_rows)
+        + DRAWN
+    )
+    # In float64: as they wait for a pass, put together for it, and in the forms it reads.
+    of_a_centre = 8 * (4 * source.n_columns + 3 * source.n_features + 32)
+    threads = (n_threads() + AHEAD) * OF_A_THREAD
+    return int(state_bytes * source.n_rows) + block * of_a_centre + threads + OF_A_SELECTION
+
+
+def _round_down(n_rows: int) -> int:
+    """Round to whole spans, or to what divides one: sums are made span by span."""
+    if n_rows >= SPAN:
+        return n_rows // SPAN * SPAN
+    return 1 << max(n_rows, 1).bit_length() - 1
+
+
+def _between_cuts(cuts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Put together what is read whole, up to so many rows; cut what is longer."""
+    starts = [0]
+    for lo, hi in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
+        if hi - starts[-1] <= most:
+            continue
+        if starts[-1] < lo:
+            starts.append(lo)
+        while hi - starts[-1] > most:
+            starts.append(starts[-1] + max(most, 1))
+    return np.unique([*starts, int(cuts[-1])])

@@ -1,0 +1,255 @@
+"""A block of gradients by their two factors: norms, inner products and squared distances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    # Dense rows, or CSR rows where the caller's features are sparse.
+    Features = Any
+
+# Below this share of the sum of the squared norms, ‖G_i‖² + ‖G_j‖² − 2⟨G_i, G_j⟩ has cancelled
+# so far that fewer than about nine digits are left, and d² is computed from differences instead.
+CANCELLED = 1e-6
+# Rounding of the expanded formula against the sum of the squared norms, with a wide margin.
+ROUNDING = 1e-12
+
+
+def _row_products(x: Features, y: Features) -> NDArray[np.float64]:
+    """⟨x_i, y_i⟩ of each row i."""
+    sums = x.multiply(y).sum(axis=1) if sp.issparse(x) else np.einsum("ij,ij->i", x, y)
+    return np.asarray(sums, dtype=np.float64)
+
+
+def _square_rows(rows: Features) -> NDArray[np.float64]:
+    """‖x_i‖² of each row i."""
+    return _row_products(rows, rows)
+
+
+def _scale_rows(scale: NDArray[np.float64], rows: Features) -> Features:
+    if sp.issparse(rows):
+        return sp.diags_array(scale) @ rows
+    return scale[:, None] * rows
+
+
+def _ratios(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x_i / y_i, or 0 where y_i is 0."""
+    return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
+
+
+def products(x: Features, y: Features) -> NDArray[np.float64]:
+    """⟨x_i, y_j⟩ of all pairs, dense."""
+    out = x @ y.T
+    dense: NDArray[np.float64] = out.toarray() if sp.issparse(out) else out
+    return dense
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The factors of `m` gradients G_i = a_i h_iᵀ, in float64.
+
+    Parameters
+    ----------
+    residuals : ndarray of shape (m, n_classes), float64
+        The rows a_i = p_i − onehot(pseudo-label), or p_i − [p_i ≥ 0.5].
+    features : ndarray or csr_array of shape (m, n_features), float64
+        The rows h_i, without the constant column of a bias.
+    pseudo_labels : ndarray of shape (m,), int64, or (m, n_labels), bool
+        The class of highest probability of each row; 0 or 1 for a single logit; for labels that
+        are each by itself, which of them are at least half probable.
+    bias : bool
+        Whether h_i is followed by a 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.engine import as_gradients
+    >>> pool = as_gradients(np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([[2.0], [4.0]]))
+    >>> rows = pool.gather(np.array([0, 1]))
+    >>> rows.squared_norms
+    array([2., 8.])
+    >>> rows.squared_distances(rows)
+    array([[0., 2.],
+           [2., 0.]])
+    """
+
+    residuals: NDArray[np.float64]
+    features: Features
+    pseudo_labels: NDArray[Any]
+    bias: bool
+
+    def __len__(self) -> int:
+        return len(self.residuals)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Factors:
+        return Factors(
+            self.residuals[rows], self.features[rows], self.pseudo_labels[rows], self.bias
+        )
+
+    @classmethod
+    def concatenate(cls, blocks: list[Factors]) -> Factors:
+        """Put the rows of several blocks one below the other."""
+        if len(blocks) == 1:
+            return blocks[0]
+        stack = sp.vstack if sp.issparse(blocks[0].features) else np.concatenate
+        return cls(
+            np.concatenate([b.residuals for b in blocks]),
+            stack([b.features for b in blocks]),
+            np.concatenate([b.pseudo_labels for b in blocks]),
+            blocks[0].bias,
+        )
+
+    @cached_property
+    def residual_squares(self) -> NDArray[np.float64]:
+        """‖a_i‖², shape (m,)."""
+        return _square_rows(self.residuals)
+
+    @cached_property
+    def feature_squares(self) -> NDArray[np.float64]:
+        """‖h_i‖², shape (m,), the bias's 1 counted in."""
+        return _square_rows(self.features) + self.bias
+
+    @cached_property
+    def squared_norms(self) -> NDArray[np.float64]:
+        """‖G_i‖² = ‖a_i‖² ‖h_i‖², shape (m,)."""
+        return self.residual_squares * self.feature_squares
+
+    def lower(self, d2: NDArray[np.float64], centres: Factors) -> None:
+        """Lower D² of these rows, in place, to their distances to some centres.
+
+        Parameters
+        ----------
+        d2 : ndarray of shape (m,), float64
+            D² of each row.
+        centres : Factors
+            The centres.
+        """
+        np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
+
+    def lower_to_all(self, d2: NDArray[np.float64], blocks: list[Factors]) -> None:
+        """Lower D² of these rows, in place, to their distances to several blocks of centres."""
+        for block in blocks:
+            self.lower(d2, block)
+
+    def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Squared distances among these rows, as far as they matter.
+
+        Parameters
+        ----------
+        below : ndarray of shape (m,), float64
+            Distances that matter: where d²(j, i) is not below `below[i]` it may be given as ∞.
+
+        Returns
+        -------
+        ndarray of shape (m, m), float64
+            The distances d²(j, i), or ∞.
+        """
+        # A row is at 0 from itself, which no differences have to tell.
+        return self._squared_distances(self, below, np.eye(len(self), dtype=bool))
+
+    def squared_distances(
+        self,
+        other: Factors,
+        *,
+        below: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Squared Frobenius distances between all gradients of two blocks.
+
+        Where the expanded form ‖G_i‖² + ‖G_j‖² − 2⟨a_i, a_j⟩⟨h_i, h_j⟩ cancels, the distance is
+        computed from differences, so that duplicates are at exactly 0 and near-duplicates keep
+        their digits.
+
+        Parameters
+        ----------
+        other : Factors
+            The other block, of `b` rows.
+        below : ndarray of shape (b,), optional
+            Distances that matter: a pair whose d² is above `below[j]` may keep the rounding
+            of the expanded form, about 1e-15 of the sum of the squared norms.
+
+        Returns
+        -------
+        ndarray of shape (m, b), float64
+            The distances d²(i, j) ≥ 0.
+        """
+        return self._squared_distances(other, below, None)
+
+    def _squared_distances(
+        self,
+        other: Factors,
+        below: NDArray[np.float64] | None,
+        same: NDArray[np.bool_] | None,
+    ) -> NDArray[np.float64]:
+        scale = self.squared_norms[:, None] + other.squared_norms[None, :]
+        d2 = products(self.features, other.features)
+        if self.bias:
+            d2 += 1.0
+        d2 *= products(self.residuals, other.residuals)
+        d2 *= -2.0
+        d2 += scale
+        cancelled = d2 < CANCELLED * scale
+        if below is not None:
+            cancelled &= d2 < below + ROUNDING * scale
+        if same is not None:
+            d2[same] = 0.0
+            cancelled &= ~same
+        i, j = np.nonzero(cancelled)
+        if len(i):
+            d2[i, j] = self._distances_of_pairs(i, other, j)
+        return d2
+
+    def _distances_of_pairs(
+        self, i: NDArray[np.intp], other: Factors, j: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """d²(i_t, j_t) from differences; a few pairs at a time, so that memory stays small."""
+        at_once = max(1, (1 << 17) // (self.residuals.shape[1] + self.features.shape[1]))
+        out = np.empty(len(i))
+        for lo in range(0, len(i), at_once):
+            part = slice(lo, lo + at_once)
+            out[part] = _distances_from_differences(self[i[part]], other[j[part]])
+        return out
+
+
+def _distances_from_differences(x: Factors, y: Factors) -> NDArray[np.float64]:
+    """d²(x_t, y_t), row by row, as a sum of squares: nothing left to cancel.
+
+    With Δa = a_x − a_y = s a_y + u (u ⟂ a_y) and Δh = h_x − h_y = t h_x + v (v ⟂ h_x),
+
+        G_x − G_y = Δa h_xᵀ + a_y Δhᵀ = (s + t) a_y h_xᵀ + u h_xᵀ + a_y vᵀ,
+
+    three matrices that are orthogonal to one another. The rounding of s + t counts ‖a_y‖‖h_x‖
+    times, which the two orders of x and y may make far larger than the norms of the gradients, or
+    smaller: the product of the two is that of the norms. So each pair is put into the order in
+    which it is smaller.
+    """
+    turned = y.residual_squares * x.feature_squares > x.residual_squares * y.feature_squares
+    if not turned.any():
+        return _sums_of_squares(x, y)
+    if turned.all():
+        return _sums_of_squares(y, x)
+    out = np.empty(len(x))
+    out[~turned] = _sums_of_squares(x[~turned], y[~turned])
+    out[turned] = _sums_of_squares(y[turned], x[turned])
+    return out
+
+
+def _sums_of_squares(x: Factors, y: Factors) -> NDArray[np.float64]:
+    # Where a norm is 0 the expanded form had nothing to cancel, but for factors below 1e-154,
+    # whose squares underflow: they count as 0.
+    a2, h2 = y.residual_squares, x.feature_squares
+    da = x.residuals - y.residuals
+    dh = x.features - y.features
+    s = _ratios(_row_products(da, y.residuals), a2)
+    t = _ratios(_row_products(dh, x.features), h2)
+    u2 = _square_rows(da - s[:, None] * y.residuals)
+    v2 = _square_rows(dh - _scale_rows(t, x.features))
+    if x.bias:
+        v2 = v2 + t * t
+    return (s + t) ** 2 * (a2 * h2) + u2 * h2 + a2 * v2

@@ -1,0 +1,249 @@
+"""A part of a pool, spoken to in arrays and numbers alone; and how to call all parts at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from labelnext.engine._weights import Scale
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from labelnext.engine._base import D2, Gradients
+    from labelnext.engine._stored import PlainForm, StoredRows
+    from labelnext.engine.task import Task
+
+
+class About(NamedTuple):
+    """What there is to know of a part."""
+
+    n_rows: int
+    n_classes: int
+    widths: tuple[int, int]
+    dtypes: tuple[str, str]
+    sparse: bool
+    bias: bool
+    task: Task
+    device: str
+    form: PlainForm
+
+
+class State(NamedTuple):
+    """The sums of a part's D²."""
+
+    total: int
+    """The sum of its weights."""
+
+    exponent: int
+    """Their s."""
+
+    own: int
+    """The s that it would choose by itself."""
+
+    n_available: int
+
+
+class Part:
+    """Consecutive rows of a pool and their D², in arrays and numbers that can be sent anywhere.
+
+    Parameters
+    ----------
+    pool : Gradients
+        The part, as a pool of its own. Its rows are numbered from 0.
+    first_row : int
+        The row of the whole pool that it starts at. All rows here are those of the whole pool.
+    """
+
+    d2: D2
+
+    def __init__(self, pool: Gradients, first_row: int) -> None:
+        self.pool, self.first_row = pool, first_row
+
+    def about(self) -> About:
+        """Return what there is to know of the part."""
+        pool = self.pool
+        dtypes = [str(x.dtype).removeprefix("torch.") for x in (pool.proba, pool.features)]
+        return About(
+            pool.n_rows,
+            pool.n_classes,
+            (pool.proba.shape[1], pool.features.shape[1]),
+            (dtypes[0], dtypes[1]),
+            sp.issparse(pool.features),
+            pool.bias,
+            pool.task,
+            str(pool.device),
+            pool.form,
+        )
+
+    def stored(self, rows: NDArray[np.int64]) -> StoredRows:
+        """Return rows as they are stored."""
+        return self.pool.stored(rows - self.first_row)
+
+    def start(self, n_rows: int, exclude: NDArray[np.int64]) -> State:
+        """Begin a selection from a pool of so many rows in all, without some that are here."""
+        self.d2 = self.pool.start(exclude - self.first_row)
+        self.d2.scale = Scale(n_rows)
+        return self._state()
+
+    def _state(self) -> State:
+        d2 = self.d2
+        return State(d2.total, d2.exponent, d2.scale.own, d2.n_available)
+
+    def values(self) -> NDArray[np.float64]:
+        """Return D² of every row."""
+        return np.array(self.d2.values)
+
+    def bound(self, norm: float, limit: int | None) -> State:
+        """As `D2.bound`; weights have at most the s of `limit`."""
+        self.d2.scale.limit = limit
+        self.d2.bound(norm)
+        return self._state()
+
+    def withdraw(self, rows: NDArray[np.int64], limit: int | None) -> State:
+        """As `D2.withdraw`; rows may be other parts'."""
+        self.d2.scale.limit = limit
+        self.d2.withdraw(rows - self.first_row)
+        return self._state()
+
+    def weigh(self, exponent: int) -> State:
+        """As `D2.weigh`."""
+        self.d2.weigh(exponent)
+        return self._state()
+
+    def min_update(
+        self,
+        centres: StoredRows,
+        rows: NDArray[np.int64],
+        limit: int | None,
+        traced: bool,
+    ) -> tuple[State, NDArray[np.float64], dict[str, int], NDArray[np.float64] | None]:
+        """As `D2.min_update`; centres may be other parts'. Also returns the trace, if asked for."""
+        self.d2.scale.limit = limit
+        trace = np.empty((len(rows), self.pool.n_rows)) if traced else None
+        factors = self.pool.factors_of(centres)
+        report = self.d2.min_update(factors, rows - self.first_row, trace)
+        return self._state(), report.potentials, report.counters, trace
+
+    def find(self, tickets: NDArray[np.int64]) -> tuple[Any, Any, Any, StoredRows]:
+        """As `D2.find`, with the rows that were found."""
+        # A part that was built again may have come out smaller by a rounding.
+        rows, d2, weights = self.d2.find(np.minimum(tickets, self.d2.total - 1))
+        return rows + self.first_row, d2, weights, self.pool.stored(rows)
+
+    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """As `D2.available`."""
+        return self.d2.available(places) + self.first_row
+
+    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        """As `D2.largest`."""
+        rows, d2, rest = self.d2.largest(m)
+        return rows + self.first_row, d2, rest
+
+    def largest_norm(self) -> int | None:
+        """As `D2.largest_norm`."""
+        row = self.d2.largest_norm() if self.d2.n_available else None
+        return None if row is None else row + self.first_row
+
+
+@dataclass
+class Traffic:
+    """What the calls so far took: what a network carries to and from whoever makes them."""
+
+    messages: int = 0
+    """Calls of a part; each has an answer."""
+
+    bytes_sent: int = 0
+    """In arrays and numbers; what is sent to all parts alike counts once for each."""
+
+    bytes_received: int = 0
+
+
+class Parts(ABC):
+    """The parts of one pool, wherever they are, and how to call them."""
+
+    n_parts: int
+
+    def __init__(self) -> None:
+        self.traffic = Traffic()
+
+    def call(
+        self, method: str, arguments: Mapping[int, tuple[Any, ...]], *, shared: Any = None
+    ) -> dict[int, Any]:
+        """Call one method of some parts, side by side.
+
+        Parameters
+        ----------
+        method : str
+            Which method of `Part`.
+        arguments : mapping of int to tuple
+            For each part that is called its arguments.
+        shared : object, default=None
+            A first argument that is the same for all, and large.
+
+        Returns
+        -------
+        dict of int to object
+            What each has answered.
+        """
+        answers = self._call(method, arguments, shared)
+        sent = sum(map(n_bytes, arguments.values())) + len(arguments) * n_bytes(shared)
+        self.traffic.messages += len(arguments)
+        self.traffic.bytes_sent += sent
+        self.traffic.bytes_received += sum(map(n_bytes, answers.values()))
+        return answers
+
+    @abstractmethod
+    def _call(
+        self, method: str, arguments: Mapping[int, tuple[Any, ...]], shared: Any
+    ) -> dict[int, Any]:
+        """Do what `call` says."""
+
+    @abstractmethod
+    def begin(self, journal: Any) -> Parts:
+        """Return the parts for a new selection, whose journal tells how to repeat it so far."""
+
+
+class LocalParts(Parts):
+    """Parts in this process, called one after the other.
+
+    Parameters
+    ----------
+    pools : sequence of Gradients
+        The parts in order.
+    """
+
+    def __init__(self, pools: Sequence[Gradients]) -> None:
+        super().__init__()
+        self.pools, self.n_parts = list(pools), len(pools)
+        starts = np.cumsum([0, *(pool.n_rows for pool in pools)])
+        self.parts = [Part(pool, int(at)) for pool, at in zip(pools, starts, strict=False)]
+
+    def begin(self, journal: Any) -> LocalParts:
+        del journal  # nothing is lost here
+        parts = LocalParts(self.pools)
+        parts.traffic = self.traffic
+        return parts
+
+    def _call(
+        self, method: str, arguments: Mapping[int, tuple[Any, ...]], shared: Any
+    ) -> dict[int, Any]:
+        first = () if shared is None else (shared,)
+        return {i: getattr(self.parts[i], method)(*first, *rest) for i, rest in arguments.items()}
+
+
+def n_bytes(value: Any) -> int:
+    """Return about how many bytes arrays and numbers take that are sent."""
+    if isinstance(value, tuple | list):
+        return sum(map(n_bytes, value))
+    if isinstance(value, dict):
+        return sum(map(n_bytes, value.values()))
+    if sp.issparse(value):
+        return int(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes)
+    return int(getattr(value, "nbytes", 8))

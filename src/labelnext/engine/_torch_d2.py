@@ -1,0 +1,136 @@
+"""D² of a pool of tensors: where they are, in float64."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from labelnext.engine._base import D2, PassReport
+from labelnext.engine._factors import ROUNDING
+from labelnext.engine._memory import GROUP, largest_of, own_rows
+from labelnext.engine._torch_factors import TorchFactors, as_numpy
+from labelnext.engine._torch_pass import Pass
+from labelnext.engine._torch_room import plain_float32
+from labelnext.engine._weights import Scale
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from labelnext.engine._factors import Factors
+    from labelnext.engine._torch import TorchGradients
+
+
+class TorchD2(D2):
+    """D² of a `TorchGradients`: one float64 and one bool a row, on its device."""
+
+    def __init__(self, pool: TorchGradients, exclude: NDArray[np.int64]) -> None:
+        self.pool = pool
+        device = pool.exact_device
+        self.d2 = torch.full((pool.n_rows,), torch.inf, dtype=torch.float64, device=device)
+        # False while D² is infinite or an upper bound, before the first pass.
+        self.exact = False
+        self.is_available = torch.ones(pool.n_rows, dtype=torch.bool, device=device)
+        self._take(exclude)
+        self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
+        n_groups = -(-pool.n_rows // GROUP)
+        self._group_ends = torch.zeros(n_groups, dtype=torch.int64, device=device)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """D² of every row, fetched."""
+        return as_numpy(self.d2)
+
+    def _index(self, rows: NDArray[Any]) -> torch.Tensor:
+        # A copy: torch warns of arrays that are read-only, as those of a batch.
+        return torch.tensor(rows, device=self.pool.exact_device)
+
+    def _take(self, rows: NDArray[np.int64]) -> None:
+        index = self._index(own_rows(rows, self.pool.n_rows))
+        self.d2[index] = 0.0
+        self.is_available[index] = False
+        self.n_available = int(self.is_available.sum())
+
+    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        d2 = torch.where(self.is_available, self.d2, torch.full_like(self.d2, -1.0))
+        return largest_of(as_numpy(d2), m, self.n_available)
+
+    def withdraw(self, rows: NDArray[np.int64]) -> None:
+        self._take(rows)
+        self._weigh()
+
+    def largest_norm(self) -> int | None:
+        norms = self.pool.squared_norms
+        row = torch.where(self.is_available, norms, torch.full_like(norms, -1.0)).argmax()
+        return int(row) if float(norms[row]) > 0 else None
+
+    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        (rows,) = self.is_available.nonzero(as_tuple=True)
+        return as_numpy(rows[self._index(places)])
+
+    def bound(self, norm: float) -> None:
+        limit = (self.pool.squared_norms.sqrt() + norm) ** 2 * (1 + ROUNDING)
+        # Not 0, where all norms are: before the first pass that marks what cannot be picked.
+        limit.clamp_(min=np.finfo(np.float64).tiny)
+        torch.minimum(self.d2, limit, out=self.d2)
+        self._weigh()
+
+    def min_update(
+        self,
+        centres: Factors,
+        rows: NDArray[np.int64],
+        trace: NDArray[np.float64] | None = None,
+    ) -> PassReport:
+        assert isinstance(centres, TorchFactors)
+        if not self.exact:
+            self.d2 = torch.where(self.d2 > 0, torch.inf, self.d2)
+        with plain_float32(self.pool.device):
+            one = Pass(self.pool, self.d2, centres, self._index(rows), fresh=not self.exact)
+            one.run(trace)
+        self.exact = True
+        left = float(self.d2.sum())
+        self._take(rows)
+        self._weigh()
+        # From the end: what each centre took is added, nothing cancels.
+        taken = np.concatenate([one.fall[1:], [left]])
+        return PassReport(np.cumsum(taken[::-1])[::-1].copy(), one.counters())
+
+    def _weigh(self) -> None:
+        """Choose the scale of the integer weights and sum them, group by group."""
+        self.weigh(self.scale.choose(float(self.d2.max())))
+
+    def weigh(self, exponent: int) -> None:
+        self.exponent = exponent
+        n_rows = self.pool.n_rows
+        whole = n_rows // GROUP * GROUP
+        weights = self._weights(self.d2)
+        sums = [weights[:whole].view(-1, GROUP).sum(dim=1)]
+        if whole < n_rows:
+            sums.append(weights[whole:].sum()[None])
+        self._group_ends = torch.cat(sums).cumsum(dim=0)
+        self.total = int(self._group_ends[-1])
+
+    def _weights(self, d2: torch.Tensor) -> torch.Tensor:
+        # In two steps: 2ˢ itself may be too large for a float64.
+        half = self.exponent // 2
+        scaled = d2 * 2.0**half * 2.0 ** (self.exponent - half)
+        return scaled.ceil().to(torch.int64)
+
+    def find(
+        self, tickets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        wanted, ends = self._index(tickets), self._group_ends
+        groups = torch.searchsorted(ends, wanted, right=True)
+        # The last group may be short; its last row, said again, comes after every ticket's row.
+        places = torch.arange(GROUP, device=ends.device)
+        members = (groups[:, None] * GROUP + places).clamp_(max=self.pool.n_rows - 1)
+        weights = self._weights(self.d2[members])
+        before = torch.where(groups > 0, ends[(groups - 1).clamp(min=0)], 0)
+        # The first that reaches the ticket: sums after the last row, said again, may overflow.
+        reached = weights.cumsum(dim=1) > (wanted - before)[:, None]
+        place = reached.int().argmax(dim=1, keepdim=True)
+        rows, chosen = members.gather(1, place)[:, 0], weights.gather(1, place)[:, 0]
+        # One fetch for the three: float64 by its bits.
+        fetched = as_numpy(torch.stack([rows, self.d2[rows].view(torch.int64), chosen]))
+        return fetched[0], fetched[1].view(np.float64), fetched[2]

@@ -1,0 +1,193 @@
+"""Work on spans of rows, on as many threads as the one setting allows."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import joblib
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+
+# Rows that one thread takes at a time. Sums are made span by span, then over the spans in order,
+# so that no result depends on the number of threads.
+SPAN = 2048
+# Threads that read files while others compute.
+AHEAD = 2
+
+
+def n_threads() -> int:
+    """How many threads a pass may use.
+
+    ``LABELNEXT_NUM_THREADS``, else ``OMP_NUM_THREADS`` (which joblib sets in its workers, so
+    that nested parallelism does not oversubscribe), else the cores that this process may use.
+    """
+    for name in ("LABELNEXT_NUM_THREADS", "OMP_NUM_THREADS"):
+        value = os.environ.get(name, "").split(",")[0].strip()
+        if value:
+            if not value.isdecimal() or int(value) < 1:
+                raise ValueError(
+                    f"The environment variable {name} must be a whole number of threads from 1, "
+                    f"got {value!r}; correct it or unset it."
+                )
+            return int(value)
+    return int(joblib.cpu_count())
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # Looking the libraries up takes milliseconds; they stay loaded.
+    return ThreadpoolController()
+
+
+def blas_on_one_thread() -> AbstractContextManager[Any]:
+    """Hold BLAS to one thread each for a while.
+
+    Our own threads share the work, and the products beside them are small: BLAS's threads, which
+    spin for a while after each, would only take their cores.
+
+    Returns
+    -------
+    context manager
+        What to wrap the work in.
+
+    Examples
+    --------
+    >>> from labelnext.engine import blas_on_one_thread
+    >>> with blas_on_one_thread():
+    ...     pass
+    """
+    return cast("AbstractContextManager[Any]", _blas().limit(limits=1, user_api="blas"))
+
+
+def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
+    """Call ``work(span)`` once for each span of `SPAN` rows; spans run side by side."""
+    for_each(work, -(-n_rows // SPAN), n_threads)
+
+
+def spans(lo: int, hi: int) -> Iterator[tuple[int, int]]:
+    """Cut rows lo to hi where the pool's spans end."""
+    while lo < hi:
+        end = min(hi, (lo // SPAN + 1) * SPAN)
+        yield lo, end
+        lo = end
+
+
+def for_each(work: Callable[[int], None], n_tasks: int, n_workers: Callable[[], int]) -> None:
+    """Call ``work(task)`` once for each task, on several threads if there are several tasks.
+
+    Threads live for one call only: none is left behind to be lost in a fork.
+    """
+    if n_tasks <= 1:
+        for task in range(n_tasks):
+            work(task)
+        return
+    # next() on a count is atomic: whoever is free takes the next task.
+    counter = itertools.count()
+    errors: dict[int, Exception] = {}
+
+    def take_tasks() -> None:
+        while not errors and (task := next(counter)) < n_tasks:
+            try:
+                work(task)
+            except Exception as error:
+                errors[task] = error
+
+    threads = min(n_workers(), n_tasks)
+    with blas_on_one_thread(), ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(take_tasks) for _ in range(threads)]:
+            future.result()
+    if errors:
+        # Tasks are taken in order, so this is the first that fails, whoever was faster.
+        raise errors[min(errors)]
+
+
+# What a thread computes on; see `for_each_ahead`.
+_seat = threading.local()
+
+
+def for_each_ahead(work: Callable[[int], None], n_tasks: int) -> None:
+    """Call ``work(task)`` once for each task, with more threads than compute at a time.
+
+    Those that wait for files, within `reading`, leave their seat to others: so what comes next is
+    being read while what is there is worked on.
+    """
+    seats = threading.Semaphore(n_threads())
+
+    def take_a_seat(task: int) -> None:
+        _seat.among = seats
+        with seats:
+            work(task)
+
+    for_each(take_a_seat, n_tasks, lambda: n_threads() + AHEAD)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Let another thread compute while this one waits for files; within `for_each_ahead` only."""
+    seats: threading.Semaphore = _seat.among
+    seats.release()
+    try:
+        yield
+    finally:
+        seats.acquire()
+
+
+class InTurn:
+    """Lets threads through one after the other, in the order of the rows that they work on."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def turn(self, rows: slice) -> Iterator[None]:
+        """Wait until all rows before these have had their turn, whatever came of it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._next == rows.start)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._next = rows.stop
+                self._changed.notify_all()
+
+
+class InOrder:
+    """A sum of arrays that come in any order, added in the order of their tasks.
+
+    So it does not depend on which thread was faster, and what waits for its turn is little.
+
+    Parameters
+    ----------
+    n : int
+        The length of the sum.
+    dtype : type, default=float
+        What it is made of.
+    """
+
+    def __init__(self, n: int, dtype: type = float) -> None:
+        self.total: NDArray[Any] = np.zeros(n, dtype=dtype)
+        self._waiting: dict[int, NDArray[Any]] = {}
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def add(self, task: int, parts: NDArray[Any]) -> None:
+        """Add the rows of an array of shape (m, n), when all tasks before have been."""
+        with self._lock:
+            self._waiting[task] = parts
+            while self._next in self._waiting:
+                for part in self._waiting.pop(self._next):
+                    self.total += part
+                self._next += 1

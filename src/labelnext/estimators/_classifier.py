@@ -1,0 +1,184 @@
+"""What all classifiers that bear missing labels share."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from labelnext.utils import (
+    MISSING_LABEL,
+    check_classes,
+    check_random_state,
+    encode_labels,
+    is_unlabeled,
+    rand_argmax,
+)
+from labelnext.utils.labels import split_labels
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """
+    A scikit-learn classifier whose labels may be missing.
+
+    A subclass calls `_start` first in `fit`, which checks the labels and the parameters that all
+    classifiers share, and `_cheapest` last in `predict`, which turns probabilities into labels.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,), default=None
+        All classes there are, or None for those that occur among the labels.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+    cost_matrix : array-like of shape (n_classes, n_classes), default=None
+        What it costs to predict class j for a sample of class i, in the order of `classes`.
+    random_state : int, RandomState, Generator or None, default=None
+        Decides ties.
+    """
+
+    def __init__(
+        self,
+        classes: npt.ArrayLike | None = None,
+        missing_label: Any = MISSING_LABEL,
+        cost_matrix: npt.ArrayLike | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.classes = classes
+        self.missing_label = missing_label
+        self.cost_matrix = cost_matrix
+        self.random_state = random_state
+        _be_accepted_by_skactiveml(type(self))
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        _be_accepted_by_skactiveml(type(self))  # unpickled in a worker: __init__ did not run
+
+    def score(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """
+        Measure the accuracy of the predictions.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+        y : array-like of shape (n_samples,)
+            Their true labels, none missing.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts.
+
+        Returns
+        -------
+        float
+            The share of `predict(X)` that equals `y`.
+
+        Raises
+        ------
+        ValueError
+            If a label in `y` is missing.
+        """
+        missing = np.count_nonzero(is_unlabeled(y, self.missing_label))
+        if missing:
+            raise ValueError(
+                f"{missing} of the labels to score against are missing; leave those samples out"
+            )
+        return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+
+    def _start(self, y: Any, classes: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
+        """Check the labels and the shared parameters; return the labels as codes, missing: -1."""
+        _be_accepted_by_skactiveml(type(self))
+        if y is None:  # in words that scikit-learn's checks look for
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None; "
+                "mark labels that are missing with missing_label"
+            )
+        labels, _ = split_labels(y, self.missing_label)
+        if labels.ndim == 2:
+            labels = column_or_1d(labels, warn=True)
+        classes = self.classes if classes is None else classes
+        codes, self.classes_ = encode_labels(labels, classes, self.missing_label)
+        if classes is None:  # are they classes at all, or a quantity to regress on?
+            check_classification_targets(self.classes_[codes[codes >= 0]])
+        self.cost_matrix_ = self._check_cost_matrix()
+        self.random_state_ = check_random_state(self.random_state)
+        return codes
+
+    def _check_cost_matrix(self) -> npt.NDArray[np.float64]:
+        """Return the costs in the order of `classes_`; unless given, every error costs 1."""
+        n_classes = len(self.classes_)
+        if self.cost_matrix is None:
+            return np.ones((n_classes, n_classes)) - np.eye(n_classes)
+        if self.classes is None:
+            raise ValueError(
+                "cost_matrix needs classes=[...], which say what its rows and columns stand for"
+            )
+        costs = np.asarray(self.cost_matrix, dtype=np.float64)
+        if costs.shape != (n_classes, n_classes):
+            raise ValueError(
+                f"cost_matrix must have the shape ({n_classes}, {n_classes}), a row and a column "
+                f"for each class, but it has the shape {costs.shape}"
+            )
+        if not np.isfinite(costs).all():
+            raise ValueError("cost_matrix must be finite")
+        order = np.argsort(check_classes(self.classes, self.missing_label))
+        return costs[np.ix_(order, order)]
+
+    def _cheapest(self, proba: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Predict the class of least expected cost, by lot among equals."""
+        if self.cost_matrix is None:
+            # The same as below, but equal probabilities stay equal to the last bit.
+            gain = proba
+        else:
+            gain = -(proba @ self.cost_matrix_)
+        labels: npt.NDArray[Any] = self.classes_[rand_argmax(gain, self.random_state_, axis=1)]
+        return labels
+
+
+def check_sample_weight(
+    sample_weight: npt.ArrayLike | None, n_samples: int
+) -> npt.NDArray[np.float64]:
+    """Return the weights of the samples; unless given, 1 each."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have the shape ({n_samples},), one weight for each sample, but "
+            f"it has the shape {weights.shape}"
+        )
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError("sample_weight must be finite and not negative")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all samples; nothing would be left to fit")
+    return weights
+
+
+def leave_out_weightless(
+    sample_weight: npt.ArrayLike | None, codes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64] | None:
+    """Check the weights, and take away the labels that count nothing: some estimators choke."""
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(sample_weight, len(codes))
+    codes[weights == 0] = -1
+    return weights
+
+
+def _be_accepted_by_skactiveml(cls: type) -> None:
+    """
+    Let scikit-activeml's query strategies take our classifiers, where it is in use.
+
+    They ask for an instance of its abstract base class. Ours have all that it promises and none
+    of its code, which is what registering with an abstract base class says. Nobody can hand a
+    classifier to a strategy without having imported it, so there is no need to import it here.
+    """
+    base = getattr(sys.modules.get("skactiveml.base"), "SkactivemlClassifier", None)
+    if base is not None:
+        base.register(cls)

@@ -1,0 +1,139 @@
+"""Fit a copy of a classifier to the samples that have labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from labelnext.estimators._cold_start import ColdStart
+from labelnext.estimators.delegates import final_step, is_fitted
+from labelnext.estimators.networks import fit_net, is_module, is_skorch_net, refuse_to_fit
+from labelnext.estimators.rows import as_samples, take_rows
+from labelnext.utils import MISSING_LABEL
+from labelnext.utils.labels import is_null, split_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def fit_on_labeled(
+    clf: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    missing_label: Any = MISSING_LABEL,
+) -> Any:
+    """
+    Fit a copy of a classifier to labels of which some or all are missing.
+
+    A classifier with a parameter `missing_label`, as those of labelnext and scikit-activeml
+    have it, gets all samples. Any other gets the labelled ones, if they are of two classes or
+    more; if not, a `ColdStart` takes its place, for which all samples are equally probable. A
+    classifier that stays fitted when it is cloned, as a `FrozenEstimator` does, is not fitted
+    again.
+
+    Parameters
+    ----------
+    clf : classifier
+        A classifier, fitted or not. It is not changed.
+    X : array-like, sparse matrix or frame of shape (n_samples, ...)
+        Samples.
+    y : array-like of shape (n_samples,)
+        Their labels.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Their weights.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+
+    Returns
+    -------
+    classifier
+        The fitted copy, or a `ColdStart`.
+
+    Raises
+    ------
+    ValueError
+        If the classifier has another `missing_label`, or takes no weights and some are given.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.estimators import fit_on_labeled
+    >>> nan = float("nan")
+    >>> fit_on_labeled(LogisticRegression(), [[0.0], [1.0], [2.0]], [0, nan, 1]).classes_
+    array([0., 1.])
+    >>> type(fit_on_labeled(LogisticRegression(), [[0.0], [1.0]], [0, nan])).__name__
+    'ColdStart'
+    """
+    X = as_samples(X)
+    if is_module(final_step(clf)):
+        refuse_to_fit(final_step(clf))
+    labels, missing = split_labels(y, missing_label)
+    copy = clone(clf, safe=False)
+    weights = None if sample_weight is None else np.asarray(sample_weight)
+    final = final_step(copy)
+    if hasattr(final, "missing_label"):
+        _check_missing_label(final, missing_label)
+        return copy.fit(X, labels, **_weight_argument(copy, weights))
+    if not hasattr(copy, "fit") or _is_frozen(copy):
+        return copy
+    known = _of_one_type(labels[~missing])
+    if len(np.unique(known)) < 2:
+        return ColdStart(copy)
+    rows = np.flatnonzero(~missing).astype(np.int64)
+    if weights is not None:
+        weights = weights[rows]
+    arguments = _weight_argument(copy, weights)
+    if is_skorch_net(final):
+        return fit_net(copy, take_rows(X, rows), known)
+    return copy.fit(take_rows(X, rows), known, **arguments)
+
+
+def _is_frozen(copy: Any) -> bool:
+    # A pipeline passes for fitted if its last step is, and may yet have steps to fit.
+    return isinstance(copy, BaseEstimator) and not isinstance(copy, Pipeline) and is_fitted(copy)
+
+
+def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
+    """Numbers that lay beside a None are objects; scikit-learn takes numbers for targets."""
+    if labels.dtype.kind == "O" and len(labels) and not isinstance(labels[0], str):
+        return np.array(labels.tolist())
+    return labels
+
+
+def _weight_argument(clf: Any, weights: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
+    if weights is None:
+        return {}
+    prefix = ""
+    inner = clf
+    while True:
+        if isinstance(inner, Pipeline):
+            step, inner = inner.steps[-1]
+            # A pipeline calls an argument of its last step by the name of the step and its own.
+            prefix += f"{step}__"
+        elif hasattr(inner, "refit") and hasattr(inner, "estimator"):
+            # A search hands the arguments of fit on to what it searches over.
+            inner = inner.estimator
+        else:
+            break
+    if not has_fit_parameter(inner, "sample_weight"):
+        raise ValueError(
+            f"{type(inner).__name__}.fit takes no sample_weight; leave sample_weight out, or "
+            f"choose a classifier that takes weights."
+        )
+    return {f"{prefix}sample_weight": weights}
+
+
+def _check_missing_label(clf: Any, missing_label: Any) -> None:
+    theirs = clf.missing_label
+    same_null = is_null(theirs) and is_null(missing_label)
+    if not same_null and (is_null(theirs) or is_null(missing_label) or theirs != missing_label):
+        raise ValueError(
+            f"The query strategy and the classifier must agree on what a missing label is, got "
+            f"missing_label={missing_label!r} for the strategy and {theirs!r} for "
+            f"{type(clf).__name__}; set both alike."
+        )

@@ -1,0 +1,324 @@
+"""Class frequencies from a kernel over the labelled samples."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.utils import check_array, gen_batches
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from labelnext.estimators._classifier import PartlyLabelledClassifier, check_sample_weight
+from labelnext.estimators._kernels import (
+    check_kernel,
+    keep_highest,
+    mean_gamma,
+    wants_mean_gamma,
+)
+from labelnext.utils import MISSING_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+# Not all kernels take sparse matrices with 64-bit indices.
+SAMPLES = {
+    "accept_sparse": "csr",
+    "accept_large_sparse": False,
+    "dtype": (np.float64, np.float32),
+}
+KERNEL_VALUES = 2**23  # at once, 64 MiB
+
+
+class ParzenWindowClassifier(PartlyLabelledClassifier):
+    """
+    Classify by the labels nearby, weighted by a kernel.
+
+    Each labelled sample spreads its label by a kernel: the frequency of a class at a point is the
+    sum of the kernel between the point and the samples of that class. Probabilities are
+    frequencies made to sum to one. Where there is no frequency at all, as without any labels, all
+    classes are equally likely.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=None
+        Only so many training samples of the highest kernel value have a say. Samples without a
+        label compete for these places as well, and add nothing. None gives all a say.
+    metric : str or callable, default='rbf'
+        The kernel: a name that `sklearn.metrics.pairwise.pairwise_kernels` knows, a function of
+        two samples, or 'precomputed', where `predict` takes the kernel between its samples and
+        all training samples. It must not be negative.
+    metric_dict : dict, default=None
+        Arguments of the kernel. For 'rbf', `{'gamma': 'mean'}` computes the bandwidth from the
+        data, see Notes.
+    classes : array-like of shape (n_classes,), default=None
+        All classes there are, in any order. None takes those that occur among the labels.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+    cost_matrix : array-like of shape (n_classes, n_classes), default=None
+        What it costs to predict `classes[j]` for a sample of `classes[i]`. Needs `classes`. None
+        lets every error cost the same.
+    class_prior : float or array-like of shape (n_classes,), default=0.0
+        Frequencies to add everywhere, in the order of `classes_`: the more, the closer the
+        probabilities far from all labels come to equal ones.
+    random_state : int, RandomState, Generator or None, default=None
+        Decides between equally good classes in `predict`, each time in the same way. A
+        generator is copied by `fit`, not advanced.
+
+    Attributes
+    ----------
+    classes_ : numpy.ndarray of shape (n_classes,)
+        The classes, sorted: the columns of frequencies and probabilities.
+    class_prior_ : numpy.ndarray of shape (n_classes,)
+        The frequencies added.
+    cost_matrix_ : numpy.ndarray of shape (n_classes, n_classes)
+        The costs in the order of `classes_`.
+    metric_dict_ : dict
+        The arguments of the kernel, its bandwidth as a number.
+    X_ : numpy.ndarray or scipy.sparse.csr_array of shape (n_kept, n_features)
+        The training samples that may have a say: the labelled ones, or with `n_neighbors` or a
+        precomputed kernel all of them.
+    V_ : numpy.ndarray of shape (n_kept, n_classes)
+        For each of them its weight in the column of its class; zeros without a label.
+    n_features_in_ : int
+        The number of features in `fit`.
+
+    See Also
+    --------
+    SklearnClassifier : Any other classifier, with missing labels.
+
+    Notes
+    -----
+    The classifier is the one of [1]_. The mean criterion of [2]_ chooses the bandwidth of the
+    Gaussian kernel such that the kernel matrix of N samples is about as far from the identity
+    as from all ones: with the sum of the features' variances v and a tolerance δ = √2 · 10⁻⁶,
+    gamma = (N - 1) ln((N - 1) / δ²) / (4 N v). Here N is the number of labelled samples, but
+    at least 2, and v is taken over all samples of `fit`, labelled or not, since those without a
+    label tell of the scale of the data too. Data without any variance get 1 / n_features.
+
+    References
+    ----------
+    .. [1] O. Chapelle, "Active Learning for Parzen Window Classifier", International Workshop on
+       Artificial Intelligence and Statistics (AISTATS), 2005.
+    .. [2] A. Chaudhuri, D. Kakde, C. Sadek, L. Gonzalez, S. Kong, "The Mean and Median Criteria
+       for Kernel Bandwidth Selection for Support Vector Data Description", IEEE International
+       Conference on Data Mining Workshops (ICDMW), 2017.
+
+    Examples
+    --------
+    >>> from labelnext.classifier import ParzenWindowClassifier
+    >>> X = [[0.0], [1.0], [5.0]]
+    >>> y = [0, float("nan"), 1]
+    >>> clf = ParzenWindowClassifier(classes=[0, 1], metric_dict={"gamma": 0.1}).fit(X, y)
+    >>> clf.predict_proba([[1.0]]).round(2)
+    array([[0.82, 0.18]])
+    >>> clf.predict([[1.0], [4.0]])
+    array([0, 1])
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int | None = None,
+        metric: str | Callable[..., float] = "rbf",
+        metric_dict: dict[str, Any] | None = None,
+        classes: npt.ArrayLike | None = None,
+        missing_label: Any = MISSING_LABEL,
+        cost_matrix: npt.ArrayLike | None = None,
+        class_prior: float | npt.ArrayLike = 0.0,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(
+            classes=classes,
+            missing_label=missing_label,
+            cost_matrix=cost_matrix,
+            random_state=random_state,
+        )
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.metric_dict = metric_dict
+        self.class_prior = class_prior
+
+    def fit(
+        self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> ParzenWindowClassifier:
+        """
+        Keep the labelled samples.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Training samples.
+        y : array-like of shape (n_samples,)
+            Their labels, some or all of them missing.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each label counts, finite and not negative. None counts each once.
+
+        Returns
+        -------
+        ParzenWindowClassifier
+            The fitted classifier itself.
+
+        Raises
+        ------
+        TypeError
+            If numbers and strings are mixed among labels, classes and missing label, or
+            `n_neighbors` or `metric_dict` is of a wrong type.
+        ValueError
+            If `X`, `y`, `sample_weight` or a parameter does not fit the others, `X` is not
+            finite, or no class is known: no label, and no `classes`.
+        """
+        X = validate_data(self, X, **SAMPLES)
+        codes = self._start(y)
+        if len(codes) != X.shape[0]:
+            raise ValueError(f"X has {X.shape[0]} samples, but y has {len(codes)} labels")
+        weights = check_sample_weight(sample_weight, len(codes))
+        check_kernel(self.metric, self.metric_dict)
+        self._check_n_neighbors()
+        self.class_prior_ = self._check_class_prior()
+        self.metric_dict_ = dict(self.metric_dict or {})
+        labelled = codes >= 0
+        if wants_mean_gamma(self.metric_dict):
+            self.metric_dict_["gamma"] = mean_gamma(X, int(labelled.sum()))
+
+        votes = np.zeros((len(codes), len(self.classes_)))
+        votes[labelled, codes[labelled]] = weights[labelled]
+        if self.n_neighbors is not None or self.metric == "precomputed":
+            kept = np.arange(len(codes))
+        else:
+            kept = np.flatnonzero(votes.any(axis=1))
+        self.X_ = X[kept]
+        self.V_ = votes[kept]
+        return self
+
+    def predict_freq(self, X: Any) -> npt.NDArray[np.float64]:
+        """
+        Estimate how often each class occurs near each sample.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples, or with a precomputed kernel its values between them and all training
+            samples, of shape (n_samples, n_training_samples).
+
+        Returns
+        -------
+        numpy.ndarray of float64, of shape (n_samples, n_classes)
+            The sum of the kernel over the training samples of each class, in the order of
+            `classes_`, without `class_prior`.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not finite or has another number of columns than expected.
+        """
+        check_is_fitted(self)
+        X = self._check_samples(X)
+        frequencies = np.zeros((X.shape[0], len(self.classes_)))
+        if len(self.V_) == 0:
+            return frequencies
+        # The kernel of a whole pool may not fit into memory: a few rows at a time.
+        for rows in gen_batches(X.shape[0], max(1, KERNEL_VALUES // len(self.V_))):
+            kernel = self._kernel(X[rows])
+            if self.n_neighbors is not None:
+                kernel = keep_highest(kernel, self.n_neighbors)
+            frequencies[rows] = kernel @ self.V_
+        return frequencies
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """
+        Estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples, as in `predict_freq`.
+
+        Returns
+        -------
+        numpy.ndarray of float64, of shape (n_samples, n_classes)
+            The probabilities in the order of `classes_`. Each row sums to one.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not finite or has another number of columns than expected, or the kernel
+            has negative values, of which no probabilities can be made.
+        """
+        frequencies = self.predict_freq(X) + self.class_prior_
+        if (frequencies < 0).any():
+            raise ValueError(
+                f"metric={self.metric!r} gives negative frequencies, of which no probabilities "
+                "can be made; choose a kernel that is never negative, such as 'rbf'"
+            )
+        total = frequencies.sum(axis=1, keepdims=True)
+        proba = np.full(frequencies.shape, 1.0 / len(self.classes_))
+        np.divide(frequencies, total, out=proba, where=total > 0)
+        return proba
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """
+        Predict the class of least expected cost.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Samples, as in `predict_freq`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_samples,)
+            Labels. Among equally good ones a random one, the same in each call.
+
+        Raises
+        ------
+        ValueError
+            As in `predict_proba`.
+        """
+        return self._cheapest(self.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.pairwise = self.metric == "precomputed"
+        return tags
+
+    def _check_n_neighbors(self) -> None:
+        k: Any = self.n_neighbors
+        if k is None:
+            return
+        if isinstance(k, bool) or not isinstance(k, Integral):
+            raise TypeError(f"n_neighbors must be an integer or None, not {k!r}")
+        if int(k) < 1:
+            raise ValueError(f"n_neighbors must be at least 1, not {k}")
+
+    def _check_class_prior(self) -> npt.NDArray[np.float64]:
+        prior = np.asarray(self.class_prior, dtype=np.float64)
+        n_classes = len(self.classes_)
+        if prior.shape not in ((), (n_classes,)) or not (np.isfinite(prior) & (prior >= 0)).all():
+            raise ValueError(
+                f"class_prior must be a number of 0 or more, or {n_classes} of them, one for each "
+                f"class, not {self.class_prior!r}"
+            )
+        return np.broadcast_to(prior, n_classes).copy()
+
+    def _check_samples(self, X: Any) -> Any:
+        if self.metric != "precomputed":
+            return validate_data(self, X, reset=False, **SAMPLES)
+        X = check_array(X, dtype=SAMPLES["dtype"])
+        if X.shape[1] != len(self.V_):
+            raise ValueError(
+                f"a precomputed kernel must have a column for each of the {len(self.V_)} training "
+                f"samples, but X has {X.shape[1]} columns"
+            )
+        return X
+
+    def _kernel(self, X: Any) -> npt.NDArray[Any]:
+        if self.metric == "precomputed":
+            return np.asarray(X)
+        kernel: npt.NDArray[Any] = pairwise_kernels(
+            X, self.X_, metric=self.metric, **self.metric_dict_
+        )
+        return kernel

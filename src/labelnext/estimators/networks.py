@@ -1,0 +1,212 @@
+"""Networks of torch, alone or in a net of skorch, as classifiers.
+
+Nothing here imports torch: where it was not imported, there is no network.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from sklearn.base import clone
+
+from labelnext.estimators import SkorchClassifier
+from labelnext.estimators.delegates import is_fitted, look_through
+from labelnext.networks import proba_and_features
+from labelnext.utils.tensors import without_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def is_module(clf: Any) -> bool:
+    """Tell whether a classifier is a plain `torch.nn.Module`."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(clf, torch.nn.Module)
+
+
+def is_skorch_net(clf: Any) -> bool:
+    """Tell whether a classifier is a plain net of skorch."""
+    skorch = sys.modules.get("skorch")
+    return skorch is not None and isinstance(clf, skorch.NeuralNet)
+
+
+def is_network(clf: Any) -> bool:
+    """Tell whether `ask` knows how to ask a classifier."""
+    return isinstance(clf, SkorchClassifier) or is_module(clf) or is_skorch_net(clf)
+
+
+def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the probabilities of samples and the inputs of the last linear layer.
+
+    Parameters
+    ----------
+    clf : torch.nn.Module, skorch net or SkorchClassifier
+        A fitted network. It is left as it is.
+    X : array of shape (n_samples, ...)
+        Samples. Floats are given the type of the network's weights, and so are whole numbers
+        unless the network embeds them.
+    """
+    from labelnext.networks.arrays import as_arrays
+
+    if isinstance(clf, SkorchClassifier):
+        proba, features = clf.predict_proba(X, return_embeddings=True)
+        return proba, features
+    amp = None if is_module(clf) else False
+    return as_arrays(*proba_and_features(_module_of(clf), _data_of(clf, X), amp=amp))
+
+
+def last_layer(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return weights and bias of the last linear layer, found with the help of a few samples.
+
+    Returns
+    -------
+    weights : ndarray of shape (n_features, n_outputs)
+        The weights.
+    bias : ndarray of shape (n_outputs,)
+        The bias, 0 where there is none.
+    """
+    import torch
+
+    from labelnext.networks import find_head
+
+    module = _module_of(clf)
+    example = torch.as_tensor(np.array(input_of(module, X)))
+    head = find_head(module, example, head=getattr(clf, "head", None)).module
+    weights = np.asarray(without_tensor(head.weight.detach().float()).T)
+    bias: Any = head.bias  # which its type says is never None
+    if bias is None:
+        return weights, np.zeros(weights.shape[1])
+    return weights, np.asarray(without_tensor(bias.detach().float()))
+
+
+def _module_of(clf: Any) -> Any:
+    if is_module(clf):
+        return clf
+    return clf.net_.module_ if isinstance(clf, SkorchClassifier) else clf.module_
+
+
+def _data_of(clf: Any, X: Any) -> Any:
+    if is_module(clf):
+        return input_of(clf, X)
+    return clf.get_iterator(clf.get_dataset(_as_skorch_takes(clf, X)), training=False)
+
+
+def has_dropout(clf: Any) -> bool:
+    """Tell whether a fitted network has dropout layers."""
+    from labelnext.networks import dropout as _dropout
+
+    return _dropout.has_dropout(_module_of(clf))
+
+
+def ask_with_dropout(clf: Any, X: Any, seed: int) -> NDArray[Any]:
+    """Return the probabilities of samples with dropout at work; the network stays as it is."""
+    from labelnext.networks.arrays import with_both_classes
+    from labelnext.networks.dropout import proba_with_dropout
+
+    if isinstance(clf, SkorchClassifier):
+        return clf._proba_with_dropout(X, seed)
+    return with_both_classes(proba_with_dropout(_module_of(clf), _data_of(clf, X), seed))
+
+
+def predict_proba(clf: Any, X: Any, arguments: dict[str, Any]) -> Any:
+    """Call `clf.predict_proba`, and leave a network inside as it is."""
+    net = look_through(clf)
+    if arguments and (is_module(net) or is_skorch_net(clf)):
+        raise ValueError(
+            f"{type(clf).__name__} takes no {', '.join(arguments)}: the features of a plain "
+            f"network are found without; leave clf_embedding_flag_name out."
+        )
+    if is_module(net):
+        return ask(net, X)[0]
+    if not (is_skorch_net(net) and is_fitted(net)):
+        return clf.predict_proba(X, **arguments)
+    from labelnext.networks.untouched import untouched
+
+    with untouched(net.module_):
+        return clf.predict_proba(_as_skorch_takes(net, X) if net is clf else X, **arguments)
+
+
+def features_of_untrained(net: Any, X: Any) -> NDArray[Any]:
+    """Return the features that a net of skorch starts from."""
+    from labelnext.networks.random_states import RandomStates
+
+    before = RandomStates()
+    try:
+        return ask(clone(net).initialize(), X)[1]
+    finally:
+        before.restore()
+
+
+def fit_net(net: Any, X: Any, labels: NDArray[Any]) -> Any:
+    """Fit a net of skorch to labelled samples, and return it.
+
+    Parameters
+    ----------
+    net : skorch net
+        It is fitted itself.
+    X : array of shape (n_samples, ...)
+        Samples.
+    labels : ndarray of shape (n_samples,)
+        The numbers of their classes, none missing.
+    """
+    from labelnext.networks.random_states import RandomStates
+
+    before = RandomStates()
+    try:
+        numbers = class_numbers(net, labels)
+        # Only a module that has been made tells what it takes.
+        samples = _as_skorch_takes(clone(net).initialize(), X)
+        before.restore()
+        return net.fit(samples, numbers)
+    finally:
+        before.restore()
+
+
+def class_numbers(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels as the loss takes them: int64, or float32 for a single logit.
+
+    Raises
+    ------
+    ValueError
+        If they are not whole numbers from 0.
+    """
+    numbers = labels.dtype.kind in "iubf"
+    if not numbers or (labels < 0).any() or (labels != np.floor(labels)).any():
+        raise ValueError(
+            f"A net of skorch takes for labels the numbers of the module's outputs, from 0, but y "
+            f"holds {labels[0]!r}; labelnext.classifier.SkorchClassifier(module, classes=[...]) "
+            f"takes labels of any type."
+        )
+    binary = isinstance(net, sys.modules["skorch"].NeuralNetBinaryClassifier)
+    return labels.astype(np.float32 if binary else np.int64)
+
+
+def refuse_to_fit(module: Any) -> NoReturn:
+    """Say what to do with a module that nobody knows how to train."""
+    raise TypeError(
+        f"A torch.nn.Module does not say how to train it: pass fit_clf=False to have this "
+        f"{type(module).__name__} used as it is, or "
+        f"labelnext.classifier.SkorchClassifier(module, classes=[...]) to have it trained."
+    )
+
+
+def input_of(module: Any, X: Any) -> Any:
+    """Return samples as an array of the type that a module takes; what is no array stays."""
+    from labelnext.networks.cast import input_dtype
+
+    X = without_tensor(X)
+    if hasattr(X, "iloc") or hasattr(X, "to_numpy"):
+        X = np.asarray(X)
+    if not isinstance(X, np.ndarray) or X.dtype.kind not in "iubf":
+        return X
+    wanted = str(input_dtype(module, floating=X.dtype.kind == "f")).removeprefix("torch.")
+    # numpy has no bfloat16, and the last step to it is left to who has.
+    return X.astype("float32" if wanted == "bfloat16" else wanted, copy=False)
+
+
+def _as_skorch_takes(net: Any, X: Any) -> Any:
+    X = input_of(net.module_, X)
+    read_only = isinstance(X, np.ndarray) and not X.flags.writeable
+    return X.copy() if read_only else X  # torch warns of those in its collation

@@ -1,0 +1,173 @@
+"""Ask a fitted classifier for probabilities and features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from labelnext.estimators._features import last_layer_input, transform
+from labelnext.estimators.delegates import final_step, is_fitted, look_through
+from labelnext.estimators.networks import ask, is_network, predict_proba
+from labelnext.estimators.rows import as_numbers, as_samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+def proba_and_features(
+    clf: Any, X: Any, flag_name: str | Mapping[str, Any] | None = None
+) -> tuple[NDArray[Any], Any]:
+    """
+    Ask a fitted classifier for class probabilities and for what its last linear step sees.
+
+    A classifier may hand back `(proba, features)` from `predict_proba`, by default or on a flag.
+    Otherwise the features are the output of the transformers for a `Pipeline`, the last hidden
+    layer for an `MLPClassifier`, the input of the last linear layer for a network (a
+    `SkorchClassifier`, a net of skorch, a `torch.nn.Module`), both for a pipeline that ends with
+    one, and else `X` itself.
+    `SklearnClassifier` and searches like `GridSearchCV` are looked through; a
+    `CalibratedClassifierCV` or an ensemble has no one last step, so its features are `X`.
+
+    Parameters
+    ----------
+    clf : classifier
+        A fitted classifier with `predict_proba`, or a `torch.nn.Module`. It is not changed.
+    X : array-like, tensor, sparse matrix or frame of shape (n_samples, ...)
+        Samples, handed to `clf` as they are; to a plain network as the type of its weights, whole
+        numbers too unless it embeds them.
+    flag_name : str or dict, default=None
+        Makes `predict_proba` return features: a string is passed as `flag_name=True`, a dict as
+        keyword arguments.
+
+    Returns
+    -------
+    proba : numpy.ndarray of shape (n_samples, n_classes)
+        Class probabilities, in the order of the classifier's `classes_`.
+    features : numpy.ndarray or CSR matrix of shape (n_samples, n_features)
+        The features. Those of more than two dimensions are flattened; sparse ones stay sparse.
+
+    Raises
+    ------
+    TypeError
+        If `flag_name` is no string or dict, or the features are not numbers.
+    ValueError
+        If `predict_proba` returns something else than probabilities or a pair of probabilities
+        and features, no features although `flag_name` asks for them, or another number of rows
+        than X has.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from labelnext.estimators import proba_and_features
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y)
+    >>> proba, features = proba_and_features(clf, X)
+    >>> proba[0].round(2)
+    array([0.98, 0.02, 0.  ])
+    >>> features[0].round(2)
+    array([-0.9 ,  1.02, -1.34, -1.32])
+    """
+    arguments = _check_flag(flag_name)
+    X = as_samples(X)
+    # A pipeline would transform X for its probabilities, and we a second time for the features.
+    # A subclass may do more than that in its predict_proba, so it is asked itself.
+    while type(clf) is Pipeline:
+        X = transform(clf, X)
+        clf = clf.steps[-1][1]
+    if is_network(clf) and not arguments:
+        proba, features = ask(clf, X)
+        return _check_shape(proba, clf, X), as_numbers(features)
+    answer = predict_proba(clf, X, arguments)
+    if not isinstance(answer, tuple):
+        if arguments and is_fitted(look_through(clf)):
+            raise ValueError(
+                f"{type(clf).__name__}.predict_proba must return (proba, features) when called "
+                f"with {arguments}, got {type(answer).__name__} alone; check "
+                f"clf_embedding_flag_name."
+            )
+        proba, features = answer, last_layer_input(clf, X)
+    elif len(answer) == 2:
+        proba, features = answer[0], as_numbers(answer[1])
+    else:
+        raise ValueError(
+            f"{type(clf).__name__}.predict_proba must return probabilities or a pair "
+            f"(proba, features), got a tuple of {len(answer)}."
+        )
+    return _check_shape(proba, clf, X), features
+
+
+def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
+    """
+    Ask a fitted classifier for class probabilities alone.
+
+    Parameters
+    ----------
+    clf : classifier
+        A fitted classifier with `predict_proba`, or a `torch.nn.Module`. It is not changed.
+    X : array-like, tensor, sparse matrix or frame of shape (n_samples, ...)
+        Samples, handed to `clf` as in `proba_and_features`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_samples, n_classes)
+        Class probabilities, in the order of the classifier's `classes_`.
+
+    Raises
+    ------
+    ValueError
+        If what `predict_proba` returns are not probabilities, one row for each sample.
+
+    Examples
+    --------
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from labelnext.estimators import proba_of
+    >>> proba_of(DummyClassifier().fit([[0], [1], [2], [3]], [0, 1, 1, 1]), [[5]])
+    array([[0.25, 0.75]])
+    """
+    X = as_samples(X)
+    while type(clf) is Pipeline and is_network(final_step(clf)):
+        X = transform(clf, X)
+        clf = clf.steps[-1][1]
+    answer = predict_proba(clf, X, {})
+    answer = answer[0] if isinstance(answer, tuple) else answer
+    proba = np.asarray(_check_shape(answer, clf, X), dtype=np.float64)
+    # As far off as float16 gets with many classes.
+    wrong = ~(np.abs(proba.sum(axis=1) - 1) < 5e-3) | (proba < 0).any(axis=1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"{type(clf).__name__}.predict_proba must return probabilities that are not negative "
+            f"and sum to 1, got a sum of {proba[row].sum():.6g} and a smallest value of "
+            f"{proba[row].min():.6g} in row {row}."
+        )
+    return proba
+
+
+def _check_shape(answer: Any, clf: Any, X: Any) -> NDArray[Any]:
+    proba: NDArray[Any] = np.asarray(answer)
+    if proba.ndim != 2 or len(proba) != X.shape[0]:
+        raise ValueError(
+            f"{type(clf).__name__}.predict_proba must return an array of shape "
+            f"({X.shape[0]}, n_classes), one row for each sample, got {proba.shape}."
+        )
+    return proba
+
+
+def _check_flag(flag_name: Any) -> dict[str, Any]:
+    if flag_name is None:
+        return {}
+    if isinstance(flag_name, str):
+        return {flag_name: True}
+    if isinstance(flag_name, dict):
+        return dict(flag_name)
+    raise TypeError(
+        f"clf_embedding_flag_name must be None, the name of an argument of predict_proba, or a "
+        f"dict of arguments, got {flag_name!r}."
+    )

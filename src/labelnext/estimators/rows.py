@@ -1,0 +1,94 @@
+"""Rows of whatever holds samples: arrays, sparse matrices, frames, lists of texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from labelnext.utils.tensors import without_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def as_samples(X: Any, name: str = "X") -> Any:
+    """Return the samples with something to index them by; frames stay frames.
+
+    Lists become arrays, those of anything but numbers arrays of objects, and so do tensors. One
+    dimension is allowed for objects alone, texts say: of numbers it is a mistake.
+
+    Raises
+    ------
+    ValueError
+        If the samples are numbers in fewer than two dimensions, or a list whose items differ in
+        length.
+    """
+    X = without_tensor(X)
+    if sp.issparse(X):
+        # COO and DIA cannot be indexed by rows; CSR is returned as it is.
+        return X.tocsr()
+    if not hasattr(X, "shape"):
+        try:
+            array = np.asarray(X)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} must have one row for each sample, all of the same length: {error}"
+            ) from error
+        X = array if array.dtype.kind in "fiubc" else np.asarray(X, dtype=object)
+    if len(X.shape) == 0 or (len(X.shape) == 1 and _holds_numbers(X)):
+        raise ValueError(
+            f"{name} must have at least two dimensions, one row for each sample, got shape "
+            f"{tuple(X.shape)}; reshape it with np.reshape({name}, (-1, 1)) if each sample is one "
+            f"number."
+        )
+    return X
+
+
+def as_numbers(X: Any) -> Any:
+    """Return samples as a matrix of numbers, sparse or dense, without a copy where there is one.
+
+    Raises
+    ------
+    TypeError
+        If they are not numbers.
+    """
+    if sp.issparse(X):
+        return X
+    array = np.asarray(X)
+    if array.dtype.kind not in "fiub":
+        # A frame of integer and boolean columns arrives as objects, but holds numbers.
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"The features must be numbers, got dtype {array.dtype}. Without more knowledge "
+                f"of the classifier its features are X itself: put what turns X into numbers "
+                f"into a sklearn.pipeline.Pipeline with the classifier as its last step, or let "
+                f"predict_proba return (proba, features)."
+            ) from error
+    return array.reshape(len(array), -1) if array.ndim != 2 else array
+
+
+def take_rows(X: Any, rows: NDArray[np.int64]) -> Any:
+    """Return some rows, in the order given, as the same kind of container."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def stack_rows(X: Any, Y: Any) -> Any:
+    """Return the rows of one container and then those of another of the same kind."""
+    if sp.issparse(X) or sp.issparse(Y):
+        return sp.vstack([X, Y], format="csr")
+    if hasattr(X, "iloc") and hasattr(Y, "iloc"):
+        import pandas as pd
+
+        return pd.concat([X, Y])
+    if hasattr(X, "vstack") and hasattr(Y, "vstack"):  # polars
+        return X.vstack(Y)
+    # One of them may be a frame, samples given as candidates say.
+    return np.concatenate([np.asarray(X), np.asarray(Y)])
+
+
+def _holds_numbers(X: Any) -> bool:
+    return np.asarray(X).dtype.kind in "fiubc"

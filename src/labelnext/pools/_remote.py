@@ -1,0 +1,183 @@
+"""Bytes of files in an object store, by ranged reads through pyarrow's file systems."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import fs
+
+from labelnext.pools._files import HANDLES, Files, StoreError, cut_short, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+# Bytes of one request: enough to be read at full speed, few enough to have several under way.
+REQUEST = 1 << 23
+
+
+class RemoteFiles(Files):
+    """Files that a URI leads to: s3, gs, abfs, hdfs, and what fsspec knows if it is installed.
+
+    Parameters
+    ----------
+    filesystem : pyarrow.fs.FileSystem
+        The store, with its address and credentials.
+    scheme : str
+        The URI's, for messages.
+    """
+
+    gap = 1 << 18  # a request takes as long as so many bytes
+    threads = 16
+
+    def __init__(self, filesystem: Any, scheme: str) -> None:
+        self._fs, self._scheme = filesystem, scheme
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._handles: OrderedDict[str, Any] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_fs": self._fs, "_scheme": self._scheme}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
+        """Fill an array of bytes from a file, from an offset on, or raise."""
+        spots = [[lo, min(lo + REQUEST, len(buffer))] for lo in range(0, len(buffer), REQUEST)]
+        self.read_many(path, [offset + lo for lo, _ in spots], spots, buffer)
+
+    def read_many(
+        self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
+    ) -> None:
+        """Fill parts of an array of bytes, each from its offset in a file, or raise."""
+        handle = self._handle(path)
+
+        def request(offset: int, spot: list[int]) -> None:
+            lo, hi = spot
+            with self._reaching(path):
+                got = handle.read_at(hi - lo, offset)
+            if len(got) != hi - lo:
+                raise cut_short(self._said(path), offset + len(got), offset + hi - lo)
+            buffer[lo:hi] = np.frombuffer(got, np.uint8)
+
+        with ThreadPoolExecutor(min(self.threads, max(1, len(spots)))) as threads:
+            for _ in threads.map(request, offsets, spots):
+                pass
+
+    def read_some(self, path: str, most: int) -> bytes:
+        """Return a file's first bytes, all if it has no more than `most`."""
+        content = np.empty(min(most, self.size(path)), np.uint8)
+        self.read_into(path, 0, content)
+        return content.tobytes()
+
+    def size(self, path: str) -> int:
+        """Return how many bytes a file has."""
+        info = self._info(path)
+        if info.type != fs.FileType.File:
+            with told(self._said(path)):
+                raise FileNotFoundError
+        return int(info.size)
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether there are files whose names begin with a path."""
+        info = self._info(path)
+        if info.type == fs.FileType.NotFound:
+            with told(self._said(path)):
+                raise FileNotFoundError
+        return bool(info.type == fs.FileType.Directory)
+
+    def listing(self, folder: str) -> dict[str, int]:
+        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
+        with self._reaching(folder):
+            infos = self._fs.get_file_info(fs.FileSelector(folder, recursive=True))
+        start = len(folder.rstrip("/")) + 1
+        return {info.path[start:]: info.size for info in infos if info.type == fs.FileType.File}
+
+    def arrow(self, path: str) -> Any:
+        """Open a file for pyarrow."""
+        with self._reaching(path):
+            return self._fs.open_input_file(path)
+
+    def zarr_store(self, place: str) -> Any:
+        """Return what zarr reads a folder from."""
+        from labelnext.pools._zarr_store import FilesStore
+
+        return FilesStore(self, place)
+
+    def _handle(self, path: str) -> Any:
+        with self._lock:
+            handle = self._handles.pop(path, None)
+        if handle is None:
+            handle = self.arrow(path)
+        with self._lock:
+            self._handles[path] = handle
+            if len(self._handles) > HANDLES:
+                self._handles.popitem(last=False)
+        return handle
+
+    def _info(self, path: str) -> Any:
+        with self._reaching(path):
+            return self._fs.get_file_info(path)
+
+    def _said(self, path: str) -> str:
+        return f"{self._scheme}://{path}"
+
+    @contextmanager
+    def _reaching(self, path: str) -> Iterator[None]:
+        """Say of a store that cannot be reached what to do about it."""
+        where = self._said(path)
+        try:
+            with told(where):
+                yield
+        except (FileNotFoundError, PermissionError):
+            raise
+        except (OSError, pa.ArrowException) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            if "ACCESS_DENIED" in reason:
+                raise PermissionError(f"{where} may not be read: {reason}.") from None
+            raise StoreError(
+                f"Cannot read {where}: {reason}; check the address, the credentials and the "
+                "network."
+            ) from None
+
+
+def find_remote(uri: str, scheme: str) -> tuple[RemoteFiles, str]:
+    """Return the store that a URI leads to, and the place there.
+
+    Raises
+    ------
+    ValueError
+        If no library knows such URIs.
+    """
+    try:
+        filesystem, place = fs.FileSystem.from_uri(uri)
+    except pa.ArrowInvalid as error:
+        if "nrecognized filesystem" not in str(error):
+            raise ValueError(f"{uri}: {' '.join(str(error).split())}.") from None
+        filesystem, place = _of_fsspec(uri, scheme)
+    return RemoteFiles(filesystem, scheme), place.rstrip("/")
+
+
+def _of_fsspec(uri: str, scheme: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+
+        files, place = fsspec.core.url_to_fs(uri)
+    except (ImportError, ValueError) as error:
+        raise ValueError(
+            f"{uri}: pyarrow knows no {scheme}://, and fsspec does not help "
+            f"({' '.join(str(error).split()).rstrip('.')}); install fsspec and what it needs for "
+            "such paths, or copy the files to this machine."
+        ) from None
+    return fs.PyFileSystem(fs.FSSpecHandler(files)), place

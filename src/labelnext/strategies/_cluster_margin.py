@@ -1,0 +1,144 @@
+"""Cluster-Margin: the least sure samples, from as many clusters as there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.spatial.distance import squareform
+from sklearn.metrics.pairwise import euclidean_distances
+
+from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._measures import uncertainty
+from labelnext.strategies._parameters import check_integer, check_number
+from labelnext.strategies._query import finite
+from labelnext.utils import MISSING_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from labelnext.strategies._base import Picks, Utilities
+    from labelnext.strategies._query import Query
+
+# The clusters need all distances among the candidates in question: 300 MB for so many.
+MOST_CLUSTERED = 5000
+
+
+class ClusterMargin(ClassifierQueryStrategy):
+    """
+    Take samples of small margin from all clusters in turn, the smallest first.
+
+    Of a batch of k, the candidates in question are the ``multiplier * k`` of the smallest margin
+    p⁽¹⁾ − p⁽²⁾ between their two largest probabilities. Their features are clustered from the
+    bottom up with average linkage. Then each cluster in turn, from the smallest to the largest
+    and from the start again, gives one of its samples at random, until there are k [1]_.
+
+    Parameters
+    ----------
+    multiplier : float, default=10
+        How many candidates are in question for each pick; at most 5,000 in all, or as many as
+        the batch has.
+    cluster_size : int, default=10
+        How many samples a cluster has on average.
+    clf_embedding_flag_name : str, dict or None, default=None
+        What makes the classifier's `predict_proba` return features, as in `Badge`.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+    random_state : int, RandomState, Generator or None, default=None
+        The seed; see `QueryStrategy`.
+
+    See Also
+    --------
+    UncertaintySampling : The smallest margins, whatever they have in common.
+
+    Notes
+    -----
+    The paper clusters the whole pool, once before all rounds, and cuts the tree at a distance
+    that leaves ten samples a cluster on average. Here a strategy keeps nothing from one round to
+    the next, and the distances of a whole pool would fill its square: only the candidates in
+    question are clustered, anew each time. Utilities are the law of each pick: equal within its
+    cluster, and 0 in all others. A smaller batch is not the start of a larger one.
+
+    References
+    ----------
+    .. [1] G. Citovsky, G. DeSalvo, C. Gentile, L. Karydas, A. Rajagopalan, A. Rostamizadeh and
+       S. Kumar, "Batch active learning at scale", NeurIPS 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.pool import ClusterMargin
+    >>> X, y_true = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> y = np.full(len(X), np.nan)
+    >>> y[:50] = y_true[:50]
+    >>> ClusterMargin(random_state=0).query(X, y, LogisticRegression(), batch_size=3)
+    array([1522,  777,  922])
+    """
+
+    batches_are_prefixes = False
+
+    def __init__(
+        self,
+        multiplier: float = 10,
+        cluster_size: int = 10,
+        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.multiplier = multiplier
+        self.cluster_size = cluster_size
+        self.clf_embedding_flag_name = clf_embedding_flag_name
+
+    def _check_parameters(self) -> None:
+        check_number("multiplier", self.multiplier, least=1)
+        check_integer("cluster_size", self.cluster_size, least=1)
+
+    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+        proba, features = query.proba_and_features()
+        features = finite(features)
+        scores = uncertainty(np.asarray(proba, dtype=np.float64), "margin_sampling")
+        n = min(int(self.multiplier * query.batch_size), MOST_CLUSTERED, query.n_candidates)
+        n = max(n, query.batch_size)
+        # Ties in random order.
+        rows = np.sort(np.lexsort((query.rng.random(len(scores)), -scores))[:n])
+        clusters = np.zeros(n, dtype=np.int64)
+        # If all of them are picked it does not matter from which clusters.
+        if n > query.batch_size:
+            clusters = _clusters(features[rows], -(-n // self.cluster_size))
+        picks: list[int] = []
+        laws: list[NDArray[np.float64]] = []
+        for t, members in enumerate(_in_turn(clusters, query.batch_size, query.rng)):
+            if query.return_utilities:
+                laws.append(np.zeros(query.n_candidates))
+                laws[t][rows[members]] = 1 / len(members)
+                laws[t][picks] = np.nan
+            picks.append(int(rows[members[0]]))
+        return np.array(picks), np.array(laws) if query.return_utilities else None
+
+
+def _clusters(features: Any, n_clusters: int) -> NDArray[np.int64]:
+    """Cluster from the bottom up, with average linkage."""
+    tree = linkage(squareform(euclidean_distances(features), checks=False), method="average")
+    return np.asarray(fcluster(tree, n_clusters, criterion="maxclust"), dtype=np.int64)
+
+
+def _in_turn(
+    clusters: NDArray[np.int64], k: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Return what is left of the cluster that each pick is from; the pick is the first of it."""
+    names, sizes = np.unique(clusters, return_counts=True)
+    order = names[np.argsort(sizes, kind="stable")]
+    members = [rng.permutation(np.flatnonzero(clusters == name)) for name in order]
+    turns: list[NDArray[np.int64]] = []
+    for turn in range(max(sizes)):
+        turns += [own[turn:] for own in members if len(own) > turn]
+        if len(turns) >= k:
+            break
+    return turns[:k]

@@ -1,0 +1,167 @@
+"""What the query strategies share that ask a committee."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.estimators import ColdStart, fit_on_labeled
+from labelnext.estimators.committee import ask_members, has_members
+from labelnext.estimators.predict import proba_of
+from labelnext.estimators.rows import take_rows
+from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._parameters import check_integer
+from labelnext.utils import MISSING_LABEL
+from labelnext.utils.labels import split_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from labelnext.strategies._query import Query
+
+
+class CommitteeQueryStrategy(ClassifierQueryStrategy):
+    """Base of the query strategies that ask several members of a committee.
+
+    Parameters
+    ----------
+    committee, n_members, missing_label, random_state
+        As in `Bald`.
+    """
+
+    def __init__(
+        self,
+        committee: Callable[[Any, Any], ArrayLike] | None = None,
+        n_members: int = 10,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.committee = committee
+        self.n_members = n_members
+
+    def _check_parameters(self) -> None:
+        if self.committee is not None and not callable(self.committee):
+            raise TypeError(
+                f"committee must be None or a function of (clf, X) that returns probabilities of "
+                f"shape (n_members, n_samples, n_classes), got {self.committee!r}; classifiers "
+                f"go to query, in a list, as clf."
+            )
+        check_integer("n_members", self.n_members, least=2)
+
+    def _fitter(
+        self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None
+    ) -> Callable[[Any, ArrayLike], Any]:
+        fitter = super()._fitter
+        if isinstance(clf, list | tuple):
+            if len(clf) < 2:
+                raise ValueError(f"A committee needs two classifiers at least, got {len(clf)}.")
+            fits = [fitter(member, fit_clf, sample_weight) for member in clf]
+            return lambda X, y: [fit(X, y) for fit in fits]
+        fit_one = fitter(clf, fit_clf, sample_weight)
+
+        def fit(X: Any, y: ArrayLike) -> Any:
+            fitted = fit_one(X, y)
+            if self.committee is not None or has_members(fitted):
+                return fitted
+            if not fit_clf:
+                raise TypeError(
+                    f"A fitted {type(clf).__name__} is of one opinion, and with fit_clf=False no "
+                    f"others can be fitted: pass a list of fitted classifiers, an ensemble, a "
+                    f"network with layers of dropout, or set committee to a function."
+                )
+            weights = None if sample_weight is None else np.asarray(sample_weight)
+            return Bootstrap(clf, X, y, weights, self.missing_label)
+
+        return fit
+
+    def _opinions(self, query: Query) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities that each member gives, shape (n_candidates, n_classes)."""
+        shape = None
+        for answer in self._ask(query):
+            # To a member that knows one class, any other has probability 0.
+            proba = np.pad(answer, ((0, 0), (0, 1))) if answer.shape[1] == 1 else answer
+            if shape not in (None, proba.shape):
+                raise ValueError(
+                    f"All members of a committee must know the same classes, but one gives "
+                    f"{shape[1] if shape else 0} probabilities and another {proba.shape[1]}."
+                )
+            shape = proba.shape
+            yield proba
+
+    def _ask(self, query: Query) -> Iterator[NDArray[np.float64]]:
+        if self.committee is not None and not isinstance(query.clf, ColdStart | list):
+            yield from _check(self.committee(query.clf, query.X), query.n_candidates)
+        elif isinstance(query.clf, list):
+            _check_same_classes(query.clf)
+            yield from (proba_of(member, query.X) for member in query.clf)
+        elif isinstance(query.clf, Bootstrap):
+            yield from query.clf.ask(query.X, self.n_members, query.rng)
+        else:
+            yield from ask_members(query.clf, query.X, self.n_members, query.rng)
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Copies of a classifier, each to be fitted to labels drawn with replacement.
+
+    Parameters
+    ----------
+    clf, X, y, sample_weight, missing_label
+        As in `labelnext.estimators.fit_on_labeled`.
+    """
+
+    clf: Any
+    X: Any
+    y: ArrayLike
+    sample_weight: NDArray[Any] | None
+    missing_label: Any
+
+    def ask(
+        self, X: Any, n_members: int, rng: np.random.Generator
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities that each copy gives to samples."""
+        labels, missing = split_labels(self.y, self.missing_label)
+        known = np.flatnonzero(~missing).astype(np.int64)
+        _, codes = np.unique(labels[known].astype(str), return_inverse=True)
+        for _ in range(n_members):
+            # Within each class, so that all copies know the same ones.
+            rows = np.concatenate(
+                [
+                    known[:0],
+                    *(rng.choice(known[codes == c], (codes == c).sum()) for c in set(codes)),
+                ]
+            )
+            weights = None if self.sample_weight is None else self.sample_weight[rows]
+            fitted = fit_on_labeled(
+                self.clf, take_rows(self.X, rows), labels[rows], weights, self.missing_label
+            )
+            yield proba_of(fitted, X)
+
+
+def _check(answer: ArrayLike, n_candidates: int) -> NDArray[np.float64]:
+    samples = np.asarray(answer, dtype=np.float64)
+    if samples.ndim != 3 or samples.shape[1] != n_candidates or len(samples) == 0:
+        raise ValueError(
+            f"committee must return probabilities of shape (n_members, {n_candidates}, "
+            f"n_classes), got shape {samples.shape}."
+        )
+    # A NaN fails both.
+    if not ((samples >= 0).all() and (np.abs(samples.sum(axis=2) - 1) < 5e-3).all()):
+        raise ValueError("committee must return probabilities that sum to 1 over the last axis.")
+    return samples
+
+
+def _check_same_classes(members: list[Any]) -> None:
+    known = [
+        np.asarray(member.classes_).tolist() for member in members if hasattr(member, "classes_")
+    ]
+    if any(classes != known[0] for classes in known):
+        raise ValueError(
+            f"All members of a committee must know the same classes, got {known[0]} and "
+            f"{next(classes for classes in known if classes != known[0])}."
+        )

@@ -1,0 +1,165 @@
+"""DropQuery: diverse samples whose predictions do not survive dropout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from labelnext.estimators.last_step import last_step
+from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._clusters import k_means, nearest_to_each
+from labelnext.strategies._parameters import check_integer, check_number
+from labelnext.utils import MISSING_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from labelnext.strategies._base import Picks, Utilities
+    from labelnext.strategies._query import Query
+
+# Rows that are copied at a time.
+_BLOCK = 4096
+
+
+class DropQuery(ClassifierQueryStrategy):
+    """
+    Choose, from clusters, samples whose predictions change when features are dropped.
+
+    The features h of a candidate are dropped at random, `n_passes` times, and the classifier's
+    last step predicts from what is left. The candidate is disputed if more than half of these
+    predictions differ from the one that all features give [1]_, ::
+
+        Z = {h : Σ_m [ŷ(dropout_m(h)) ≠ ŷ(h)] > n_passes / 2}.
+
+    K-means finds as many clusters of Z as there are picks, and pick t is the candidate of Z
+    nearest to the centre of cluster t that has not been picked.
+
+    Parameters
+    ----------
+    n_passes : int, default=3
+        How often features are dropped.
+    dropout : float, default=0.75
+        The probability of each feature to be set to 0; the others are divided by the probability
+        to stay. From 0, and below 1.
+    max_iter : int, default=100
+        At most so many iterations of k-means.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+    random_state : int, RandomState, Generator or None, default=None
+        The seed; see `QueryStrategy`.
+
+    See Also
+    --------
+    Clue : Clusters in which uncertain samples weigh more.
+
+    Notes
+    -----
+    If Z holds fewer candidates than are to be picked, those of the most different predictions
+    join it, by lot among equals, as the paper leaves open. Features and last step are those that
+    `Badge` names; a classifier whose own `predict_proba` returns its features will not do, as
+    nobody knows what follows them.
+
+    Utilities are minus the distances to the centre of cluster t, minus infinity for candidates
+    that are not in Z. A smaller batch has other clusters: it is not the start of a larger one.
+
+    References
+    ----------
+    .. [1] S. R. Gupte, J. Aklilu, J. J. Nirschl and S. Yeung-Levy, "Revisiting active learning in
+       the era of vision foundation models", TMLR 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.pool import DropQuery
+    >>> X, y_true = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> y = np.full(len(X), np.nan)
+    >>> y[:50] = y_true[:50]
+    >>> picks = DropQuery(random_state=0).query(X, y, LogisticRegression(), batch_size=10)
+    >>> len(set(y_true[picks]))
+    9
+    """
+
+    batches_are_prefixes = False
+
+    def __init__(
+        self,
+        n_passes: int = 3,
+        dropout: float = 0.75,
+        max_iter: int = 100,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.n_passes = n_passes
+        self.dropout = dropout
+        self.max_iter = max_iter
+
+    def _check_parameters(self) -> None:
+        check_integer("n_passes", self.n_passes, least=1)
+        check_integer("max_iter", self.max_iter, least=1)
+        check_number("dropout", self.dropout)
+        if self.dropout >= 1:
+            raise ValueError(f"dropout must be below 1, got {self.dropout}: nothing would be left.")
+
+    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+        features = query.features()
+        scores = last_step(query.clf, query.X)
+        differ = disagreements(scores, features, self.n_passes, self.dropout, query.rng)
+        disputed = np.flatnonzero(2 * differ > self.n_passes)
+        if len(disputed) < query.batch_size:
+            lots = query.rng.random(query.n_candidates)
+            disputed = np.sort(np.lexsort((lots, -differ))[: query.batch_size])
+        model = k_means(features[disputed], query.batch_size, query.rng, self.max_iter)
+        picks, of_disputed = nearest_to_each(
+            features[disputed], model.cluster_centers_, query.return_utilities
+        )
+        if of_disputed is None:
+            return disputed[picks], None
+        utilities = np.full((query.batch_size, query.n_candidates), -np.inf)
+        utilities[:, disputed] = of_disputed
+        return disputed[picks], utilities
+
+
+def disagreements(
+    scores: Callable[[Any], NDArray[Any]],
+    features: Any,
+    n_passes: int,
+    dropout: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Count for each row the passes with dropout that predict another class than without.
+
+    Parameters
+    ----------
+    scores : callable
+        From features to a score for each class.
+    features : array or CSR matrix of shape (n_rows, n_features)
+        The features.
+    n_passes, dropout, rng
+        How often, how much and what is dropped.
+    """
+    blocks = [np.empty(0, dtype=np.int64)]
+    for start in range(0, features.shape[0], _BLOCK):
+        block = features[start : start + _BLOCK]
+        predicted = scores(block).argmax(axis=1)
+        differ = np.zeros(len(predicted), dtype=np.int64)
+        for _ in range(n_passes):
+            differ += scores(_drop(block, dropout, rng)).argmax(axis=1) != predicted
+        blocks.append(differ)
+    return np.concatenate(blocks)
+
+
+def _drop(features: Any, dropout: float, rng: np.random.Generator) -> Any:
+    if sp.issparse(features):
+        kept = features.copy()
+        kept.data = _drop(kept.data, dropout, rng)
+        return kept
+    stays = rng.random(features.shape, dtype=np.float32) >= dropout
+    return np.where(stays, features / features.dtype.type(1 - dropout), 0)

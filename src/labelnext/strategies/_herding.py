@@ -1,0 +1,119 @@
+"""Herding: greedy picks for the largest coverage under a kernel that fades with distance."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.strategies._tiles import Points, blocks, first_by_lot
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from labelnext.strategies._base import Picks, Utilities
+    from labelnext.strategies._query import Query
+
+# Stale gains that are made anew at a time: so many at first, doubling up to the most.
+FEWEST, MOST = 64, 2048
+
+
+class Herding:
+    """Coverage Σ_x w_x max_c k(x, c), and how much more of it each candidate brings.
+
+    Parameters
+    ----------
+    points : Points
+        The candidates and, after them, the centres that are there from the start.
+    weights : ndarray of shape (n_candidates,), float64
+        What it counts to cover each candidate, 0 or more.
+    radius : float
+        The σ of k(x, c) = exp(-‖x - c‖² / σ²), over 0.
+    """
+
+    def __init__(self, points: Points, weights: NDArray[np.float64], radius: float) -> None:
+        n = len(weights)
+        self.points, self.weights, self.scale = points.take(slice(n)), weights, -1 / radius**2
+        self.floor = self._coverage(points.take(slice(n, None)))
+
+    def pick(self, k: int, lots: NDArray[np.int64]) -> Picks:
+        """Pick k candidates, each the one that brings most.
+
+        What a candidate brings can only fall. So those whose gain, as it was when last made, is
+        below the largest of now need not be looked at: the picks are those of looking at all.
+        """
+        # In float32 the two of a pair of duplicates may differ by so much.
+        rounding = 1e-5 if self.points.rows.dtype == np.float32 else 1e-9
+        gains = self.gains()
+        is_new = np.ones(self.points.n, dtype=bool)
+        picks = np.empty(k, dtype=np.int64)
+        for t in range(k):
+            n_at_once = FEWEST
+            while len(stale := self._might_be_largest(gains, is_new, n_at_once, rounding)):
+                gains[stale] = self.gains(stale)
+                is_new[stale] = True
+                n_at_once = min(2 * n_at_once, MOST)
+            picks[t] = first_by_lot(np.where(is_new, gains, -np.inf), lots, rounding)
+            self.add(picks[t])
+            gains[picks[t]] = -np.inf
+            is_new[:] = False
+        return picks
+
+    def gains(self, rows: Any = slice(None)) -> NDArray[np.float64]:
+        """Return how much more coverage some candidates would bring."""
+        return self.points.sums(self.points.take(rows), self._kernel, self.weights, self.floor)
+
+    def add(self, row: int) -> None:
+        """Make a candidate a centre."""
+        self.floor = np.maximum(self.floor, self._coverage(self.points.take([row])))
+
+    @staticmethod
+    def _might_be_largest(
+        gains: NDArray[np.float64], is_new: NDArray[np.bool_], most: int, rounding: float
+    ) -> NDArray[np.int64]:
+        """Return the largest of the gains that are not new and may yet be the largest of all."""
+        least = gains[is_new].max(initial=-np.inf)
+        least -= rounding * abs(least) if np.isfinite(least) else 0
+        stale = np.flatnonzero(~is_new & (gains >= least) & (gains > -np.inf))
+        if len(stale) > most:
+            stale = stale[np.argpartition(-gains[stale], most)[:most]]
+        return stale
+
+    def _kernel(self, tile: NDArray[Any]) -> None:
+        tile *= self.scale
+        np.exp(tile, out=tile)
+
+    def _coverage(self, centres: Points) -> NDArray[np.float64]:
+        return np.exp(self.points.nearest(centres) * self.scale)
+
+
+def herd(
+    query: Query, points: Points, weights: NDArray[np.float64], radius: float
+) -> tuple[Picks, Utilities | None]:
+    """Choose a batch; utilities are by how much each candidate would raise the mean coverage."""
+    start = Herding(points, weights, radius)
+    picks = copy(start).pick(query.batch_size, query.rng.permutation(query.n_candidates))
+    if not query.return_utilities:
+        return picks, None
+    utilities = np.empty((len(picks), query.n_candidates))
+    for t, pick in enumerate(picks):
+        utilities[t] = start.gains() / query.n_candidates
+        utilities[t, picks[:t]] = np.nan
+        start.add(pick)
+    return picks, utilities
+
+
+def least_distance(points: Points) -> float:
+    """Return the least distance of two points that are apart, inf if there are none."""
+    least = np.inf
+    for part in blocks(points.n):
+        found: list[float] = []
+
+        def work(span: slice, tile: NDArray[Any], found: list[float] = found) -> None:
+            apart = tile[tile > points.rounding]
+            found.append(float(apart.min(initial=np.inf)))
+
+        points.for_each_tile(points, part, work)
+        least = min(least, *found)
+    return float(np.sqrt(least))

@@ -1,0 +1,196 @@
+"""ProbCover: the balls of one radius that cover most of the pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.strategies._clusters import k_means
+from labelnext.strategies._feature import FeatureQueryStrategy
+from labelnext.strategies._parameters import check_flag, check_integer, check_positive
+from labelnext.strategies._tiles import Points, blocks, first_by_lot, place
+from labelnext.utils import MISSING_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from labelnext.strategies._base import Picks, Utilities
+    from labelnext.strategies._query import Query
+
+
+class ProbCover(FeatureQueryStrategy):
+    """
+    Choose the samples whose neighbourhoods cover most of the pool.
+
+    With few labels, a labelled sample is to stand for those around it [1]_. With balls
+    B_δ(i) = {j : ‖h_i − h_j‖ < δ} between features h of length 1, the labelled samples L and the
+    picks S so far, the next pick is
+
+        argmax_i  size( B_δ(i) \\ ⋃_{j ∈ L ∪ S} B_δ(j) ),
+
+    the greedy choice for the largest coverage, which comes within 1 − 1/e of the best there is.
+
+    Parameters
+    ----------
+    delta : float or None, default=None
+        The radius δ. None estimates it as the paper does: k-means clusters stand for the classes,
+        a ball is pure if all in it are of one cluster, and δ is the largest radius at which the
+        share `alpha` of all balls is pure.
+    alpha : float, default=0.95
+        That share, over 0 and at most 1.
+    n_classes : int or None, default=None
+        How many clusters. None takes as many as there are classes among the labels, at least 2.
+    normalize : bool, default=True
+        Whether features are scaled to length 1, as in the paper. Say False for features whose
+        lengths mean something, such as a few measurements.
+    clf_embedding_flag_name : str, dict or None, default=None
+        What makes the classifier's `predict_proba` return features, as in `Badge`.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+    random_state : int, RandomState, Generator or None, default=None
+        The seed of clusters and of lots among samples that would cover as many others; see
+        `QueryStrategy`. With the same seed, the batch for a smaller `batch_size` is the start of
+        that for a larger one.
+
+    See Also
+    --------
+    MaxHerding : The same with a ball that fades out.
+    CoreSet : Balls that cover all of the pool, and are as small as can be.
+
+    Notes
+    -----
+    Utilities are the numbers of samples that a candidate would newly cover, itself among them.
+    When all are covered the rest of the batch is drawn by lot. Candidates and labelled samples
+    are covered, other samples of X are not.
+
+    The paper tries radii on a grid; the estimate here is the radius itself, the largest one that
+    is pure enough. It needs the number of classes, and the default for the first batch is 2:
+    better say what it is.
+
+    No neighbourhood is kept. Distances between all pairs are computed up to three times for a
+    batch: for the radius, for how many each ball holds, and for what each pick newly covers, no
+    sample being covered twice. In float32 a pair whose squared distance is that of δ to within
+    a millionth may count for either.
+
+    References
+    ----------
+    .. [1] O. Yehuda, A. Dekel, G. Hacohen and D. Weinshall, "Active learning through a covering
+       lens", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from labelnext.pool import ProbCover
+    >>> X, y = load_digits(return_X_y=True)
+    >>> picks, utilities = ProbCover(n_classes=10, random_state=0).query(
+    ...     X, np.full(len(X), np.nan), batch_size=10, return_utilities=True
+    ... )
+    >>> len(set(y[picks]))
+    6
+    >>> utilities[range(3), picks[:3]]
+    array([40., 32., 27.])
+    """
+
+    def __init__(
+        self,
+        delta: float | None = None,
+        alpha: float = 0.95,
+        n_classes: int | None = None,
+        normalize: bool = True,
+        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.delta = delta
+        self.alpha = alpha
+        self.n_classes = n_classes
+        self.normalize = normalize
+        self.clf_embedding_flag_name = clf_embedding_flag_name
+
+    def _check_parameters(self) -> None:
+        if self.delta is not None:
+            check_positive("delta", self.delta)
+        check_positive("alpha", self.alpha)
+        if self.alpha > 1:
+            raise ValueError(f"alpha must be a share, at most 1, got {self.alpha}.")
+        if self.n_classes is not None:
+            check_integer("n_classes", self.n_classes, least=2)
+        check_flag("normalize", self.normalize)
+
+    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+        features = place(query.features(with_labeled=True), self.normalize)
+        n = query.n_candidates
+        lots = query.rng.permutation(n)
+        delta, points = self._radius(features, query)
+        # A pair just at the radius is out, and a duplicate in, whatever the rounding.
+        limit = max(delta**2 - points.rounding, points.rounding)
+        candidates, labeled = points.take(slice(n)), points.take(slice(n, None))
+        is_open = points.nearest(labeled) >= limit
+        n_new = _count(candidates, points.take(is_open), limit)
+        is_free = np.ones(n, dtype=bool)
+        picks, utilities = np.empty(query.batch_size, dtype=np.int64), []
+        for t in range(query.batch_size):
+            picks[t] = first_by_lot(np.where(is_free, n_new, -1), lots)
+            if query.return_utilities:
+                utilities.append(np.where(is_free, n_new, np.nan))
+            is_free[picks[t]] = False
+            covered = is_open & (points.nearest(points.take(picks[t : t + 1])) < limit)
+            is_open &= ~covered
+            # Each sample is covered once, so all these counts together are no more than one of all.
+            n_new -= _count(candidates, points.take(covered), limit)
+        return picks, np.array(utilities) if query.return_utilities else None
+
+    def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
+        """Return the radius, and points in the precision that it asks for."""
+        if self.delta is not None:
+            return float(self.delta), Points.lay_out(features, self.delta)
+        n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))
+        n_clusters = min(n_classes, features.shape[0])
+        clusters = k_means(features, n_clusters, query.rng, max_iter=50).labels_
+        points = Points.lay_out(features)
+        delta = largest_pure_radius(points, clusters, self.alpha)
+        if points.too_coarse_for(delta):
+            points = Points.lay_out(features, delta)
+            delta = largest_pure_radius(points, clusters, self.alpha)
+        return delta, points
+
+
+def largest_pure_radius(points: Points, clusters: NDArray[Any], alpha: float) -> float:
+    """Return the largest radius at which a share alpha of open balls hold one cluster only.
+
+    A ball is pure as long as its radius is at most the distance from its middle to the nearest
+    point of another cluster: the radius is a quantile of these.
+    """
+    order = np.argsort(clusters, kind="stable")
+    points, clusters = points.take(order), clusters[order]
+    nearest = np.full(points.n, np.inf)
+    for part in blocks(points.n):
+        theirs = clusters[part]
+
+        def work(span: slice, tile: NDArray[Any], theirs: NDArray[Any] = theirs) -> None:
+            # In the order of clusters most tiles hold pairs of different ones only.
+            if clusters[span][-1] >= theirs[0] and theirs[-1] >= clusters[span][0]:
+                tile[clusters[span][:, None] == theirs] = np.inf
+            np.minimum(nearest[span], tile.min(axis=1), out=nearest[span])
+
+        points.for_each_tile(points, part, work)
+    n_impure = int((1 - alpha) * points.n + 1e-9)
+    return float(np.sqrt(max(np.partition(nearest, n_impure)[n_impure], 0.0)))
+
+
+def _count(points: Points, others: Points, limit: float) -> NDArray[np.int64]:
+    """Count how many others are within the limit of each point."""
+    counts = np.zeros(points.n, dtype=np.int64)
+
+    def work(span: slice, tile: NDArray[Any]) -> None:
+        # Ones and zeros in the tile's own place: sums of a block of them are exact.
+        counts[span] += np.less(tile, limit, out=tile).sum(axis=1).astype(np.int64)
+
+    for part in blocks(others.n):
+        points.for_each_tile(others, part, work)
+    return counts

@@ -1,0 +1,154 @@
+"""TypiClust: the most typical sample of each cluster that has no label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from labelnext.strategies._clusters import k_means
+from labelnext.strategies._feature import FeatureQueryStrategy
+from labelnext.strategies._parameters import check_integer
+from labelnext.utils import MISSING_LABEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from labelnext.strategies._base import Picks, Utilities
+    from labelnext.strategies._query import Query
+
+# Above so many clusters the authors' code takes mini-batches, of that size.
+MANY, MINI_BATCH = 50, 5000
+# Added to a sum of distances, so that the typicality of a duplicate is a number.
+SMALLEST = 1e-7
+
+
+class TypiClust(FeatureQueryStrategy):
+    """
+    Choose the most typical sample of each cluster that has no label yet.
+
+    With few labels, typical samples teach more than uncertain ones [1]_. The candidates and the
+    labelled samples are clustered by k-means, as many clusters as there would be labels. Each
+    pick is from the cluster with the fewest labelled samples and picks, and of these the largest:
+    its candidate of the largest typicality
+
+        (1/K  Σ_{j ∈ NN_K(i)} ‖h_i − h_j‖)⁻¹,
+
+    NN_K(i) being the K nearest neighbours of i by their features h within the cluster.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=20
+        K; in a smaller cluster all others are neighbours.
+    max_clusters : int, default=500
+        At most so many clusters.
+    max_iter : int, default=50
+        At most so many iterations of k-means, or passes of mini-batches.
+    clf_embedding_flag_name : str, dict or None, default=None
+        What makes the classifier's `predict_proba` return features, as in `Badge`.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+    random_state : int, RandomState, Generator or None, default=None
+        The seed of the clusters; see `QueryStrategy`.
+
+    See Also
+    --------
+    KMeansSampling : The samples nearest to the centres, whatever is labelled.
+
+    Notes
+    -----
+    Above 50 clusters k-means goes by mini-batches of 5,000, as in the authors' code.
+
+    Utilities are the typicality within the cluster of the pick, 0 in all others. A smaller batch
+    has other clusters: it is not the start of a larger one. From the same clusters the picks are
+    those of scikit-activeml while there are clusters without a label; then it draws at random,
+    and there are a few differences more: it has K = 5 and as many clusters as it takes, and it
+    clusters samples of X, too, that are neither labelled nor candidates. If one cluster holds
+    most of a large pool, as in a first batch of one or two, its neighbours cost the square of
+    its size in time, not in memory.
+
+    References
+    ----------
+    .. [1] G. Hacohen, A. Dekel and D. Weinshall, "Active learning on a budget: opposite
+       strategies suit high and low budgets", ICML 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from labelnext.pool import TypiClust
+    >>> X, y = load_digits(return_X_y=True)
+    >>> picks = TypiClust(random_state=0).query(X, np.full(len(X), np.nan), batch_size=10)
+    >>> len(set(y[picks]))
+    8
+    """
+
+    batches_are_prefixes = False
+
+    def __init__(
+        self,
+        n_neighbors: int = 20,
+        max_clusters: int = 500,
+        max_iter: int = 50,
+        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.n_neighbors = n_neighbors
+        self.max_clusters = max_clusters
+        self.max_iter = max_iter
+        self.clf_embedding_flag_name = clf_embedding_flag_name
+
+    def _check_parameters(self) -> None:
+        for name in ("n_neighbors", "max_clusters", "max_iter"):
+            check_integer(name, getattr(self, name), least=1)
+
+    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+        features, n = query.features(with_labeled=True), query.n_candidates
+        n_labeled = features.shape[0] - n
+        n_clusters = min(n_labeled + query.batch_size, self.max_clusters, features.shape[0])
+        mini_batch = MINI_BATCH if n_clusters > MANY else None
+        clusters = k_means(
+            features, n_clusters, query.rng, self.max_iter, mini_batch=mini_batch
+        ).labels_
+        sizes = np.bincount(clusters, minlength=n_clusters)
+        n_left = np.bincount(clusters[:n], minlength=n_clusters)
+        n_covered = np.bincount(clusters[n:], minlength=n_clusters)
+        typicality = np.zeros(n)
+        is_known, is_free = np.zeros(n_clusters, dtype=bool), np.ones(n, dtype=bool)
+        picks, utilities = np.empty(query.batch_size, dtype=np.int64), []
+        for t in range(query.batch_size):
+            # Only clusters that have a candidate left; the fewest labels, then the largest.
+            cluster = int(np.lexsort((-sizes, n_covered, n_left == 0))[0])
+            members = np.flatnonzero(clusters == cluster)
+            if not is_known[cluster]:
+                own = members < n
+                typicality[members[own]] = self._typicality(features[members])[own]
+                is_known[cluster] = True
+            picks[t] = _most_typical(typicality, members[members < n], is_free)
+            if query.return_utilities:
+                row = np.where(clusters[:n] == cluster, typicality, 0.0)
+                utilities.append(np.where(is_free, row, np.nan))
+            is_free[picks[t]] = False
+            n_left[cluster] -= 1
+            n_covered[cluster] += 1
+        return picks, np.array(utilities) if query.return_utilities else None
+
+    def _typicality(self, features: Any) -> NDArray[np.float64]:
+        k = min(self.n_neighbors, features.shape[0] - 1)
+        if k == 0:
+            return np.ones(1)
+        distances, _ = NearestNeighbors(n_neighbors=k).fit(features).kneighbors()
+        return np.asarray(k / (distances.sum(axis=1, dtype=np.float64) + SMALLEST))
+
+
+def _most_typical(
+    typicality: NDArray[np.float64], members: NDArray[np.intp], is_free: NDArray[np.bool_]
+) -> int:
+    """Return the first of those that differ by rounding only, as the two of a pair do."""
+    free = members[is_free[members]]
+    return int(free[typicality[free] >= typicality[free].max() * (1 - 1e-6)][0])

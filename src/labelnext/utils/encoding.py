@@ -1,0 +1,167 @@
+"""Labels as numbers from 0, with the missing ones as -1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.utils.labels import MISSING_LABEL, is_null, nulls, split_labels
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt.NDArray[Any]:
+    """
+    Check the classes that a caller gave.
+
+    Parameters
+    ----------
+    classes : array-like of shape (n_classes,)
+        One label for each class, in any order.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label. It can't be a class.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_classes,)
+        The classes in the order given.
+
+    Raises
+    ------
+    TypeError
+        If `classes` mixes numbers and strings, or `missing_label` does not go with them.
+    ValueError
+        If `classes` is empty or not 1-D, repeats a class, or holds the missing label.
+
+    See Also
+    --------
+    encode_labels : Labels as places in the sorted classes.
+
+    Examples
+    --------
+    >>> from labelnext.utils import check_classes
+    >>> check_classes(["dog", "cat"])
+    array(['dog', 'cat'], dtype=object)
+    """
+    if np.ndim(classes) != 1 or np.size(classes) == 0:
+        raise ValueError(f"classes must be a list of at least one label, not {classes!r}")
+    labels, missing = split_labels(classes, missing_label)
+    if missing.any():
+        raise ValueError(
+            f"classes {labels.tolist()} holds missing_label={missing_label!r}; "
+            "leave it out, or mark missing labels with another value"
+        )
+    labels = _narrow(labels)
+    if len(set(labels.tolist())) < len(labels):
+        raise ValueError(f"classes {labels.tolist()} names a class twice")
+    return labels
+
+
+def encode_labels(
+    y: npt.ArrayLike, classes: npt.ArrayLike | None = None, missing_label: Any = MISSING_LABEL
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """
+    Turn labels into places in the sorted classes.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Labels, some or all of them missing.
+    classes : array-like of shape (n_classes,), default=None
+        All classes there are. None takes those that occur in `y`.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label.
+
+    Returns
+    -------
+    codes : numpy.ndarray of int64, of the shape of `y`
+        For each label its place in the sorted classes, and -1 for a missing one.
+    classes : numpy.ndarray of shape (n_classes,)
+        The classes, sorted, so that `classes[codes]` are the labels again.
+
+    Raises
+    ------
+    TypeError
+        If numbers and strings are mixed among labels, classes and missing label.
+    ValueError
+        If `y` has a label that is not among `classes`, or a null or infinity that is not the
+        missing label; or if there is no class: all labels are missing and `classes` is None.
+
+    See Also
+    --------
+    check_classes : What is asked of `classes`.
+
+    Examples
+    --------
+    >>> from labelnext.utils import encode_labels
+    >>> codes, classes = encode_labels(["dog", None, "cat"], missing_label=None)
+    >>> codes, classes
+    (array([ 1, -1,  0]), array(['cat', 'dog'], dtype=object))
+    """
+    labels, missing = split_labels(y, missing_label)
+    _refuse_what_is_no_label(labels, missing, missing_label)
+    present = _narrow(labels[~missing])
+    # Late: with scikit-learn `import labelnext` would take three times as long.
+    from sklearn.preprocessing import LabelEncoder
+
+    encoder = LabelEncoder()
+    if classes is not None:
+        known = check_classes(classes, missing_label)
+        if present.size and (known.dtype.kind in "OU") != (present.dtype.kind in "OU"):
+            raise TypeError(
+                f"y and classes must both be numbers or both be strings, but y holds "
+                f"{present.tolist()[0]!r} and classes holds {known.tolist()[0]!r}"
+            )
+        encoder.fit(known)
+        unknown = sorted(set(present.tolist()) - set(known.tolist()))
+        if unknown:
+            more = ", ..." if len(unknown) > 5 else ""
+            listed = ", ".join(map(repr, unknown[:5])) + more
+            raise ValueError(f"y holds labels that are not among the classes: {listed}")
+    elif present.size:
+        encoder.fit(present)
+    else:
+        raise ValueError(
+            "no class is known, since all labels in y are missing; give classes=[...], "
+            "or check that missing_label is what you meant"
+        )
+    codes = np.full(labels.shape, -1, dtype=np.int64)
+    codes[~missing] = encoder.transform(present)
+    return codes, encoder.classes_
+
+
+def label_dtype(classes: npt.NDArray[Any], missing_label: Any) -> np.dtype[Any]:
+    """Return a type that holds the classes and the missing label, whatever is missing."""
+    if classes.dtype.kind in "biuf" and is_null(missing_label) and missing_label is not None:
+        return np.result_type(classes.dtype, np.float64)
+    both_text = classes.dtype.kind == "U" and isinstance(missing_label, str)
+    both_numbers = classes.dtype.kind in "biuf" and isinstance(missing_label, int | float)
+    if both_text or both_numbers:
+        return np.append(classes, missing_label).dtype
+    return np.dtype(object)
+
+
+def _narrow(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Turn numbers held as objects, as beside a None, into an array of numbers."""
+    if labels.dtype.kind == "O" and labels.size and not isinstance(labels.flat[0], str | bytes):
+        return np.array(labels.tolist())
+    return labels
+
+
+def _refuse_what_is_no_label(
+    labels: npt.NDArray[Any], missing: npt.NDArray[np.bool_], missing_label: Any
+) -> None:
+    if labels.dtype.kind not in "fO":
+        return
+    no_label = nulls(labels)
+    if labels.dtype.kind == "f":
+        no_label |= np.isinf(labels)
+    stray = np.argwhere(no_label & ~missing)
+    if len(stray):
+        place = tuple(stray[0].tolist())
+        raise ValueError(
+            f"y has {labels[place]} at {place if len(place) > 1 else place[0]}, which is no "
+            f"label, and the missing label is {missing_label!r}; mark all missing labels alike"
+        )

@@ -1,0 +1,217 @@
+"""The compiled pass: never a pair too few, far fewer than all, and only where it pays."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import labelnext
+import pools
+from adversarial import adversarial
+from labelnext.engine import MemoryGradients
+from labelnext.engine._pruned import PrunedGradients
+from labelnext.sampling import d2_sample
+
+NONE = np.empty(0, dtype=np.int64)
+
+
+def passes(pool, blocks):
+    """D² and potentials after passes with blocks of rows as centres."""
+    state = pool.start(NONE)
+    potentials = [state.min_update(pool.gather(rows), rows).potentials for rows in blocks]
+    return state.values, np.concatenate(potentials)
+
+
+def both(proba, features, blocks, *, bias):
+    """The same passes by plain products and pruned."""
+    return [
+        passes(P(proba, features, bias=bias), blocks) for P in (MemoryGradients, PrunedGradients)
+    ]
+
+
+class TestBounds:
+    """A bound never rules out a pair that would have lowered D²."""
+
+    @settings(max_examples=1000, deadline=None)
+    @given(pool=adversarial(), bias=st.booleans())
+    def test_on_adversarial_pools(self, pool, bias):
+        (plain, plain_left), (pruned, pruned_left) = both(*pool, bias=bias)
+        squares = MemoryGradients(*pool[:2], bias=bias).squared_norms
+        # As exact as promised: 1e-13 of the norms, and digits where distances are small.
+        np.testing.assert_allclose(pruned, plain, rtol=1e-6, atol=1e-13 * squares.max())
+        assert (np.abs(pruned - plain) <= 2e-13 * (squares + squares.max())).all()
+        np.testing.assert_allclose(
+            pruned_left, plain_left, rtol=1e-9, atol=1e-12 * squares.max() * len(squares)
+        )
+
+    @pytest.mark.parametrize("signed", [False, True])
+    @pytest.mark.parametrize("n_classes", [2, 10, 100, 150])
+    @pytest.mark.parametrize("wrap", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+    def test_on_pools_like_a_networks(self, signed, n_classes, wrap):
+        proba, features = pools.confident(5000, n_classes, 16, seed=n_classes, signed=signed)
+        order = np.random.default_rng(1).permutation(5000)
+        blocks = [order[:1], order[1:70], order[70:900]]
+        (plain, plain_left), (pruned, pruned_left) = both(proba, wrap(features), blocks, bias=False)
+        np.testing.assert_allclose(pruned, plain, rtol=1e-9)
+        np.testing.assert_allclose(pruned_left, plain_left, rtol=1e-12)
+
+    def test_features_of_both_signs_are_seen_in_the_last_row(self):
+        for dtype in (np.float16, np.float32, np.float64, np.int8):
+            proba, features = pools.confident(3000, signed=False)
+            features = np.rint(features * 4).astype(dtype)
+            assert PrunedGradients(proba, features, bias=False).least_product == 0.0
+            features[-1, -1] = -1
+            assert PrunedGradients(proba, features, bias=False).least_product == -np.inf
+            sparse = PrunedGradients(proba, sp.csr_array(features.astype(float)), bias=True)
+            assert sparse.least_product == -np.inf
+
+    def test_negative_zeros_are_no_negative_features(self):
+        proba, features = pools.confident(50, signed=False)
+        features[features == 0] = -0.0
+        assert np.signbit(features).any()
+        assert PrunedGradients(proba, features, bias=False).least_product == 0.0
+
+
+class TestWork:
+    """Counters do not depend on the machine: they show an optimisation that got lost."""
+
+    def counts(self, n_classes, *, signed, k=1000):
+        proba, features = pools.confident(30_000, n_classes, 32, seed=5, signed=signed)
+        pool = PrunedGradients(proba.astype(np.float32), features.astype(np.float32), bias=False)
+        return d2_sample(pool, k, random_state=0).stats
+
+    @pytest.mark.parametrize(
+        ("n_classes", "signed", "shares", "passes"),
+        [
+            (10, False, (4.401, 2.226, 1.639), 3),
+            (10, True, (4.924, 0.836, 0.394), 3),
+            (2, False, (4.737, 3.858, 2.140), 4),
+            (100, False, (5.435, 1.318, 1.163), 3),
+            (150, True, (8.915, 0.827, 0.254), 3),
+        ],
+    )
+    def test_pairs_that_get_past_each_bound(self, n_classes, signed, shares, passes):
+        # In percent: tested by scalars, ⟨a, a⟩ computed (both up to 64 at a time, which costs less
+        # than to leave some out), ⟨h, h⟩ computed. A change that prunes better may lower them
+        # here; one that prunes worse must say why.
+        stats = self.counts(n_classes, signed=signed)
+        assert stats["pairs"] == 30_000 * 1000
+        assert stats["passes"] == passes
+        for name, share in zip(
+            ("pairs_tested", "residual_products", "feature_products"), shares, strict=True
+        ):
+            assert 100 * stats[name] / stats["pairs"] == pytest.approx(share, rel=0.02)
+
+    def test_passes_grow_with_the_logarithm_of_k(self):
+        passes = [self.counts(10, signed=False, k=k)["passes"] for k in (100, 250, 500, 1000, 2000)]
+        assert passes == [1, 1, 2, 3, 5]
+
+
+def run(code, **environment):
+    """What a new process prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
+class TestSmallStaysSmall:
+    def test_a_pool_from_a_notebook_needs_no_compiler(self):
+        loaded = run(
+            "import sys, numpy as np, labelnext\n"
+            "from labelnext.engine import as_gradients\n"
+            "rng = np.random.default_rng(0)\n"
+            "labelnext.select(rng.dirichlet([1, 1], 400), rng.normal(size=(400, 2)), 4)\n"
+            "print('numba' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
+        )
+        assert loaded == ["False", "False"]
+
+    def test_a_large_pool_gets_one(self):
+        loaded = run(
+            "import sys, numpy as np, labelnext\n"
+            "rng = np.random.default_rng(0)\n"
+            "p = rng.dirichlet([1, 1], 40_000)\n"
+            "labelnext.select(p, rng.normal(size=(40_000, 30)), 4)\n"
+            "print('numba' in sys.modules)"
+        )
+        assert loaded == ["True"]
+
+
+class TestCompiling:
+    CODE = (
+        "import numpy as np, labelnext, labelnext.engine._check as c\n"
+        "c.COMPILE_FROM = 0\n"
+        "print(labelnext.__file__)\n"
+        "rng = np.random.default_rng(0)\n"
+        "p = rng.dirichlet([1, 1, 1], 300)\n"
+        "print(*labelnext.select(p, rng.normal(size=(300, 4)), 5, random_state=0).indices)"
+    )
+
+    @pytest.mark.parametrize("home", [True, False], ids=["a home", "nowhere to write"])
+    def test_an_install_directory_that_cannot_be_written(self, tmp_path, home):
+        # Numba keeps what it compiled beside the source, else in the user's cache directory, else
+        # nowhere. As root every directory can be written, but not below a file.
+        package = tmp_path / "site" / "labelnext"
+        shutil.copytree(
+            Path(labelnext.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (package / "gradients" / "__pycache__").touch()
+        (tmp_path / "blocked").touch()
+        place = tmp_path / "home" if home else tmp_path / "blocked"
+        environment = {
+            "PYTHONPATH": str(tmp_path / "site"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": str(place),
+            "XDG_CACHE_HOME": str(place / "cache"),
+        }
+        file, *rows = run(self.CODE, **environment)
+        assert file.startswith(str(package))
+        assert rows == run(self.CODE)[1:]
+        assert any((tmp_path / "home").rglob("*.nbi")) == home
+
+
+class TestReading:
+    """What the compiled reading refuses the plain one refuses too, or rows would stay unread."""
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_rows_that_sum_to_the_very_edge_of_the_tolerance(self, seed):
+        rng = np.random.default_rng(seed)
+        proba = rng.dirichlet(np.ones(37), 300)
+        # Within a rounding or two of 1.001: on which side depends on the order of additions.
+        proba *= (1.001 + rng.integers(-3, 4, size=(300, 1)) * 2.0**-52) / proba.sum(
+            axis=1, keepdims=True
+        )
+        for row in range(300):
+            one = proba[[row, 0]]
+            one[1] /= one[1].sum()
+            features = np.ones((2, 3))
+            try:
+                pool = PrunedGradients(one, features, bias=False)
+            except ValueError as error:
+                assert "off by +0.001" in str(error)  # noqa: PT017 either outcome is right
+                continue
+            residuals = one - np.eye(37)[one.argmax(axis=1)]
+            np.testing.assert_allclose(pool.squared_norms, 3 * (residuals**2).sum(axis=1))
+            np.testing.assert_allclose(pool.scalars[:, 2], np.sqrt(3))
+
+    def test_norms_at_the_very_edge_of_what_is_allowed(self):
+        rng = np.random.default_rng(0)
+        for _ in range(300):
+            features = rng.random((2, 7))
+            features[0] *= 1e140 / np.linalg.norm(features[0]) * (1 + rng.integers(-3, 4) * 2e-16)
+            try:
+                pool = PrunedGradients(np.full((2, 2), 0.5), features, bias=False)
+            except ValueError as error:
+                assert "too large" in str(error)  # noqa: PT017 either outcome is right
+                continue
+            np.testing.assert_allclose(pool.scalars[:, 2], np.linalg.norm(features, axis=1))

@@ -1,0 +1,432 @@
+"""Selection over Ray: the batch of one machine, a cluster left as it was, and what is refused."""
+
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+
+import clusters
+import labelnext
+import pools
+from clusters import EXCLUDE, K, arrays, choose, in_shards, same, undisturbed
+from labelnext.engine import as_gradients
+from labelnext.engine._ray_origins import Arrays
+from labelnext.engine.ray import RayOptions, _session, as_origin
+from labelnext.pools import open_source
+
+pytestmark = pytest.mark.xdist_group("ray")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", name="ray")
+def _ray():
+    with clusters.started() as ray:
+        yield ray
+
+
+# Ray Data itself warns of what it deprecates.
+LOUD = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+def table(lo, hi):
+    """Rows of the pool as lists, as Parquet and Arrow have them."""
+    proba, features = (x[lo:hi].tolist() for x in arrays())
+    return pa.table({"id": list(range(lo, hi)), "proba": proba, "features": features})
+
+
+def rows_of(batch):
+    """Rows of the pool by their numbers, as a model would make them."""
+    made = pools.confident(3000, n_classes=5, n_features=12, seed=3)
+    return {name: x[batch["id"]] for name, x in zip(("proba", "features"), made, strict=True)}
+
+
+class Unequal(Arrays):
+    """Arrays that are cut into shards of very different sizes."""
+
+    places = (1, 700, 701, 2048, 2500, 2999)
+
+    def cuts(self, n_shards):
+        return np.array([0, *self.places[: n_shards - 1], self.n_rows])
+
+
+def unequal(form=np.asarray, bias=False):
+    proba, features = arrays()
+    return Unequal(proba, form(features), bias=bias, task="multiclass", stored_as=None)
+
+
+@pytest.mark.usefixtures("ray")
+class TestOneBatch:
+    @pytest.mark.parametrize("num_shards", [1, 2, 3, 7])
+    def test_seed_by_seed(self, num_shards):
+        with in_shards(num_shards, unequal) as pool:
+            assert len(pool.parts.shards) == num_shards
+            for seed in range(3):
+                same(choose(pool, seed), undisturbed(seed))
+
+    def test_of_sparse_features_with_a_bias(self):
+        whole = as_gradients(arrays()[0], sp.csr_array(arrays()[1]), bias=True)
+        with in_shards(3, lambda: unequal(sp.csr_array, bias=True)) as pool:
+            same(choose(pool, 4), choose(whole, 4))
+
+    def test_of_large_shards_beside_small_ones(self):
+        proba, features = pools.confident(40000, n_classes=4, n_features=40, seed=5)
+        features = np.maximum(features, 0).astype(np.float16)
+        whole = as_gradients(proba, features)
+
+        def origin():
+            made = Unequal(proba, features, bias=False, task="multiclass", stored_as=None)
+            made.places = (39000,)
+            return made
+
+        with in_shards(2, origin) as pool:
+            kinds = [type(pool.parts.call("about", {i: ()})[i].form).__name__ for i in range(2)]
+            assert kinds == ["PrunedForm", "PlainForm"]
+            same(choose(pool, 1), choose(whole, 1))
+
+    def test_of_labels(self):
+        proba, features = arrays()
+        options = {"exclude": EXCLUDE, "random_state": 2, "task": "multilabel"}
+        batch = labelnext.select(proba, features, 50, **options)
+        other = labelnext.select(
+            proba, features, 50, **options, engine="ray", num_shards=2, num_cpus=0.1
+        )
+        same(batch, other)
+
+    def test_of_a_pool_that_was_made_before(self):
+        pool = as_gradients(arrays()[0], arrays()[1].astype(np.float32), bias=True)
+        other = labelnext.select(pool, 60, random_state=3, engine="ray", num_shards=2, num_cpus=0)
+        same(labelnext.select(pool, 60, random_state=3), other)
+
+    @pytest.mark.parametrize("one_dimensional", [False, True], ids=["", "P(y = 1)"])
+    def test_of_files_that_shards_read(self, tmp_path, one_dimensional):
+        proba, features = pools.confident(900, n_classes=2)
+        proba = proba[:, 1] if one_dimensional else proba
+        np.save(tmp_path / "proba.npy", proba)
+        np.save(tmp_path / "features.npy", features)
+        source = open_source(tmp_path)
+        other = labelnext.select(
+            source, 80, random_state=3, engine="ray", num_shards=3, num_cpus=0.1
+        )
+        same(labelnext.select(proba, features, 80, random_state=3), other)
+        # Neither rows of the pool nor what they are made of passed through this process.
+        assert other.stats["bytes_sent"] < features.nbytes
+
+    def test_of_files_that_are_larger_than_the_memory_of_shards(self, tmp_path):
+        labelnext.write_pool(tmp_path / "pool", *arrays())
+        other = labelnext.select(
+            open_source(tmp_path / "pool"),
+            K,
+            exclude=EXCLUDE,
+            random_state=1,
+            engine="ray",
+            num_shards=2,
+            num_cpus=0.1,
+            memory_limit="100MB",
+            checkpoint=tmp_path / "run.ckpt",
+        )
+        same(other, undisturbed(1))
+        assert (tmp_path / "run.ckpt").exists()
+        with pytest.raises(ValueError, match="memory"):
+            labelnext.select(
+                open_source(tmp_path / "pool"), 5, engine="ray", num_shards=2, memory_limit=1000
+            )
+
+    def test_shards_are_cut_where_files_are(self, tmp_path):
+        pq.write_table(table(0, 1000), tmp_path / "pool.parquet", row_group_size=130)
+        origin = as_origin(open_source(tmp_path / "pool.parquet"))
+        np.testing.assert_array_equal(origin.cuts(3), [0, 390, 650, 1000])
+        np.testing.assert_array_equal(origin.cuts(20)[:3], [0, 50, 100])
+
+    @LOUD
+    def test_of_a_data_set_in_its_order(self, ray):
+        cuts = itertools.pairwise([0, 10, 1500, 1501, 3000])
+        dataset = ray.data.from_arrow([table(lo, hi) for lo, hi in cuts])
+        other = labelnext.select(
+            dataset, K, exclude=EXCLUDE, random_state=0, engine="ray", num_shards=3, num_cpus=0.1
+        )
+        same(other, undisturbed(0))
+
+    @LOUD
+    def test_of_a_data_set_that_has_yet_to_be_made(self, ray):
+        dataset = ray.data.range(3000, override_num_blocks=4).map_batches(rows_of, batch_size=100)
+        other = labelnext.select(
+            dataset, K, exclude=EXCLUDE, random_state=0, engine="ray", num_shards=2, num_cpus=0.1
+        )
+        same(other, undisturbed(0))
+        # Ray's bars would put another in its place, for good.
+        assert print.__module__ == "builtins"
+
+
+@pytest.mark.usefixtures("ray")
+class TestStats:
+    def test_a_pass_sends_its_block_and_gets_a_few_numbers(self):
+        with in_shards(3) as pool:
+            parts, rows = pool.parts, np.arange(100, 150)
+            centres, d2 = pool.gather(rows), pool.start(np.empty(0, int))
+            before = (parts.traffic.messages, parts.traffic.bytes_received)
+            d2.min_update(centres, rows)
+            assert parts.traffic.messages - before[0] in {3, 4, 5}
+            # 50 potentials and less than 20 other numbers a shard.
+            assert parts.traffic.bytes_received - before[1] < 3 * 8 * 80
+
+    def test_are_in_the_batch(self):
+        batch = labelnext.select(*arrays(), 50, engine="ray", num_shards=2, num_cpus=0)
+        assert batch.stats["shards"] == 2
+        assert batch.stats["restarts"] == 0
+        assert 10 < batch.stats["messages"] < 200
+        assert 50 * 17 * 8 < batch.stats["bytes_sent"] < 3000 * 17 * 8
+
+
+@pytest.mark.usefixtures("ray")
+class TestRefusals:
+    def test_too_few_resources_within_a_bounded_time(self):
+        start = time.monotonic()
+        message = (
+            r"no room for shard \d within 2 s: 3 shards need 30 CPU \(16 on the cluster, "
+            r".* free\), 6 gold \(0 on the cluster, 0 free\); ask for fewer"
+        )
+        with (
+            pytest.raises(TimeoutError, match=message),
+            in_shards(3, num_cpus=10, resources={"gold": 2}, start_timeout=2),
+        ):
+            pass
+        assert time.monotonic() - start < 10
+
+    def test_gpus_where_there_are_none(self):
+        start = time.monotonic()
+        with (
+            pytest.raises(TimeoutError, match=r"no room for shard 0 .* GPU \(0 on the cluster"),
+            in_shards(2, num_gpus=1, start_timeout=1),
+        ):
+            pass
+        assert time.monotonic() - start < 10
+
+    def test_more_shards_than_rows(self):
+        with pytest.raises(ValueError, match=r"at most the number of rows, 3,000, got 3,001"):
+            labelnext.select(*arrays(), 5, engine="ray", num_shards=3001)
+
+    def test_a_number_that_is_none_by_its_row_in_the_pool(self):
+        proba, features = (x.copy() for x in arrays())
+        features[2500, 3] = np.nan
+        with pytest.raises(ValueError, match="features is nan at row 2500, column 3") as caught:
+            labelnext.select(proba, features, 5, engine="ray", num_shards=3, num_cpus=0)
+        assert caught.value.__notes__ == ["In shard 2 of 3 (rows 2,000 to 2,999 of the arrays)."]
+
+    def test_what_is_no_choice(self):
+        for k, exclude, message in [
+            (0, None, "k must be at least 1"),
+            (3001, None, "at most the number of candidates, 3000"),
+            (5, [3000], "rows from 0 to 2999"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                labelnext.select(*arrays(), k, exclude=exclude, engine="ray", num_shards=2)
+
+    @LOUD
+    def test_a_data_set_without_features_or_rows(self, ray):
+        dataset = ray.data.from_items([{"proba": [0.5, 0.5], "embedding": [1.0]}])
+        with pytest.raises(ValueError, match=r"'features' is not among .*'embedding'"):
+            labelnext.select(dataset, 1, engine="ray")
+
+    @LOUD
+    def test_lists_of_different_lengths_in_a_data_set(self, ray):
+        rows = [{"proba": [0.5, 0.5], "features": [1.0] * n} for n in (2, 2, 3)]
+        with pytest.raises(
+            ValueError, match=r"'features' must be of one length.* 2 numbers .* 3 numbers"
+        ):
+            labelnext.select(ray.data.from_items(rows), 1, engine="ray", num_shards=1, num_cpus=0)
+
+    def test_another_cluster_than_that_of_the_process(self):
+        with pytest.raises(ValueError, match=r"has joined a Ray cluster already, at .*'local'"):
+            labelnext.select(*arrays(), 5, engine="ray", address="local")
+
+    def test_one_class_is_warned_of(self):
+        with pytest.warns(UserWarning, match="one class only"):
+            labelnext.select(np.ones((9, 1)), np.ones((9, 2)), 2, engine="ray", num_shards=1)
+
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"num_shards": 0}, ValueError, "num_shards must be at least 1, got 0"),
+            ({"num_shards": 2.0}, TypeError, "num_shards must be an integer, got 2.0"),
+            ({"num_cpus": -1}, ValueError, "num_cpus must be at least 0, got -1"),
+            ({"timeout": 0}, ValueError, "timeout must be above 0, got 0"),
+            ({"start_timeout": "1"}, TypeError, "start_timeout must be a number, got '1'"),
+            ({"address": 6379}, TypeError, "address must be a string, got int"),
+        ],
+        ids=lambda value: str(value) if isinstance(value, dict) else "",
+    )
+    def test_options_that_are_none(self, options, error, message):
+        with pytest.raises(error, match=message):
+            RayOptions(**options)
+
+
+def test_options_of_a_cluster_without_one():
+    with pytest.raises(TypeError, match="num_shards, timeout are for engine='ray' only"):
+        labelnext.select(*arrays(), 5, num_shards=2, timeout=3)
+    with pytest.raises(ValueError, match="engine must be 'local' or 'ray', got 'spark'"):
+        labelnext.select(*arrays(), 5, engine="spark")
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r'pip install "labelnext\[ray\]"'):
+        labelnext.select(*arrays(), 5, engine="ray")
+
+
+@pytest.mark.usefixtures("ray")
+class TestACluster:
+    def test_that_was_joined_is_left_as_it_was(self, ray):
+        before, named = clusters.settled(ray), ray.util.list_named_actors(all_namespaces=True)
+        held = ray.put(np.arange(10))
+        labelnext.select(*arrays(), 50, engine="ray", num_shards=2, num_cpus=0.5)
+        assert ray.is_initialized()
+        assert ray.get(held).sum() == 45
+        del held
+        after = clusters.settled(ray)
+        assert after["CPU"] == before["CPU"] == 16
+        assert after["object_store_memory"] >= before["object_store_memory"]
+        # Ray Data, which other tests use, has some of its own.
+        assert ray.util.list_named_actors(all_namespaces=True) == named
+
+    def test_has_as_many_shards_as_there_is_room_for(self):
+        batch = labelnext.select(*arrays(), 5, engine="ray", num_cpus=6)
+        assert batch.stats["shards"] == 2
+
+    def test_is_joined_by_its_address_or_by_none_and_goes_on(self, ray, tmp_path):
+        address = ray.get_runtime_context().gcs_address
+        script = (
+            "import sys, labelnext, clusters, ray\n"
+            "batch = labelnext.select(*clusters.arrays(), 50, random_state=0, engine='ray', "
+            f"num_shards=2, num_cpus=0.5, address={address!r})\n"
+            "assert not ray.is_initialized()\n"
+            "print(batch.indices.tolist())"
+        )
+        done = clusters.run(script, home=tmp_path)
+        expected = labelnext.select(*arrays(), 50, random_state=0).indices.tolist()
+        assert done.stdout == f"{expected}\n", done.stderr
+        assert done.stderr == ""
+        assert clusters.settled(ray)["CPU"] == 16
+
+    def test_that_does_not_let_one_in_is_soon_let_be(self, tmp_path):
+        # This process's cluster asks for a token that the other process does not have. There
+        # may be other clusters still, those of other runs of the tests.
+        script = (
+            "import pytest, labelnext, clusters\n"
+            "given = clusters.arrays(), 50\n"
+            "why = 'AuthToken|Found multiple'\n"
+            "with pytest.raises(ConnectionError, match=why):\n"
+            "    labelnext.select(*given[0], 50, engine='ray', address='auto')\n"
+            "with pytest.warns(UserWarning, match='can join.*; one of its own is started'):\n"
+            "    batch = labelnext.select(*given[0], 50, random_state=0, engine='ray', "
+            "num_shards=2, num_cpus=0.5)\n"
+            "print(batch.indices.tolist())"
+        )
+        start = time.monotonic()
+        done = clusters.run(script, HOME=str(tmp_path))
+        expected = labelnext.select(*arrays(), 50, random_state=0).indices.tolist()
+        assert done.stdout == f"{expected}\n", done.stderr
+        assert done.stderr == ""
+        assert time.monotonic() - start < 90
+
+    def test_by_the_command(self, ray, tmp_path):
+        np.save(tmp_path / "p.npy", arrays()[0])
+        np.save(tmp_path / "f.npy", arrays()[1])
+        command = [sys.executable, "-m", "labelnext", "select", "-p", "p.npy", "-f", "f.npy"]
+        command += ["-k", "40", "--seed", "5"]
+        more = ["--engine", "ray", "--num-shards", "2", "--num-cpus", "0.5", "--timeout", "100"]
+        more += ["--address", ray.get_runtime_context().gcs_address]
+        done = [
+            subprocess.run(
+                [*command, *place],
+                check=False,
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "RAY_AUTH_MODE": "token"},
+            )
+            for place in ([], more)
+        ]
+        assert done[1].stderr == ""
+        # To the last pick; potentials are sums in another order.
+        picks = [[line.split(",")[:4] for line in one.stdout.splitlines()] for one in done]
+        assert picks[0] == picks[1]
+        assert len(picks[0]) == 41
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "message"),
+    [
+        ("127.0.0.1:1", ConnectionError, "Nothing answers at 127.0.0.1:1"),
+        ("head", ValueError, "'host:port' of its head, 'auto' or 'local', got 'head'"),
+        ("ray://head:10001", ValueError, "got 'ray://head:10001'"),
+        ("head:99999", ValueError, "got 'head:99999'"),
+    ],
+)
+def test_wrong_addresses_are_refused_at_once(address, error, message):
+    start = time.monotonic()
+    with pytest.raises(error, match=message):
+        _session._join(None, address)
+    assert time.monotonic() - start < 15
+
+
+def test_no_cluster_on_this_machine(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(_session, "_runs_here", lambda: False)
+    with pytest.raises(ConnectionError, match="No Ray cluster runs on this machine; start one"):
+        _session._join(None, "auto")
+    assert not _session._join(None, None)
+
+
+def test_whether_ray_runs_here(ray, tmp_path, monkeypatch):
+    del ray
+    assert _session._runs_here()
+    # Elsewhere than on Linux there is nothing to look at.
+    monkeypatch.setattr(_session, "PROCESSES", tmp_path)
+    assert _session._runs_here()
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "comm").write_text("init\n")
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2" / "comm").symlink_to(tmp_path / "ended")
+    assert not _session._runs_here()
+
+
+def test_what_answers_and_is_no_cluster_is_refused(monkeypatch):
+    monkeypatch.setattr(_session, "GREETING_TIMEOUT", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=f"answers at {address} is no head"):
+            _session._join(None, address)
+
+
+def test_one_that_was_started_leaves_nothing(tmp_path):
+    """No process, no file at home or among temporary ones, no variable, no line."""
+    home, scratch = tmp_path / "home", Path(f"/tmp/x{os.getpid()}")
+    home.mkdir()
+    scratch.mkdir()
+    script = (
+        "import os\n"
+        "before = dict(os.environ)\n"
+        "import labelnext, clusters\n"
+        "batch = labelnext.select(*clusters.arrays(), 50, random_state=0, engine='ray', "
+        "num_shards=2, num_cpus=0.5, address='local')\n"
+        "import ray\n"
+        "assert not ray.is_initialized()\n"
+        "changed = {k for k in {*before, *os.environ} if before.get(k) != os.environ.get(k)}\n"
+        "print(batch.stats['shards'], changed - {'KMP_INIT_AT_FORK', 'KMP_DUPLICATE_LIB_OK'})"
+    )
+    done = clusters.run(script, home=home, TMPDIR=str(scratch))
+    assert done.stdout == "2 set()\n", done.stderr
+    assert done.stderr == ""
+    assert list(home.rglob("*")) == []
+    assert list(scratch.rglob("*")) == []
+    scratch.rmdir()
+    assert clusters.processes_that_mention(str(scratch)) == []

@@ -1,0 +1,224 @@
+"""Shards' processes are killed at all kinds of moments, and the batch is the one of before."""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+import clusters
+from clusters import arrays, choose, in_shards, kill, killer, same, undisturbed
+from labelnext.engine._ray_origins import Arrays, Piece
+from labelnext.engine._ray_parts import ATTEMPTS
+from labelnext.engine.ray import ShardLostError
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+@pytest.fixture(scope="module", name="ray", autouse=True)
+def _ray():
+    with clusters.started() as ray:
+        yield ray
+
+
+class Told(Arrays):
+    """Arrays whose shards say that they are being read, and take a while."""
+
+    def __init__(self, folder, wait=0.0, needed=None):
+        super().__init__(*arrays(), bias=False, task="multiclass", stored_as=None)
+        self.folder, self.wait, self.needed = folder, wait, needed
+
+    def piece(self, lo, hi):
+        return ToldPiece(super().piece(lo, hi), self.folder / str(lo), self.wait, self.needed)
+
+
+class ToldPiece(Piece):
+    def __init__(self, piece, mark, wait, needed):
+        self.piece, self.mark, self.wait, self.needed = piece, mark, wait, needed
+
+    def read(self):
+        first = not self.mark.exists()
+        with self.mark.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if self.needed is not None:
+            self.needed.read_bytes()
+        if first:
+            time.sleep(self.wait)
+        return self.piece.read()
+
+
+def at(moment, pool, number):
+    """A progress callback that kills a shard once, when the counters are right."""
+    killed = []
+
+    def progress(stats):
+        if not killed and moment(stats) and kill(pool, number):
+            killed.append(dict(stats))
+
+    return killed, progress
+
+
+MOMENTS = {
+    "after the first pick": lambda stats: stats["picks"] >= 1,
+    "between draw and acceptance": lambda stats: stats["proposals"] > 20,
+    "before the first pass": lambda stats: stats["picks"] > 40 and stats["passes"] == 0,
+    "after the first pass": lambda stats: stats["passes"] == 1,
+    "late": lambda stats: stats["picks"] > 450,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+def test_killed_at_a_moment(moment):
+    with in_shards(2) as pool:
+        killed, progress = at(moment, pool, 1)
+        batch = choose(pool, 0, progress)
+        assert killed
+        assert pool.parts.n_restarts == 1
+    same(batch, undisturbed(0))
+
+
+@pytest.mark.parametrize("chance", range(2))
+def test_killed_at_random_moments(chance):
+    with in_shards(3) as pool, killer(pool, chance) as killed:
+        for seed in range(4):
+            same(choose(pool, seed), undisturbed(seed))
+    assert killed
+
+
+def test_killed_during_a_pass():
+    with in_shards(2) as pool:
+        parts, call = pool.parts, pool.parts._call
+        n_passes = []
+
+        def killing(method, arguments, shared):
+            if method == "min_update":
+                n_passes.append(method)
+                if len(n_passes) == 2:
+                    # While the call is on its way, or has been answered by one of them.
+                    threading.Timer(0.002, kill, (pool, 0)).start()
+            return call(method, arguments, shared)
+
+        parts._call = killing
+        batch = choose(pool, 1)
+        assert parts.n_restarts == 1
+    same(batch, undisturbed(1))
+
+
+def test_killed_by_ray_itself(ray):
+    with in_shards(2) as pool:
+        calls = iter([lambda: ray.kill(pool.parts.shards[0].actor)])
+
+        def progress(stats):
+            if stats["passes"] == 1:
+                next(calls, lambda: None)()
+
+        same(choose(pool, 2, progress), undisturbed(2))
+        assert pool.parts.n_restarts == 1
+
+
+def test_all_of_them_killed_at_once():
+    with in_shards(3) as pool:
+        moments = iter([True])
+
+        def progress(stats):
+            if stats["passes"] == 2 and next(moments, False):
+                for number in range(3):
+                    kill(pool, number)
+
+        same(choose(pool, 0, progress), undisturbed(0))
+        assert pool.parts.n_restarts == 3
+
+
+def test_killed_during_the_first_reading(tmp_path):
+    def strike():
+        while not (mark := tmp_path / "1500").exists() or not (pid := mark.read_text()):
+            time.sleep(0.01)
+        os.kill(int(pid), signal.SIGKILL)
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    with in_shards(2, lambda: Told(tmp_path, wait=2.0)) as pool:
+        thread.join()
+        assert pool.parts.n_restarts == 1
+        same(choose(pool, 0), undisturbed(0))
+    # The one that was killed read twice, the other once.
+    assert [len((tmp_path / name).read_text().split()) for name in ("0", "1500")] == [1, 2]
+
+
+def test_one_that_does_not_answer_counts_as_lost():
+    with in_shards(2, timeout=4) as pool:
+        stopped = []
+
+        def progress(stats):
+            if stats["passes"] == 1 and not stopped:
+                stopped.append(pool.parts.shards[1].pid)
+                os.kill(stopped[0], signal.SIGSTOP)
+
+        batch = choose(pool, 0, progress)
+        assert pool.parts.n_restarts == 1
+        assert pool.parts.shards[1].pid != stopped[0]
+    same(batch, undisturbed(0))
+    # Its process is not left behind.
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{stopped[0]}"):
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("The process that did not answer is still there.")
+
+
+def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
+    needed = tmp_path / "needed.npy"
+    needed.write_bytes(b"rows")
+    with in_shards(3, lambda: Told(tmp_path, needed=needed)) as pool:
+        start = []
+
+        def progress(stats):
+            if stats["passes"] == 1 and not start:
+                needed.unlink()
+                kill(pool, 1)
+                start.append(time.monotonic())
+
+        message = (
+            rf"^Shard 1 of 3 \(rows 1,000 to 1,999 of the arrays\) was lost and could not be built "
+            rf"again in {ATTEMPTS} attempts; the last failed because its rows cannot be read: "
+            rf"FileNotFoundError: .*{needed}"
+        )
+        with pytest.raises(ShardLostError, match=message):
+            choose(pool, 0, progress)
+        # The bound that is documented is far above; five processes are started.
+        assert time.monotonic() - start[0] < 400
+
+
+def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
+    needed = tmp_path / "needed.npy"
+    with (
+        pytest.raises(FileNotFoundError, match=r"needed\.npy"),
+        in_shards(2, lambda: Told(tmp_path, needed=needed)),
+    ):
+        pass
+    marks = [mark.read_text().split() for mark in tmp_path.iterdir()]
+    assert marks
+    assert all(len(pids) == 1 for pids in marks)
+
+
+def test_no_core_is_free_for_a_shard_that_is_built_again(ray):
+    with in_shards(2, num_cpus=8) as pool:
+        taken, parts = [], pool.parts
+        parts.options = replace(parts.options, start_timeout=4)
+
+        def progress(stats):
+            if stats["passes"] == 1 and not taken:
+                # Somebody else takes its place at once.
+                taken.append(ray.remote(num_cpus=8)(Idle).remote())
+                kill(pool, 0)
+
+        same(choose(pool, 0, progress), undisturbed(0))
+        assert [shard.squeezed for shard in parts.shards] == [True, False]
+        ray.kill(taken[0])
+
+
+class Idle:
+    """An actor that only takes room."""

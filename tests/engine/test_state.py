@@ -1,0 +1,48 @@
+"""What may be asked of D²: the answers of arrays as long as the pool, piece by piece."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labelnext.engine import MemoryGradients, _memory
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _small_pieces():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_memory, "CHUNK", 7)
+        yield
+
+
+@st.composite
+def states(draw):
+    """A selection's state with many equal numbers, and rows that are not available."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(1, 40))
+    features = rng.integers(0, draw(st.sampled_from([1, 2, 5])) + 1, size=(n, 2))
+    pool = MemoryGradients(np.full((n, 2), 0.5), features.astype(float), bias=False)
+    exclude = np.flatnonzero(rng.random(n) < draw(st.sampled_from([0.0, 0.3, 0.8])))
+    state = pool.start(exclude[: n - 1])
+    free = np.flatnonzero(state.is_available)
+    centre = free[:1]
+    if len(free) > 1:
+        state.min_update(pool.gather(centre), centre)
+    return pool, state
+
+
+@settings(max_examples=300, deadline=None)
+@given(case=states(), m=st.integers(1, 50))
+def test_against_the_whole_arrays(case, m):
+    pool, state = case
+    free = np.flatnonzero(state.is_available)
+    norms = pool.squared_norms[free]
+    assert state.largest_norm() == (free[norms.argmax()] if norms.max() > 0 else None)
+    places = np.random.default_rng(m).permutation(len(free))[:m]
+    np.testing.assert_array_equal(state.available(places), free[places])
+    if state.exact:
+        rows, d2, rest = state.largest(m)
+        order = free[np.lexsort((free, -state.values[free]))]
+        np.testing.assert_array_equal(rows, np.sort(order[:m]))
+        np.testing.assert_array_equal(d2, state.values[rows])
+        assert rest == (state.values[order[m]] if len(order) > m else -1.0)

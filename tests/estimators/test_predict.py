@@ -1,0 +1,340 @@
+"""Probabilities and features of fitted classifiers."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from skactiveml.classifier import SklearnClassifier as TheirSklearnClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier
+from labelnext.estimators import ColdStart, proba_and_features, proba_of
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(loc=3.0, size=(80, 4))
+Y = (X[:, 0] + X[:, 1] > 6).astype(int) + (X[:, 2] > 3.5)
+SCALED = StandardScaler().fit_transform(X)
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+class Net(ClassifierMixin, BaseEstimator):
+    """Hands back embeddings: always, or only on a flag."""
+
+    def __init__(self, always=False):
+        self.always = always
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict_proba(self, X, return_embeddings=False, scale=1.0):
+        proba = np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+        if self.always or return_embeddings:
+            return proba, scale * np.tile(np.arange(6.0).reshape(2, 3), (len(X), 1, 1))
+        return proba
+
+
+@pytest.mark.parametrize(
+    ("clf", "expected"),
+    [
+        (LogisticRegression(), X),
+        (GaussianNB(), X),
+        (ParzenWindowClassifier(), X),
+        (make_pipeline(StandardScaler(), LogisticRegression()), SCALED),
+        (make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), GaussianNB())), SCALED),
+        (Pipeline([("nothing", "passthrough"), ("lr", LogisticRegression())]), X),
+        (SklearnClassifier(LogisticRegression()), X),
+        (SklearnClassifier(make_pipeline(StandardScaler(), LogisticRegression())), SCALED),
+        (TheirSklearnClassifier(make_pipeline(StandardScaler(), LogisticRegression())), SCALED),
+        (make_pipeline(StandardScaler(), SklearnClassifier(LogisticRegression())), SCALED),
+        (make_pipeline(StandardScaler(), CalibratedClassifierCV(GaussianNB(), cv=2)), SCALED),
+        (CalibratedClassifierCV(make_pipeline(StandardScaler(), GaussianNB()), cv=2), X),
+        (
+            GridSearchCV(
+                make_pipeline(StandardScaler(), LogisticRegression()),
+                {"logisticregression__C": [0.1, 1]},
+                cv=2,
+            ),
+            SCALED,
+        ),
+        (
+            SklearnClassifier(
+                GridSearchCV(make_pipeline(StandardScaler(), GaussianNB()), {}, cv=2)
+            ),
+            SCALED,
+        ),
+    ],
+    ids=lambda value: repr(value)[:70].replace("\n", "") if hasattr(value, "fit") else "",
+)
+def test_features_are_what_the_last_step_sees(clf, expected):
+    clf.fit(X, Y)
+    proba, features = proba_and_features(clf, X)
+    np.testing.assert_allclose(features, expected, atol=1e-12)
+    np.testing.assert_allclose(proba, clf.predict_proba(X), atol=1e-12)
+
+
+def test_frozen_and_thresholded_classifiers_are_looked_through():
+    binary = (Y > 0).astype(int)
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, binary)
+    thresholded = FixedThresholdClassifier(pipeline, threshold=0.2).fit(X, binary)
+    for clf in (FrozenEstimator(pipeline), thresholded):
+        np.testing.assert_allclose(proba_and_features(clf, X)[1], SCALED, atol=1e-12)
+
+
+def test_x_itself_is_not_copied():
+    clf = LogisticRegression().fit(X, Y)
+    assert np.shares_memory(proba_and_features(clf, X)[1], X)
+    images = X.reshape(80, 1, 2, 2)
+    features = proba_and_features(ColdStart(clf), images)[1]
+    assert features.shape == (80, 4)
+    assert np.shares_memory(features, X)
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("hidden", [(5,), (7, 3), (6, 5, 4)])
+def test_the_last_hidden_layer_leads_to_the_probabilities(activation, hidden):
+    mlp = MLPClassifier(hidden, activation=activation, max_iter=2000, random_state=0, tol=1e-2)
+    mlp.fit(SCALED, Y)
+    proba, features = proba_and_features(mlp, SCALED)
+    assert features.shape == (80, hidden[-1])
+    rebuilt = softmax(features @ mlp.coefs_[-1] + mlp.intercepts_[-1])
+    np.testing.assert_allclose(rebuilt, proba, atol=1e-12)
+
+
+def test_a_pipeline_that_ends_with_a_network_goes_through_both():
+    clf = make_pipeline(
+        StandardScaler(), MLPClassifier((5,), max_iter=2000, random_state=0, tol=1e-2)
+    )
+    for fitted in (clf.fit(X, Y), SklearnClassifier(clf).fit(X, Y)):
+        proba, features = proba_and_features(fitted, X)
+        mlp = clf[-1] if fitted is clf else fitted.estimator_[-1]
+        rebuilt = softmax(features @ mlp.coefs_[-1] + mlp.intercepts_[-1])
+        np.testing.assert_allclose(rebuilt, proba, atol=1e-12)
+
+
+def test_a_network_on_sparse_samples():
+    mlp = MLPClassifier((5,), max_iter=2000, random_state=0, tol=1e-2).fit(SCALED, Y)
+    np.testing.assert_allclose(
+        proba_and_features(mlp, sp.csr_array(SCALED))[1], proba_and_features(mlp, SCALED)[1]
+    )
+
+
+def test_a_pipeline_transforms_once():
+    class Counting(StandardScaler):
+        calls = 0
+
+        def transform(self, X, copy=None):
+            Counting.calls += 1
+            return super().transform(X, copy)
+
+    clf = make_pipeline(Counting(), LogisticRegression()).fit(X, Y)
+    Counting.calls = 0
+    proba_and_features(clf, X)
+    assert Counting.calls == 1
+
+
+def test_a_pipeline_of_another_kind_is_asked_itself():
+    class Smoothed(Pipeline):
+        def predict_proba(self, X, **params):
+            return 0.5 * super().predict_proba(X, **params) + 0.5 / 3
+
+    clf = Smoothed([("scale", StandardScaler()), ("lr", LogisticRegression())]).fit(X, Y)
+    proba, features = proba_and_features(clf, X)
+    assert proba.min() >= 0.5 / 3
+    np.testing.assert_allclose(features, SCALED, atol=1e-12)
+
+
+def test_steps_that_act_on_training_data_alone_are_left_out():
+    class Sampler(BaseEstimator):
+        def fit_resample(self, X, y):
+            raise AssertionError("not when predicting")
+
+    clf = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
+
+    class WithSampler(Pipeline):  # as imbalanced-learn's pipeline, which skips it
+        def predict_proba(self, X, **params):
+            return clf.predict_proba(X)
+
+    with_sampler = WithSampler([("scale", clf[0]), ("sample", Sampler()), ("lr", clf[-1])])
+    np.testing.assert_allclose(proba_and_features(with_sampler, X)[1], SCALED, atol=1e-12)
+
+
+def test_a_hundred_thousand_columns_of_text_stay_sparse():
+    words = [f"w{i}" for i in range(100_000)]
+    texts = [" ".join(words[i::400]) for i in range(400)]
+    labels = np.arange(400) % 2
+    clf = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, labels)
+    proba, features = proba_and_features(clf, texts)
+    assert features.shape == (400, 100_000)
+    assert sp.issparse(features)
+    assert features.format == "csr"
+    assert features.nnz == 100_000
+    assert proba.shape == (400, 2)
+
+
+@pytest.mark.parametrize("container", [sp.coo_array, sp.dia_array, sp.csc_matrix])
+def test_sparse_samples_become_rows(container):
+    clf = LogisticRegression().fit(SCALED, Y)
+    features = proba_and_features(clf, container(SCALED))[1]
+    assert features.format == "csr"
+    np.testing.assert_array_equal(features.toarray(), SCALED)
+
+
+@pytest.mark.parametrize("flag", ["return_embeddings", {"return_embeddings": True, "scale": 2.0}])
+def test_embeddings_on_a_flag(flag):
+    clf = Net().fit(X, Y)
+    proba, features = proba_and_features(clf, X, flag)
+    assert proba.shape == (80, 3)
+    scale = 1.0 if isinstance(flag, str) else 2.0
+    np.testing.assert_array_equal(features, np.tile(scale * np.arange(6.0), (80, 1)))
+    assert np.shares_memory(proba_and_features(clf, X)[1], X)
+
+
+@pytest.mark.parametrize(
+    "clf", [Net(always=True), make_pipeline(StandardScaler(), Net(always=True))]
+)
+def test_embeddings_by_default(clf):
+    assert proba_and_features(clf.fit(X, Y), X)[1].shape == (80, 6)
+
+
+@pytest.mark.parametrize("wrapper", [SklearnClassifier, TheirSklearnClassifier])
+def test_embeddings_through_a_wrapper(wrapper):
+    clf = wrapper(Net(), classes=[0, 1, 2]).fit(X, Y)
+    if wrapper is SklearnClassifier:
+        assert proba_and_features(clf, X, "return_embeddings")[1].shape == (80, 6)
+    assert np.shares_memory(proba_and_features(clf, X)[1], X)
+
+
+@pytest.mark.parametrize("clf", [SklearnClassifier, ColdStart])
+def test_before_there_are_labels_a_flag_is_no_promise(clf):
+    if clf is ColdStart:
+        clf = ColdStart(Net())
+    else:
+        clf = SklearnClassifier(Net(), classes=[0, 1, 2]).fit(X, np.full(80, np.nan))
+    proba, features = proba_and_features(clf, X, "return_embeddings")
+    assert np.ptp(proba) == 0
+    assert np.shares_memory(features, X)
+
+
+def test_before_there_are_labels_transformers_learn_from_the_samples():
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression())
+    search = GridSearchCV(pipeline, {})
+    wrapped = SklearnClassifier(pipeline, classes=[0, 1]).fit(X, np.full(80, np.nan))
+    for clf in (ColdStart(pipeline), ColdStart(search), wrapped):
+        proba, features = proba_and_features(clf, X)
+        np.testing.assert_array_equal(proba, np.full((80, 2), 0.5))
+        np.testing.assert_allclose(features, SCALED, atol=1e-12)
+    assert not hasattr(pipeline[0], "mean_")
+
+
+def test_before_there_are_labels_a_frozen_transformer_is_used_as_it_is():
+    frozen = FrozenEstimator(StandardScaler().fit(X))
+    features = proba_and_features(ColdStart(make_pipeline(frozen, GaussianNB())), X[:3])[1]
+    np.testing.assert_allclose(features, SCALED[:3], atol=1e-12)
+
+
+def test_frames_reach_the_transformers_as_frames():
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    frame["kind"] = np.where(X[:, 0] > 3, "u", "v")
+    columns = ColumnTransformer(
+        [("n", StandardScaler(), list("abcd")), ("k", OneHotEncoder(), ["kind"])]
+    )
+    for table in (frame, pl.from_pandas(frame)):
+        clf = make_pipeline(columns, LogisticRegression()).fit(table, Y)
+        features = proba_and_features(clf, table)[1]
+        np.testing.assert_allclose(features[:, :4], SCALED, atol=1e-12)
+
+
+def test_frames_of_numbers_are_features():
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(flag=X[:, 0] > 3)
+    for table in (frame, pl.from_pandas(frame)):
+        clf = GaussianNB().fit(table, Y)
+        features = proba_and_features(clf, table)[1]
+        assert features.dtype == np.float64
+        np.testing.assert_array_equal(features[:, :4], X)
+
+
+def test_features_that_are_no_numbers():
+    clf = ColdStart(LogisticRegression())
+    with pytest.raises(TypeError, match=r"features must be numbers.*put what turns X into numbers"):
+        proba_and_features(clf, pd.DataFrame({"a": ["x", "y"]}))
+
+
+def test_a_flag_that_is_no_flag():
+    with pytest.raises(TypeError, match=r"clf_embedding_flag_name must be None.*got 3"):
+        proba_and_features(LogisticRegression().fit(X, Y), X, 3)
+
+
+def test_a_flag_that_brings_no_features():
+    with pytest.raises(ValueError, match=r"must return \(proba, features\) when called with"):
+        proba_and_features(Net().fit(X, Y), X, {"scale": 2.0})
+
+
+class Fixed:
+    """Not made by scikit-learn's rules; says what it was told to."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def predict_proba(self, X):
+        return self.answer
+
+
+@pytest.mark.parametrize("ask", [proba_and_features, proba_of])
+@pytest.mark.parametrize("answer", [np.full(3, 0.5), np.full((2, 2), 0.5), np.full((3, 1, 2), 0.5)])
+def test_probabilities_of_the_wrong_shape(ask, answer):
+    with pytest.raises(ValueError, match=r"shape \(3, n_classes\).*got \("):
+        ask(Fixed(answer), X[:3])
+
+
+def test_too_many_answers():
+    proba = np.full((3, 2), 0.5)
+    with pytest.raises(ValueError, match="got a tuple of 3"):
+        proba_and_features(Fixed((proba, proba, proba)), X[:3])
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([0.5, 0.7], r"sum of 1\.2 .* in row 1"),
+        ([1.5, -0.5], r"smallest value of -0\.5 in row 1"),
+        ([np.nan, 0.5], "sum of nan"),
+    ],
+)
+def test_probabilities_that_are_none(bad, message):
+    with pytest.raises(ValueError, match=message):
+        proba_of(Fixed(np.array([[0.5, 0.5], bad])), X[:2])
+
+
+def test_probabilities_beside_embeddings():
+    np.testing.assert_array_equal(proba_of(Net(always=True).fit(X, Y), X), np.full((80, 3), 1 / 3))
+    assert proba_of(Fixed(np.full((2, 4), 0.25, dtype=np.float16)), X[:2]).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([1.0, 2.0], r"at least two dimensions.*got shape \(2,\).*reshape"),
+        (pd.Series([1.0, 2.0]), "at least two dimensions"),
+        (np.array(3.0), "at least two dimensions"),
+        ([[1.0, 2.0], [3.0]], "all of the same length"),
+    ],
+)
+def test_samples_that_are_none(samples, message):
+    with pytest.raises(ValueError, match=message):
+        proba_and_features(LogisticRegression(), samples)

@@ -1,0 +1,58 @@
+"""Several processes that write one pool at the same time."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from labelnext.pools import PoolWriter, open_source
+
+N_SHARDS, N_ROWS = 12, 50
+
+WRITER = """
+import sys
+import numpy as np
+from labelnext.pools import PoolWriter
+sys.stdin.readline()  # all begin at once
+writer = PoolWriter(sys.argv[1], resume=True, settings={"model": "m"})
+mine = 0
+for shard in np.random.default_rng(int(sys.argv[2])).permutation(int(sys.argv[3])).tolist():
+    rng = np.random.default_rng(shard)
+    try:
+        ids = np.arange(50) + 50 * shard
+        writer.write(shard, rng.random((50, 3)), rng.random((50, 4)), ids)
+        mine += 1
+    except FileExistsError:
+        pass
+print(mine)
+"""
+
+
+def test_each_shard_is_written_by_one_of_them(tmp_path):
+    folder = tmp_path / "pool"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(folder), str(seed), str(N_SHARDS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(4)
+    ]
+    for writer in writers:
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    answers = [writer.communicate() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * 4, answers
+    assert sum(int(said) for said, _ in answers) == N_SHARDS
+    last = PoolWriter(folder, resume=True, settings={"model": "m"})
+    assert last.finished == dict.fromkeys(range(N_SHARDS), N_ROWS)
+    last.finish(N_SHARDS)
+    source = open_source(folder)
+    source.verify()
+    for shard in range(N_SHARDS):
+        rng = np.random.default_rng(shard)
+        lo, hi = N_ROWS * shard, N_ROWS * (shard + 1)
+        assert np.array_equal(source.read("proba", lo, hi), rng.random((N_ROWS, 3)))
+        assert np.array_equal(source.read("features", lo, hi), rng.random((N_ROWS, 4)))

@@ -1,0 +1,134 @@
+"""Pairs of .npy files, and what is wrong with those that are none."""
+
+import os
+
+import numpy as np
+import pytest
+
+from labelnext.pools import open_source
+
+PROBA = np.random.default_rng(0).random((6, 3)).astype(np.float32)
+FEATURES = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float16)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "proba.npy", PROBA)
+    np.save(tmp_path / "features.npy", FEATURES)
+    np.save(tmp_path / "other.npy", FEATURES * 2)
+    return tmp_path
+
+
+def test_files_are_found_by_their_names(folder):
+    source = open_source(folder)
+    assert np.array_equal(source.read("proba", 0, 6), PROBA)
+    assert np.array_equal(source.read("features", 0, 6), FEATURES)
+    assert source.name == str(folder)
+    assert source.where(3) == f"row 3 of {folder}/proba.npy"
+    assert (source.task, source.bias) == (None, None)
+
+
+def test_files_are_named(folder):
+    for source in (
+        open_source(folder, features="other"),
+        open_source(folder, features="other.npy"),
+        open_source(folder / "proba.npy", features=folder / "other.npy"),
+        open_source(proba=folder / "proba.npy", features=folder / "other.npy"),
+    ):
+        assert np.array_equal(source.read("features", 0, 6), FEATURES * 2)
+
+
+def test_formats_are_told_by_what_is_there(folder):
+    os.rename(folder / "proba.npy", folder / "p.bin")
+    os.rename(folder / "features.npy", folder / "h")
+    source = open_source(folder / "p.bin", features=folder / "h")
+    assert np.array_equal(source.read("proba", 1, 2), PROBA[1:2])
+
+
+def test_one_dimension_is_a_column(folder):
+    np.save(folder / "proba.npy", PROBA[:, 0])
+    source = open_source(folder)
+    assert source.one_dimensional
+    assert np.array_equal(source.take("proba", np.array([4, 1])), PROBA[[4, 1], :1])
+
+
+def test_fingerprint_is_of_the_content(folder, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("copy")
+    for name in ("proba", "features"):
+        np.save(copy / f"{name}.npy", np.load(folder / f"{name}.npy"))
+    assert open_source(copy).fingerprint() == open_source(folder).fingerprint()
+    changed = FEATURES.copy()
+    changed[5, 3] += 1
+    np.save(copy / "features.npy", changed)
+    assert open_source(copy).fingerprint() != open_source(folder).fingerprint()
+
+
+def cut(n_bytes):
+    return lambda file: os.truncate(file, n_bytes)
+
+
+def content(change):
+    return lambda file: file.write_bytes(change(file.read_bytes()))
+
+
+def saved(array, name="features"):
+    return lambda file: np.save(file.with_name(f"{name}.npy"), array)
+
+
+BROKEN = {
+    "truncated": (cut(175), r"features\.npy has 175 bytes, but 176 .* \(6, 4\) in float16: it was"),
+    "long": (content(lambda old: old + b"\0"), r"features\.npy has 177 bytes, but 176"),
+    "empty": (cut(0), r"features\.npy is no \.npy file"),
+    "header": (cut(40), r"features\.npy is no \.npy file"),
+    "version": (content(lambda old: old[:6] + b"\x09" + old[7:]), r"features\.npy is no \.npy"),
+    "fortran": (saved(np.asfortranarray(FEATURES)), r"Fortran order.*ascontiguousarray"),
+    "objects": (saved(np.array([None] * 6)), r"features\.npy holds Python objects"),
+    "rows": (saved(FEATURES[:5]), r"proba\.npy has 6 rows and .*features\.npy has 5"),
+    "flat": (saved(FEATURES[:, 0]), r"features\.npy must have the shape \(n_rows, n_features\)"),
+    "text": (saved(FEATURES.astype(str)), r"features\.npy must hold real numbers, got dtype <U32"),
+    "ids": (saved(np.ones((6, 2), int), "ids"), r"ids\.npy must hold ids, .* got shape \(6, 2\)"),
+    "ids rows": (saved(np.arange(7), "ids"), r"proba\.npy has 6 rows and .*ids\.npy has 7"),
+    "ids twice": (
+        saved(np.array([3, 1, 2, 4, 1, 0]), "ids"),
+        r"1 ids are there more than once, such as 1 \(row 1 of .*, and row 4 of",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_says_what_is_wrong(folder, name):
+    damage, message = BROKEN[name]
+    damage(folder / "features.npy")
+    with pytest.raises((ValueError, TypeError), match=message):
+        open_source(folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"path": "nowhere"}, FileNotFoundError, "There is no .*nowhere; check the path"),
+        ({"path": "proba.npy"}, TypeError, "is one .npy file; give two"),
+        ({"proba": "proba.npy"}, TypeError, r"needs a path, or both proba=\.\.\. and features"),
+        ({"path": ".", "proba": "prob"}, ValueError, "has no 'prob'; .*; did you mean 'proba'"),
+        ({"path": ".", "ids": "id"}, ValueError, "has no 'id'; it has features, other, proba"),
+        ({"path": "notes"}, ValueError, r"notes: this folder is of no known format.*a\.txt"),
+        ({"path": "both.npz"}, ValueError, r"no known format.*numpy\.save, or load and write_pool"),
+        ({"path": "notes/a.txt"}, ValueError, r"a\.txt: this file is of no known format"),
+    ],
+    ids=["missing", "half", "path", "name", "ids", "folder", "npz", "text"],
+)
+def test_says_what_is_missing(folder, monkeypatch, arguments, error, message):
+    (folder / "notes").mkdir()
+    (folder / "notes" / "a.txt").write_text("text")
+    np.savez(folder / "both.npz", proba=PROBA)
+    monkeypatch.chdir(folder)
+    with pytest.raises(error, match=message):
+        open_source(**arguments)
+
+
+def test_says_which_name_to_give(folder):
+    os.rename(folder / "features.npy", folder / "hidden.npy")
+    with pytest.raises(
+        ValueError, match=r"no 'embedding'; it has hidden, other, proba; name it wi"
+    ):
+        open_source(folder)
