@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 import pools
+from labelnext.cluster import session as _session
 from labelnext.engine import as_gradients
-from labelnext.engine.ray import RayOptions, _session, as_origin, ray_pool
+from labelnext.engine.ray import RayOptions, as_origin, ray_pool
 from labelnext.sampling import d2_sample
 
 # A small object store, no dashboard, and no line on the terminal.

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from labelnext.cli import _demo
-from labelnext.experiment import Curves, _digits
+from labelnext.experiment import Curves
+from labelnext.experiment import digits as _digits
 from labelnext.experiment.digits import animate_digits, compare_on_digits
 
 SMALL = 2

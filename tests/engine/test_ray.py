@@ -18,9 +18,10 @@ import clusters
 import labelnext
 import pools
 from clusters import EXCLUDE, K, arrays, choose, in_shards, same, undisturbed
+from labelnext.cluster import session as _session
 from labelnext.engine import as_gradients
 from labelnext.engine._ray_origins import Arrays
-from labelnext.engine.ray import RayOptions, _session, as_origin
+from labelnext.engine.ray import RayOptions, as_origin
 from labelnext.pools import open_source
 
 pytestmark = pytest.mark.xdist_group("ray")

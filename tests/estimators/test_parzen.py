@@ -14,7 +14,8 @@ from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics.pairwise import rbf_kernel
 
-from labelnext.classifier import ParzenWindowClassifier, _parzen
+from labelnext.classifier import ParzenWindowClassifier
+from labelnext.estimators import _parzen
 
 NAN = float("nan")
 

@@ -5,7 +5,8 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier, SkorchClassifier, _build
+from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier, SkorchClassifier
+from labelnext.estimators import _build
 from small_nets import LazyMlp
 
 WEIGHT_CHECKS = [

@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from labelnext.estimators import proba_and_features
-from labelnext.pool import Bait, _pairs
+from labelnext.pool import Bait
+from labelnext.strategies import _pairs
 from labelnext.strategies._fisher import Design
 from labelnext.strategies._pairs import fisher, seen
 

@@ -6,7 +6,8 @@ from sklearn.base import clone
 from sklearn.cluster import AgglomerativeClustering
 from sklearn.naive_bayes import GaussianNB
 
-from labelnext.pool import ClusterMargin, UncertaintySampling, _cluster_margin
+from labelnext.pool import ClusterMargin, UncertaintySampling
+from labelnext.strategies import _cluster_margin
 
 NAN = np.nan
 RNG = np.random.default_rng(0)

@@ -10,7 +10,8 @@ from scipy.stats import entropy
 from sklearn.cluster import KMeans
 from sklearn.naive_bayes import GaussianNB
 
-from labelnext.pool import Clue, KMeansSampling, _clusters
+from labelnext.pool import Clue, KMeansSampling
+from labelnext.strategies import _clusters
 
 NAN = np.nan
 RNG = np.random.default_rng(0)

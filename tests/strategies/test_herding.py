@@ -11,7 +11,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from labelnext.pool import MaxHerding, UncertaintyHerding, _temperature, _uncertainty_herding
+from labelnext.pool import MaxHerding, UncertaintyHerding
+from labelnext.strategies import _temperature, _uncertainty_herding
 from labelnext.strategies._herding import Herding
 from labelnext.strategies._temperature import best_temperature, calibration_error, temper
 from labelnext.strategies._tiles import Points

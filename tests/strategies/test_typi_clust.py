@@ -6,7 +6,8 @@ import skactiveml.pool
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from labelnext.pool import TypiClust, _clusters
+from labelnext.pool import TypiClust
+from labelnext.strategies import _clusters
 
 NAN = np.nan
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from sklearn.base import clone
 
-from labelnext.estimators import SkorchClassifier
+from labelnext.estimators._skorch import SkorchClassifier
 from labelnext.estimators.delegates import is_fitted, look_through
 from labelnext.networks import proba_and_features
 from labelnext.utils.tensors import without_tensor
