@@ -13,10 +13,10 @@ from types import ModuleType
 from labelnext._version import __version__
 from labelnext.engine import open_pool
 from labelnext.networks import extract
-from labelnext.pools import write_pool
+from labelnext.pools import Pool, write_pool
 from labelnext.sampling import Batch, select
 
-__all__ = ["Batch", "__version__", "extract", "open_pool", "select", "write_pool"]
+__all__ = ["Batch", "Pool", "__version__", "extract", "open_pool", "select", "write_pool"]
 
 _SUBPACKAGES = {
     "classifier",
