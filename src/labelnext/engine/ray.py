@@ -17,6 +17,8 @@ from labelnext.engine._check import warned
 from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
 from labelnext.engine._stored import StoredRows
+from labelnext.pools.pool import Pool
+from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._journal import Journal
-    from labelnext.pools.pool import Pool
 
 # Seconds in which a shard must have been read, and a pass be made.
 TIMEOUT = 600.0
@@ -104,12 +105,16 @@ class RayParts(Parts):
         self, ray: Any, pool: Pool, cluster: Ray, memory_limit: int | str | None = None
     ) -> None:
         super().__init__()
+        if pool.source.device != "cpu":
+            raise TypeError(
+                f"Shards on a cluster are cut of arrays, files and Ray Data sets, not of tensors "
+                f"on {pool.source.device}; fetch them by .cpu(), and ask for GPUs with num_gpus=1."
+            )
         n_rows = pool.n_rows
         self.n_parts = cluster.num_shards or room(ray, cluster, n_rows)
         if self.n_parts > n_rows:
             raise ValueError(
-                f"num_shards must be at most the number of rows, {n_rows:,}, got "
-                f"{self.n_parts:,}."
+                f"num_shards must be at most the number of rows, {n_rows:,}, got {self.n_parts:,}."
             )
         self.pool, self.how = pool, (cluster.num_gpus > 0, memory_limit)
         self.cuts = cuts(pool, self.n_parts).tolist()
@@ -177,7 +182,13 @@ class ShardActor(Actor):
     part: Part
 
     def load(self, pool: Pool, first_row: int, on_gpu: bool, memory_limit: Any) -> None:
-        """Read the shard's rows, or find out how to."""
+        """Open the shard's rows, or read them onto the GPU that the process was given."""
+        if on_gpu:
+            pool = _on_gpu(pool)
+        elif pool.source.in_memory:
+            # A copy: what Ray hands over may not be written to, which compiled code would be
+            # compiled once more for.
+            pool = pool[np.arange(pool.n_rows)]
         self.part = Part(open_gradients(pool, memory_limit=memory_limit), first_row)
 
     def do(self, method: str, shared: Any, arguments: tuple[Any, ...]) -> Any:
@@ -191,3 +202,23 @@ def _own(value: Any) -> Any:
     if isinstance(value, StoredRows):
         return StoredRows(*map(_own, value))
     return value.copy() if isinstance(value, np.ndarray) or sp.issparse(value) else value
+
+
+def _on_gpu(pool: Pool) -> Pool:
+    torch: Any = require("torch", extra="torch", what="num_gpus")
+    parts = {part: torch.as_tensor(np.array(pool.read(part))).cuda() for part in pool.source.parts}
+    return Pool(**parts, task=pool.task, bias=pool.bias)
+
+
+def open_gradients(pool, *, memory_limit=None):  # TODO
+    from labelnext.engine._check import as_stored, stored_gradients
+    from labelnext.engine._open import open_pool
+
+    if not pool.source.in_memory:
+        return open_pool(pool.source, memory_limit=memory_limit, bias=pool.bias, task=pool.task)
+    proba, features, stored_as = as_stored(pool.read("proba"), pool.read("features"), pool.task)
+    at = pool.source
+    first = int(at.where(0).split()[1])
+    return stored_gradients(
+        proba, features, bias=pool.bias, task=pool.task, stored_as=stored_as, first_row=first
+    )
