@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import entr
 
+from labelnext.strategies._checks import check_integer
 from labelnext.strategies._committee import CommitteeQueryStrategy
 from labelnext.strategies._configurations import Configurations
-from labelnext.strategies._parameters import check_integer
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ class BatchBald(CommitteeQueryStrategy):
     array([1.9  , 1.007, 0.089])
     """
 
+    paper = "Kirsch et al., NeurIPS 2019"
+
     def __init__(
         self,
         committee: Callable[[Any, Any], ArrayLike] | None = None,
@@ -117,7 +119,7 @@ class BatchBald(CommitteeQueryStrategy):
 
     def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
         # Sample, class, member, so that a product with the members' weights is one of matrices.
-        opinions = np.stack(list(self._opinions(query)), axis=2)
+        opinions = np.stack(list(query.members()), axis=2)
         within = entr(opinions).sum(axis=(1, 2)) / opinions.shape[2]
         bound = np.maximum(entr(opinions.mean(axis=2)).sum(axis=1) - within, 0)
         # Ties in random order.
@@ -125,7 +127,7 @@ class BatchBald(CommitteeQueryStrategy):
         configurations = Configurations.of_nothing(opinions.shape[2])
         picks: list[int] = []
         utilities = []
-        for _ in range(query.batch_size):
+        for _ in range(query.k):
             gains, pick = np.full(query.n_candidates, np.nan), -1
             for block in np.split(order, range(_BLOCK, len(order), _BLOCK)):
                 # No label tells more once others are known, whatever the configurations say.
