@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators import ColdStart, fit_on_labeled
-from labelnext.estimators.committee import ask_members, has_members
-from labelnext.estimators.predict import proba_of
+from labelnext.estimators.predict import ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
 from labelnext.strategies._classifier import ClassifierQueryStrategy
 from labelnext.strategies._parameters import check_integer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.estimators.last_step import last_step
+from labelnext.estimators.predict import last_step
 from labelnext.strategies._classifier import ClassifierQueryStrategy
 from labelnext.strategies._clusters import k_means, nearest_to_each
 from labelnext.strategies._parameters import check_integer, check_number
