@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from labelnext.sampling import Batch
-from labelnext.strategies._adapter import Asked, Fit, fitter, pool_of_model
+from labelnext.strategies._adapter import Asked, fitter, pool_of_model
 from labelnext.strategies._candidates import find_candidates
 from labelnext.strategies._checks import check_flag, check_integer
 from labelnext.strategies._groups import as_groups
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from labelnext.pools import Pool
     from labelnext.sampling import Groups
+    from labelnext.strategies._adapter import Fit
 
     Picks = NDArray[np.int64]
     Utilities = NDArray[np.float64]

@@ -10,6 +10,7 @@ from scipy.special import entr
 from labelnext.strategies._checks import check_integer
 from labelnext.strategies._committee import CommitteeQueryStrategy
 from labelnext.strategies._configurations import Configurations
+from labelnext.strategies._query import Choice
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 # Candidates that are looked at together.
@@ -117,7 +117,7 @@ class BatchBald(CommitteeQueryStrategy):
         super()._check_parameters()
         check_integer("n_configurations", self.n_configurations, least=1)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         # Sample, class, member, so that a product with the members' weights is one of matrices.
         opinions = np.stack(list(query.members()), axis=2)
         within = entr(opinions).sum(axis=(1, 2)) / opinions.shape[2]
@@ -125,8 +125,9 @@ class BatchBald(CommitteeQueryStrategy):
         # Ties in random order.
         order = np.lexsort((query.rng.random(query.n_candidates), -bound))
         configurations = Configurations.of_nothing(opinions.shape[2])
+        free = query.free()
         picks: list[int] = []
-        utilities = []
+        utilities, scores = [], []
         for _ in range(query.k):
             gains, pick = np.full(query.n_candidates, np.nan), -1
             for block in np.split(order, range(_BLOCK, len(order), _BLOCK)):
@@ -140,10 +141,13 @@ class BatchBald(CommitteeQueryStrategy):
                 if pick < 0 or gains[best] > gains[pick]:
                     pick = best
             picks.append(int(pick))
+            scores.append(gains[pick])
+            free.take(int(pick))
             if query.return_utilities:
                 utilities.append(gains)
-            order = order[order != pick]
+            order = order[free.mask[order]]
             configurations = configurations.extend(
                 opinions[picks], self.n_configurations, query.rng
             )
-        return np.array(picks, dtype=np.int64), np.array(utilities)
+        laws = np.array(utilities) if query.return_utilities else None
+        return Choice(np.array(picks, dtype=np.int64), laws, np.array(scores))

@@ -317,7 +317,7 @@ class Query:
                 f"but the pool is of task {task!r}; choose strategy='badge', or one that looks at "
                 f"features alone."
             )
-        check_proba(proba, task, self.pool.stored_as)
+        check_proba(proba, task, self.pool.source.stored_as)
         if task == "binary":
             positive = proba.astype(np.float64)
             return np.hstack([1 - positive, positive])

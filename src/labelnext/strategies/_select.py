@@ -138,7 +138,7 @@ def select(
     >>> clf = LogisticRegression(max_iter=1000).fit(X[:100], y[:100])
     >>> pool = labelnext.Pool(clf.predict_proba(X), X)
     >>> labelnext.select(pool, 5, exclude=range(100), random_state=0).indices
-    array([ 898, 1177, 1650, 1120,  907])
+    array([ 898, 1592,  262,  813,  442])
 
     Without a model, from features alone:
 
