@@ -192,7 +192,13 @@ def extract(
         "progress": progress,
     }
     if out is None:
-        if rows_per_shard is not None or ids is not None or resume or overwrite or cluster is not None:
+        if (
+            rows_per_shard is not None
+            or ids is not None
+            or resume
+            or overwrite
+            or cluster is not None
+        ):
             raise TypeError(
                 "rows_per_shard, ids, resume, overwrite and cluster are for a pool in files: "
                 "say where with out='folder'."

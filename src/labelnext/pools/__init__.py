@@ -7,6 +7,7 @@ from labelnext.pools._open import open_source
 from labelnext.pools._write_pool import write_pool
 from labelnext.pools._writer import PoolWriter
 from labelnext.pools.arrays import ArraySource
+from labelnext.pools.check import check_proba
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import PartOfSource, Source
 
@@ -16,6 +17,7 @@ __all__ = [
     "Pool",
     "PoolWriter",
     "Source",
+    "check_proba",
     "open_source",
     "write_pool",
 ]

@@ -152,13 +152,9 @@ class ArraySource(Source):
     def part(self, lo: int, hi: int) -> ArraySource:
         """Return rows lo to hi as a source of their own, which alone are sent where it is sent."""
         check_range(self, lo, hi)
-        return self.sliced(slice(lo, hi))
+        return self.chosen(slice(lo, hi))
 
-    def chosen(self, rows: NDArray[np.int64]) -> ArraySource:
-        """Return a copy of some rows as a source of their own."""
-        return self.sliced(rows)
-
-    def sliced(self, rows: slice | NDArray[np.int64]) -> ArraySource:
+    def chosen(self, rows: slice | NDArray[np.int64]) -> ArraySource:
         """Return some rows: of a slice, without a copy where the arrays are dense."""
         part = object.__new__(ArraySource)
         part.__dict__.update(self.__dict__)

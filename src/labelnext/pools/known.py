@@ -181,8 +181,8 @@ def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
     missing = nulls(array)
     if missing.any():
         raise ValueError(
-            f"groups is {array[missing][0]!r} at row {int(np.argmax(missing)):,}: every sample "
-            "must have a group; give each sample that goes with no other a group of its own."
+            f"groups is {plain(array[missing][0])!r} at row {int(np.argmax(missing)):,}: every "
+            "sample must have a group; give each sample that goes with no other a group of its own."
         )
     if array.dtype.kind != "O":
         return array
@@ -326,9 +326,12 @@ def _of_one_kind(array: NDArray[Any]) -> NDArray[Any]:
         raise _odd(array, 0)
     if kinds == (str,):
         return array
-    if kinds != (bytes,) and max(array) > LARGEST_ID:
-        raise _too_large(max(array))
-    return np.array(array.tolist())
+    if kinds == (bytes,):
+        return np.array(array.tolist())
+    for value in (max(array, default=0), min(array, default=0)):
+        if not -LARGEST_ID <= value <= LARGEST_ID:
+            raise _too_large(value)
+    return np.array(array.tolist(), dtype=np.int64)
 
 
 def _odd(array: NDArray[Any], row: int) -> TypeError:
@@ -340,4 +343,6 @@ def _odd(array: NDArray[Any], row: int) -> TypeError:
 
 
 def _too_large(value: int) -> ValueError:
-    return ValueError(f"ids must be below 2**63, got {value}; give such large ones as strings.")
+    return ValueError(
+        f"ids must be between -2**63 and 2**63, got {value}; give such large ones as strings."
+    )

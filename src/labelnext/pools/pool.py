@@ -461,9 +461,9 @@ class Pool:
             )
         if isinstance(rows, slice):
             lo, hi, step = rows.indices(n)
-            numbers = np.arange(lo, hi, step)
             if step == 1 and lo < hi:
                 return self.part(lo, hi)
+            numbers: Any = np.arange(lo, hi, step)
         else:
             numbers = as_rows(rows, n)
             distinct, counts = np.unique(numbers, return_counts=True)
@@ -474,7 +474,8 @@ class Pool:
                 )
         if not len(numbers):
             raise ValueError("The pool would be empty: no row was asked for.")
-        return self._cut(self.source.chosen(numbers), numbers)
+        chosen = rows if isinstance(rows, slice) else numbers
+        return self._cut(self.source.chosen(chosen), numbers)
 
     __iter__ = None  # a pool is no sequence of samples
 

@@ -135,9 +135,9 @@ class Source(ABC):
         """Return rows lo to hi as a source of their own."""
         return PartOfSource(self, lo, hi)
 
-    def chosen(self, rows: NDArray[np.int64]) -> Source:
-        """Return some rows as a source of their own."""
-        return RowsOfSource(self, rows)
+    def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
+        """Return some rows, or every so many of them, as a source of their own."""
+        return RowsOfSource(self, np.arange(self.n_rows)[rows])
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -283,7 +283,7 @@ class RowsOfSource(_View):
         check_range(self, lo, hi)
         return RowsOfSource(self.source, self.rows[lo:hi])
 
-    def chosen(self, rows: NDArray[np.int64]) -> Source:
+    def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
         """Return some of these rows."""
         return RowsOfSource(self.source, self.rows[rows])
 
@@ -332,7 +332,7 @@ class TwoColumns(_View):
         """Return rows lo to hi as a source of their own."""
         return TwoColumns(self.source.part(lo, hi))
 
-    def chosen(self, rows: NDArray[np.int64]) -> Source:
+    def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
         """Return some rows as a source of their own."""
         return TwoColumns(self.source.chosen(rows))
 
