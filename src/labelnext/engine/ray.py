@@ -14,6 +14,7 @@ from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.options import Ray
 from labelnext.cluster.session import joined
 from labelnext.engine._check import warned
+from labelnext.engine._open import open_gradients
 from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
 from labelnext.engine._stored import StoredRows
@@ -161,9 +162,9 @@ class RayParts(Parts):
     def _name(self, number: int) -> str:
         lo, hi = self.cuts[number : number + 2]
         source = self.pool.source
+        first = "" if source.in_memory else f", from {source.where(lo)} on"
         return (
-            f"shard {number} of {self.n_parts} (rows {lo:,} to {hi - 1:,} of {source.name}, from "
-            f"{source.where(lo)} on)"
+            f"shard {number} of {self.n_parts} (rows {lo:,} to {hi - 1:,} of {source.name}{first})"
         )
 
 
@@ -208,17 +209,3 @@ def _on_gpu(pool: Pool) -> Pool:
     torch: Any = require("torch", extra="torch", what="num_gpus")
     parts = {part: torch.as_tensor(np.array(pool.read(part))).cuda() for part in pool.source.parts}
     return Pool(**parts, task=pool.task, bias=pool.bias)
-
-
-def open_gradients(pool, *, memory_limit=None):  # TODO
-    from labelnext.engine._check import as_stored, stored_gradients
-    from labelnext.engine._open import open_pool
-
-    if not pool.source.in_memory:
-        return open_pool(pool.source, memory_limit=memory_limit, bias=pool.bias, task=pool.task)
-    proba, features, stored_as = as_stored(pool.read("proba"), pool.read("features"), pool.task)
-    at = pool.source
-    first = int(at.where(0).split()[1])
-    return stored_gradients(
-        proba, features, bias=pool.bias, task=pool.task, stored_as=stored_as, first_row=first
-    )
