@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.engine._factors import StoredRows
 from labelnext.engine._parts import Part
-from labelnext.engine._stored import StoredRows
 
 if TYPE_CHECKING:
     from labelnext.engine._ray_origins import Piece

@@ -10,9 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine._base import Gradients
-from labelnext.engine._check import as_stored, stored_gradients
-from labelnext.engine._open import open_pool
-from labelnext.engine._stored import StoredRows
+from labelnext.engine._factors import StoredRows
+from labelnext.engine._open import as_stored, open_pool, stored_gradients
 from labelnext.engine.task import check_task
 from labelnext.pools import Source
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from labelnext.cluster.options import RayOptions
-    from labelnext.engine._journal import Journal
+    from labelnext.engine._parts import Journal
     from labelnext.engine._ray_origins import Origin
 
 # How often one call is tried, each time in a new actor, and the seconds before the second time.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labelnext.cluster.options import RayOptions
 from labelnext.cluster.session import joined
-from labelnext.engine._check import warned
+from labelnext.engine._open import warned
 from labelnext.engine._ray_parts import RayParts
 from labelnext.engine._sharded import ShardedGradients
 
