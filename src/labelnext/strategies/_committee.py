@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators import ColdStart, fit_on_labeled
-from labelnext.estimators.predict import ask_members, has_members, proba_of
+from labelnext.estimators.predict import ask_committee, ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
 from labelnext.strategies._classifier import ClassifierQueryStrategy
 from labelnext.strategies._parameters import check_integer
@@ -96,8 +96,7 @@ class CommitteeQueryStrategy(ClassifierQueryStrategy):
         if self.committee is not None and not isinstance(query.clf, ColdStart | list):
             yield from _check(self.committee(query.clf, query.X), query.n_candidates)
         elif isinstance(query.clf, list):
-            _check_same_classes(query.clf)
-            yield from (proba_of(member, query.X) for member in query.clf)
+            yield from ask_committee(query.clf, query.X)
         elif isinstance(query.clf, Bootstrap):
             yield from query.clf.ask(query.X, self.n_members, query.rng)
         else:
@@ -153,14 +152,3 @@ def _check(answer: ArrayLike, n_candidates: int) -> NDArray[np.float64]:
     if not ((samples >= 0).all() and (np.abs(samples.sum(axis=2) - 1) < 5e-3).all()):
         raise ValueError("committee must return probabilities that sum to 1 over the last axis.")
     return samples
-
-
-def _check_same_classes(members: list[Any]) -> None:
-    known = [
-        np.asarray(member.classes_).tolist() for member in members if hasattr(member, "classes_")
-    ]
-    if any(classes != known[0] for classes in known):
-        raise ValueError(
-            f"All members of a committee must know the same classes, got {known[0]} and "
-            f"{next(classes for classes in known if classes != known[0])}."
-        )
