@@ -225,13 +225,14 @@ def test_before_there_are_labels(clf):
 
 
 def test_members_that_know_different_classes():
-    members = [GaussianNB().fit(X[TRUE != i], TRUE[TRUE != i] + 3) for i in range(3)]
+    seen = [np.flatnonzero(i != TRUE) for i in range(3)]
+    members = [GaussianNB().fit(X[rows], TRUE[rows] + 3) for rows in seen]
     of_all = np.zeros((3, 20, 3))
     for i, member in enumerate(members):
         of_all[i][:, np.arange(3) != i] = member.predict_proba(POOL)
     expected = naive_bald(of_all)
     assert_allclose(scores_of(members, fit_clf=False), expected, atol=1e-12)
-    wide = SklearnClassifier(members[1], classes=[3, 4, 5]).fit(X[TRUE != 1], TRUE[TRUE != 1] + 3)
+    wide = SklearnClassifier(members[1], classes=[3, 4, 5]).fit(X[seen[1]], TRUE[seen[1]] + 3)
     mixed = [members[0], wide, members[2]]
     assert_allclose(scores_of(mixed, fit_clf=False), expected, atol=1e-12)
 
