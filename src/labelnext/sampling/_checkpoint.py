@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools.disk import draft_of, sync_folder, write_through, writing
+from labelnext.pools.disk import write_whole, writing
 
 if TYPE_CHECKING:
     import os
@@ -157,7 +157,7 @@ class Checkpoint:
         content = {"format": FORMAT, **self._identity, **asdict(self.saved)}
         content["checksum"] = _checksum(content)
         with writing(f"the checkpoint {self.path}", "make room, or name another file."):
-            _replace(self.path, json.dumps(content).encode())
+            write_whole(self.path, json.dumps(content).encode(), overwrite=True)
 
     def _read(self) -> Saved:
         try:
@@ -194,16 +194,6 @@ def set_state(rng: np.random.Generator, state: dict[str, Any]) -> None:
     """Put a generator into a state that `state_of` has returned."""
     # Those of NumPy take lists where they give arrays.
     rng.bit_generator.state = state
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = draft_of(path)
-    try:
-        write_through(draft, content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def _plain(value: Any) -> Any:
