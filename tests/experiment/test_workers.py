@@ -8,10 +8,8 @@ import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
 from broken_strategies import FailsLater
-from labelnext.experiment._rounds import Round
-from labelnext.experiment._serve import answer
-from labelnext.experiment._task import Ended, Task, play
-from labelnext.experiment._workers import play_in_processes
+from labelnext.experiment import Round
+from labelnext.experiment._workers import Ended, Task, answer, play, play_in_processes
 
 RNG = np.random.default_rng(0)
 X, y = RNG.normal(size=(60, 3)), np.arange(60) % 3

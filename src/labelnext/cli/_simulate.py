@@ -123,9 +123,7 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
 def _table(results: "Results") -> "Table":
     from rich.table import Table
 
-    from labelnext.experiment.tables import make_tables
-
-    summary = make_tables(results)["summary"]
+    summary = results.tables()["summary"]
     table = Table(
         title="Over all settings",
         title_style="bold",

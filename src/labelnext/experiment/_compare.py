@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelnext.experiment._experiment import Budget, Experiment
+from labelnext.experiment._experiment import Experiment
+from labelnext.experiment._records import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import ArrayLike
 
-    from labelnext.experiment._curves import Curves
+    from labelnext.experiment._records import Curves
 
 
 def compare(

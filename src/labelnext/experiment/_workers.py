@@ -75,17 +75,12 @@ class Ended:
 
 
 def play(task: Task, X: Any, y: Any) -> Iterator[Round | Ended]:
-    """Go through the rounds of a run; the last that comes says how it ended."""
+    """Go through the rounds of a run, on one thread; the last that comes says how it ended."""
+    sizes = {"batch_size": task.batch, "n_batches": task.rounds}
     try:
-        parts = split(X, y, seed=task.seed, n_start=task.start, test_size=task.test_size)
-        yield from rounds(
-            task.strategy,
-            task.clf,
-            parts,
-            batch_size=task.batch,
-            n_batches=task.rounds,
-            done=task.done,
-        )
+        with threadpool_limits(1):
+            parts = split(X, y, seed=task.seed, n_start=task.start, test_size=task.test_size)
+            yield from rounds(task.strategy, task.clf, parts, done=task.done, **sizes)
     except Exception as error:
         # Whatever a strategy or model raises: it is recorded, and the other runs go on.
         yield failed(error)
@@ -280,9 +275,8 @@ def answer(orders: queue.SimpleQueue[Any], messages: IO[bytes]) -> None:
             if what == "data":
                 samples = loaded
                 continue
-            with threadpool_limits(1):
-                for message in play(loaded, *samples):
-                    _send(messages, message)
+            for message in play(loaded, *samples):
+                _send(messages, message)
         except BrokenPipeError:
             return
         except Exception as error:

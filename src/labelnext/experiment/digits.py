@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.experiment._compare import compare
-from labelnext.experiment._simulate import simulate
-from labelnext.experiment._split import split
+from labelnext.experiment._simulate import simulate, split
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._curves import Curves
+    from labelnext.experiment._records import Curves
 
 START = BATCH = 25
 BATCHES = 19
