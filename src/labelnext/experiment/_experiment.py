@@ -183,7 +183,7 @@ class Experiment:
         strategies = {name: describe(item) for name, item in self.strategies.items()}
         models = {name: describe(item) for name, item in self.models.items()}
         used = versions()
-        runs = []
+        runs: list[_Planned] = []
         for name, model, budget, seed, strategy in product(
             data, models, self.budgets, self.seeds, strategies
         ):
@@ -197,8 +197,15 @@ class Experiment:
                 "test_size": self.test_size,
                 "versions": used,
             }
-            chosen = self.strategies[strategy], self.models[model]
-            task = Task(len(runs), name, *chosen, seed, *budget, self.test_size)
+            task = Task(
+                len(runs),
+                name,
+                self.strategies[strategy],
+                self.models[model],
+                seed,
+                budget,
+                self.test_size,
+            )
             place = (Setting(name, model, budget.start, budget.batch), strategy, seed)
             runs.append(_Planned(place, key_of(settings), settings, task))
         return runs
@@ -207,8 +214,8 @@ class Experiment:
         """Read the results of all runs back."""
         history, failures = {}, []
         for place, key, _, task in runs:
-            steps = store.rounds(key)[: task.rounds + 1]
-            if len(steps) > task.rounds:
+            steps = store.rounds(key)[: task.budget.rounds + 1]
+            if len(steps) > task.budget.rounds:
                 # Of a run with more rounds, this one has a batch, which here is none.
                 none = np.empty(0, np.int64)
                 steps[-1] = replace(
@@ -252,13 +259,13 @@ def _work(
     for run in runs:
         # What a last round lacks is a batch: if more rounds are wanted, it is gone through again.
         done = [step.picks for step in store.rounds(run.key)]
-        if len(done) > run.task.rounds and store.failure(run.key) is None:
-            places.append(run.task.rounds + 1)
+        if len(done) > run.task.budget.rounds and store.failure(run.key) is None:
+            places.append(run.task.budget.rounds + 1)
             continue
-        kept = tuple(picks for picks in done if len(picks))[: run.task.rounds]
+        kept = tuple(picks for picks in done if len(picks))[: run.task.budget.rounds]
         places.append(len(kept))
         tasks.append(replace(run.task, done=kept))
-    total = sum(run.task.rounds + 1 for run in runs)
+    total = sum(run.task.budget.rounds + 1 for run in runs)
     report(sum(places), total)
     begun: set[int] = set()
     for task, message in _play(tasks, data, max(1, min(n_jobs or cpu_count(), len(tasks)))):
@@ -271,7 +278,7 @@ def _work(
             places[number] += 1
         elif message.error:
             store.fail(run.key, places[number], message.error, message.details)
-            places[number] = task.rounds + 1  # as far as it will get
+            places[number] = task.budget.rounds + 1  # as far as it will get
         else:
             continue
         report(sum(places), total)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from labelnext.experiment._records import whole
 from labelnext.utils.interval import mean_interval
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
     >>> compared_points(Curves(np.arange(9), {"random": rising}, (0,)), "random")
     array([1, 2, 4])
     """
-    values = curve.whole(reference)
+    values = whole(curve, reference)
     n_points = len(curve.labels)
     last = n_points - 1
     if len(values):

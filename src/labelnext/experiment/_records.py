@@ -221,7 +221,7 @@ class Curves:
         """
         needed = {}
         for strategy in self.accuracy:
-            accuracy = self.whole(strategy)
+            accuracy = whole(self, strategy)
             if not len(accuracy):
                 needed[strategy] = Needed(float("nan"), float("nan"), 0, 0)
                 continue
@@ -233,22 +233,6 @@ class Curves:
                 half = np.array(np.nan)
             needed[strategy] = Needed(float(mean), float(half), int(reached.sum()), len(hit))
         return needed
-
-    def whole(self, strategy: str) -> NDArray[np.float64]:
-        """Return the curves of a strategy that came to their end.
-
-        Parameters
-        ----------
-        strategy : str
-            The strategy.
-
-        Returns
-        -------
-        ndarray of shape (n_whole, n_points), float64
-            The accuracies, in the order of the seeds.
-        """
-        values = self.accuracy[strategy]
-        return values[np.isfinite(values).all(axis=1)]
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the points of all curves as columns: strategy, seed, labels, accuracy.
@@ -266,3 +250,9 @@ class Curves:
         ]
         names = ("strategy", "seed", "labels", "accuracy")
         return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
+    """Return the curves of a strategy that came to their end, in the order of the seeds."""
+    values = curves.accuracy[strategy]
+    return values[np.isfinite(values).all(axis=1)]

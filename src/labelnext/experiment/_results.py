@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.experiment import _pairwise
-from labelnext.experiment._records import Curves
+from labelnext.experiment._records import Curves, whole
 from labelnext.experiment._stopping import StoppingAdvice, advise
 from labelnext.utils.extras import require
 
@@ -282,7 +282,9 @@ class Findings:
             (
                 (
                     name,
-                    _mean(np.mean(rows) for curve in curves if len(rows := curve.whole(name))),
+                    _mean(
+                        float(np.mean(rows)) for curve in curves if len(rows := whole(curve, name))
+                    ),
                     float(penalties.matrix[place].sum()),
                     float(penalties.totals[place]),
                     _mean(errors[name]),
@@ -327,7 +329,7 @@ def as_columns(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Columns:
 
 
 def _final(curve: Curves) -> list[float]:
-    return [_mean(curve.whole(name)[:, -1]) for name in curve.accuracy]
+    return [_mean(whole(curve, name)[:, -1]) for name in curve.accuracy]
 
 
 def _mean(values: Iterable[float]) -> float:

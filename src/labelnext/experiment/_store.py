@@ -107,13 +107,11 @@ class Store:
                 (key,),
             ).fetchall()
         # SQLite keeps a NaN as NULL.
-        return [
-            Round(
-                *(float("nan") if value is None else value for value in row[:-1]),
-                np.frombuffer(row[-1], "<i8").astype(np.int64),
-            )
-            for row in rows
-        ]
+        found = []
+        for *numbers, picks in rows:
+            values: list[Any] = [float("nan") if value is None else value for value in numbers]
+            found.append(Round(*values, np.frombuffer(picks, "<i8").astype(np.int64)))
+        return found
 
     def failure(self, key: str) -> tuple[int, str, str] | None:
         """Return at which round a run failed, the error, and the traceback."""

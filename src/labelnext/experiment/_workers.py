@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._records import Round
+    from labelnext.experiment._records import Budget, Round
 
     Event = tuple["Task", "Round | Ended"]
 
@@ -59,9 +59,7 @@ class Task:
     strategy: Any
     clf: Any
     seed: int
-    start: int
-    batch: int
-    rounds: int
+    budget: Budget
     test_size: float
     done: tuple[NDArray[Any], ...] = ()
 
@@ -76,10 +74,10 @@ class Ended:
 
 def play(task: Task, X: Any, y: Any) -> Iterator[Round | Ended]:
     """Go through the rounds of a run, on one thread; the last that comes says how it ended."""
-    sizes = {"batch_size": task.batch, "n_batches": task.rounds}
+    sizes: dict[str, Any] = {"batch_size": task.budget.batch, "n_batches": task.budget.rounds}
     try:
         with threadpool_limits(1):
-            parts = split(X, y, seed=task.seed, n_start=task.start, test_size=task.test_size)
+            parts = split(X, y, seed=task.seed, n_start=task.budget.start, test_size=task.test_size)
             yield from rounds(task.strategy, task.clf, parts, done=task.done, **sizes)
     except Exception as error:
         # Whatever a strategy or model raises: it is recorded, and the other runs go on.
