@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,31 +33,30 @@ METHODS = {
 
 def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Make the strategy of that name, class name or shorthand, or ``"module:name"``."""
+    methods = {_plain(short): method for short, method in METHODS.items()}
+    make: Callable[..., Any]
     if ":" in name:
-        return _make("strategy", name, _imported("strategy", name), options)
-    found: dict[str, Callable[..., Any]] = {
-        _plain(spelled): item
-        for spelled, item in vars(strategies).items()
-        if inspect.isclass(item) and issubclass(item, strategies.QueryStrategy)
-    }
-    for spelled in strategies.names():
-        found[_plain(spelled)] = partial(strategies.by_name, spelled)
-    for spelled, method in METHODS.items():
-        found[_plain(spelled)] = partial(strategies.UncertaintySampling, method=method)
-    make = _lookup("strategy", name, found, [*strategies.names(), *METHODS])
+        make = _imported("strategy", name)
+    elif _plain(name) in methods:
+        make = partial(strategies.UncertaintySampling, method=methods[_plain(name)])
+    else:
+        try:
+            make = strategies.find(name)
+        except ValueError:
+            raise _unknown("strategy", name, [*strategies.names(), *METHODS]) from None
     return _make("strategy", name, make, options)
 
 
 def find_model(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Make the model of that name, or ``"module:name"``."""
     known = _models()
-    make = _imported("model", name) if ":" in name else _lookup("model", name, known, known)
+    make = _imported("model", name) if ":" in name else _lookup("model", name, known)
     return _make("model", name, make, options)
 
 
 def find_data(name: str, options: Mapping[str, Any] | None = None) -> Data:
     """Name a data set, or a function ``"module:name"`` that returns samples and labels."""
-    load = _imported("data set", name) if ":" in name else _lookup("data set", name, DATA, DATA)
+    load = _imported("data set", name) if ":" in name else _lookup("data set", name, DATA)
     return Data(load, dict(options or {}))
 
 
@@ -94,15 +92,19 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _lookup(kind: str, name: str, known: Mapping[str, Any], offered: Iterable[str]) -> Any:
+def _lookup(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     plain = {_plain(key): value for key, value in known.items()}
     if _plain(name) not in plain:
-        offered = sorted(offered)
-        raise ValueError(
-            f"unknown {kind} {name!r}{did_you_mean(name.lower(), offered) or ';'} there are "
-            f"{', '.join(offered)}, or module:name for your own."
-        )
+        raise _unknown(kind, name, known)
     return plain[_plain(name)]
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
+    known = sorted(known)
+    return ValueError(
+        f"unknown {kind} {name!r}{did_you_mean(name.lower(), known) or ';'} there are "
+        f"{', '.join(known)}, or module:name for your own."
+    )
 
 
 def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, Any] | None) -> Any:
