@@ -128,13 +128,13 @@ def _table(results: "Results") -> "Table":
     from rich.table import Table
 
     summary = results.tables()["summary"]
-    n_settings = len(results.budgets)
+    settings = f"{len(results.budgets)} setting{'s' * (len(results.budgets) != 1)}"
     table = Table(
         title="Over all settings",
         title_style="bold",
         caption="Accuracy is averaged over the learning curves. A strategy was beaten where a "
-        f"paired t-test says so, by each other one in {n_settings} setting{'s' * (n_settings != 1)} "
-        "at most. The report has the intervals and tests.",
+        f"paired t-test says so, by each other one in {settings} at most. The report has the "
+        "intervals and tests.",
         caption_justify="left",
     )
     # On 80 columns there is no room for all that the report has.

@@ -26,6 +26,7 @@ from labelnext.visualization import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from labelnext.experiment._records import Setting
     from labelnext.experiment._results import Columns
 
 STYLE = """
@@ -366,7 +367,7 @@ def _learning_curves(results: Findings) -> bytes:
             for level in levels_of(results, curve):
                 if low <= level <= high:  # a line far from all curves would flatten them
                     panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
-            panel.set_title(str(setting), loc="left", weight="bold", fontsize=11)
+            _title(panel, setting)
 
         _one_legend(figure)
 
@@ -389,11 +390,16 @@ def _stability(results: Findings) -> bytes:
             budget = results.budgets[setting]
             labels = budget.start + budget.batch * np.arange(budget.rounds + 1)
             plot_stability(labels, agreement, potential, axes=row)
-            row[0].set_title(str(setting), loc="left", weight="bold", fontsize=11)
+            _title(row[0], setting)
 
         _one_legend(figure)
 
     return _draw((13.2, 3.8 * len(results.budgets) + 0.4), draw)
+
+
+def _title(panel: Any, setting: Setting) -> None:
+    # A name with dollars is no mathematics.
+    panel.set_title(str(setting), loc="left", weight="bold", fontsize=11, parse_math=False)
 
 
 def _one_legend(figure: Any) -> None:
