@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from labelnext.engine import as_gradients
+from labelnext.engine import open_gradients
 from labelnext.estimators import proba_and_features
 from labelnext.estimators.rows import take_rows
+from labelnext.pools.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,7 @@ class Watched:
         if not hasattr(model, "predict_proba") or not len(open_rows):
             return float("nan")
         try:
-            pool = as_gradients(*proba_and_features(model, take_rows(self._X, rows)))
+            pool = open_gradients(Pool(*proba_and_features(model, take_rows(self._X, rows))))
         except (TypeError, ValueError):
             # No numbers to make gradients of. The run itself can do without them.
             return float("nan")
