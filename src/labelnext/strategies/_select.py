@@ -188,7 +188,7 @@ def _as_pool(
 ) -> tuple[Pool, Any]:
     """Return the pool and k of either way to call `select`."""
     if cluster is not None and type(pool).__module__.startswith("ray.data"):
-        from labelnext.engine.ray import as_pool
+        from labelnext.cluster import as_pool
 
         pool = as_pool(pool, task=task, bias=bias)
         task = bias = None
