@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from labelnext.cluster.session import joined
-from labelnext.networks._destination import Destination, rows_of_a_shard
-from labelnext.networks._device import device_of
-from labelnext.networks._progress import showing
+from labelnext.networks._destination import Destination, rows_of_a_shard, settings_of
 from labelnext.networks._ray_crew import Crew
 from labelnext.networks._ray_samples import as_samples
 from labelnext.networks._ray_worker import Extractor
-from labelnext.networks._to_disk import check_ids, settings_of
-from labelnext.networks._wrappers import unwrap
+from labelnext.networks._run import showing
+from labelnext.networks._to_files import check_ids
+from labelnext.networks.device import device_of
+from labelnext.networks.untouched import unwrap
 from labelnext.pools.place import local_folder
 from labelnext.utils.tasks import check_task
 

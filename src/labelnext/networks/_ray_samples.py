@@ -10,9 +10,8 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from labelnext.engine.ray_dataset import blocks_in_order, lengths_of
-from labelnext.networks._arguments import LABELS
-from labelnext.networks._cut import can_be_cut, cut
-from labelnext.networks._source import arrays_in, open_source
+from labelnext.networks._batches import LABELS
+from labelnext.networks._data import arrays_in, can_be_cut, cut, open_source
 
 if TYPE_CHECKING:
     from torch import nn

@@ -26,16 +26,16 @@ class Extractor:
 
     def task(self, part: Any) -> Task:
         """Return what the network's probabilities are of, found on a few samples."""
-        from labelnext.networks._loop import run_into
-        from labelnext.networks._result import Result
+        from labelnext.networks._run import run_into
+        from labelnext.networks.results import Result
 
         data = self.read(self.common, part, self.model)
-        return run_into(Result, self.model, data, progress=False, **self.options).task
+        return run_into(Result, self.model, data, progress=False, **self.options).plan.task
 
     def write(self, destination: Destination, first_row: int, part: Any, ids: Any) -> None:
         """Write one shard, unless it is there."""
         from labelnext.networks._destination import begun_with
-        from labelnext.networks._to_disk import write_stretch
+        from labelnext.networks._to_files import write_stretch
 
         begun = begun_with(destination.path)
         if begun is None:

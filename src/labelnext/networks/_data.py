@@ -8,14 +8,36 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+)
 
-from labelnext.networks._collate import collate
-from labelnext.networks._order import check_order
+from labelnext.networks._batches import collate
 
 _ACCEPTED = (
     "a DataLoader, a data set (anything with a length and items, or an IterableDataset), a "
     "tensor, an array, a dict of tensors or arrays of equal length, or a list of samples"
+)
+_INSTEAD = (
+    "Row i of the result must be sample i of the data set. Pass the data set itself, or "
+    "DataLoader(dataset, batch_size=..., shuffle=False); for a part of a data set, "
+    "torch.utils.data.Subset(dataset, indices)."
+)
+# What a loader is made with, besides its data set and how it puts batches together.
+_SETTINGS = (
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "multiprocessing_context",
+    "generator",
+    "prefetch_factor",
+    "persistent_workers",
+    "pin_memory_device",
 )
 
 
@@ -203,3 +225,85 @@ def _as_text(error: Exception) -> str:
     # An error that came from a worker brings its whole traceback; the last line is what it is.
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[-1]}" if lines[-1] else type(error).__name__
+
+
+def check_order(loader: DataLoader[Any]) -> None:
+    """Raise unless a loader yields all samples of its data set in their order.
+
+    Raises
+    ------
+    ValueError
+        If it shuffles, takes samples in an order of its own, may yield batches in the order in
+        which workers finish, or drops the last batch.
+    """
+    if not getattr(loader, "in_order", True) and loader.num_workers > 0:
+        raise ValueError(
+            f"The loader was made with in_order=False, so its batches come in the order in which "
+            f"its workers finish. {_INSTEAD}"
+        )
+    if loader.drop_last or getattr(loader.batch_sampler, "drop_last", False):
+        raise ValueError(
+            f"The loader drops the last batch if that is not full (drop_last=True), so samples "
+            f"would be missing. {_INSTEAD}"
+        )
+    # What an iterable data set yields, it yields in its own order, whatever that is.
+    if isinstance(loader.dataset, IterableDataset):
+        return
+    batches = loader.batch_sampler
+    if batches is not None and type(batches) is not BatchSampler:
+        raise ValueError(
+            f"The loader takes its batches from a {type(batches).__name__}, which may yield "
+            f"samples in any order. {_INSTEAD}"
+        )
+    sampler = loader.sampler if batches is None else batches.sampler
+    if not isinstance(sampler, SequentialSampler):
+        raise ValueError(
+            f"The loader shuffles, or at least takes samples in the order of a "
+            f"{type(sampler).__name__}. {_INSTEAD}"
+        )
+
+
+def can_be_cut(data: Any) -> bool:
+    """Tell whether some samples can be had without going past those before them.
+
+    A loader is made anew over a part of its data set, so it must be a plain one: what a class of
+    one's own or a `worker_init_fn` does with the data set is not known.
+    """
+    if isinstance(data, DataLoader):
+        return (
+            type(data) is DataLoader
+            and not isinstance(data.dataset, IterableDataset)
+            and data.batch_size is not None
+            and data.worker_init_fn is None
+        )
+    return not isinstance(data, IterableDataset)
+
+
+def cut(data: Any, lo: int, hi: int) -> Any:
+    """Return samples lo to hi of data that `can_be_cut`, as data of its own.
+
+    Parameters
+    ----------
+    data : object
+        What the user passed, found good by `open_source`.
+    lo, hi : int
+        The first sample and the one after the last; for a loader, lo is where a batch begins.
+    """
+    if isinstance(data, DataLoader):
+        return _loader_of(data, Subset(data.dataset, range(lo, hi)))
+    if isinstance(data, torch.Tensor | np.ndarray):
+        return data[lo:hi]
+    if type(data) is TensorDataset:
+        return TensorDataset(*(tensor[lo:hi] for tensor in data.tensors))
+    if isinstance(data, Mapping):
+        return {key: values[lo:hi] for key, values in data.items()}
+    return Subset(data, range(lo, hi))
+
+
+def _loader_of(loader: DataLoader[Any], dataset: Any) -> DataLoader[Any]:
+    settings = {name: getattr(loader, name) for name in _SETTINGS}
+    if not settings["pin_memory_device"]:
+        del settings["pin_memory_device"]  # newer versions warn of it
+    return DataLoader(
+        dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn, **settings
+    )
