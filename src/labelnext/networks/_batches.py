@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from labelnext.networks._frames import as_numbers, is_frame
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -23,7 +25,8 @@ def collate(samples: list[Any]) -> Any:
     """Put samples together as `torch.utils.data.default_collate` does, with more understanding.
 
     Labels may be missing, lists of numbers are taken for rows of a tensor, as tokenizers return
-    them, and dicts of differing keys or lists of differing lengths are refused.
+    them, series and frames for arrays, and dicts of differing keys or lists of differing lengths
+    are refused.
     """
     first = samples[0]
     if isinstance(first, Mapping):
@@ -39,6 +42,8 @@ def collate(samples: list[Any]) -> Any:
             for key in first
             if key in keys
         }
+    if is_frame(first) or (isinstance(first, list) and _is_numbers(first)):
+        return _column("data", samples)
     if isinstance(first, tuple | list) and len({len(sample) for sample in samples}) == 1:
         return [
             collate(list(column)) if isinstance(column[0], Mapping) else _column(str(i), column)
@@ -62,7 +67,8 @@ def _column(name: str, values: list[Any] | tuple[Any, ...]) -> Any:
                 f"length, or pass a DataLoader with a collate_fn that does"
             )
         return torch.tensor(values)
-    return default_collate(list(values))
+    # Copies, for what pandas hands out may not be written to.
+    return default_collate([np.array(as_numbers(v)) if is_frame(v) else v for v in values])
 
 
 def _is_numbers(values: list[Any]) -> bool:

@@ -18,10 +18,11 @@ from torch.utils.data import (
 )
 
 from labelnext.networks._batches import collate
+from labelnext.networks._frames import by_position
 
 _ACCEPTED = (
     "a DataLoader, a data set (anything with a length and items, or an IterableDataset), a "
-    "tensor, an array, a dict of tensors or arrays of equal length, or a list of samples"
+    "tensor, an array, a frame, a dict of tensors or arrays of equal length, or a list of samples"
 )
 _INSTEAD = (
     "Row i of the result must be sample i of the data set. Pass the data set itself, or "
@@ -111,13 +112,36 @@ class Source:
         return f"While the data was read, {where}: {_as_text(error)}."
 
 
+def without_index(data: Any) -> Any:
+    """Return data whose frames and series, if there are any, are read by position.
+
+    Raises
+    ------
+    ValueError
+        If a loader reads them by their index, and nobody knows how to make one that does not.
+    """
+    if not isinstance(data, DataLoader):
+        return by_position(data)
+    dataset: Any = by_position(data.dataset)
+    if dataset is data.dataset:
+        return data
+    check_order(data)
+    if not _is_plain(data):
+        raise ValueError(
+            f"The loader reads a {type(data.dataset).__name__} by its index, which may be in "
+            f"another order than the rows. Pass the samples to the loader as a list, "
+            f"series.tolist(), or pass the data set itself in place of the loader."
+        )
+    return _loader_of(data, dataset)
+
+
 def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> Source:
     """Return the batches of a loader, data set, array or list of samples.
 
     Parameters
     ----------
     data : object
-        What the user passed.
+        What the user passed, `without_index`.
     batch_size : int
         Samples a batch, where it is not a loader that decides.
     num_workers : int
@@ -155,14 +179,14 @@ def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> S
 
 def _of_loader(loader: DataLoader[Any]) -> Source:
     check_order(loader)
-    batch_size = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+    batch_size = _batch_size_of(loader)
     dataset: Any = loader.dataset
     if isinstance(dataset, IterableDataset):
         # It may state a length, and workers that each yield all of it make that untrue.
         size = None if loader.num_workers > 1 else batch_size
         return Source(lambda: iter(loader), None, size, generator=loader.generator)
     # Without batching by the loader an item is a batch, of any size.
-    n_rows = len(loader.sampler) if batch_size else None  # type: ignore[arg-type]
+    n_rows = len(_sampler_of(loader)) if batch_size else None
     if n_rows == 0 or len(dataset) == 0:
         raise ValueError("data holds no samples.")
     return Source(
@@ -255,7 +279,7 @@ def check_order(loader: DataLoader[Any]) -> None:
             f"The loader takes its batches from a {type(batches).__name__}, which may yield "
             f"samples in any order. {_INSTEAD}"
         )
-    sampler = loader.sampler if batches is None else batches.sampler
+    sampler = _sampler_of(loader)
     if not isinstance(sampler, SequentialSampler):
         raise ValueError(
             f"The loader shuffles, or at least takes samples in the order of a "
@@ -264,30 +288,17 @@ def check_order(loader: DataLoader[Any]) -> None:
 
 
 def can_be_cut(data: Any) -> bool:
-    """Tell whether some samples can be had without going past those before them.
-
-    A loader is made anew over a part of its data set, so it must be a plain one: what a class of
-    one's own or a `worker_init_fn` does with the data set is not known.
-    """
+    """Tell whether some samples can be had without going past those before them."""
     if isinstance(data, DataLoader):
-        return (
-            type(data) is DataLoader
-            and not isinstance(data.dataset, IterableDataset)
-            and data.batch_size is not None
-            and data.worker_init_fn is None
-        )
+        iterable = isinstance(data.dataset, IterableDataset)
+        return _is_plain(data) and not iterable and data.batch_size is not None
     return not isinstance(data, IterableDataset)
 
 
 def cut(data: Any, lo: int, hi: int) -> Any:
     """Return samples lo to hi of data that `can_be_cut`, as data of its own.
 
-    Parameters
-    ----------
-    data : object
-        What the user passed, found good by `open_source`.
-    lo, hi : int
-        The first sample and the one after the last; for a loader, lo is where a batch begins.
+    Of a loader, lo is where a batch begins. `open_source` has found the data good.
     """
     if isinstance(data, DataLoader):
         return _loader_of(data, Subset(data.dataset, range(lo, hi)))
@@ -300,10 +311,35 @@ def cut(data: Any, lo: int, hi: int) -> Any:
     return Subset(data, range(lo, hi))
 
 
+def _is_plain(loader: DataLoader[Any]) -> bool:
+    """Tell whether a loader over another data set would do the same with it.
+
+    What a class of one's own or a `worker_init_fn` does with the data set is not known.
+    """
+    return type(loader) is DataLoader and loader.worker_init_fn is None
+
+
 def _loader_of(loader: DataLoader[Any], dataset: Any) -> DataLoader[Any]:
+    """Return a loader like one that keeps the order, over another data set."""
     settings = {name: getattr(loader, name) for name in _SETTINGS}
     if not settings["pin_memory_device"]:
         del settings["pin_memory_device"]  # newer versions warn of it
+    sampler = _sampler_of(loader)
+    n_rows = min(len(dataset), len(sampler))
     return DataLoader(
-        dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn, **settings
+        dataset,
+        batch_size=_batch_size_of(loader),
+        sampler=SequentialSampler(range(n_rows)),
+        collate_fn=loader.collate_fn,
+        **settings,
     )
+
+
+def _sampler_of(loader: DataLoader[Any]) -> Any:
+    batches = loader.batch_sampler
+    return loader.sampler if batches is None else getattr(batches, "sampler", batches)
+
+
+def _batch_size_of(loader: DataLoader[Any]) -> int | None:
+    size: int | None = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+    return size

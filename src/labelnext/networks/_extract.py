@@ -220,6 +220,9 @@ def extract(
         if proba.shape[1] == 1 and task == "multiclass":
             task = "binary"
         return as_gradients(proba, values, bias=bias, task=task)
+    from labelnext.networks._data import without_index
+
+    data = without_index(data)
     if resume and overwrite:
         raise ValueError("Either resume=True goes on with a pool or overwrite=True deletes it.")
     files: dict[str, Any] = {

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.text import Text
 
 from labelnext.networks._batches import Arguments, first_tensor
-from labelnext.networks._data import Source, open_source
+from labelnext.networks._data import Source, open_source, without_index
 from labelnext.networks._head import catching, locate
 from labelnext.networks._task import task_of
 from labelnext.networks.device import (
@@ -95,6 +95,7 @@ def run_into(
     check_task(task)
     place = check_device(model, device)
     dtype = None if dtype is None else as_dtype(dtype, "dtype")
+    data = without_index(data)
     source = open_source(data, batch_size, num_workers, pin=place.type == "cuda")
     source.first_row = first_row
     given = features_given(model, data, place, dtype)
