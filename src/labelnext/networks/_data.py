@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ _INSTEAD = (
     "Row i of the result must be sample i of the data set. Pass the data set itself, or "
     "DataLoader(dataset, batch_size=..., shuffle=False); for a part of a data set, "
     "torch.utils.data.Subset(dataset, indices)."
+)
+_DIVIDE = (
+    "Each sample must be yielded by one worker: pass num_workers=0, or divide the samples by "
+    "torch.utils.data.get_worker_info() and give the data set a __len__, the number of all."
 )
 # What a loader is made with, besides its data set and how it puts batches together.
 _SETTINGS = (
@@ -62,6 +66,12 @@ class Source:
         The generator that iterating draws from, if it is not the global one.
     first_row : int
         Which sample of the whole data is the first, where these are a part of it.
+    divided : int or None
+        Among how many workers a stream is divided, each of which might yield all of it.
+    promised : int
+        The length that such a stream says it has.
+    counted : str
+        What it counts: samples, or batches where the loader cuts none.
     """
 
     batches: Callable[[], Iterator[Any]]
@@ -71,6 +81,9 @@ class Source:
     arrays: bool = False
     generator: torch.Generator | None = None
     first_row: int = 0
+    divided: int | None = None
+    promised: int = 0
+    counted: str = "samples"
 
     def __iter__(self) -> Iterator[Any]:
         batches = self.batches()
@@ -92,6 +105,25 @@ class Source:
         if self.n_rows is None or self.batch_size is None:
             return None
         return max(0, min(self.batch_size, self.n_rows - number * self.batch_size))
+
+    def check_shares(self, n_rows: int, n_batches: int, *, ended: bool) -> None:
+        """Refuse samples that several workers yield, or none, by how many came so far."""
+        n = n_rows if self.counted == "samples" else n_batches
+        if self.divided and (n > self.promised or (ended and n < self.promised)):
+            more = "" if ended else " or more"
+            raise ValueError(
+                f"{self.divided} workers yielded {n:,} {self.counted}{more} of an IterableDataset "
+                f"whose length is {self.promised:,}. {_DIVIDE}"
+            )
+
+    def refuse_from_outside(self, **known: Any) -> None:
+        """Refuse what lines up with the data set's own order where rows come in another."""
+        names = [name for name, values in known.items() if values is not None]
+        if self.divided and names:
+            raise ValueError(
+                f"{', '.join(names)} must be in the order of the rows, but {self.divided} workers "
+                f"each yield a share of the IterableDataset, in turns; pass num_workers=0."
+            )
 
     def _where(self, error: Exception, number: int) -> str:
         """Say which sample could not be read: they are asked for once more, one by one."""
@@ -162,11 +194,6 @@ def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> S
         raise TypeError(f"data must be {_ACCEPTED}, got {type(data).__name__}.")
     if not iterable and len(data) == 0:
         raise ValueError("data holds no samples.")
-    if iterable and num_workers > 1:
-        raise ValueError(
-            f"Each of num_workers={num_workers} workers would yield all samples of an "
-            f"IterableDataset; pass a DataLoader if the data set divides them among its workers."
-        )
     loader = DataLoader(
         data,
         batch_size=batch_size,
@@ -182,9 +209,7 @@ def _of_loader(loader: DataLoader[Any]) -> Source:
     batch_size = _batch_size_of(loader)
     dataset: Any = loader.dataset
     if isinstance(dataset, IterableDataset):
-        # It may state a length, and workers that each yield all of it make that untrue.
-        size = None if loader.num_workers > 1 else batch_size
-        return Source(lambda: iter(loader), None, size, generator=loader.generator)
+        return _of_stream(loader, dataset, batch_size)
     # Without batching by the loader an item is a batch, of any size.
     n_rows = len(_sampler_of(loader)) if batch_size else None
     if n_rows == 0 or len(dataset) == 0:
@@ -195,6 +220,25 @@ def _of_loader(loader: DataLoader[Any]) -> Source:
         batch_size,
         item=dataset.__getitem__ if batch_size else None,
         generator=loader.generator,
+    )
+
+
+def _of_stream(loader: DataLoader[Any], stream: Any, batch_size: int | None) -> Source:
+    # It may state a length, which is believed only where there is nothing better.
+    source = Source(lambda: iter(loader), None, batch_size, generator=loader.generator)
+    if loader.num_workers < 2:
+        return source
+    try:
+        promised = len(stream)
+    except (TypeError, NotImplementedError):
+        raise ValueError(
+            f"Each of num_workers={loader.num_workers} workers may yield all samples of the "
+            f"{type(stream).__name__}, an IterableDataset without a length. {_DIVIDE}"
+        ) from None
+    counted = "samples" if batch_size else "batches"
+    # Each worker may end with a batch that is not full.
+    return replace(
+        source, batch_size=None, divided=loader.num_workers, promised=promised, counted=counted
     )
 
 

@@ -131,9 +131,11 @@ def run_into(
                 with torch.inference_mode():
                     result.add(catch(*args, **kwargs), n_samples)
             del batch, args, kwargs
+            source.check_shares(result.n_written, result.n_batches, ended=False)
             advance(result.n_written)
     if result is None:
         raise ValueError("data holds no samples.")
+    source.check_shares(result.n_written, result.n_batches, ended=True)
     return result
 
 

@@ -46,6 +46,7 @@ def extract_to(
     All parameters are those of `labelnext.extract`.
     """
     source = survey(model, data, **options)
+    source.refuse_from_outside(ids=ids)
     names = check_ids(ids, source.n_rows)
     destination = Destination(
         fspath(path),
