@@ -9,14 +9,14 @@ from labelnext.utils.extras import require
 from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from os import PathLike
 
     import torch
     from numpy.typing import ArrayLike, DTypeLike
 
+    from labelnext.cluster import Ray
     from labelnext.engine import Gradients
-    from labelnext.engine.ray import RayOptions
     from labelnext.networks._head import Head
     from labelnext.utils.tasks import Task
 
@@ -39,14 +39,7 @@ def extract(
     ids: ArrayLike | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    engine: str = "local",
-    address: str | None = None,
-    num_actors: int | None = None,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    resources: Mapping[str, float] | None = None,
-    timeout: float | None = None,
-    start_timeout: float | None = None,
+    cluster: Ray | None = None,
 ) -> Gradients:
     """
     Run a network once over data and return its pool of gradients, to select from.
@@ -114,24 +107,8 @@ def extract(
         or with a `worker_init_fn`.
     overwrite : bool, default=False
         With `out`: whether to delete a pool that is in the folder.
-    engine : {"local", "ray"}, default="local"
-        Where to run: in this process, or on a Ray cluster, in actors that each write shards to
-        `out`, a folder that all its machines see. Samples are divided among them, so data must
-        have items by number, or be a Ray Data set, whose columns are passed by keyword; a single
-        column, beside labels, may have any name. The shards of actors that are lost are done
-        again. The parameters that follow are for "ray" only.
-    address : str, default=None
-        Which cluster; see `labelnext.select`.
-    num_actors : int, default=None
-        How many actors, each with a copy of the network; None for as many as there is room for.
-    num_cpus, num_gpus : float, default=None
-        Cores (1) and GPUs (none) that each actor reserves. With GPUs `device` is "cuda".
-    resources : mapping of str to float, default=None
-        Other resources that each actor reserves, by which it is placed.
-    timeout : float, default=None
-        Seconds after which an actor counts as lost that is not done with a shard; 3,600.
-    start_timeout : float, default=None
-        Seconds that an actor may wait for a place on the cluster; 60.
+    cluster : Ray, default=None
+        With `out`: the cluster whose actors each write shards.
 
     Returns
     -------
@@ -190,16 +167,6 @@ def extract(
     >>> folder.cleanup()
     """
     require("torch", extra="torch", what="labelnext.extract")
-    cluster = _check_engine(
-        engine,
-        address=address,
-        num_shards=num_actors,
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        resources=resources,
-        timeout=timeout,
-        start_timeout=start_timeout,
-    )
     how: dict[str, Any] = {
         "head": head,
         "task": task,
@@ -211,9 +178,15 @@ def extract(
         "progress": progress,
     }
     if out is None:
-        if rows_per_shard is not None or ids is not None or resume or overwrite or cluster:
+        if (
+            rows_per_shard is not None
+            or ids is not None
+            or resume
+            or overwrite
+            or cluster is not None
+        ):
             raise TypeError(
-                "rows_per_shard, ids, resume, overwrite and engine='ray' are for a pool in files: "
+                "rows_per_shard, ids, resume, overwrite and cluster are for a pool in files: "
                 "say where with out='folder'."
             )
         proba, values = proba_and_features(model, data, **how)
@@ -241,21 +214,6 @@ def extract(
 
         extract_on_ray(out, model, data, cluster=cluster, **files, **how)
     return open_pool(out)
-
-
-def _check_engine(engine: str, **options: Any) -> RayOptions | None:
-    """Return how to use a cluster, None if there is to be none."""
-    if engine not in {"local", "ray"}:
-        raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}.")
-    given = {name: value for name, value in options.items() if value is not None}
-    if engine == "ray":
-        from labelnext.engine.ray import RayOptions
-
-        return RayOptions(**{"timeout": 3600.0, **given})
-    if given:
-        names = ", ".join(given).replace("num_shards", "num_actors")
-        raise TypeError(f"{names} are for engine='ray' only, got engine='local'.")
-    return None
 
 
 def proba_and_features(

@@ -15,7 +15,7 @@ from labelnext.networks._run import run_into, showing
 from labelnext.networks.device import check_device
 from labelnext.networks.results import Plan, Result
 from labelnext.networks.untouched import unwrap
-from labelnext.pools.check import as_ids, check_ids_length
+from labelnext.pools.known import as_ids, check_ids_length
 from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
