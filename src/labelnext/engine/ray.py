@@ -13,11 +13,10 @@ import scipy.sparse as sp
 from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.options import Ray
 from labelnext.cluster.session import joined
-from labelnext.engine._check import warned
-from labelnext.engine._open import open_gradients
+from labelnext.engine._factors import StoredRows
+from labelnext.engine._open import open_gradients, warned
 from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
-from labelnext.engine._stored import StoredRows
 from labelnext.pools.pool import Pool
 from labelnext.utils.extras import require
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.engine._journal import Journal
+    from labelnext.engine._parts import Journal
 
 # Seconds in which a shard must have been read, and a pass be made.
 TIMEOUT = 600.0
