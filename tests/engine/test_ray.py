@@ -109,7 +109,7 @@ class TestOneBatch:
     @pytest.mark.parametrize("in_files", [False, True], ids=["", "files"])
     def test_with_each_option(self, options, in_files, tmp_path):
         options = dict(options)
-        known = {"bias": options.pop("bias", None)}
+        known = {"bias": options.pop("bias", False)}
         if "labels" in options:
             labels = np.full(3000, np.nan)
             labels[options.pop("labels")] = [1, 0, 4]
@@ -119,7 +119,7 @@ class TestOneBatch:
         if in_files:
             # The files say otherwise: the caller wins.
             labelnext.write_pool(tmp_path / "pool", *arrays(), bias=not known["bias"])
-            pool = Pool.of(open_source(tmp_path / "pool"), **{"bias": False, **known})
+            pool = Pool.of(open_source(tmp_path / "pool"), **known)
             same(batch, labelnext.select(pool, 60, random_state=3, **options))
         same(batch, on_ray(pool, 60, random_state=3, num_shards=3, **options))
 
@@ -177,7 +177,7 @@ class TestOneBatch:
         batch = on_ray(pool, K, exclude=EXCLUDE, random_state=1, num_shards=3)
         same(batch, undisturbed(1))
         np.testing.assert_array_equal(batch.ids, [ids[i] for i in batch.indices])
-        assert read == {"known": K}
+        assert read == {"ids": K}
         # And it would be seen.
         labelnext.select(pool, 5, random_state=1)
         assert read["read"] >= 3000
@@ -233,15 +233,18 @@ class TestOneBatch:
 def counted(monkeypatch):
     """Count the rows that this process, not those of shards, reads of pool folders."""
     read = {}
-    for name in ("read", "take", "known"):
 
-        def counting(self, *given, name=name, call=getattr(PoolSource, name)):
+    def counting(name, call):
+        def counted(self, *given):
             values = call(self, *given)
             if values is not None:
                 read[name] = read.get(name, 0) + len(values)
             return values
 
-        monkeypatch.setattr(PoolSource, name, counting)
+        return counted
+
+    for name in ("read", "take", "ids"):
+        monkeypatch.setattr(PoolSource, name, counting(name, getattr(PoolSource, name)))
     return read
 
 
@@ -331,10 +334,6 @@ class TestRefusals:
     def test_another_cluster_than_that_of_the_process(self):
         with pytest.raises(ValueError, match=r"has joined a Ray cluster already, at .*'local'"):
             labelnext.select(*arrays(), 5, cluster=Ray("local"))
-
-    def test_one_class_is_warned_of(self):
-        with pytest.warns(UserWarning, match="one class only"):
-            on_ray(np.ones((9, 1)), np.ones((9, 2)), 2, num_shards=1)
 
     @pytest.mark.parametrize(
         ("options", "error", "message"),
