@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 
 from labelnext import pool
 from labelnext.estimators import ColdStart
-from labelnext.estimators.committee import has_members
+from labelnext.estimators.predict import has_members
 from labelnext.pool import Badge, RandomSampling, UncertaintySampling
 from labelnext.strategies._committee import CommitteeQueryStrategy
 

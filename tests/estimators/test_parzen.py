@@ -241,7 +241,7 @@ def test_a_precomputed_kernel_needs_all_training_samples(blobs):
         ({"classes": [0, 2]}, ValueError, "not among the classes: 1"),
         ({"classes": ["a", "b"]}, TypeError, "missing_label"),
         ({"missing_label": ""}, TypeError, "missing_label"),
-        ({"random_state": "no"}, ValueError, "seed"),
+        ({"random_state": "no"}, TypeError, "random_state must be"),
     ],
 )
 def test_parameters_that_cannot_be_meant(params, error, message):

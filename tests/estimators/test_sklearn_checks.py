@@ -6,7 +6,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier, SkorchClassifier
-from labelnext.estimators import _build
+from labelnext.estimators import _train
 from small_nets import LazyMlp
 
 WEIGHT_CHECKS = [
@@ -34,9 +34,9 @@ def expected_failures(estimator):
 @pytest.fixture(autouse=True)
 def as_many_outputs_as_classes(monkeypatch):
     """Nobody tells a module how many classes a check is going to have."""
-    options = _build._given_once
+    options = _train._given_once
     monkeypatch.setattr(
-        _build,
+        _train,
         "_given_once",
         lambda clf: options(clf) | {"module__n_outputs": len(clf.classes_)},
     )

@@ -21,7 +21,7 @@ from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
 from labelnext.classifier import SkorchClassifier
-from labelnext.estimators._held_out import hold_out
+from labelnext.estimators._train import hold_out
 from small_nets import Cnn, Headless, LazyMlp, Mlp, TokenNet, same, weights
 
 NAN = float("nan")

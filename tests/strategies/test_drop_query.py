@@ -16,7 +16,7 @@ from torch import nn
 
 from labelnext.classifier import SkorchClassifier
 from labelnext.estimators import proba_and_features
-from labelnext.estimators.last_step import last_step
+from labelnext.estimators.predict import last_step
 from labelnext.pool import DropQuery
 from labelnext.strategies._drop_query import disagreements
 from small_nets import Cnn, Mlp

@@ -1,7 +1,12 @@
 """Ties are decided fairly, repeatably, and without the caller's generator noticing."""
 
+import copy
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import sklearn.utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -9,6 +14,7 @@ from scipy import stats
 from skactiveml import utils as theirs
 
 from labelnext.utils import check_random_state, rand_argmax
+from labelnext.utils.random import as_generator
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -63,5 +69,57 @@ def test_without_a_seed_the_global_one_rules():
 def test_seeds():
     expected = np.random.RandomState(5).random_sample(3)
     np.testing.assert_array_equal(check_random_state(5).random_sample(3), expected)
-    with pytest.raises(ValueError, match="seed"):
+    with pytest.raises(TypeError, match="'five', of type str"):
         check_random_state("five")
+    with pytest.raises(TypeError, match="bool"):
+        check_random_state(True)
+    with pytest.raises(ValueError, match="-1"):
+        check_random_state(-1)
+
+
+GIVEN = [0, np.int64(7), 2**32 - 1, np.random.RandomState(3), np.random.default_rng(3)]
+
+
+@pytest.mark.parametrize("random_state", GIVEN, ids=lambda given: type(given).__name__)
+def test_the_generator_of_a_selection(random_state):
+    seed = check_random_state(random_state).randint(2**32, dtype=np.uint32)
+    expected = np.random.Generator(np.random.PCG64([int(seed), 50])).random(4)
+    for _ in range(2):  # nothing was advanced
+        np.testing.assert_array_equal(as_generator(random_state, 50).random(4), expected)
+    assert (as_generator(random_state, 49).random(4) != expected).all()
+
+
+def test_scikit_learn_draws_the_same_seed():
+    for seed in [*GIVEN[:3], np.random.RandomState(3)]:
+        theirs = copy.deepcopy(sklearn.utils.check_random_state(seed))
+        np.testing.assert_array_equal(
+            check_random_state(seed).randint(99, size=5), theirs.randint(99, size=5)
+        )
+
+
+def test_the_global_generator_seeds_a_selection():
+    np.random.seed(7)  # noqa: NPY002
+    first, second = as_generator(None, 9).random(), as_generator(None, 9).random()
+    np.random.seed(7)  # noqa: NPY002
+    assert as_generator(None, 9).random() == first != second
+
+
+def test_seeds_of_more_than_32_bits_differ():
+    draws = {as_generator(seed, 9).random() for seed in (5, 2**32 + 5, 2**64 + 5, 2**128 + 5)}
+    assert len(draws) == 4
+
+
+@pytest.mark.parametrize("wrong", [1.0, "1", True, [1], np.array(1)], ids=str)
+def test_what_is_no_seed(wrong):
+    with pytest.raises(TypeError, match=type(wrong).__name__):
+        as_generator(wrong, 9)
+    with pytest.raises(ValueError, match="negative, got -3"):
+        as_generator(-3, 9)
+
+
+def test_it_takes_no_scikit_learn():
+    code = (
+        "import sys, labelnext.utils.random as r; r.as_generator(0, 9); r.as_generator(None, 9); "
+        "sys.exit('sklearn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,7 +1,6 @@
 """scikit-learn's side: classifiers with missing labels, and what a strategy needs of any model."""
 
-from labelnext.estimators._cold_start import ColdStart
-from labelnext.estimators._fit import fit_on_labeled
+from labelnext.estimators._fit import ColdStart, fit_on_labeled
 from labelnext.estimators._parzen import ParzenWindowClassifier
 from labelnext.estimators._skorch import SkorchClassifier
 from labelnext.estimators._wrapper import SklearnClassifier

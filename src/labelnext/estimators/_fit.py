@@ -9,7 +9,6 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from labelnext.estimators._cold_start import ColdStart
 from labelnext.estimators.delegates import final_step, is_fitted
 from labelnext.estimators.networks import fit_net, is_module, is_skorch_net, refuse_to_fit
 from labelnext.estimators.rows import as_samples, take_rows
@@ -18,6 +17,49 @@ from labelnext.utils.labels import is_null, split_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+class ColdStart:
+    """
+    Hold every class for equally likely, knowing nothing yet.
+
+    Two classes are as good as any number: with equal probabilities all residuals are the same,
+    gradients differ by their features alone, and D² sampling does not depend on the scale.
+
+    Parameters
+    ----------
+    clf : classifier
+        The classifier that would have been fitted; it decides what the features are.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.estimators import ColdStart
+    >>> ColdStart(LogisticRegression()).predict_proba([[1.0], [2.0]])
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+    """
+
+    def __init__(self, clf: Any) -> None:
+        self.clf = clf
+
+    def predict_proba(self, X: Any, **kwargs: Any) -> NDArray[np.float64]:
+        """
+        Return the same probability for each of two classes.
+
+        Parameters
+        ----------
+        X : array-like, sparse matrix or frame of shape (n_samples, ...)
+            Samples, of which only the number counts.
+        **kwargs : dict
+            What the classifier would understand; there is nothing to do with it yet.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_samples, 2)
+            One half everywhere.
+        """
+        return np.full((X.shape[0] if hasattr(X, "shape") else len(X), 2), 0.5)
 
 
 def fit_on_labeled(

@@ -6,17 +6,13 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics.pairwise import pairwise_kernels
+from scipy import sparse
+from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 from sklearn.utils import check_array, gen_batches
+from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier, check_sample_weight
-from labelnext.estimators._kernels import (
-    check_kernel,
-    keep_highest,
-    mean_gamma,
-    wants_mean_gamma,
-)
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -175,13 +171,13 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         if len(codes) != X.shape[0]:
             raise ValueError(f"X has {X.shape[0]} samples, but y has {len(codes)} labels")
         weights = check_sample_weight(sample_weight, len(codes))
-        check_kernel(self.metric, self.metric_dict)
+        _check_kernel(self.metric, self.metric_dict)
         self._check_n_neighbors()
         self.class_prior_ = self._check_class_prior()
         self.metric_dict_ = dict(self.metric_dict or {})
         labelled = codes >= 0
-        if wants_mean_gamma(self.metric_dict):
-            self.metric_dict_["gamma"] = mean_gamma(X, int(labelled.sum()))
+        if _wants_mean_gamma(self.metric_dict):
+            self.metric_dict_["gamma"] = _mean_gamma(X, int(labelled.sum()))
 
         votes = np.zeros((len(codes), len(self.classes_)))
         votes[labelled, codes[labelled]] = weights[labelled]
@@ -223,7 +219,7 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         for rows in gen_batches(X.shape[0], max(1, KERNEL_VALUES // len(self.V_))):
             kernel = self._kernel(X[rows])
             if self.n_neighbors is not None:
-                kernel = keep_highest(kernel, self.n_neighbors)
+                kernel = _keep_highest(kernel, self.n_neighbors)
             frequencies[rows] = kernel @ self.V_
         return frequencies
 
@@ -322,3 +318,43 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
             X, self.X_, metric=self.metric, **self.metric_dict_
         )
         return kernel
+
+
+def _check_kernel(metric: Any, metric_dict: Any) -> None:
+    """Check the name of a kernel and that its arguments go with it."""
+    known = {*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}
+    if not callable(metric) and metric not in known:
+        raise ValueError(f"metric must be a function or one of {sorted(known)}, not {metric!r}")
+    if metric_dict is not None and not isinstance(metric_dict, dict):
+        raise TypeError(f"metric_dict must be a dict or None, not {metric_dict!r}")
+    if metric != "rbf" and _wants_mean_gamma(metric_dict):
+        raise ValueError(f"gamma='mean' is a bandwidth of metric='rbf', not of metric={metric!r}")
+
+
+def _wants_mean_gamma(metric_dict: dict[str, Any] | None) -> bool:
+    """Tell whether the bandwidth is to be computed from the data."""
+    gamma = (metric_dict or {}).get("gamma")
+    return isinstance(gamma, str) and gamma == "mean"
+
+
+def _mean_gamma(X: Any, n_labelled: int) -> float:
+    """Compute the bandwidth of the mean criterion: see ParzenWindowClassifier's Notes."""
+    if sparse.issparse(X):
+        variance = float(mean_variance_axis(X, axis=0)[1].sum())
+    else:
+        variance = float(np.var(X, axis=0, dtype=np.float64).sum())
+    if variance <= 0:
+        return float(1.0 / X.shape[1])
+    n = max(2, n_labelled)
+    tolerance = np.sqrt(2) * 1e-6
+    return float((n - 1) * np.log((n - 1) / tolerance**2) / (4 * n * variance))
+
+
+def _keep_highest(kernel: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
+    """Return the kernel with all but the k highest values of each row set to zero."""
+    if k >= kernel.shape[1]:
+        return kernel
+    highest = np.argpartition(kernel, -k, axis=1)[:, -k:]
+    kept = np.zeros_like(kernel)
+    np.put_along_axis(kept, highest, np.take_along_axis(kernel, highest, axis=1), axis=1)
+    return kept

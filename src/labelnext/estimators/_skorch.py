@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier, leave_out_weightless
-from labelnext.estimators._held_out import hold_out
 from labelnext.utils import MISSING_LABEL, check_classes, check_random_state, encode_labels
 from labelnext.utils.extras import require
 from labelnext.utils.tensors import without_tensor
@@ -235,7 +234,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         others = {name: value for name, value in params.items() if name not in own}
         if others:
             _require_torch()
-            from labelnext.estimators._build import is_skorch_name
+            from labelnext.estimators._train import is_skorch_name
 
             unknown = [name for name in others if not is_skorch_name(name)]
             if unknown:
@@ -353,7 +352,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         """
         check_is_fitted(self)
         X = self._check_samples(X, reset=False)
-        from labelnext.estimators._ask import ask, ask_with_features
+        from labelnext.estimators._train import ask, ask_with_features
 
         proba = None if self._stand_in is None else np.tile(self._stand_in, (len(X), 1))
         if not return_embeddings:
@@ -365,7 +364,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         """Return what `predict_proba` does, with the module's dropout at work."""
         if self._stand_in is not None:
             return np.asarray(self.predict_proba(X))
-        from labelnext.estimators._ask import ask_with_dropout
+        from labelnext.estimators._train import ask_with_dropout
 
         return ask_with_dropout(self.net_, self._check_samples(X, reset=False), self.head, seed)
 
@@ -410,8 +409,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
         classes: npt.ArrayLike | None = None,
     ) -> SkorchClassifier:
         _require_torch()
-        from labelnext.estimators._build import build_net, change_net, train
-        from labelnext.estimators._module_net import own_randomness
+        from labelnext.estimators._net import own_randomness
+        from labelnext.estimators._train import build_net, change_net, train
 
         goes_on = goes_on and hasattr(self, "net_")
         X = self._check_samples(X, reset=not goes_on)
@@ -455,6 +454,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
             raise ValueError(
                 f"validation_fraction must be between 0 and 1, got {self.validation_fraction}"
             )
+        from labelnext.estimators._train import hold_out
+
         rows = hold_out(codes, self.validation_fraction, draw)
         if rows is None:
             warnings.warn(

@@ -1,4 +1,4 @@
-"""Classifiers that leave `predict_proba` to another one inside them."""
+"""Classifiers that leave `predict_proba` to another one inside them: wrappers and pipelines."""
 
 from __future__ import annotations
 
@@ -48,6 +48,19 @@ def look_through_unfitted(clf: Any) -> Any:
 def final_step(clf: Any) -> Any:
     """Return the last step of a pipeline, of pipelines in it too, or `clf` itself."""
     return final_step(clf.steps[-1][1]) if isinstance(clf, Pipeline) else clf
+
+
+def transformers(pipeline: Pipeline) -> list[Any]:
+    """Return the steps that make features of samples."""
+    # What has no transform acts on the training data alone, as imbalanced-learn's samplers do.
+    return [step for _, step in pipeline.steps[:-1] if hasattr(step, "transform")]
+
+
+def transform(pipeline: Pipeline, X: Any) -> Any:
+    """Send samples through all fitted steps of a pipeline but the last."""
+    for step in transformers(pipeline):
+        X = step.transform(X)
+    return X
 
 
 def is_fitted(clf: Any) -> bool:

@@ -1,19 +1,29 @@
-"""Ask a fitted classifier for probabilities and features."""
+"""Ask a fitted classifier: for probabilities, features, its last step and its members."""
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
+from sklearn.utils.extmath import safe_sparse_dot
 
-from labelnext.estimators._features import last_layer_input, transform
-from labelnext.estimators.delegates import final_step, is_fitted, look_through
-from labelnext.estimators.networks import ask, is_network, predict_proba
-from labelnext.estimators.rows import as_numbers, as_samples
+from labelnext.estimators.delegates import final_step, is_fitted, look_through, transform
+from labelnext.estimators.features import features_of
+from labelnext.estimators.networks import (
+    ask,
+    ask_with_dropout,
+    has_dropout,
+    is_network,
+    last_layer,
+    predict_proba,
+)
+from labelnext.estimators.rows import as_numbers, as_samples, take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -92,7 +102,7 @@ def proba_and_features(
                 f"with {arguments}, got {type(answer).__name__} alone; check "
                 f"clf_embedding_flag_name."
             )
-        proba, features = answer, last_layer_input(clf, X)
+        proba, features = answer, features_of(clf, X)
     elif len(answer) == 2:
         proba, features = answer[0], as_numbers(answer[1])
     else:
@@ -150,6 +160,99 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
     return proba
 
 
+def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
+    """Return what a fitted classifier makes of features that `proba_and_features` returns.
+
+    Parameters
+    ----------
+    clf : classifier
+        As it is after fitting.
+    X : samples
+        What `clf.predict_proba` takes; a few of them are looked at.
+
+    Returns
+    -------
+    callable
+        Takes features, shape (n, n_features), and returns a score for each class, the largest
+        for the one predicted, shape (n, n_classes).
+
+    Raises
+    ------
+    TypeError
+        If the features come out of `predict_proba`, so that none knows what follows them.
+    """
+    inner = look_through(clf)
+    if not is_fitted(inner):
+        return lambda features: np.zeros((features.shape[0], 2))
+    few = take_rows(X, np.arange(min(2, X.shape[0])))
+    if isinstance(inner, Pipeline):
+        return last_step(inner.steps[-1][1], transform(inner, few))
+    if is_network(inner):
+        return _linear(*last_layer(inner, few))
+    if isinstance(inner, MLPClassifier):
+        return _linear(inner.coefs_[-1], inner.intercepts_[-1])
+    if isinstance(predict_proba(inner, few, {}), tuple):
+        raise TypeError(
+            f"What {type(inner).__name__} makes of its features can't be asked for, as they come "
+            f"out of its predict_proba; make what turns samples into features a step of a "
+            f"sklearn.pipeline.Pipeline before the classifier, or pass the features as X."
+        )
+
+    def scores(features: Any) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            # Features are an array also where the classifier was fitted to a frame.
+            warnings.filterwarnings("ignore", "X does not have valid feature names")
+            return proba_of(inner, features)
+
+    return scores
+
+
+def has_members(clf: Any) -> bool:
+    """Tell whether `ask_members` can ask a fitted classifier, at the end of a pipeline too."""
+    clf = look_through(clf)
+    if not is_fitted(clf):
+        return True  # a stand-in answers for it, whose one opinion is that it knows nothing
+    if isinstance(clf, Pipeline):
+        return has_members(clf.steps[-1][1])
+    return _is_ensemble(clf) or (is_network(clf) and has_dropout(clf))
+
+
+def ask_members(
+    clf: Any, X: Any, n_passes: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the probabilities that each member gives, of a classifier that `has_members`.
+
+    Parameters
+    ----------
+    clf : classifier
+        A fitted ensemble of scikit-learn's whose members are classifiers of the same classes, or
+        a network, which is asked `n_passes` times with dropout at work.
+    X : samples
+        What `clf.predict_proba` takes.
+    n_passes : int
+        How often a network is asked.
+    rng : numpy.random.Generator
+        Decides what is dropped.
+
+    Yields
+    ------
+    ndarray of shape (n_samples, n_classes), float64
+        The columns are the same classes for all members.
+    """
+    inner, X = look_through(clf), as_samples(X)
+    if not is_fitted(inner):
+        yield proba_of(clf, X)
+    elif isinstance(inner, Pipeline):
+        yield from ask_members(inner.steps[-1][1], transform(inner, X), n_passes, rng)
+    elif _is_ensemble(inner):
+        yield from _ask_ensemble(inner, X)
+    elif is_network(inner):
+        for seed in rng.integers(2**63, size=n_passes):
+            yield np.asarray(ask_with_dropout(inner, X, int(seed)), dtype=np.float64)
+    else:
+        yield proba_of(inner, X)
+
+
 def _check_shape(answer: Any, clf: Any, X: Any) -> NDArray[Any]:
     proba: NDArray[Any] = np.asarray(answer)
     if proba.ndim != 2 or len(proba) != X.shape[0]:
@@ -171,3 +274,44 @@ def _check_flag(flag_name: Any) -> dict[str, Any]:
         f"clf_embedding_flag_name must be None, the name of an argument of predict_proba, or a "
         f"dict of arguments, got {flag_name!r}."
     )
+
+
+def _linear(weights: NDArray[Any], bias: NDArray[Any]) -> Callable[[Any], NDArray[Any]]:
+    def scores(features: Any) -> NDArray[Any]:
+        logits = np.asarray(safe_sparse_dot(features, weights)) + bias
+        # A single one speaks for the second class.
+        return np.hstack([-logits, logits]) if logits.shape[1] == 1 else logits
+
+    return scores
+
+
+def _is_ensemble(clf: Any) -> bool:
+    from sklearn.ensemble import (
+        BaggingClassifier,
+        ExtraTreesClassifier,
+        RandomForestClassifier,
+        VotingClassifier,
+    )
+
+    # Of others the estimators_ may be anything: steps of one model, or models of one class each.
+    kinds = (BaggingClassifier, ExtraTreesClassifier, RandomForestClassifier, VotingClassifier)
+    return isinstance(clf, kinds)
+
+
+def _ask_ensemble(ensemble: Any, X: Any) -> Iterator[NDArray[np.float64]]:
+    members = ensemble.estimators_
+    columns = getattr(ensemble, "estimators_features_", [None] * len(members))
+    # A voting classifier hands frames on to its members; the others fit them to arrays.
+    if not hasattr(ensemble, "voting"):
+        X = as_numbers(X)
+    for member, of_member in zip(members, columns, strict=True):
+        if not hasattr(member, "predict_proba"):
+            raise TypeError(
+                f"The members of {type(ensemble).__name__} must have predict_proba, but "
+                f"{type(member).__name__} has none."
+            )
+        answer = proba_of(member, X if of_member is None else X[:, of_member])
+        # Members know classes by number, and of those only what was in their share of the labels.
+        proba = np.zeros((len(answer), len(ensemble.classes_)))
+        proba[:, np.asarray(member.classes_, dtype=np.int64)] = answer
+        yield proba

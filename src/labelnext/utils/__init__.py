@@ -1,6 +1,5 @@
 """Labels that may be missing, and randomness that can be repeated."""
 
-from labelnext.utils._random import check_random_state, rand_argmax
 from labelnext.utils._vote import majority_vote
 from labelnext.utils.encoding import check_classes, encode_labels
 from labelnext.utils.labels import (
@@ -10,6 +9,7 @@ from labelnext.utils.labels import (
     labeled_indices,
     unlabeled_indices,
 )
+from labelnext.utils.random import check_random_state, rand_argmax
 
 __all__ = [
     "MISSING_LABEL",

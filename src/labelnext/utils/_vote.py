@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.utils._random import rand_argmax
 from labelnext.utils.encoding import encode_labels, label_dtype
 from labelnext.utils.labels import MISSING_LABEL, is_labeled
+from labelnext.utils.random import rand_argmax
 
 if TYPE_CHECKING:
     import numpy.typing as npt

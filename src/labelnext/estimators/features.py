@@ -11,7 +11,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.extmath import safe_sparse_dot
 
-from labelnext.estimators.delegates import is_fitted, look_through, look_through_unfitted
+from labelnext.estimators.delegates import (
+    is_fitted,
+    look_through,
+    look_through_unfitted,
+    transform,
+    transformers,
+)
 from labelnext.estimators.networks import ask, features_of_untrained, is_network, is_skorch_net
 from labelnext.estimators.rows import as_numbers
 
@@ -23,51 +29,36 @@ _ACTIVATIONS = {
 }
 
 
-def last_layer_input(clf: Any, X: Any) -> Any:
+def features_of(clf: Any, X: Any) -> Any:
     """Return the features that a fitted classifier's last linear step sees.
 
-    Parameters
-    ----------
-    clf : classifier
-        As it is after fitting.
-    X : samples
-        What `clf.predict_proba` takes.
-
-    Returns
-    -------
-    ndarray or sparse matrix of shape (n_samples, n_features)
-        For a Pipeline the output of its transformers, for an MLPClassifier its last hidden
-        layer, for a network the input of its last linear layer, for a pipeline that ends with
-        one of them that of the last step, else X.
+    For a Pipeline these are the output of its transformers, for an MLPClassifier its last hidden
+    layer, for a network the input of its last linear layer, for a pipeline that ends with one of
+    them that of the last step, else X.
     """
     inner = look_through(clf)
     if not is_fitted(inner):
-        return input_without_labels(clf, X)
+        return _without_labels(clf, X)
     if isinstance(inner, Pipeline):
-        return last_layer_input(inner.steps[-1][1], transform(inner, X))
+        return features_of(inner.steps[-1][1], transform(inner, X))
     if is_network(inner):
         return as_numbers(ask(inner, X)[1])
     if isinstance(inner, MLPClassifier):
-        return last_hidden_layer(inner, as_numbers(X))
+        return _last_hidden_layer(inner, as_numbers(X))
     return as_numbers(X)
 
 
-def input_without_labels(clf: Any, X: Any) -> Any:
+def _without_labels(clf: Any, X: Any) -> Any:
     """Return the features of a classifier that could not be fitted, for want of labels.
 
-    The transformers of a Pipeline are fitted to X, without labels; they are copies.
-
-    Raises
-    ------
-    ValueError
-        If they can't be fitted without labels.
+    Copies of a pipeline's transformers are fitted to X, without labels.
     """
     inner = look_through_unfitted(clf)
     if is_skorch_net(inner):
         return features_of_untrained(inner, X)
     if not isinstance(inner, Pipeline):
         return as_numbers(X)
-    for _, step in _transformers(inner):
+    for step in transformers(inner):
         try:
             X = _fit_transform(clone(step), X)
         except (TypeError, ValueError) as error:
@@ -76,17 +67,10 @@ def input_without_labels(clf: Any, X: Any) -> Any:
                 f"can its step {type(step).__name__} without labels ({error}). Label samples of "
                 f"two classes first, ones that labelnext.pool.RandomSampling picks, say."
             ) from error
-    return input_without_labels(inner.steps[-1][1], X)
+    return _without_labels(inner.steps[-1][1], X)
 
 
-def transform(pipeline: Pipeline, X: Any) -> Any:
-    """Send samples through all fitted steps of a pipeline but the last."""
-    for _, step in _transformers(pipeline):
-        X = step.transform(X)
-    return X
-
-
-def last_hidden_layer(mlp: MLPClassifier, X: Any) -> Any:
+def _last_hidden_layer(mlp: MLPClassifier, X: Any) -> Any:
     """Return the activations of the last hidden layer, the input of the output layer."""
     activate = _ACTIVATIONS[mlp.activation]
     for weights, intercepts in zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True):
@@ -99,8 +83,3 @@ def _fit_transform(step: Any, X: Any) -> Any:
     if hasattr(step, "fit_transform"):
         return step.fit_transform(X)
     return step.fit(X, None).transform(X)
-
-
-def _transformers(pipeline: Pipeline) -> list[tuple[str, Any]]:
-    # What has no transform acts on the training data alone, as imbalanced-learn's samplers do.
-    return [(name, step) for name, step in pipeline.steps[:-1] if hasattr(step, "transform")]

@@ -1,4 +1,4 @@
-"""From SkorchClassifier's parameters to a net of skorch that can be trained.
+"""From SkorchClassifier's parameters to a net of skorch, which is trained and asked.
 
 Imports torch and skorch, so it is imported late.
 """
@@ -12,19 +12,23 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 
-from labelnext.estimators._module_net import (
+from labelnext.estimators._net import (
     HeldOut,
     Net,
     Rows,
     StopEarly,
+    own_randomness,
     whole_batch,
     with_weights,
 )
+from labelnext.networks import proba_and_features
+from labelnext.networks.arrays import as_arrays, with_both_classes
+from labelnext.networks.dropout import proba_with_dropout
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from collections.abc import Callable, Iterator
 
-    from labelnext.estimators._skorch import SkorchClassifier
+    import numpy.typing as npt
 
 # What a warm start takes over from changed parameters; all else was built into the network.
 _OF_TRAINING = ("lr", "max_epochs", "batch_size", "verbose")
@@ -42,7 +46,7 @@ def is_skorch_name(name: str) -> bool:
     return name in inspect.signature(NeuralNet.__init__).parameters and name not in _OURS
 
 
-def build_net(clf: SkorchClassifier) -> Net:
+def build_net(clf: Any) -> Net:
     """Make an untrained net with its first weights; torch's generators are advanced."""
     options = _given_once(clf)
     callbacks = options.pop("callbacks")
@@ -77,7 +81,7 @@ def build_net(clf: SkorchClassifier) -> Net:
     return net.initialize()  # type: ignore[no-any-return]
 
 
-def change_net(net: Net, clf: SkorchClassifier) -> None:
+def change_net(net: Net, clf: Any) -> None:
     """Give a net that has been trained what has changed of the parameters of training."""
     options = _given_once(clf)
     changes = {name: options[name] for name in _OF_TRAINING}
@@ -124,6 +128,87 @@ def train(
         raise KeyboardInterrupt
 
 
+def hold_out(
+    codes: npt.NDArray[np.int64], fraction: float, rng: np.random.RandomState
+) -> npt.NDArray[np.int64] | None:
+    """Choose samples for validation, each class in proportion, none without its last sample.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,), int64
+        The class of each sample, from 0.
+    fraction : float
+        The share to hold out, between 0 and 1.
+    rng : RandomState
+        Draws within the classes; it is advanced.
+
+    Returns
+    -------
+    ndarray of int64, or None
+        The rows held out, ascending; None if they would be fewer than two, whose loss says
+        nothing.
+    """
+    counts = np.bincount(codes)
+    share = fraction * counts
+    # Shares are rounded down, and what is missing goes to the largest remainders.
+    most = np.maximum(counts - 1, 0)
+    take = np.minimum(share.astype(np.int64), most)
+    for c in np.argsort(take - share, kind="stable"):
+        if take.sum() >= round(fraction * len(codes)):
+            break
+        take[c] = min(take[c] + 1, most[c])
+    if take.sum() < 2:
+        return None
+    rows = [rng.permutation(np.flatnonzero(codes == c))[:k] for c, k in enumerate(take)]
+    return np.sort(np.concatenate(rows))
+
+
+class _Batches(torch.utils.data.IterableDataset[Any]):
+    """The samples of a loader's batches, without what stands beside them, as the module wants."""
+
+    def __init__(self, loader: Any, cast: Callable[[Any], Any]) -> None:
+        self.loader = loader
+        self.cast = cast
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self.cast(x) for x, _ in self.loader)
+
+
+def ask(net: Net, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the probabilities of samples."""
+    with own_randomness(net.device):
+        proba: npt.NDArray[np.float32] = net.predict_proba(X)
+    rows = np.flatnonzero(~np.isfinite(proba).all(axis=1))
+    if len(rows):
+        raise ValueError(
+            f"the network's outputs for sample {rows[0]} are not finite; if training went "
+            f"astray, which net_.history tells, lower lr"
+        )
+    return proba
+
+
+def ask_with_features(
+    net: Net, X: npt.NDArray[Any], head: str | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the probabilities of samples and the inputs of the last linear layer."""
+    with own_randomness(net.device):
+        return as_arrays(*proba_and_features(net.module_, _loader(net, X), head=head, amp=False))
+
+
+def ask_with_dropout(
+    net: Net, X: npt.NDArray[Any], head: str | None, seed: int
+) -> npt.NDArray[Any]:
+    """Return the probabilities of samples with dropout at work."""
+    with own_randomness(net.device):
+        return with_both_classes(proba_with_dropout(net.module_, _loader(net, X), seed, head))
+
+
+def _loader(net: Net, X: npt.NDArray[Any]) -> torch.utils.data.DataLoader[Any]:
+    batches = net.get_iterator(net.get_dataset(X), training=False)
+    # Cut into batches already, so the loader is not to cut.
+    return torch.utils.data.DataLoader(_Batches(batches, net.cast), batch_size=None)
+
+
 def _set(net: Net, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(net, name, value)
@@ -133,7 +218,7 @@ def _normalises(module: torch.nn.Module) -> bool:
     return any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in module.modules())
 
 
-def _given_once(clf: SkorchClassifier) -> dict[str, Any]:
+def _given_once(clf: Any) -> dict[str, Any]:
     """Gather the arguments for skorch, each from the one place where it is given."""
     if not callable(clf.module):
         raise TypeError(f"module must be a torch.nn.Module or a class of it, not {clf.module!r}")
