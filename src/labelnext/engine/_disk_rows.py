@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools import Source
+from labelnext.pools.source import TwoColumns as TwoColumns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -102,47 +103,3 @@ class RowsInFiles:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         values = self.source.read(self.part, 0, len(self))
         return values if dtype is None else values.astype(dtype)
-
-
-class TwoColumns(Source):
-    """A source of P(y = 1) as one of the probabilities of both classes.
-
-    Parameters
-    ----------
-    source : Source
-        Its probabilities have one column.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self.source: Source = source
-        self.name, self.n_rows = source.name, source.n_rows
-        self.n_columns, self.n_features = 2, source.n_features
-        # float64, lest 1 − p be 1 for a small p.
-        self.dtypes = {**source.dtypes, "proba": np.dtype(np.float64)}
-        self.cuts, self.task, self.bias = source.cuts, source.task, source.bias
-
-    def _both(self, part: Part, values: NDArray[Any]) -> NDArray[Any]:
-        if part == "features":
-            return values
-        positive = values[:, 0].astype(np.float64)
-        return np.stack([1 - positive, positive], axis=1)
-
-    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
-        return self._both(part, self.source.read(part, lo, hi))
-
-    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for."""
-        return self._both(part, self.source.take(part, rows))
-
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none."""
-        return self.source.ids(rows)
-
-    def where(self, row: int) -> str:
-        """Say where a row is."""
-        return self.source.where(row)
-
-    def fingerprint(self) -> str:
-        """Return the source's digest."""
-        return self.source.fingerprint()
