@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from labelnext.estimators._wrapper import SklearnClassifier, is_from_elsewhere
 from labelnext.estimators.delegates import final_step, is_fitted
 from labelnext.estimators.networks import fit_net, is_module, is_skorch_net, refuse_to_fit
 from labelnext.estimators.rows import as_samples, take_rows
@@ -132,7 +133,14 @@ def fit_on_labeled(
     arguments = _weight_argument(copy, weights)
     if is_skorch_net(final):
         return fit_net(copy, take_rows(X, rows), known)
-    return copy.fit(take_rows(X, rows), known, **arguments)
+    samples = take_rows(X, rows)
+    try:
+        return copy.fit(samples, known, **arguments)
+    except (TypeError, ValueError):
+        if not (isinstance(clf, BaseEstimator) and is_classifier(clf) and is_from_elsewhere(clf)):
+            raise
+        # It tries again, and then with numbers from 0 in place of the labels.
+        return SklearnClassifier(clf, missing_label=missing_label).fit(samples, known, **arguments)
 
 
 def _is_frozen(copy: Any) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 
 from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
@@ -215,10 +216,9 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
 
     def fit(X: Any, y: ArrayLike) -> Any:
         weights = _check_weights(sample_weight, X.shape[0])
-        if not fit_clf:
-            return clf
-        fitted = fit_on_labeled(clf, X, y, weights, missing_label)
-        _refuse_without_proba(fitted, clf)
+        fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
+        if not is_module(final_step(fitted)):
+            _refuse_without_proba(fitted, clf)
         return fitted
 
     return fit
@@ -235,11 +235,24 @@ def _check_classifier(clf: Any) -> None:
 
 
 def _refuse_without_proba(fitted: Any, clf: Any) -> None:
-    if not hasattr(fitted, "predict_proba"):
-        raise TypeError(
-            f"clf must be a classifier with predict_proba, got {type(clf).__name__}; "
-            f"sklearn.calibration.CalibratedClassifierCV gives one to a classifier without."
+    if hasattr(fitted, "predict_proba"):
+        return
+    final = final_step(clf)
+    name = type(final).__name__
+    known = isinstance(final, BaseEstimator)
+    fault = ", a regressor" if known and is_regressor(final) else ""
+    if final is not clf:
+        fault = f", whose last step {name} {'is a regressor' if fault else 'has none'}"
+    advice = ""
+    if known and is_classifier(final):
+        advice = (
+            f" Take LogisticRegression, say, or put "
+            f"sklearn.calibration.CalibratedClassifierCV({name}(), cv=2) in the place of {name}, "
+            f"once there are two labels of each class."
         )
+    raise TypeError(
+        f"clf must be a classifier with predict_proba, got {type(clf).__name__}{fault}.{advice}"
+    )
 
 
 def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators import ColdStart, fit_on_labeled
-from labelnext.estimators.predict import ask_members, has_members, proba_of
+from labelnext.estimators.predict import ask_committee, ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
 from labelnext.strategies._base import QueryStrategy
 from labelnext.strategies._checks import check_integer
@@ -59,7 +59,7 @@ class CommitteeQueryStrategy(QueryStrategy):
         if isinstance(clf, list | tuple):
             if len(clf) < 2:
                 raise ValueError(f"A committee needs two classifiers at least, got {len(clf)}.")
-            fits = [fitter(member, fit_clf, sample_weight) for member in clf]
+            fits: Any = [fitter(member, fit_clf, sample_weight) for member in clf]
             return lambda X, y: [fit(X, y) for fit in fits]
         fit_one = fitter(clf, fit_clf, sample_weight)
         if fit_one is None:
@@ -100,8 +100,7 @@ class CommitteeQueryStrategy(QueryStrategy):
         if self.committee is not None and not isinstance(clf, ColdStart | list):
             yield from _check(self.committee(clf, X), X.shape[0])
         elif isinstance(clf, list):
-            _check_same_classes(clf)
-            yield from (proba_of(member, X) for member in clf)
+            yield from ask_committee(clf, X)
         elif isinstance(clf, Bootstrap):
             yield from clf.ask(X, self.n_members, rng)
         else:
@@ -157,14 +156,3 @@ def _check(answer: ArrayLike, n_candidates: int) -> NDArray[np.float64]:
     if not ((samples >= 0).all() and (np.abs(samples.sum(axis=2) - 1) < 5e-3).all()):
         raise ValueError("committee must return probabilities that sum to 1 over the last axis.")
     return samples
-
-
-def _check_same_classes(members: list[Any]) -> None:
-    known = [
-        np.asarray(member.classes_).tolist() for member in members if hasattr(member, "classes_")
-    ]
-    if any(classes != known[0] for classes in known):
-        raise ValueError(
-            f"All members of a committee must know the same classes, got {known[0]} and "
-            f"{next(classes for classes in known if classes != known[0])}."
-        )

@@ -1,0 +1,255 @@
+"""Bytes of files by position, read where they are wanted, never mapped; and paths as given.
+
+Mapped pages count as resident memory and leave it when the system likes. What is read into a
+buffer of ours is as much as we asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import zlib
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Files that one source holds open: far below what a process may, by default.
+HANDLES = 128
+# Where a file is looked at to tell it from another, and how many bytes are read there.
+SAMPLES, SAMPLE = 16, 4096
+
+
+class Files(ABC):
+    """A place with files: this machine's, or an object store's.
+
+    It can be pickled, and read from several threads at once.
+    """
+
+    gap: int
+    """Bytes that are sooner read than left out between two that are wanted."""
+
+    threads: int
+    """How many reads are worth having under way at once."""
+
+    @abstractmethod
+    def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
+        """Fill an array of bytes from a file, from an offset on, or raise."""
+
+    @abstractmethod
+    def read_many(
+        self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
+    ) -> None:
+        """Fill parts of an array of bytes, each from its offset in a file, or raise."""
+
+    @abstractmethod
+    def read_some(self, path: str, most: int) -> bytes:
+        """Return a file's first bytes, all if it has no more than `most`."""
+
+    @abstractmethod
+    def size(self, path: str) -> int:
+        """Return how many bytes a file has."""
+
+    @abstractmethod
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a path is a folder, or stands for what is under it."""
+
+    @abstractmethod
+    def listing(self, folder: str) -> dict[str, int]:
+        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
+
+    @abstractmethod
+    def arrow(self, path: str) -> Any:
+        """Open a file for pyarrow, which closes it with the block that it is opened for."""
+
+    @abstractmethod
+    def opened(self, path: str) -> Any:
+        """Open a file to be read from its start on; close it with the block."""
+
+    @abstractmethod
+    def zarr_store(self, place: str) -> Any:
+        """Return what zarr reads a folder from."""
+
+
+class LocalFiles(Files):
+    """Files of this machine's file systems, some of them held open."""
+
+    gap = 1024  # copied in the time that a call takes
+    threads = 1
+
+    def __init__(self) -> None:
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._handles: OrderedDict[str, _Handle] = OrderedDict()
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._open()
+
+    def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
+        """Fill an array of bytes from a file, from an offset on, or raise."""
+        _fill(self._handle(path), path, offset, buffer.data)
+
+    def read_many(
+        self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
+    ) -> None:
+        """Fill parts of an array of bytes, each from its offset in a file, or raise."""
+        handle, view = self._handle(path), buffer.data
+        for offset, (lo, hi) in zip(offsets, spots, strict=True):
+            _fill(handle, path, offset, view[lo:hi])
+
+    def read_some(self, path: str, most: int) -> bytes:
+        """Return a file's first bytes, all if it has no more than `most`."""
+        return os.pread(self._handle(path).number, most, 0)
+
+    def size(self, path: str) -> int:
+        """Return how many bytes a file has."""
+        with told(path):
+            return os.stat(path).st_size
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether a path is a folder."""
+        return os.path.isdir(path)
+
+    def listing(self, folder: str) -> dict[str, int]:
+        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
+
+        def refuse(error: OSError) -> None:
+            raise error
+
+        found = {}
+        with told(folder):
+            for root, _, names in os.walk(folder, onerror=refuse):
+                for name in names:
+                    path = os.path.join(root, name)
+                    found[os.path.relpath(path, folder)] = os.stat(path).st_size
+        return found
+
+    def arrow(self, path: str) -> Any:
+        """Open a file for pyarrow."""
+        import pyarrow as pa
+
+        with told(path):
+            return pa.OSFile(path)
+
+    def opened(self, path: str) -> Any:
+        """Open a file to be read from its start on."""
+        with told(path):
+            return open(path, "rb")
+
+    def zarr_store(self, place: str) -> Any:
+        """Return what zarr reads a folder from."""
+        return place
+
+    def _handle(self, path: str) -> _Handle:
+        # A lock that was held when the process forked would never be free again in the child.
+        if self._process != os.getpid():
+            self._open()
+        with self._lock:
+            handle = self._handles.pop(path, None) or _Handle(path)
+            self._handles[path] = handle
+            if len(self._handles) > HANDLES:
+                self._handles.popitem(last=False)
+        return handle
+
+
+class _Handle:
+    """An open file, closed when nobody has it any more: evicted, it may still be read."""
+
+    def __init__(self, path: str) -> None:
+        with told(path):
+            self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):  # it was opened
+            os.close(self.number)
+
+
+def _fill(handle: _Handle, path: str, offset: int, view: memoryview) -> None:
+    done, length = 0, len(view)
+    while done < length:  # a call returns 2 GiB at most
+        got = os.preadv(handle.number, [view[done:]], offset + done)
+        if not got:
+            raise cut_short(path, offset + done, offset + length)
+        done += got
+
+
+class told:  # noqa: N801 — reads as a statement
+    """Say of a file that is missing or may not be read what to do about it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise FileNotFoundError(
+                f"There is no {self.path}; check the path, or restore the file from a copy."
+            ) from None
+        if isinstance(error, PermissionError):
+            raise PermissionError(
+                f"{self.path} may not be read: permission denied; check who may read it, and the "
+                "folders that it is in."
+            ) from None
+
+
+def some_bytes(files: Files, path: str) -> tuple[int, int]:
+    """Return a file's size, and a checksum of its start, its end and places between."""
+    size = files.size(path)
+    crc, length = 0, min(SAMPLE, size)
+    for place in np.linspace(0, size - length, SAMPLES).astype(np.int64).tolist():
+        buffer = np.empty(length, np.uint8)
+        files.read_into(path, place, buffer)
+        crc = zlib.crc32(buffer.data, crc)
+    return size, crc
+
+
+class StoreError(OSError):
+    """A store that cannot be reached, or refuses."""
+
+
+def cut_short(path: str, n_bytes: int, expected: int) -> ValueError:
+    """Return the error of a file that is too short."""
+    return ValueError(
+        f"{path} ends after {n_bytes:,} bytes, expected {expected:,} or more: it was cut short; "
+        "write or copy it again."
+    )
+
+
+def scheme_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the scheme of a URI, such as s3; None of a path."""
+    # One letter before the colon is a drive.
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", os.fspath(path))
+    return match[1].lower() if match else None
+
+
+def local_path(path: str) -> str:
+    """Return a path of this machine, or a file:// URI, as an absolute path."""
+    if scheme_of(path) == "file":
+        path = url2pathname(urlsplit(path).path)
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def local_folder(path: str | os.PathLike[str]) -> Path:
+    """Return where a pool is to be written, which must be on this machine's file systems."""
+    if (scheme := scheme_of(path)) not in (None, "file"):
+        raise ValueError(
+            f"Pools are written to folders of this machine, not to {scheme}://; write {path} to a "
+            "folder and copy it there: pools are read from object stores as they are."
+        )
+    return Path(local_path(os.fspath(path)))
