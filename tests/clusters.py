@@ -16,7 +16,8 @@ import numpy as np
 import pools
 from labelnext.cluster import session as _session
 from labelnext.engine import as_gradients
-from labelnext.engine.ray import RayOptions, as_origin, ray_pool
+from labelnext.cluster import Ray
+from labelnext.engine.ray import ray_pool
 from labelnext.sampling import d2_sample
 
 # A small object store, no dashboard, and no line on the terminal.
@@ -76,10 +77,10 @@ def started():
             ray.shutdown()
 
 
-def in_shards(num_shards=3, origin=None, **options):
+def in_shards(num_shards=3, pool=None, **options):
     """A pool in shards on the cluster that this process is on."""
-    settings = RayOptions(num_shards=num_shards, **{"num_cpus": 0.1, **options})
-    return ray_pool(origin or (lambda: as_origin(*arrays())), settings)
+    cluster = Ray(num_shards=num_shards, **{"num_cpus": 0.1, **options})
+    return ray_pool(Pool(*arrays()) if pool is None else pool, cluster)
 
 
 def same(batch, other):

@@ -120,9 +120,21 @@ def test_fingerprints_tell_pools_apart(arrays):
 @pytest.mark.parametrize(
     ("proba", "features", "ids", "error", "message"),
     [
-        (np.ones((3, 2)), np.ones((4, 2)), None, ValueError, "3 rows and features has 4"),
-        (np.ones((3, 2)), np.ones(3), None, ValueError, r"\(n_rows, n_features\).*got \(3,\)"),
-        (np.ones((0, 2)), np.ones((0, 2)), None, ValueError, "at least one row"),
+        (
+            np.ones((3, 2)),
+            np.ones((4, 2)),
+            None,
+            ValueError,
+            "3 rows of proba and 4 of features.*same order",
+        ),
+        (
+            np.ones((3, 2)),
+            np.ones(3),
+            None,
+            ValueError,
+            r"features must have two dim.*got shape \(3,\); reshape",
+        ),
+        (np.ones((0, 2)), np.ones((0, 2)), None, ValueError, "pool is empty: proba has no rows"),
         (np.array([["a"]]), np.ones((1, 1)), None, TypeError, "proba must hold real numbers"),
         (np.ones((1, 1)), np.ones((1, 1), complex), None, TypeError, "features must hold real"),
         (np.ones((1, 1)), np.ones((1, 1)), [1, 2], ValueError, "ids has 2 entries"),

@@ -84,7 +84,7 @@ BROKEN = {
     "fortran": (saved(np.asfortranarray(FEATURES)), r"Fortran order.*ascontiguousarray"),
     "objects": (saved(np.array([None] * 6)), r"features\.npy holds Python objects"),
     "rows": (saved(FEATURES[:5]), r"proba\.npy has 6 rows and .*features\.npy has 5"),
-    "flat": (saved(FEATURES[:, 0]), r"features\.npy must have the shape \(n_rows, n_features\)"),
+    "flat": (saved(FEATURES[:, 0]), r"features\.npy must have two dimensions, got shape"),
     "text": (saved(FEATURES.astype(str)), r"features\.npy must hold real numbers, got dtype <U32"),
     "ids": (saved(np.ones((6, 2), int), "ids"), r"ids\.npy must hold ids, .* got shape \(6, 2\)"),
     "ids rows": (saved(np.arange(7), "ids"), r"proba\.npy has 6 rows and .*ids\.npy has 7"),

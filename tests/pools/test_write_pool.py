@@ -109,7 +109,7 @@ def test_never_replaces_something_else(tmp_path):
     [
         ((PROBA,), TypeError, "needs features too"),
         ((ArraySource(PROBA, FEATURES), FEATURES), TypeError, "either a source"),
-        ((PROBA, FEATURES[:9]), ValueError, "10 rows and features has 9"),
+        ((PROBA, FEATURES[:9]), ValueError, "10 rows of proba and 9 of features"),
         ((np.array([[None]]), FEATURES), TypeError, "proba must hold real numbers"),
     ],
     ids=["half", "both", "lengths", "objects"],

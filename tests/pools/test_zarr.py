@@ -66,7 +66,7 @@ BAD = {
     "rows": ({"proba": PROBA, "features": FEATURES[:9]}, "proba has 10 rows and features has 9"),
     "flat": (
         {"proba": PROBA, "features": FEATURES[:, 0]},
-        r"expected|must have the shape \(n_rows",
+        r"features must have two dimensions, got shape \(10,\)",
     ),
     "complex": ({"proba": PROBA, "features": FEATURES + 1j}, "must hold real numbers"),
     "names": ({"proba": PROBA, "emb": FEATURES}, "has no 'embedding'; it has emb, proba"),

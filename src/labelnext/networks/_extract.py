@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from labelnext.engine import Gradients, Task
-    from labelnext.engine.ray import RayOptions
+    from labelnext.cluster import Ray
 
 
 def extract(
@@ -37,14 +37,7 @@ def extract(
     ids: ArrayLike | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    engine: str = "local",
-    address: str | None = None,
-    num_actors: int | None = None,
-    num_cpus: float | None = None,
-    num_gpus: float | None = None,
-    resources: Mapping[str, float] | None = None,
-    timeout: float | None = None,
-    start_timeout: float | None = None,
+    cluster: Ray | None = None,
 ) -> Gradients:
     """
     Run a network once over data and return its pool of gradients, to select from.
@@ -188,16 +181,6 @@ def extract(
     >>> folder.cleanup()
     """
     require("torch", extra="torch", what="labelnext.extract")
-    cluster = _check_engine(
-        engine,
-        address=address,
-        num_shards=num_actors,
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        resources=resources,
-        timeout=timeout,
-        start_timeout=start_timeout,
-    )
     how: dict[str, Any] = {
         "head": head,
         "task": task,
@@ -209,9 +192,15 @@ def extract(
         "progress": progress,
     }
     if out is None:
-        if rows_per_shard is not None or ids is not None or resume or overwrite or cluster:
+        if (
+            rows_per_shard is not None
+            or ids is not None
+            or resume
+            or overwrite
+            or cluster is not None
+        ):
             raise TypeError(
-                "rows_per_shard, ids, resume, overwrite and engine='ray' are for a pool in files: "
+                "rows_per_shard, ids, resume, overwrite and cluster are for a pool in files: "
                 "say where with out='folder'."
             )
         proba, values = proba_and_features(model, data, **how)
@@ -236,18 +225,3 @@ def extract(
 
         extract_on_ray(out, model, data, cluster=cluster, **files, **how)
     return open_pool(out)
-
-
-def _check_engine(engine: str, **options: Any) -> RayOptions | None:
-    """Return how to use a cluster, None if there is to be none."""
-    if engine not in {"local", "ray"}:
-        raise ValueError(f"engine must be 'local' or 'ray', got {engine!r}.")
-    given = {name: value for name, value in options.items() if value is not None}
-    if engine == "ray":
-        from labelnext.engine.ray import RayOptions
-
-        return RayOptions(**{"timeout": 3600.0, **given})
-    if given:
-        names = ", ".join(given).replace("num_shards", "num_actors")
-        raise TypeError(f"{names} are for engine='ray' only, got engine='local'.")
-    return None

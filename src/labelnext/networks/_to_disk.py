@@ -19,7 +19,7 @@ from labelnext.networks._shards import Shards
 from labelnext.networks._source import open_source
 from labelnext.networks._weights import digest_of_weights
 from labelnext.networks._wrappers import unwrap
-from labelnext.pools.check import as_ids, check_ids_length
+from labelnext.pools.known import as_ids, check_ids_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from labelnext.pools._blocks import BlockSource
 from labelnext.pools._files import some_bytes
 from labelnext.pools._footers import find_columns, kind_of, read_footer, reading
-from labelnext.pools.check import as_ids
 from labelnext.pools.columns import as_matrix, refuse_nulls, uneven
+from labelnext.pools.known import as_ids
 from labelnext.pools.source import PARTS, digest_of
 
 if TYPE_CHECKING:

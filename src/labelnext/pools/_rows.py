@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools._files import some_bytes
-from labelnext.pools.check import as_ids
+from labelnext.pools.known import as_ids
 from labelnext.pools.source import PARTS, Part, Source, digest_of
 
 if TYPE_CHECKING:

@@ -7,18 +7,23 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from labelnext.pools._arrays import ArraySource
 from labelnext.pools._files import LocalFiles
 from labelnext.pools._unique import check_unique
-from labelnext.pools.check import as_ids, as_part, check_ids_length, check_lengths
+from labelnext.pools.arrays import ArraySource
+from labelnext.pools.check import as_part, check_lengths, check_shape
 from labelnext.pools.disk import draft_of, sync_folder, write_npy, write_through
+from labelnext.pools.known import as_ids, check_ids_length
 from labelnext.pools.manifest import SHARD, FileRecord, ShardRecord, read_shard, shard_text
+from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from labelnext.pools.source import Part
 
 # The longest id, in bytes of UTF-8: each of a shard takes as much room as its longest.
 LONGEST_ID = 1024
@@ -26,7 +31,7 @@ LONGEST_ID = 1024
 
 def shard_arrays(proba: Any, features: Any, ids: Any) -> dict[str, NDArray[Any]]:
     """Check what is to be a shard, and lay it out as it is stored."""
-    arrays = {"proba": as_part("proba", proba), "features": as_part("features", features)}
+    arrays = {"proba": _array("proba", proba), "features": _array("features", features)}
     check_lengths(arrays["proba"], arrays["features"])
     if ids is not None:
         names = as_ids(ids)
@@ -88,6 +93,18 @@ def _publish(draft: Path, folder: Path) -> None:
             raise written_already(folder) from None
         raise
     sync_folder(folder.parent)
+
+
+def _array(part: Part, values: Any) -> NDArray[Any]:
+    if sp.issparse(values):
+        raise TypeError(
+            f"Pool folders hold dense arrays, got sparse {part}; convert it with .toarray()."
+        )
+    array, _ = as_part(part, values)
+    if is_tensor(array):
+        array, _ = as_part(part, array.cpu())
+    check_shape(array.shape, part)
+    return array  # type: ignore[no-any-return]
 
 
 def _encoded(names: NDArray[Any]) -> NDArray[np.bytes_]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._arrays import ArraySource
 from labelnext.pools._writer import PoolWriter, refuse_other_files
+from labelnext.pools.arrays import ArraySource
 from labelnext.pools.disk import draft_of, remove, sync_folder
 from labelnext.pools.place import local_folder
 from labelnext.pools.source import PARTS, Source

@@ -9,7 +9,8 @@ import numpy as np
 
 from labelnext.pools._blocks import BlockSource
 from labelnext.pools._files import told
-from labelnext.pools.check import as_ids, check_shape, refuse_dtype
+from labelnext.pools.check import check_shape, refuse_dtype
+from labelnext.pools.known import as_ids
 from labelnext.pools.names import FEATURES, IDS, PROBA, pick
 from labelnext.pools.source import PARTS, digest_of
 from labelnext.utils.extras import require

@@ -1,27 +1,111 @@
-"""What a pool is made of, checked where it comes in: two arrays of numbers, and ids."""
+"""Probabilities and features where they come in: of which kind, shape and values they may be."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from labelnext.pools.source import Part
+    from labelnext.utils.tasks import Task
 
-LARGEST_ID = 2**63 - 1
+# How far from 1 a row may sum: rounding of what it is stored in, and then some.
+TOLERANCES = {"float16": 5e-3, "bfloat16": 2e-2}
+TOLERANCE = 1e-3
+# ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
+TOO_LARGE = 1e280
 
 
-def as_part(part: Part, values: Any) -> NDArray[Any]:
-    """Return probabilities or features as an array of two dimensions, or one of probabilities."""
-    array = np.asarray(without_tensor(values))
+def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
+    """Return probabilities or features as they are kept, without a copy where there need be none.
+
+    Tensors on the CPU become the arrays whose memory they share, those on another device stay;
+    sparse features become CSR. With them comes the name of the dtype they were rounded to, if they
+    were tensors: NumPy has no bfloat16, which becomes float32.
+    """
+    if isinstance(values, str | os.PathLike):
+        raise TypeError(
+            f"{part} must be an array, got the path {os.fspath(values)!r}; "
+            "labelnext.open_pool opens files."
+        )
+    if is_tensor(values):
+        tensor = real_tensor(part, values)
+        if tensor.device.type != "cpu":
+            return tensor, _short(tensor.dtype)
+        array = (tensor.float() if _short(tensor.dtype) == "bfloat16" else tensor).numpy()
+        return array, _short(tensor.dtype)
+    if sp.issparse(values):
+        return _real_sparse(part, values), None
+    return _real_array(part, values), None
+
+
+def _real_array(part: str, values: Any) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # nested lists of several lengths
+        raise ValueError(
+            f"{part} must be a table of numbers, with rows of one length ({error})."
+        ) from None
     refuse_dtype(array.dtype, part)
-    check_shape(array.shape, part)
     return array
+
+
+def _real_sparse(part: str, values: Any) -> Any:
+    if part == "proba":
+        raise TypeError(
+            f"proba must hold real numbers in a dense array, got a sparse {type(values).__name__}; "
+            "convert it with .toarray()."
+        )
+    csr = sp.csr_array(values)  # which shares the arrays of CSR
+    if csr.ndim != 2 or csr.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Sparse features must be a matrix of real numbers, got shape {csr.shape} and dtype "
+            f"{csr.dtype}."
+        )
+    return csr
+
+
+def real_tensor(name: str, values: Any) -> Any:
+    """Return a dense tensor of real numbers, cut off from any graph; refuse other tensors."""
+    import torch
+
+    if values.layout != torch.strided:
+        raise TypeError(
+            f"{name} is a sparse tensor ({values.layout}); pass sparse features as a SciPy matrix, "
+            f"or a dense tensor with {name}.to_dense()."
+        )
+    if values.is_complex() or values.is_quantized:
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {values.dtype}; convert it with "
+            f"{name}.float()."
+        )
+    return values.detach()
+
+
+def common_device(proba: Any, features: Any) -> Any:
+    """Return the torch.device of both, or "cpu"; what is no tensor is on the CPU."""
+    given = [values for values in (proba, features) if values is not None]
+    devices = [values.device if is_tensor(values) else "cpu" for values in given]
+    names = [str(device) for device in devices]
+    if len(set(names)) > 1:
+        raise ValueError(
+            f"proba and features must be on one device, got proba on {names[0]} and features "
+            f"on {names[1]}; move one of them with .to({names[1]!r})."
+        )
+    if "meta" in names:
+        raise ValueError(
+            "proba and features are on the device meta, where tensors hold no numbers."
+        )
+    return "cpu" if not given or names[0] == "cpu" else devices[0]
 
 
 def refuse_dtype(dtype: np.dtype[Any], what: str) -> None:
@@ -29,88 +113,154 @@ def refuse_dtype(dtype: np.dtype[Any], what: str) -> None:
     if dtype.kind not in "fiub":
         raise TypeError(
             f"{what} must hold real numbers, got dtype {dtype}; convert it with "
-            "np.asarray(..., dtype=np.float32), and sparse features with .toarray()."
+            "np.asarray(..., dtype=np.float32)."
         )
 
 
-def check_shape(shape: tuple[int, ...], part: Part, where: str = "") -> None:
-    """Refuse what is no matrix with rows and columns; probabilities may have one dimension."""
-    flat = len(shape) == 1 and part == "proba"
-    if (len(shape) == 2 or flat) and 0 not in shape:
-        return
-    expected = "(n_rows, n_features)" if part == "features" else "(n_rows, n_columns) or (n_rows,)"
-    raise ValueError(
-        f"{part}{where} must have the shape {expected}, with at least one row and column, "
-        f"got {shape}."
-    )
+def check_shape(
+    shape: tuple[int, ...], part: Part, where: str = "", *, members: bool = False
+) -> None:
+    """Refuse what is no matrix with rows and columns.
+
+    Probabilities may have one dimension, P(y = 1), and with `members` three, (members, rows,
+    columns).
+    """
+    shape = tuple(shape)
+    allowed = (2,) if part == "features" else (1, 2, 3) if members else (1, 2)
+    if len(shape) not in allowed:
+        if not shape:
+            hint = "pass one row for each sample"
+        elif len(shape) == 1:
+            hint = f"reshape it with {part}.reshape(-1, 1) if it is one column"
+        else:
+            hint = f"flatten each sample with {part}.reshape(len({part}), -1)"
+        raise ValueError(f"{part}{where} must have two dimensions, got shape {shape}; {hint}.")
+    if 0 in shape[-2:][:1] or (len(shape) == 3 and shape[0] == 0):
+        raise ValueError(f"The pool is empty: {part}{where} has no rows, shape {shape}.")
+    if 0 in shape:
+        raise ValueError(f"{part}{where} needs at least one column, got shape {shape}.")
 
 
-def check_lengths(proba: NDArray[Any], features: NDArray[Any]) -> None:
+def check_shapes(proba: Any, features: Any, task: Task, *, members: bool = False) -> None:
+    """Check the shapes of both parts against each other and the task; either may be None."""
+    if proba is not None:
+        shape = tuple(proba.shape)
+        check_shape(shape, "proba", members=members)
+        if task == "multilabel" and len(shape) == 1:
+            raise ValueError(
+                f"With task='multilabel' proba must have two dimensions, got shape {shape}; "
+                "reshape it with proba.reshape(-1, 1) if it is one column."
+            )
+    if features is not None:
+        check_shape(tuple(features.shape), "features")
+    if proba is not None and features is not None:
+        check_lengths(proba, features)
+    if proba is not None:
+        check_columns(tuple(proba.shape), task)
+
+
+def check_columns(shape: tuple[int, ...], task: Task) -> None:
+    """Refuse probabilities that have other columns than the task says."""
+    if task == "binary" and len(shape) > 1 and shape[-1] != 1:
+        raise ValueError(
+            f"With task='binary' proba is P(y = 1) of one logit and has one column, got shape "
+            f"{shape}; probabilities of both classes are task='multiclass'."
+        )
+    if task == "regression":
+        raise ValueError(
+            "With task='regression' there are no probabilities; leave proba out: the features "
+            "are the gradient of the output."
+        )
+
+
+def check_lengths(proba: Any, features: Any) -> None:
     """Refuse parts that do not line up."""
-    if len(proba) != len(features):
+    n_proba, n_features = proba.shape[-2 if len(proba.shape) > 1 else 0], features.shape[0]
+    if n_proba != n_features:
+        members = f" for each of {proba.shape[0]} members" if len(proba.shape) == 3 else ""
         raise ValueError(
-            f"proba has {len(proba):,} rows and features has {len(features):,}; "
-            "they must have one for each sample, in the same order."
+            f"proba and features must have one row for each sample of the pool, got "
+            f"{n_proba:,} rows of proba{members} and {n_features:,} of features; check that both "
+            f"were computed from the same samples in the same order."
         )
 
 
-def check_ids_length(ids: NDArray[Any] | None, n_rows: int) -> None:
-    """Refuse ids that do not line up with the rows."""
-    if ids is not None and len(ids) != n_rows:
-        raise ValueError(
-            f"ids has {len(ids):,} entries and proba has {n_rows:,} rows; "
-            "they must have one for each sample, in the same order."
-        )
-
-
-def as_ids(ids: Any) -> NDArray[Any]:
-    """Return ids as an array of int64, or of Python strings in an array of objects.
+def refuse_proba(
+    proba: NDArray[Any],
+    first_row: int,
+    task: Task,
+    tolerance: float,
+    dtype: str,
+    where: Callable[[int], str] = str,
+) -> None:
+    """Raise what is wrong with a tile of probabilities, the first of each cause.
 
     Parameters
     ----------
-    ids : array-like of shape (n_rows,)
-        All integers, or all strings or UTF-8 bytes.
+    proba : ndarray of shape (m, n_columns)
+        The tile, with something wrong.
+    first_row : int
+        The row of the pool that it starts at.
+    task : str
+        What the columns are.
+    tolerance : float
+        How far from 1 a row may sum.
+    dtype : str
+        What the probabilities are stored in.
+    where : callable, default=str
+        Says where a row of the pool is.
     """
-    # Of a list as it is: numpy would write a mixture as text, and drop zero bytes.
-    array = np.asarray(without_tensor(ids), dtype=None if hasattr(ids, "dtype") else object)
-    if array.ndim != 1:
-        raise ValueError(f"ids must have one dimension, one for each sample, got {array.shape}.")
-    if array.dtype.kind == "O":
-        array = _of_one_kind(array)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
-    if array.dtype.kind in "UTO":
-        return array.astype(object, copy=False)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"ids must be integers or strings, got dtype {array.dtype}; convert them.")
-    if array.dtype == np.uint64 and array.max(initial=0) > LARGEST_ID:
-        raise _too_large(array.max())
-    return array.astype(np.int64, copy=False)
-
-
-def _of_one_kind(array: NDArray[Any]) -> NDArray[Any]:
-    """Tell objects that are all integers from strings; a mixture, or a hole, is refused."""
-    for kinds in ((int, np.integer), (str,), (bytes,)):
-        good = [isinstance(value, kinds) and not isinstance(value, bool) for value in array]
-        if all(good):
-            break
-        if good[0]:
-            raise _odd(array, good.index(False))
-    else:
-        raise _odd(array, 0)
-    if kinds == (str,):
-        return array
-    if kinds != (bytes,) and max(array) > LARGEST_ID:
-        raise _too_large(max(array))
-    return np.array(array.tolist())
-
-
-def _odd(array: NDArray[Any], row: int) -> TypeError:
-    return TypeError(
-        f"ids must be all integers or all strings, got {type(array[row]).__name__} "
-        f"{array[row]!r} at row {row}; convert them first."
+    apply = "softmax" if task == "multiclass" else "sigmoid"
+    causes = [
+        (~np.isfinite(proba), "every probability must be a finite number"),
+        (proba < 0, f"probabilities must not be negative; apply {apply} to logits"),
+    ]
+    if task != "multiclass":
+        causes.append((proba > 1, "probabilities must be at most 1; apply sigmoid to logits"))
+    for bad, hint in causes:
+        found = np.argwhere(bad)
+        if len(found):
+            row, column = found[0]
+            raise ValueError(
+                f"proba is {proba[row, column]} at row {where(first_row + row)}, column {column}: "
+                f"{hint}."
+            )
+    off = proba.sum(axis=1, dtype=np.float64) - 1.0
+    row = int(np.argmax(np.abs(off) > tolerance))
+    raise ValueError(
+        f"Each row of proba must sum to 1 (within {tolerance:g} for {dtype}), but row "
+        f"{where(first_row + row)} sums to {off[row] + 1:.6g}, off by {off[row]:+.3g}; normalise "
+        f"the rows, or apply softmax to logits; if each column is a label of its own, say "
+        f"task='multilabel'."
     )
 
 
-def _too_large(value: int) -> ValueError:
-    return ValueError(f"ids must be below 2**63, got {value}; give such large ones as strings.")
+def refuse_features(values: NDArray[Any], row: int, where: Callable[[int], str] = str) -> None:
+    """Raise what is wrong with one row of features, of shape (n_features,)."""
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ValueError(
+            f"features is {values[bad[0]]} at row {where(row)}, column {bad[0]}: every feature "
+            f"must be a finite number; drop or impute such samples."
+        )
+    raise ValueError(
+        f"The features of row {where(row)} are too large: the norm must be below 1e140, the "
+        f"largest value is {np.abs(values).max():.3g}; scale the features."
+    )
+
+
+def _short(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def check_proba(proba: NDArray[Any], task: Task, stored_as: str | None = None) -> None:
+    """Raise unless all rows are probabilities of the task, within the rounding of their dtype."""
+    dtype = stored_as or str(proba.dtype)
+    tolerance = TOLERANCES.get(dtype, TOLERANCE)
+    good = bool(proba.min(initial=0) >= 0)
+    if task == "multiclass":
+        good &= bool((np.abs(proba.sum(axis=1, dtype=np.float64) - 1.0) <= tolerance).all())
+    else:
+        good &= bool(proba.max(initial=0) <= 1)
+    if not good:
+        refuse_proba(proba, 0, task, tolerance, dtype)

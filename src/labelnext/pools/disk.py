@@ -53,14 +53,37 @@ def write_once(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
+    """Write a file that appears whole or not at all; a link is followed, not replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and is not to be replaced, also if it came to be there meanwhile.
+    """
+    final = path.resolve()
+    draft = draft_of(final)
+    try:
+        write_through(draft, content)
+        if overwrite:
+            draft.replace(final)
+        else:
+            _publish(draft, final)
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_folder(final.parent)
+
+
 def _publish(draft: Path, path: Path) -> None:
+    """Rename, but never over a file that has come to be there in the meantime."""
     try:
         path.hardlink_to(draft)
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
-        if not path.exists():
-            draft.replace(path)
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        draft.replace(path)
 
 
 def write_through(path: Path, content: bytes) -> None:

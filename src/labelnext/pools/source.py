@@ -1,4 +1,4 @@
-"""What may be asked of the two factors of a pool, wherever they are stored."""
+"""What may be asked of the two parts of a pool, wherever they are stored, and views of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from labelnext.utils.tensors import is_tensor
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
 
 Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
+# What a sample may have beside its numbers.
+Known = Literal["ids", "groups", "labels"]
 
 
 class Source(ABC):
-    """Probabilities and features that are read stretch by stretch. It never changes.
+    """Probabilities and features, or one of them, read stretch by stretch. It never changes.
 
     A source can be pickled, and opens its files where it is read; it may be read from several
     threads at once.
@@ -30,30 +34,54 @@ class Source(ABC):
 
     n_rows: int
     n_columns: int
-    """Columns of the probabilities."""
+    """Columns of the probabilities; 0 if there are none."""
 
     n_features: int
+    """Columns of the features; 0 if there are none."""
+
+    n_members: int | None = None
+    """Members of a committee, if the probabilities are those of several models."""
+
     dtypes: dict[Part, np.dtype[Any]]
-    """The dtype of either part, as stored, in this machine's byte order."""
+    """The dtype of each part that is there, as stored, in this machine's byte order."""
 
     cuts: NDArray[np.int64]
     """Where stretches that are read whole begin (shards, row groups, chunks), from 0 to `n_rows`.
 
-    Where any row can be read by itself: just the two ends.
+    Where any row can be read alone: just the two ends.
     """
 
     task: str | None = None
-    """What the probabilities are, if the files say it: see `labelnext.engine.as_gradients`."""
+    """What the probabilities are, if the files say it."""
 
     bias: bool | None = None
     """Whether the last layer has a bias whose gradient counts too, if the files say it."""
 
+    classes: NDArray[Any] | None = None
+    """The names of the classes, if the files say them."""
+
+    stored_as: str | None = None
+    """The dtype that the probabilities were rounded to, if not that of theirs: bfloat16."""
+
     one_dimensional: bool = False
     """Whether probabilities were stored with one dimension: P(y = 1), read here as one column."""
 
+    in_memory: bool = False
+    """Whether the parts are arrays or tensors of this process: `array` returns them."""
+
+    device: Any = "cpu"
+    """Where they are: "cpu", or a torch.device."""
+
+    sparse: bool = False
+    """Whether the features are CSR."""
+
     @abstractmethod
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part, shape (hi − lo, its width), in C order, its dtype."""
+        """Read rows lo to hi of one part, shape (hi − lo, its width), in C order, its dtype.
+
+        Of a committee's probabilities, shape (members, hi − lo, width). Of arrays in memory, sparse
+        features come as CSR, tensors as they are.
+        """
 
     @abstractmethod
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
@@ -65,6 +93,14 @@ class Source(ABC):
 
         They are an array of int64, or of Python strings in an array of objects.
         """
+
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
+        return self.ids(rows) if what == "ids" else None
+
+    def has(self, what: Known) -> bool:
+        """Tell whether ids, groups or labels are there."""
+        return self.known(what, np.arange(1)) is not None
 
     @abstractmethod
     def where(self, row: int) -> str:
@@ -79,10 +115,14 @@ class Source(ABC):
 
         Where files have checksums they are compared.
         """
-        for part in PARTS:
+        for part in self.parts:
             for lo, hi in self.stretches():
                 self.read(part, lo, hi)
         self.ids()
+
+    def array(self, part: Part) -> Any:
+        """Return a whole part: as it is where it is in memory, else read."""
+        return self.read(part, 0, self.n_rows)
 
     def stretches(self, n_bytes: int = 1 << 23) -> Iterator[tuple[int, int]]:
         """Cut all rows into stretches of about so many bytes, none across a cut."""
@@ -92,8 +132,17 @@ class Source(ABC):
                 yield lo, min(lo + step, stop)
 
     def part(self, lo: int, hi: int) -> Source:
-        """Return rows lo to hi as a source of its own."""
+        """Return rows lo to hi as a source of their own."""
         return PartOfSource(self, lo, hi)
+
+    def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
+        """Return some rows, or every so many of them, as a source of their own."""
+        return RowsOfSource(self, np.arange(self.n_rows)[rows])
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Which parts are there."""
+        return tuple(part for part in PARTS if part in self.dtypes)
 
     def width(self, part: Part) -> int:
         """Return how many numbers a row of a part has."""
@@ -101,18 +150,57 @@ class Source(ABC):
 
     @property
     def row_bytes(self) -> int:
-        """How many bytes a row of both parts has."""
-        return sum(self.width(part) * self.dtypes[part].itemsize for part in PARTS)
+        """How many bytes a row of all parts has; for sparse features, as if they were dense."""
+        members = {"proba": self.n_members or 1, "features": 1}
+        return sum(self.width(p) * members[p] * self.dtypes[p].itemsize for p in self.parts)
 
     def __repr__(self) -> str:
-        proba, features = (f"{self.width(p)} in {self.dtypes[p]}" for p in PARTS)
-        return (
-            f"{type(self).__name__} {self.name}: {self.n_rows:,} rows, "
-            f"probabilities: {proba}, features: {features}"
+        names = {"proba": "probabilities", "features": "features"}
+        parts = (
+            f", {names[p]}: {self.width(p)} in {str(self.dtypes[p]).removeprefix('torch.')}"
+            for p in self.parts
         )
+        return f"{type(self).__name__} {self.name}: {self.n_rows:,} rows{''.join(parts)}"
 
 
-class PartOfSource(Source):
+class _View(Source):
+    """Another source, told otherwise; what is not overridden is the other's."""
+
+    def __init__(self, source: Source) -> None:
+        self.source: Source = source
+        self.name, self.n_rows, self.cuts = source.name, source.n_rows, source.cuts
+        self.n_columns, self.n_features = source.n_columns, source.n_features
+        self.n_members, self.dtypes = source.n_members, source.dtypes
+        self.task, self.bias, self.classes = source.task, source.bias, source.classes
+        self.stored_as, self.one_dimensional = source.stored_as, source.one_dimensional
+        self.device, self.sparse = source.device, source.sparse
+
+    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
+        """Read rows lo to hi of one part."""
+        return self.source.read(part, lo, hi)
+
+    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Read some rows of one part, in the order asked for."""
+        return self.source.take(part, self._rows(rows))
+
+    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return the ids of some rows, or of all; None if the source has none."""
+        return self.known("ids", rows)
+
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
+        return self.source.known(what, self._rows(np.arange(self.n_rows) if rows is None else rows))
+
+    def where(self, row: int) -> str:
+        """Say where a row is."""
+        return self.source.where(int(self._rows(np.array([row]))[0]))
+
+    def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which rows of the other source these are."""
+        return rows
+
+
+class PartOfSource(_View):
     """Some rows of a source that follow one another, as a source.
 
     Parameters
@@ -139,32 +227,15 @@ class PartOfSource(Source):
 
     def __init__(self, source: Source, lo: int, hi: int) -> None:
         check_range(source, lo, hi)
-        self.source: Source = source
+        super().__init__(source)
         self.lo, self.hi = int(lo), int(hi)
         self.name = f"{source.name}[{lo}:{hi}]"
         self.n_rows = hi - lo
-        self.n_columns, self.n_features = source.n_columns, source.n_features
-        self.dtypes = source.dtypes
         self.cuts = np.unique(np.clip(source.cuts, lo, hi)) - lo
-        self.task, self.bias = source.task, source.bias
-        self.one_dimensional = source.one_dimensional
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
         """Read rows lo to hi of the part."""
         return self.source.read(part, self.lo + lo, self.lo + hi)
-
-    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of the part, in the order asked for."""
-        return self.source.take(part, rows + self.lo)
-
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none."""
-        wanted = np.arange(self.n_rows) if rows is None else rows
-        return self.source.ids(wanted + self.lo)
-
-    def where(self, row: int) -> str:
-        """Say where a row is in the whole."""
-        return self.source.where(self.lo + row)
 
     def fingerprint(self) -> str:
         """Return a digest of the whole and of which rows these are."""
@@ -174,6 +245,147 @@ class PartOfSource(Source):
         """Return rows lo to hi of the part, as a part of the whole."""
         check_range(self, lo, hi)
         return PartOfSource(self.source, self.lo + lo, self.lo + hi)
+
+    def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return rows + self.lo
+
+
+class RowsOfSource(_View):
+    """Some rows of a source in any order, as a source: read where they are asked for.
+
+    Parameters
+    ----------
+    source : Source
+        The whole.
+    rows : ndarray of int64
+        Which rows, each at most once.
+    """
+
+    def __init__(self, source: Source, rows: NDArray[np.int64]) -> None:
+        super().__init__(source)
+        self.rows, self.n_rows = rows, len(rows)
+        self.name = f"{self.n_rows:,} rows of {source.name}"
+        self.cuts = np.array([0, self.n_rows])
+
+    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
+        """Read rows lo to hi of these."""
+        return self.source.take(part, self.rows[lo:hi])
+
+    def fingerprint(self) -> str:
+        """Return a digest of the whole and of which rows these are."""
+        content = np.ascontiguousarray(self.rows, dtype="<i8").data
+        return digest_of(
+            self.source.fingerprint(), hashlib.blake2b(content, digest_size=16).digest()
+        )
+
+    def part(self, lo: int, hi: int) -> Source:
+        """Return rows lo to hi of these."""
+        check_range(self, lo, hi)
+        return RowsOfSource(self.source, self.rows[lo:hi])
+
+    def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
+        """Return some of these rows."""
+        return RowsOfSource(self.source, self.rows[rows])
+
+    def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.rows[rows]
+
+
+class TwoColumns(_View):
+    """A source of P(y = 1) as one of the probabilities of both classes, in float64.
+
+    Parameters
+    ----------
+    source : Source
+        Its probabilities have one column.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.n_columns, self.one_dimensional = 2, False
+        self.in_memory = source.in_memory
+        # float64, lest 1 − p be 1 for a small p; an Apple GPU has none.
+        dtype: Any = np.dtype(np.float64)
+        if source.device != "cpu":
+            import torch
+
+            dtype = torch.float32 if source.device.type == "mps" else torch.float64
+        self.dtypes = {**source.dtypes, "proba": dtype}
+
+    def read(self, part: Part, lo: int, hi: int) -> Any:
+        """Read rows lo to hi of one part."""
+        return self._both(part, self.source.read(part, lo, hi))
+
+    def take(self, part: Part, rows: NDArray[np.int64]) -> Any:
+        """Read some rows of one part, in the order asked for."""
+        return self._both(part, self.source.take(part, rows))
+
+    def array(self, part: Part) -> Any:
+        """Return a whole part; the features as they are."""
+        return self._both(part, self.source.array(part))
+
+    def fingerprint(self) -> str:
+        """Return a digest of the source's."""
+        return digest_of(self.source.fingerprint(), 2)
+
+    def part(self, lo: int, hi: int) -> Source:
+        """Return rows lo to hi as a source of their own."""
+        return TwoColumns(self.source.part(lo, hi))
+
+    def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
+        """Return some rows as a source of their own."""
+        return TwoColumns(self.source.chosen(rows))
+
+    def _both(self, part: Part, values: Any) -> Any:
+        if part == "features":
+            return values
+        if is_tensor(values):
+            import torch
+
+            positive = values[..., 0].to(self.dtypes["proba"])
+            return torch.stack([1 - positive, positive], dim=-1)
+        positive = values[..., 0].astype(np.float64)
+        return np.stack([1 - positive, positive], axis=-1)
+
+
+class StoredPart:
+    """Probabilities or features that lie in files, as an array that is read where it is indexed.
+
+    Parameters
+    ----------
+    source : Source
+        Where they lie.
+    part : {"proba", "features"}
+        Which they are.
+    """
+
+    ndim = 2
+
+    def __init__(self, source: Source, part: Part) -> None:
+        self.source, self.part = source, part
+        self.shape = (source.n_rows, source.width(part))
+        self.dtype = source.dtypes[part]
+        self.size = self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
+        if isinstance(rows, slice):
+            lo, hi, step = rows.indices(len(self))
+            if step == 1:
+                return self.source.read(self.part, lo, max(lo, hi))
+            return self.source.take(self.part, np.arange(lo, hi, step))
+        places = np.asarray(rows)
+        places = np.flatnonzero(places) if places.dtype == bool else places
+        return self.source.take(self.part, places)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        values = self.source.read(self.part, 0, len(self))
+        return values if dtype is None else values.astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"{self.part} of shape {self.shape} in {self.dtype}, in {self.source.name}"
 
 
 def check_range(source: Source, lo: int, hi: int) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from labelnext.engine import blas_on_one_thread
 from labelnext.sampling._groups import Room
 from labelnext.sampling._picks import Picks
-from labelnext.sampling._random import as_generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from labelnext.sampling._checkpoint import Checkpoint
     from labelnext.sampling._groups import Groups
     from labelnext.sampling._picks import Progress
-    from labelnext.sampling._random import RandomState
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 
@@ -44,7 +42,7 @@ def d2_sample(
     exclude: NDArray[np.int64] = NO_ROWS,
     centres: NDArray[np.int64] = NO_ROWS,
     groups: Groups | None = None,
-    random_state: RandomState = None,
+    random_state: int | np.random.Generator | None = None,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Batch:
@@ -71,13 +69,13 @@ def d2_sample(
         Which rows belong together, and how many of a group may be picked. When it is full, its
         rows are candidates no more: their D² counts as 0, in the batch's potentials from the next
         pass on.
-    random_state : int, Generator, RandomState or None, default=None
+    random_state : int, Generator or None, default=None
         Where the randomness comes from.
     progress : callable, default=None
         Called with the counters so far (`Batch.stats`) after each handful of picks and each pass.
     checkpoint : Checkpoint, default=None
-        Where to go on from, and what is kept up to date; made for this pool, without `centres`
-        and `groups`, which it does not tell apart.
+        Where to go on from, and what is kept up to date; made for this pool, `exclude`, `centres`
+        and `groups`.
 
     Returns
     -------
@@ -99,7 +97,7 @@ def d2_sample(
     >>> d2_sample(pool, 2, random_state=0).d2
     array([4.5, 2. ])
     """
-    rng = as_generator(random_state)
+    rng = np.random.default_rng(random_state)
     with blas_on_one_thread():
         picks = Picks(gradients, gradients.start(exclude), k, progress, Room(groups))
         for _ in _sample(picks, centres, rng, checkpoint):
@@ -117,10 +115,10 @@ def _sample(
     """Pick until there are k, pausing wherever no pick waits for a pass."""
     largest_block = min(max(picks.gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
     if checkpoint is not None:
-        checkpoint.restore(picks, rng, largest_block)
-    if len(centres):
+        checkpoint.restore(picks, rng, centres, largest_block)
+    elif len(centres):
         picks.condition_on(centres, largest_block)
-    elif len(picks) == 0:
+    if len(picks) == 0 and not len(centres):
         if not _start_at_the_largest(picks, rng):
             _pick_uniformly(picks, rng)
         yield

@@ -58,9 +58,12 @@ class Picks:
         # Before the pass, so that they are in memory once while it runs.
         self.forget_waiting()
         self.potentials += self._pass(block, rows)
+        self.withdraw_filled()
+
+    def withdraw_filled(self) -> None:
+        """Make the rows of full groups unavailable; until now draws of them were refused."""
         filled = self.room.filled()
         if len(filled):
-            # Until now draws of them were refused one by one.
             self.d2.withdraw(filled)
 
     def condition_on(self, centres: NDArray[np.int64], at_once: int) -> None:

@@ -152,18 +152,18 @@ def labeled_indices(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt
 
 
 def split_labels(
-    y: npt.ArrayLike, missing_label: Any
+    y: npt.ArrayLike, missing_label: Any, name: str = "y"
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return `y` as an array, its values untouched, and the mask of its missing labels."""
     labels = _as_array(y)
     if labels.ndim not in (1, 2):
         raise ValueError(
-            "y must have the shape (n_samples,) or (n_samples, n_outputs), "
+            f"{name} must have the shape (n_samples,) or (n_samples, n_outputs), "
             f"but it has {labels.ndim} dimensions"
         )
     if is_null(missing_label):
         missing = nulls(labels)
-        _refuse_text_nan(labels)
+        _refuse_text_nan(labels, name)
     elif np.ndim(missing_label) > 0:
         raise TypeError(f"missing_label must be a scalar, a string or None, not {missing_label!r}")
     else:
@@ -172,12 +172,12 @@ def split_labels(
     present = {_kind(value) for value in _samples_of_each_type(labels[~missing])}
     if len(present) > 1:
         held = " and ".join(sorted(f"{kind}s" for kind in present))
-        raise TypeError(f"labels must be all numbers or all strings, but y holds {held}")
+        raise TypeError(f"labels must be all numbers or all strings, but {name} holds {held}")
     fits = is_null(missing_label) or missing.any() or _kind(missing_label) in present
     if present and not fits:
         raise TypeError(
-            f"missing_label={missing_label!r} can't stand for a missing label in y, whose labels "
-            f"are {present.pop()}s; give the value that marks missing labels"
+            f"missing_label={missing_label!r} can't stand for a missing label in {name}, whose "
+            f"labels are {present.pop()}s; give the value that marks missing labels"
         )
     return labels, missing
 
@@ -235,12 +235,12 @@ def _samples_of_each_type(labels: npt.NDArray[Any]) -> list[Any]:
     return list({type(label): label for label in labels.flat if not is_null(label)}.values())
 
 
-def _refuse_text_nan(labels: npt.NDArray[Any]) -> None:
+def _refuse_text_nan(labels: npt.NDArray[Any], name: str) -> None:
     """Catch numpy.array(["a", numpy.nan]), in which the missing label has become text."""
     if labels.dtype.kind == "U" and (labels == "nan").any():
         raise ValueError(
-            "y holds the text 'nan', but the missing label is a null; build y with dtype=object, "
-            "or give missing_label='nan'"
+            f"{name} holds the text 'nan', but the missing label is a null; build {name} with "
+            "dtype=object, or give missing_label='nan'"
         )
 
 

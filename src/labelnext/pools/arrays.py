@@ -1,0 +1,182 @@
+"""Arrays and tensors in memory as a source."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
+from labelnext.pools.known import as_ids, check_ids_length
+from labelnext.pools.source import Part, Source, check_range, digest_of
+from labelnext.utils.tensors import is_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Rows that are looked at to tell one pool from another.
+SAMPLED = 64
+
+
+class ArraySource(Source):
+    """Probabilities and features that are arrays of this process, memory-mapped, or tensors.
+
+    They are kept as they are, in any order of their numbers, and must not be changed while the
+    source is in use.
+
+    Parameters
+    ----------
+    proba : array-like or torch.Tensor, default=None
+        Probabilities, shape (n_rows, n_columns), of any real dtype. One dimension is P(y = 1) of a
+        binary classifier, and three, (members, n_rows, n_columns), are those of a committee.
+    features : array-like, torch.Tensor or SciPy sparse, default=None
+        Features, shape (n_rows, n_features), of any real dtype.
+    ids : array-like of shape (n_rows,), default=None
+        The samples' ids, integers or strings.
+    name : str, default="arrays"
+        What messages call it.
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, the lengths differ, tensors are on two devices, or there is neither
+        part.
+    TypeError
+        If an array does not hold real numbers, or ids are neither integers nor strings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.pools import ArraySource
+    >>> source = ArraySource(np.full((3, 2), 0.5), np.arange(3.0)[:, None], ids=["a", "b", "c"])
+    >>> source
+    ArraySource arrays: 3 rows, probabilities: 2 in float64, features: 1 in float64
+    >>> source.take("features", np.array([2, 0]))
+    array([[2.],
+           [0.]])
+    """
+
+    in_memory = True
+
+    def __init__(
+        self, proba: Any = None, features: Any = None, ids: Any = None, name: str = "arrays"
+    ) -> None:
+        if proba is None and features is None:
+            raise ValueError(
+                "A pool needs probabilities, features or both: Pool(proba, features), "
+                "Pool(features=...)."
+            )
+        self.device = common_device(proba, features)
+        self._arrays: dict[Part, Any] = {}
+        if proba is not None:
+            p, self.stored_as = as_part("proba", proba)
+            check_shape(p.shape, "proba", members=True)
+            self.one_dimensional = p.ndim == 1
+            self._arrays["proba"] = p[:, None] if p.ndim == 1 else p
+        if features is not None:
+            self._arrays["features"], _ = as_part("features", features)
+            check_shape(self._arrays["features"].shape, "features")
+        if len(self._arrays) == 2:
+            check_lengths(*self._arrays.values())
+        self._describe(name)
+        self._ids = None if ids is None else as_ids(ids)
+        check_ids_length(self._ids, self.n_rows)
+        self._at: Any = range(self.n_rows)
+
+    def _describe(self, name: str) -> None:
+        p, h = self._arrays.get("proba"), self._arrays.get("features")
+        self.name = name
+        self.n_rows = int(p.shape[-2]) if p is not None else int(h.shape[0]) if h is not None else 0
+        self.n_columns = 0 if p is None else int(p.shape[-1])
+        self.n_members = int(p.shape[0]) if p is not None and p.ndim == 3 else None
+        self.n_features = 0 if h is None else int(h.shape[1])
+        self.sparse = sp.issparse(h)
+        self.dtypes = {
+            part: array.dtype if is_tensor(array) else array.dtype.newbyteorder("=")
+            for part, array in self._arrays.items()
+        }
+        self.cuts = np.array([0, self.n_rows])
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Of a tensor torch would send all memory that it is a view of.
+        arrays = {
+            part: array.clone()
+            if is_tensor(array) and array.untyped_storage().nbytes() > array.nbytes
+            else array
+            for part, array in self._arrays.items()
+        }
+        return {**self.__dict__, "_arrays": arrays}
+
+    def read(self, part: Part, lo: int, hi: int) -> Any:
+        """Return rows lo to hi of one part, without a copy where the array allows."""
+        return self._ordered(part, self._cut(part, slice(lo, hi)))
+
+    def take(self, part: Part, rows: NDArray[np.int64]) -> Any:
+        """Return some rows of one part, in the order asked for."""
+        return self._ordered(part, self._cut(part, rows))
+
+    def array(self, part: Part) -> Any:
+        """Return a whole part as it is."""
+        return self._arrays[part]
+
+    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return the ids of some rows, or of all; None if there are none."""
+        return self._ids if self._ids is None or rows is None else self._ids[rows]
+
+    def where(self, row: int) -> str:
+        """Say which row of the arrays a row is."""
+        return f"row {self._at[row]} of {self.name}"
+
+    def fingerprint(self) -> str:
+        """Return a digest of shapes, dtypes and some of the rows."""
+        rows = np.linspace(0, self.n_rows - 1, min(self.n_rows, SAMPLED)).astype(np.int64)
+        sums = []
+        for part in self.parts:
+            values = self.take(part, rows)
+            if is_tensor(values):
+                values = values.cpu()
+                if values.element_size() == 2 and values.is_floating_point():
+                    values = values.float()  # numpy has no bfloat16
+                values = values.numpy()
+            arrays = (
+                (values.data, values.indices, values.indptr)
+                if self.sparse and (part == "features")
+                else (values,)
+            )
+            sums += [zlib.crc32(np.ascontiguousarray(array).data) for array in arrays]
+        shapes = [tuple(array.shape) for array in self._arrays.values()]
+        return digest_of(self.n_rows, *shapes, self.dtypes, sums)
+
+    def part(self, lo: int, hi: int) -> ArraySource:
+        """Return rows lo to hi as a source of their own, which alone are sent where it is sent."""
+        check_range(self, lo, hi)
+        return self.chosen(slice(lo, hi))
+
+    def chosen(self, rows: slice | NDArray[np.int64]) -> ArraySource:
+        """Return some rows: of a slice, without a copy where the arrays are dense."""
+        part = object.__new__(ArraySource)
+        part.__dict__.update(self.__dict__)
+        part._arrays = {name: self._cut(name, rows) for name in self._arrays}
+        part._ids = None if self._ids is None else self._ids[rows]
+        if isinstance(rows, slice):
+            part._at = self._at[rows]
+        else:
+            part._at = np.asarray(self._at)[rows]
+        part._describe(self.name)
+        return part
+
+    def _cut(self, part: Part, rows: Any) -> Any:
+        array = self._arrays[part]
+        if is_tensor(array) and not (isinstance(rows, slice) and (rows.step or 1) > 0):
+            import torch
+
+            numbers = np.arange(self.n_rows)[rows]
+            rows = torch.from_numpy(numbers).to(array.device)
+        return array[:, rows] if array.ndim == 3 else array[rows]
+
+    def _ordered(self, part: Part, values: Any) -> Any:
+        if is_tensor(values) or sp.issparse(values):
+            return values
+        return np.ascontiguousarray(values, dtype=self.dtypes[part])

@@ -1,0 +1,348 @@
+"""What is known of samples beside their numbers (ids, groups, labels), and rows as people say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.utils.encoding import check_classes
+from labelnext.utils.labels import nulls, split_labels
+from labelnext.utils.names import did_you_mean
+from labelnext.utils.tensors import without_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from labelnext.utils.tasks import Task
+
+LARGEST_ID = 2**63 - 1
+
+
+def some(items: Iterable[object], limit: int = 5) -> str:
+    """Name the first few of ``items``, and say how many more there are.
+
+    >>> some("abcdefgh")
+    "'a', 'b', 'c', 'd', 'e' and 3 more"
+    """
+    items = list(items)
+    shown = ", ".join(repr(plain(item)) for item in items[:limit])
+    return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def check_length(what: str, values: Any, n_rows: int) -> None:
+    """Refuse values that do not line up with the rows."""
+    if len(values) != n_rows:
+        raise ValueError(
+            f"{what} has {len(values):,} entries and the pool has {n_rows:,} rows; "
+            "there must be one for each sample, in the same order."
+        )
+
+
+def check_ids_length(ids: NDArray[Any] | None, n_rows: int) -> None:
+    """Refuse ids that do not line up with the rows."""
+    if ids is not None:
+        check_length("ids", ids, n_rows)
+
+
+def as_ids(ids: Any) -> NDArray[Any]:
+    """Return ids as an array of int64, or of Python strings in an array of objects.
+
+    They must be all integers, or all strings or UTF-8 bytes. Whether each is there once is for
+    `check_ids`.
+    """
+    # Of a list as it is: numpy would write a mixture as text, and drop zero bytes.
+    array = _as_array(ids)
+    if array.ndim != 1:
+        raise ValueError(f"ids must have one dimension, one for each sample, got {array.shape}.")
+    if array.dtype.kind == "O":
+        array = _of_one_kind(array)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    if array.dtype.kind in "UTO":
+        return array.astype(object, copy=False)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"ids must be integers or strings, got dtype {array.dtype}; convert them.")
+    if array.dtype == np.uint64 and array.max(initial=0) > LARGEST_ID:
+        raise _too_large(array.max())
+    return array.astype(np.int64, copy=False)
+
+
+def check_ids(ids: Any, n_rows: int) -> NDArray[Any]:
+    """Return ids as `as_ids` does, one for each row and each another."""
+    array = as_ids(ids)
+    check_length("ids", array, n_rows)
+    if array.dtype == np.int64:
+        distinct, counts = np.unique(array, return_counts=True)
+        twice = distinct[counts > 1].tolist()
+    else:
+        values = array.tolist()
+        twice = []
+        if len(set(values)) < n_rows:
+            seen: set[str] = set()
+            again = (v for v in values if v in seen or seen.add(v))  # type: ignore[func-returns-value]
+            twice = list(dict.fromkeys(again))
+    if twice:
+        rows = np.flatnonzero(array == twice[0])[:2].tolist()
+        raise ValueError(
+            f"{len(twice):,} ids are there more than once: {some(twice)}; {twice[0]!r} is that of "
+            f"rows {rows[0]:,} and {rows[1]:,}; every sample needs an id of its own."
+        )
+    return array
+
+
+def find_rows(wanted: Any, ids: Iterable[tuple[int, NDArray[Any]]], what: str) -> NDArray[np.int64]:
+    """Find the rows of some ids among those of a pool, which come in stretches: first row, ids.
+
+    Ids that were read as text here and as integers there are the same.
+    """
+    given = asked = as_ids(wanted)
+    if not len(asked):
+        return np.empty(0, np.int64)
+    rows = np.full(len(asked), -1, np.int64)
+    first: NDArray[Any] | None = None
+    places: dict[Any, list[int]] = {}
+    for lo, values in ids:
+        if first is None:
+            first = values[:3]
+            asked = _like(asked, values)
+            order = np.argsort(asked, kind="stable") if asked.dtype == np.int64 else None
+            if order is None:
+                for place, value in enumerate(asked.tolist()):
+                    places.setdefault(value, []).append(place)
+        if order is not None:
+            _match_integers(asked, order, lo, values, rows)
+        else:
+            for row, value in enumerate(values.tolist(), lo):
+                if value in places:
+                    rows[places[value]] = row
+    unknown = list(dict.fromkeys(given[rows < 0].tolist()))
+    if unknown:
+        like = some([] if first is None else first.tolist())
+        raise ValueError(
+            f"{what}: {len(unknown):,} of {len(asked):,} ids are not in the pool: {some(unknown)}; "
+            f"the pool has ids like {like}."
+        )
+    return rows
+
+
+def _like(asked: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """Return ids in the kind of others; text that is no integer stands for none."""
+    if asked.dtype == values.dtype:
+        return asked
+    if values.dtype != np.int64:
+        return np.array([str(value) for value in asked.tolist()], dtype=object)
+    # Such as '007', which is no integer's text: an object stays what it is and matches nothing.
+    numbers = [int(v) if v.removeprefix("-").isdecimal() else None for v in asked.tolist()]
+    fits = [
+        n is not None and str(n) == v and abs(n) <= LARGEST_ID
+        for n, v in zip(numbers, asked, strict=True)
+    ]
+    out = np.array(
+        [n if fit else v for n, v, fit in zip(numbers, asked, fits, strict=True)], dtype=object
+    )
+    return out.astype(np.int64) if all(fits) else out
+
+
+def _match_integers(
+    asked: NDArray[np.int64],
+    order: NDArray[np.int64],
+    lo: int,
+    values: NDArray[Any],
+    rows: NDArray[np.int64],
+) -> None:
+    known = asked[order]
+    left = np.searchsorted(known, values, "left")
+    hit = np.flatnonzero(known[np.minimum(left, len(known) - 1)] == values)
+    right = np.searchsorted(known, values[hit], "right")
+    for place, start, stop in zip(hit.tolist(), left[hit].tolist(), right.tolist(), strict=True):
+        rows[order[start:stop]] = lo + place
+
+
+def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
+    """Return groups, one for each row: any hashable values, none of them missing."""
+    array = _as_array(groups)
+    if array.ndim != 1:
+        if isinstance(groups, list | tuple) and len(groups) == n_rows:
+            array = np.empty(n_rows, dtype=object)  # of tuples, say
+            array[:] = groups
+        else:
+            raise ValueError(
+                f"groups must have one dimension, one for each sample, got {array.shape}."
+            )
+    check_length("groups", array, n_rows)
+    missing = nulls(array)
+    if missing.any():
+        raise ValueError(
+            f"groups is {plain(array[missing][0])!r} at row {int(np.argmax(missing)):,}: every "
+            "sample must have a group; give each sample that goes with no other a group of its own."
+        )
+    if array.dtype.kind != "O":
+        return array
+    kinds: set[Any] = {type(value) for value in array}
+    for kind in kinds:
+        if kind.__hash__ is None:
+            row = next(row for row, value in enumerate(array) if type(value) is kind)
+            raise TypeError(
+                f"groups must be hashable, such as strings, integers or tuples, got "
+                f"{kind.__name__} {array[row]!r} at row {row:,}."
+            )
+    return np.array(array.tolist()) if kinds == {int} else array
+
+
+def as_labels(
+    labels: Any, n_rows: int, task: Task, missing_label: Any, n_columns: int | None
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return labels, their values as given, and the rows that have one."""
+    array, missing = split_labels(labels, missing_label, name="labels")
+    check_length("labels", array, n_rows)
+    flat = task in ("multiclass", "binary")
+    if (array.ndim == 2) == flat and task not in ("regression", "vectors"):
+        expected = (
+            "one dimension, a class for each sample"
+            if flat
+            else ("two dimensions, a column for each label")
+        )
+        raise ValueError(
+            f"With task={task!r} labels must have {expected}, got shape {array.shape}."
+        )
+    if task == "multilabel":
+        if n_columns is not None and array.shape[1] != n_columns:
+            raise ValueError(
+                f"labels has {array.shape[1]} columns and proba has {n_columns}; there must be one "
+                "for each label."
+            )
+        odd = [value for value in set(array[~missing].tolist()) if value not in (0, 1)]
+        if odd:
+            raise ValueError(
+                f"With task='multilabel' labels must be 0, 1 or missing, got {some(odd)}."
+            )
+    known = ~missing if missing.ndim == 1 else ~missing.any(axis=1)
+    return array, np.flatnonzero(known).astype(np.int64, copy=False)
+
+
+def check_names(classes: Any, n_classes: int | None, task: Task) -> NDArray[Any]:
+    """Return the names of the classes, one for each column of the probabilities."""
+    if task == "regression":
+        raise ValueError("With task='regression' there are no classes; leave classes out.")
+    if isinstance(classes, str | bytes):
+        raise TypeError(f"classes must be a list of names, got {classes!r}.")
+    names = check_classes(classes, None)
+    if n_classes is not None and len(names) != n_classes:
+        what = "for y = 0 and y = 1" if task == "binary" else "for each column of proba"
+        raise ValueError(
+            f"classes has {len(names):,} names and there must be {n_classes:,}, one {what}: "
+            f"{some(names)}."
+        )
+    return names
+
+
+def check_label_names(
+    labels: NDArray[Any],
+    labeled: NDArray[np.int64],
+    classes: NDArray[Any] | None,
+    n_classes: int | None,
+) -> None:
+    """Refuse labels that are none of the classes, or more than there are."""
+    values = dict.fromkeys(labels[labeled].tolist())
+    if classes is None:
+        if n_classes is not None and len(values) > n_classes:
+            raise ValueError(
+                f"labels has {len(values):,} different values, {some(values)}, and proba has "
+                f"columns for {n_classes:,} classes."
+            )
+        return
+    known = set(classes.tolist())
+    unknown = [value for value in values if value not in known]
+    if unknown:
+        near = did_you_mean(unknown[0], map(str, known)) if isinstance(unknown[0], str) else ""
+        raise ValueError(
+            f"labels has values that are not among the classes: {some(unknown)}{near}; the classes "
+            f"are {some(classes, 12)}."
+        )
+
+
+def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
+    """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor.
+
+    They come as they are, in their order; those of a set in ascending order. Numbers below 0 are
+    no rows.
+    """
+    if isinstance(rows, str | bytes):
+        raise TypeError(f"{what} must be row numbers or a mask, got {rows!r}.")
+    if not hasattr(rows, "dtype"):
+        ordered = isinstance(rows, list | tuple | range)
+        rows = list(rows) if ordered or hasattr(rows, "__getitem__") else sorted(rows)
+    array = np.asarray(without_tensor(rows))
+    if array.ndim != 1:
+        raise ValueError(f"{what} must have one dimension, got shape {array.shape}.")
+    if not array.size and array.dtype != bool:
+        return np.empty(0, np.int64)
+    if array.dtype.kind == "O":  # nullable integers or booleans
+        missing = nulls(array)
+        if missing.any():
+            raise ValueError(f"{what} has a missing value at place {int(np.argmax(missing))}.")
+        array = np.array(array.tolist())
+    if array.dtype == bool:
+        if len(array) != n_rows:
+            raise ValueError(
+                f"{what} is a mask of {len(array):,} entries, and there are {n_rows:,} rows; it "
+                "must have one for each."
+            )
+        return np.flatnonzero(array).astype(np.int64, copy=False)
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"{what} must be row numbers, integers, or a mask of booleans, got dtype {array.dtype}."
+        )
+    outside = array[(array < 0) | (array >= n_rows)]
+    if len(outside):
+        more = f" and {len(outside) - 1:,} more out of range" if len(outside) > 1 else ""
+        raise ValueError(f"{what} must be from 0 to {n_rows - 1:,}, got {int(outside[0]):,}{more}.")
+    return array.astype(np.int64, copy=False)
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
+        values = list(values) if hasattr(values, "__iter__") else values
+    return np.asarray(without_tensor(values), dtype=None if hasattr(values, "dtype") else object)
+
+
+def _of_one_kind(array: NDArray[Any]) -> NDArray[Any]:
+    """Tell objects that are all integers from strings; a mixture, or a hole, is refused."""
+    for kinds in ((int, np.integer), (str,), (bytes,)):
+        good = [isinstance(value, kinds) and not isinstance(value, bool) for value in array]
+        if all(good):
+            break
+        if good[0]:
+            raise _odd(array, good.index(False))
+    else:
+        raise _odd(array, 0)
+    if kinds == (str,):
+        return array
+    if kinds == (bytes,):
+        return np.array(array.tolist())
+    for value in (max(array, default=0), min(array, default=0)):
+        if not -LARGEST_ID <= value <= LARGEST_ID:
+            raise _too_large(value)
+    return np.array(array.tolist(), dtype=np.int64)
+
+
+def _odd(array: NDArray[Any], row: int) -> TypeError:
+    first = f"{type(array[0]).__name__} {array[0]!r} at row 0 and " if row else ""
+    return TypeError(
+        f"ids must be all integers or all strings, got {first}{type(array[row]).__name__} "
+        f"{array[row]!r} at row {row}; convert them first."
+    )
+
+
+def _too_large(value: int) -> ValueError:
+    return ValueError(
+        f"ids must be between -2**63 and 2**63, got {value}; give such large ones as strings."
+    )

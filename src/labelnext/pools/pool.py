@@ -1,0 +1,639 @@
+"""Pool: what samples are chosen from, as the rest of the library sees it."""
+
+from __future__ import annotations
+
+import html
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from labelnext.pools.arrays import ArraySource
+from labelnext.pools.check import check_columns
+from labelnext.pools.known import (
+    as_groups,
+    as_labels,
+    as_rows,
+    check_ids,
+    check_label_names,
+    check_names,
+    find_rows,
+)
+from labelnext.pools.source import (
+    Known,
+    Part,
+    Source,
+    StoredPart,
+    TwoColumns,
+    check_range,
+    digest_of,
+)
+from labelnext.utils.labels import MISSING_LABEL
+from labelnext.utils.tasks import TASKS, Task, check_task
+from labelnext.utils.tensors import without_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+# Ids that are read at once, where they lie in files.
+STRETCH = 1 << 16
+
+
+class Pool:
+    """
+    What samples are chosen from: what is known of each, wherever it lies.
+
+    A pool has probabilities, features, or both, a row for each sample. It is light and never
+    changes: arrays are kept as they are, neither copied nor changed, so they must not be changed
+    while the pool is in use. `labelnext.open_pool` makes one of files, `labelnext.extract` of a
+    network and its data. It can be cut (``pool[10:20]``, ``pool[mask]``), and pickled.
+
+    Shapes and types are checked here; the values themselves, such as a NaN, when they are first
+    read.
+
+    Parameters
+    ----------
+    proba : array-like or torch.Tensor, default=None
+        Probabilities, shape (n_rows, n_columns), of any real dtype. A single column, or one
+        dimension, is P(y = 1) of a binary classifier. Three dimensions, (n_members, n_rows,
+        n_columns), are the probabilities of each member of a committee.
+    features : array-like, torch.Tensor or SciPy sparse, default=None
+        The input of the model's last linear layer, or any embedding, of shape (n_rows,
+        n_features) and any real dtype. CSR is used as it is; other sparse formats become CSR.
+        Data frames are read by position. Tensors on a GPU stay there, and so does the work.
+    ids : array-like of shape (n_rows,), default=None
+        The samples' ids, all integers or all strings, each another. None stands for row numbers.
+    groups : array-like of shape (n_rows,), default=None
+        What each sample belongs to, such as its patient or its video: any hashable values.
+    labels : array-like of shape (n_rows,) or (n_rows, n_labels), default=None
+        The labels that are known, with `missing_label` where there is none.
+    classes : array-like of shape (n_classes,), default=None
+        The names of the classes, in the order of the columns of `proba`; with ``task="binary"``
+        those for y = 0 and y = 1.
+    task : str, default="multiclass"
+        What the model's last layer ends in:
+
+        - "multiclass", a softmax: each row sums to 1, and the gradient is that of the
+          cross-entropy at the class of highest probability. A single column becomes two.
+        - "multilabel", a sigmoid for each label: the gradient is that of the binary cross-entropy
+          at the rounded labels.
+        - "binary", one sigmoid: the same for one logit, with a single column.
+        - "regression", no probabilities: the gradient of the output is the features.
+        - "vectors": the features are the gradient embeddings, computed by the caller.
+    bias : bool, default=False
+        Whether the last layer has a bias whose gradient counts too: h = [h, 1].
+    last_layer : tuple of array-like, default=None
+        The weights of the last layer, shape (n_columns, n_features), and its bias, shape
+        (n_columns,), or None. For strategies that need them.
+    missing_label : scalar, str or None, default=numpy.nan
+        What stands for a missing label. NaN and None both stand for every null value.
+
+    Attributes
+    ----------
+    source : labelnext.pools.Source
+        Where the parts lie.
+    n_rows, n_classes, n_features, n_members : int or None
+        The sizes; None where there is no such part.
+    task, bias, classes, last_layer, missing_label
+        As above.
+
+    Raises
+    ------
+    ValueError
+        If there is neither part, a shape is wrong, lengths differ, an id is there twice, a group
+        is missing, a label is none of the classes, or tensors are on two devices.
+    TypeError
+        If an array does not hold real numbers, a tensor is sparse, ids are of two types, or a
+        group cannot be hashed.
+
+    See Also
+    --------
+    labelnext.open_pool : A pool that lies in files.
+    labelnext.select : Choose samples of a pool.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import labelnext
+    >>> pool = labelnext.Pool(
+    ...     proba=[[0.5, 0.5], [0.75, 0.25], [1.0, 0.0]],
+    ...     features=np.arange(6.0).reshape(3, 2),
+    ...     ids=["a", "b", "c"],
+    ...     labels=[None, "dog", None],
+    ...     classes=["cat", "dog"],
+    ... )
+    >>> pool
+    Pool of 3 samples: multiclass, 2 classes, 2 features in float64; ids; 1 labelled
+    >>> pool.labeled
+    array([1])
+    >>> pool.rows_of(["c", "a"])
+    array([2, 0])
+    >>> pool[1:].features
+    array([[2., 3.],
+           [4., 5.]])
+    """
+
+    source: Source
+    task: Task
+    bias: bool
+    classes: NDArray[Any] | None
+    last_layer: tuple[NDArray[Any], NDArray[Any] | None] | None
+    missing_label: Any
+    _own: dict[str, Any]
+    cache: dict[Any, Any]
+    """What those who work with the pool keep with it; neither copied nor pickled."""
+
+    def __init__(
+        self,
+        proba: Any = None,
+        features: Any = None,
+        *,
+        ids: Any = None,
+        groups: Any = None,
+        labels: Any = None,
+        classes: Any = None,
+        task: Task | None = None,
+        bias: bool | None = None,
+        last_layer: Any = None,
+        missing_label: Any = MISSING_LABEL,
+    ) -> None:
+        if isinstance(proba, Pool | Source):
+            raise TypeError(
+                f"proba must be an array, got a {type(proba).__name__}; Pool.of makes a pool of it."
+            )
+        if isinstance(proba, str | os.PathLike) and features is None:
+            raise TypeError(
+                f"proba must be an array, got the path {os.fspath(proba)!r}; "
+                "labelnext.open_pool opens files."
+            )
+        self._begin(
+            ArraySource(proba, features),
+            {"ids": ids, "groups": groups, "labels": labels},
+            classes=classes,
+            task=task,
+            bias=bias,
+            last_layer=last_layer,
+            missing_label=missing_label,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        source: Source | Pool,
+        *,
+        ids: Any = None,
+        groups: Any = None,
+        labels: Any = None,
+        classes: Any = None,
+        task: Task | None = None,
+        bias: bool | None = None,
+        last_layer: Any = None,
+        missing_label: Any = MISSING_LABEL,
+    ) -> Pool:
+        """
+        Make a pool of a source, or of another pool; what is said here wins over what that says.
+
+        Parameters
+        ----------
+        source : labelnext.pools.Source or Pool
+            Where the parts lie.
+        ids, groups, labels, classes, task, bias, last_layer, missing_label
+            As those of `Pool`; None for what the source says.
+
+        Returns
+        -------
+        Pool
+            The pool.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import labelnext
+        >>> pool = labelnext.Pool(features=np.eye(3))
+        >>> labelnext.Pool.of(pool, ids=["a", "b", "c"]).ids_of([1])
+        array(['b'], dtype=object)
+        """
+        own: dict[str, Any] = {"ids": ids, "groups": groups, "labels": labels}
+        if isinstance(source, Pool):
+            given = source
+            if labels is None:
+                missing_label = given.missing_label
+            before = {**given._own, "labels": given._own.get("labels", (None,))[0]}
+            own = {name: before.get(name) if own[name] is None else own[name] for name in own}
+            source = given.source
+            # The rule for a single column depends on the task, which may be another now.
+            source = source.source if isinstance(source, TwoColumns) else source
+            classes = given.classes if classes is None else classes
+            task = given.task if task is None else task
+            bias = given.bias if bias is None else bias
+            last_layer = given.last_layer if last_layer is None else last_layer
+        elif not isinstance(source, Source):
+            raise TypeError(
+                f"Pool.of takes a source or a pool, got a {type(source).__name__}; arrays are for "
+                "Pool(proba, features), files for labelnext.open_pool(path)."
+            )
+        pool = object.__new__(cls)
+        pool._begin(
+            source,
+            own,
+            classes=classes,
+            task=task,
+            bias=bias,
+            last_layer=last_layer,
+            missing_label=missing_label,
+        )
+        return pool
+
+    def _begin(
+        self,
+        source: Source,
+        own: dict[str, Any],
+        *,
+        classes: Any,
+        task: Any,
+        bias: bool | None,
+        last_layer: Any,
+        missing_label: Any,
+    ) -> None:
+        """Check what is known, and keep it."""
+        said = source.task if task is None else task
+        task = check_task("multiclass" if said is None else said, TASKS)
+        source = _for_task(source, task)
+        n_rows = source.n_rows
+        self._keep(
+            source=source,
+            task=task,
+            bias=bool(source.bias if bias is None else bias),
+            missing_label=missing_label,
+            cache={},
+            _own={},
+            classes=None,
+            last_layer=None,
+        )
+        classes = source.classes if classes is None else classes
+        if classes is not None:
+            self._keep(classes=_fixed(check_names(classes, self.n_classes, task)))
+        if own["ids"] is not None:
+            self._own["ids"] = _fixed(check_ids(own["ids"], n_rows))
+        if own["groups"] is not None:
+            self._own["groups"] = _fixed(as_groups(own["groups"], n_rows))
+        if own["labels"] is not None:
+            self._own["labels"] = self._checked_labels(own["labels"])
+        if last_layer is not None:
+            self._keep(last_layer=_checked_layer(last_layer, source))
+
+    def _keep(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"A pool never changes, so {name} cannot be set; make another with "
+            f"Pool.of(pool, {name}=...)."
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """How many samples there are."""
+        return self.source.n_rows
+
+    @property
+    def n_classes(self) -> int | None:
+        """How many classes there are, or labels that are each by itself; None if unknown."""
+        if self.task == "binary":
+            return 2
+        named = None if self.classes is None else len(self.classes)
+        return self.source.n_columns or named
+
+    @property
+    def n_features(self) -> int | None:
+        """How many features a sample has; None if the pool has none."""
+        return self.source.n_features or None
+
+    @property
+    def n_members(self) -> int | None:
+        """How many members a committee has; None if the probabilities are those of one model."""
+        return self.source.n_members
+
+    @property
+    def proba(self) -> Any:
+        """The probabilities as they are; in files, read where they are indexed. None without."""
+        return self._part("proba")
+
+    @property
+    def features(self) -> Any:
+        """The features as they are; in files, read where they are indexed. None without."""
+        return self._part("features")
+
+    @property
+    def ids(self) -> NDArray[Any] | None:
+        """The ids of all samples, integers or strings; None where row numbers stand for them."""
+        return self._known("ids")  # type: ignore[no-any-return]
+
+    @property
+    def groups(self) -> NDArray[Any] | None:
+        """What each sample belongs to; None if that is not known."""
+        return self._known("groups")  # type: ignore[no-any-return]
+
+    @property
+    def labels(self) -> NDArray[Any] | None:
+        """The labels, `missing_label` where there is none; None if the pool has none."""
+        return self._labels()[0]  # type: ignore[no-any-return]
+
+    @property
+    def labeled(self) -> NDArray[np.int64]:
+        """The rows that have a label, in ascending order."""
+        return self._labels()[1]
+
+    def ids_of(self, rows: Any) -> NDArray[Any]:
+        """
+        Return the ids of some rows; the row numbers themselves if the pool has no ids.
+
+        Parameters
+        ----------
+        rows : array-like
+            Row numbers, or a mask.
+
+        Returns
+        -------
+        ndarray
+            An id for each row, in their order.
+        """
+        rows = as_rows(rows, self.n_rows)
+        if "ids" in self._own:
+            return self._own["ids"][rows]  # type: ignore[no-any-return]
+        found = self.source.known("ids", rows)
+        return rows if found is None else found  # type: ignore[no-any-return]
+
+    def rows_of(self, ids: Any) -> NDArray[np.int64]:
+        """
+        Find the rows of some ids.
+
+        Parameters
+        ----------
+        ids : array-like
+            Ids of the pool; numbers that were read as text stand for the numbers.
+
+        Returns
+        -------
+        ndarray of int64
+            A row for each id, in their order.
+
+        Raises
+        ------
+        ValueError
+            If some are not in the pool; the message names the first of them.
+        """
+        return find_rows(ids, self._stretches_of_ids(), "ids")
+
+    def read(self, part: Part, rows: Any = None) -> Any:
+        """
+        Read probabilities or features into memory.
+
+        Parameters
+        ----------
+        part : {"proba", "features"}
+            Which.
+        rows : array-like, default=None
+            Row numbers, or a mask; None for all, which are not copied if they are in memory.
+
+        Returns
+        -------
+        ndarray, csr_array or torch.Tensor
+            The numbers, in the pool's dtype; a tensor on its device.
+
+        Raises
+        ------
+        ValueError
+            If the pool has no such part.
+        """
+        if part not in self.source.parts:
+            there = {"proba": "probabilities", "features": "features"}
+            if part not in there:
+                raise ValueError(f"part must be 'proba' or 'features', got {part!r}.")
+            has = " and ".join(there[each] for each in self.source.parts)
+            raise ValueError(
+                f"This pool has {has} only; make it with {part} too: Pool(..., {part}=...)."
+            )
+        if rows is None:
+            return self.source.array(part)
+        return self.source.take(part, as_rows(rows, self.n_rows))
+
+    def part(self, lo: int, hi: int) -> Pool:
+        """
+        Return consecutive rows as a pool: what is sent to a shard.
+
+        Parameters
+        ----------
+        lo, hi : int
+            The first row, and the one after the last.
+
+        Returns
+        -------
+        Pool
+            The part. Pickled, it holds its own rows, or how to read them from their files.
+        """
+        check_range(self.source, lo, hi)
+        return self._cut(self.source.part(lo, hi), slice(lo, hi))
+
+    def fingerprint(self) -> str:
+        """
+        Return what differs between pools: a digest of sizes, dtypes and some of the numbers.
+
+        Returns
+        -------
+        str
+            The digest.
+        """
+        return digest_of(self.source.fingerprint(), self.task, self.bias)
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __getitem__(self, rows: Any) -> Pool:
+        """Return some rows as a pool: those of a slice, of a mask, or of row numbers."""
+        n = self.n_rows
+        if isinstance(rows, int | np.integer) and not isinstance(rows, bool | np.bool_):
+            raise TypeError(
+                f"A pool is cut by a slice, row numbers or a mask; take one sample with "
+                f"pool[[{rows}]], its id with pool.ids_of([{rows}])."
+            )
+        if isinstance(rows, slice):
+            lo, hi, step = rows.indices(n)
+            if step == 1 and lo < hi:
+                return self.part(lo, hi)
+            numbers: Any = np.arange(lo, hi, step)
+        else:
+            numbers = as_rows(rows, n)
+            distinct, counts = np.unique(numbers, return_counts=True)
+            if len(distinct) < len(numbers):
+                raise ValueError(
+                    f"rows must be there once each, got row {distinct[counts > 1][0]:,} "
+                    f"{counts.max()} times."
+                )
+        if not len(numbers):
+            raise ValueError("The pool would be empty: no row was asked for.")
+        chosen = rows if isinstance(rows, slice) else numbers
+        return self._cut(self.source.chosen(chosen), numbers)
+
+    __iter__ = None  # a pool is no sequence of samples
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cache": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._keep(**state)
+
+    def __repr__(self) -> str:
+        return f"Pool of {self.n_rows:,} samples: {'; '.join(self._said())}"
+
+    def _repr_html_(self) -> str:
+        rows = [f"<b>Pool</b> of {self.n_rows:,} samples", *map(html.escape, self._said())]
+        if self.classes is not None:
+            shown = ", ".join(map(str, self.classes[:12].tolist()))
+            more = f" and {len(self.classes) - 12:,} more" if len(self.classes) > 12 else ""
+            rows.append(html.escape(f"classes: {shown}{more}"))
+        return f"<div>{'<br>'.join(rows)}</div>"
+
+    def _said(self) -> Iterator[str]:
+        """Say what there is, in a few words each."""
+        source = self.source
+        first: list[str] = [self.task]
+        if source.n_columns:
+            what = "label" if self.task == "multilabel" else "class"
+            plural = ("es" if what == "class" else "s") * (self.n_classes != 1)
+            first.append(f"{self.n_classes:,} {what}{plural}")
+            if source.n_members is not None:
+                first.append(f"{source.n_members:,} members")
+        if source.n_features:
+            dtype = str(source.dtypes["features"]).removeprefix("torch.")
+            first.append(
+                f"{source.n_features:,} {'sparse ' * source.sparse}features in {dtype}"
+                f"{' with a bias' * self.bias}"
+            )
+        yield ", ".join(first)
+        known: tuple[Known, Known] = ("ids", "groups")
+        for name in known:
+            if name in self._own or source.has(name):
+                yield name
+        if "labels" in self._own:
+            yield f"{len(self.labeled):,} labelled"
+        elif source.has("labels"):
+            yield "labels"
+        if not source.in_memory:
+            yield f"in {source.name}"
+        elif source.device != "cpu":
+            yield f"on {source.device}"
+
+    def _part(self, part: Part) -> Any:
+        if part not in self.source.parts:
+            return None
+        return self.source.array(part) if self.source.in_memory else StoredPart(self.source, part)
+
+    def _known(self, what: Any) -> Any:
+        """Return the caller's ids or groups, else the source's, which are kept once read."""
+        if what in self._own:
+            return self._own[what]
+        if what not in self.cache:
+            found = self.source.known(what)
+            if what == "groups" and found is not None:
+                found = as_groups(found, self.n_rows)
+            self.cache[what] = None if found is None else _fixed(found)
+        return self.cache[what]
+
+    def _labels(self) -> tuple[Any, NDArray[np.int64]]:
+        if "labels" in self._own:
+            return self._own["labels"]  # type: ignore[no-any-return]
+        if "labels" not in self.cache:
+            found = self.source.known("labels")
+            nothing = None, np.empty(0, np.int64)
+            self.cache["labels"] = nothing if found is None else self._checked_labels(found)
+        return self.cache["labels"]  # type: ignore[no-any-return]
+
+    def _checked_labels(self, labels: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        known, labeled = as_labels(
+            labels, self.n_rows, self.task, self.missing_label, self.source.n_columns or None
+        )
+        if self.task in ("multiclass", "binary"):
+            check_label_names(known, labeled, self.classes, self.n_classes)
+        return _fixed(known), _fixed(labeled)
+
+    def _cut(self, source: Source, rows: slice | NDArray[np.int64]) -> Self:
+        """Return some rows with all that is known of them, which was checked already."""
+        own: dict[str, Any] = {
+            name: self._own[name][rows] for name in ("ids", "groups") if name in self._own
+        }
+        if "labels" in self._own:
+            labels, labeled = self._own["labels"]
+            mask = np.zeros(self.n_rows, dtype=bool)
+            mask[labeled] = True
+            own["labels"] = labels[rows], np.flatnonzero(mask[rows]).astype(np.int64, copy=False)
+        pool = object.__new__(type(self))
+        pool._keep(**{**self.__dict__, "source": source, "_own": own, "cache": {}})
+        return pool
+
+    def _stretches_of_ids(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        own = self._own.get("ids")
+        whole = own is not None or not self.source.has("ids")
+        step = self.n_rows if whole else STRETCH
+        for lo in range(0, self.n_rows, step):
+            rows = np.arange(lo, min(lo + step, self.n_rows))
+            yield lo, own if own is not None else self.ids_of(rows)
+
+
+def _for_task(source: Source, task: Task) -> Source:
+    """Check the parts against the task, and make two columns of a single one where it has two."""
+    if source.n_columns:
+        if task == "multilabel" and source.one_dimensional:
+            raise ValueError(
+                f"With task='multilabel' proba must have two dimensions, got shape "
+                f"({source.n_rows},); reshape it with proba.reshape(-1, 1) if it is one column."
+            )
+        check_columns((source.n_rows, source.n_columns), task)
+        if source.n_columns == 1 and task in ("multiclass", "vectors"):
+            source = TwoColumns(source)
+    if task in ("regression", "vectors") and not source.n_features:
+        raise ValueError(
+            f"With task={task!r} the gradient is made of the features; pass them: "
+            f"Pool(features=..., task={task!r})."
+        )
+    return source
+
+
+def _checked_layer(last_layer: Any, source: Source) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    try:
+        weights, bias = last_layer
+    except (TypeError, ValueError):
+        raise TypeError(
+            "last_layer must be a pair, the weights and the bias (or None), got "
+            f"{type(last_layer).__name__}."
+        ) from None
+    weights = np.asarray(without_tensor(weights))
+    bias = None if bias is None else np.asarray(without_tensor(bias))
+    n_columns = weights.shape[0] if not source.n_columns and weights.ndim else source.n_columns
+    n_features = (
+        weights.shape[-1] if not source.n_features and weights.ndim else (source.n_features)
+    )
+    if weights.shape != (n_columns, n_features):
+        raise ValueError(
+            f"The weights of last_layer must have the shape (n_columns, n_features), here "
+            f"({n_columns}, {n_features}), got {weights.shape}."
+        )
+    if bias is not None and bias.shape != (n_columns,):
+        raise ValueError(
+            f"The bias of last_layer must have the shape ({n_columns},), got {bias.shape}."
+        )
+    for name, values in (("weights", weights), ("bias", bias)):
+        if values is not None and values.dtype.kind not in "fiu":
+            raise TypeError(
+                f"The {name} of last_layer must hold real numbers, got dtype {values.dtype}."
+            )
+    return _fixed(weights), None if bias is None else _fixed(bias)
+
+
+def _fixed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array that can't be written to through this name; nothing is copied."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
