@@ -63,7 +63,7 @@ def real_tensor(name: str, values: torch.Tensor) -> torch.Tensor:
 def as_torch_gradients(proba: Any, features: Any, *, bias: bool, task: Task) -> Gradients:
     """Make a pool that lives where its tensors are."""
     from labelnext.engine._torch import TorchGradients
-    from labelnext.engine._torch_room import has_float64
+    from labelnext.engine._torch_rows import has_float64
 
     proba, features = real_tensor("proba", proba), real_tensor("features", features)
     check_shapes(proba, features, task)

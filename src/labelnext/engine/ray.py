@@ -13,17 +13,17 @@ import scipy.sparse as sp
 from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.options import Ray
 from labelnext.cluster.session import joined
-from labelnext.engine._check import warned
+from labelnext.engine._open import warned
 from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
-from labelnext.engine._stored import StoredRows
+from labelnext.engine._factors import StoredRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from labelnext.engine._journal import Journal
+    from labelnext.engine._parts import Journal
     from labelnext.pools.pool import Pool
 
 # Seconds in which a shard must have been read, and a pass be made.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.engine._factors import StoredRows
 from labelnext.engine._ray_origins import Origin, Piece
-from labelnext.engine._stored import StoredRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

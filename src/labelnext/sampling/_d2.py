@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.engine import blas_on_one_thread
+from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block
 from labelnext.sampling._groups import Room
 from labelnext.sampling._picks import Picks
 
@@ -23,16 +23,14 @@ if TYPE_CHECKING:
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 
-# A block of new centres holds as many as were picked before it: the potential falls slowly enough
-# that most draws from the D² of the latest pass are still accepted. At most one for so many rows
-# of the pool, within limits: a pass costs what the pool has, thinning the square of the block.
-ROWS_PER_CENTRE = 64
-LEAST_BLOCK, LARGEST_BLOCK = 512, 4096
+# A block of new centres holds as many as were picked before it, up to what the engine says for the
+# pool: the potential falls slowly enough that most draws from the D² of the latest pass are still
+# accepted.
 # Picks before the first pass. Until then candidates are drawn from upper bounds on D² that need
 # no more than the norms.
 FIRST_BLOCK = 256
-# Candidates drawn at a time.
-LEAST_DRAWN, MOST_DRAWN = 8, 128
+# Candidates drawn at a time, at least; the engine says how many at most.
+LEAST_DRAWN = 8
 
 
 def d2_sample(
@@ -113,11 +111,11 @@ def _sample(
     checkpoint: Checkpoint | None,
 ) -> Iterator[None]:
     """Pick until there are k, pausing wherever no pick waits for a pass."""
-    largest_block = min(max(picks.gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
+    most = largest_block(picks.gradients.n_rows)
     if checkpoint is not None:
-        checkpoint.restore(picks, rng, centres, largest_block)
+        checkpoint.restore(picks, rng, centres, most)
     elif len(centres):
-        picks.condition_on(centres, largest_block)
+        picks.condition_on(centres, most)
     if len(picks) == 0 and not len(centres):
         if not _start_at_the_largest(picks, rng):
             _pick_uniformly(picks, rng)
@@ -126,7 +124,7 @@ def _sample(
         if picks.d2.total == 0:
             _pick_uniformly(picks, rng)
         else:
-            _fill_block(picks, min(max(len(picks), FIRST_BLOCK), largest_block), rng)
+            _fill_block(picks, min(max(len(picks), FIRST_BLOCK), most), rng)
             picks.make_pass()
         yield
 

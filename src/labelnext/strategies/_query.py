@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.engine.disk_limit import parse_limit, say_bytes
+from labelnext.engine.memory_limit import parse_limit, say_bytes
 from labelnext.pools import check_proba
 from labelnext.sampling import Groups, Room, choose_by_d2
 

@@ -1,4 +1,4 @@
-"""The learning curves of several strategies over the same seeds, and what they say."""
+"""What an experiment is made of and what comes out of it, as plain records."""
 
 from __future__ import annotations
 
@@ -13,6 +13,129 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+
+class Budget(NamedTuple):
+    """How many labels are bought, and in what steps.
+
+    Parameters
+    ----------
+    start : int
+        How many labels there are at the start.
+    batch : int
+        How many labels a batch buys.
+    rounds : int
+        How many batches.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Budget
+    >>> Budget(start=25, batch=25, rounds=19).total
+    500
+    """
+
+    start: int
+    batch: int
+    rounds: int
+
+    @property
+    def total(self) -> int:
+        """How many labels there are in the end."""
+        return self.start + self.batch * self.rounds
+
+
+class Setting(NamedTuple):
+    """What the strategies are compared in: all but strategy and seed.
+
+    Parameters
+    ----------
+    data, model : str
+        The names of the data set and of the model.
+    start, batch : int
+        How many labels there are at the start, and how many a batch buys.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Setting
+    >>> print(Setting("digits", "mlp", 25, 25))
+    digits, mlp, batches of 25 from 25
+    """
+
+    data: str
+    model: str
+    start: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.data}, {self.model}, batches of {self.batch} from {self.start}"
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came out of one round: a model measured, and a batch chosen with it.
+
+    Parameters
+    ----------
+    labels : int
+        How many labels the model had.
+    classes : int
+        Of how many classes they were.
+    accuracy : float
+        The model's accuracy on the test set.
+    agreement : float
+        Cohen's kappa of its predictions and those of the round before, on the stop set; NaN in
+        the first round.
+    potential : float
+        The mean D² that the batch leaves on the stop set; NaN in the last round and for models
+        without probabilities.
+    fit_seconds, select_seconds : float
+        How long fitting and choosing took.
+    picks : ndarray of shape (batch_size,), int64
+        The rows of the pool that were chosen; none in the last round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.experiment import Round
+    >>> Round(20, 10, 0.75, 0.9, 0.1, 0.02, 0.01, np.array([3, 5])).accuracy
+    0.75
+    """
+
+    labels: int
+    classes: int
+    accuracy: float
+    agreement: float
+    potential: float
+    fit_seconds: float
+    select_seconds: float
+    picks: NDArray[np.int64]
+
+
+class Failure(NamedTuple):
+    """A run that did not get to its end.
+
+    Parameters
+    ----------
+    setting : Setting
+        What it was run in.
+    strategy : str
+        The strategy.
+    seed : int
+        The seed.
+    round : int
+        The round in which it failed, the first being 0.
+    error : str
+        What went wrong, in a line.
+    details : str
+        The traceback.
+    """
+
+    setting: Setting
+    strategy: str
+    seed: int
+    round: int
+    error: str
+    details: str
 
 
 class Needed(NamedTuple):
@@ -97,8 +220,8 @@ class Curves:
             interpolated, so they are multiples of the batch size.
         """
         needed = {}
-        for strategy, values in self.accuracy.items():
-            accuracy = values[np.isfinite(values).all(axis=1)]
+        for strategy in self.accuracy:
+            accuracy = whole(self, strategy)
             if not len(accuracy):
                 needed[strategy] = Needed(float("nan"), float("nan"), 0, 0)
                 continue
@@ -127,3 +250,9 @@ class Curves:
         ]
         names = ("strategy", "seed", "labels", "accuracy")
         return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
+    """Return the curves of a strategy that came to their end, in the order of the seeds."""
+    values = curves.accuracy[strategy]
+    return values[np.isfinite(values).all(axis=1)]
