@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import clusters
 import labelnext
-from labelnext.engine import open_pool
 from labelnext.cluster import Ray, ShardLostError
+from labelnext.engine import open_pool
 from labelnext.networks import extract
 from labelnext.networks._destination import Destination
 from labelnext.networks._on_ray import Extractor

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.engine._base import Gradients
-    from labelnext.pools import Pool
     from labelnext.engine.task import Task
+    from labelnext.pools import Pool
 
 # Numbers in a pool from which on numba is imported. A smaller pool is done before it has loaded.
 COMPILE_FROM = 1 << 20

@@ -48,7 +48,7 @@ def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         Samples. Floats are given the type of the network's weights, and so are whole numbers
         unless the network embeds them.
     """
-    from labelnext.networks.arrays import as_arrays
+    from labelnext.networks.results import as_arrays
 
     if isinstance(clf, SkorchClassifier):
         proba, features = clf.predict_proba(X, return_embeddings=True)
@@ -102,8 +102,8 @@ def has_dropout(clf: Any) -> bool:
 
 def ask_with_dropout(clf: Any, X: Any, seed: int) -> NDArray[Any]:
     """Return the probabilities of samples with dropout at work; the network stays as it is."""
-    from labelnext.networks.arrays import with_both_classes
     from labelnext.networks.dropout import proba_with_dropout
+    from labelnext.networks.results import with_both_classes
 
     if isinstance(clf, SkorchClassifier):
         return clf._proba_with_dropout(X, seed)
@@ -130,7 +130,7 @@ def predict_proba(clf: Any, X: Any, arguments: dict[str, Any]) -> Any:
 
 def features_of_untrained(net: Any, X: Any) -> NDArray[Any]:
     """Return the features that a net of skorch starts from."""
-    from labelnext.networks.random_states import RandomStates
+    from labelnext.networks.untouched import RandomStates
 
     before = RandomStates()
     try:
@@ -151,7 +151,7 @@ def fit_net(net: Any, X: Any, labels: NDArray[Any]) -> Any:
     labels : ndarray of shape (n_samples,)
         The numbers of their classes, none missing.
     """
-    from labelnext.networks.random_states import RandomStates
+    from labelnext.networks.untouched import RandomStates
 
     before = RandomStates()
     try:
@@ -194,7 +194,7 @@ def refuse_to_fit(module: Any) -> NoReturn:
 
 def input_of(module: Any, X: Any) -> Any:
     """Return samples as an array of the type that a module takes; what is no array stays."""
-    from labelnext.networks.cast import input_dtype
+    from labelnext.networks.device import input_dtype
 
     X = without_tensor(X)
     if hasattr(X, "iloc") or hasattr(X, "to_numpy"):
