@@ -14,7 +14,7 @@ from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.options import Ray
 from labelnext.cluster.session import joined
 from labelnext.engine._factors import StoredRows
-from labelnext.engine._open import open_gradients, warned
+from labelnext.engine._open import open_gradients
 from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
 from labelnext.pools.pool import Pool
@@ -70,7 +70,7 @@ def ray_pool(
     with joined(cluster.address) as ray:
         parts = RayParts(ray, pool() if callable(pool) else pool, cluster, memory_limit)
         try:
-            yield warned(ShardedGradients(parts))
+            yield ShardedGradients(parts)
         finally:
             parts.actors.close()
 

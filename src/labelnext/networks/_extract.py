@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelnext.engine import as_gradients, open_pool
+from labelnext.engine import as_gradients
 from labelnext.utils.extras import require
 from labelnext.utils.tasks import check_task
 
@@ -213,6 +213,8 @@ def extract(
         from labelnext.networks._on_ray import extract_on_ray
 
         extract_on_ray(out, model, data, cluster=cluster, **files, **how)
+    from labelnext.pools import open_pool
+
     return open_pool(out)
 
 

@@ -18,8 +18,11 @@ from labelnext.pools.known import (
     check_label_names,
     check_names,
     find_rows,
+    some,
+    stretches_of_ids,
 )
 from labelnext.pools.source import (
+    KNOWN,
     Known,
     Part,
     Source,
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-# Ids that are read at once, where they lie in files.
-STRETCH = 1 << 16
 
 
 class Pool:
@@ -346,6 +346,11 @@ class Pool:
         """The rows that have a label, in ascending order."""
         return self._labels()[1]
 
+    @property
+    def known(self) -> tuple[Known, ...]:
+        """What is known of the samples: those of "ids", "groups" and "labels" that are there."""
+        return tuple(what for what in KNOWN if what in self._own or self.source.has(what))
+
     def ids_of(self, rows: Any) -> NDArray[Any]:
         """
         Return the ids of some rows; the row numbers themselves if the pool has no ids.
@@ -413,8 +418,10 @@ class Pool:
             if part not in there:
                 raise ValueError(f"part must be 'proba' or 'features', got {part!r}.")
             has = " and ".join(there[each] for each in self.source.parts)
+            unused = self.source.unused
+            more = f" {self.source.name} also has {some(unused)};" if unused else ""
             raise ValueError(
-                f"This pool has {has} only; make it with {part} too: Pool(..., {part}=...)."
+                f"This pool has {has} only;{more} name or pass the {there[part]}: {part}=...."
             )
         if rows is None:
             return self.source.array(part)
@@ -513,14 +520,8 @@ class Pool:
                 f"{' with a bias' * self.bias}"
             )
         yield ", ".join(first)
-        known: tuple[Known, Known] = ("ids", "groups")
-        for name in known:
-            if name in self._own or source.has(name):
-                yield name
-        if "labels" in self._own:
-            yield f"{len(self.labeled):,} labelled"
-        elif source.has("labels"):
-            yield "labels"
+        for name in self.known:
+            yield f"{len(self.labeled):,} labelled" if name == "labels" else name
         if not source.in_memory:
             yield f"in {source.name}"
         elif source.device != "cpu":
@@ -574,12 +575,12 @@ class Pool:
         return pool
 
     def _stretches_of_ids(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        own = self._own.get("ids")
-        whole = own is not None or not self.source.has("ids")
-        step = self.n_rows if whole else STRETCH
-        for lo in range(0, self.n_rows, step):
-            rows = np.arange(lo, min(lo + step, self.n_rows))
-            yield lo, own if own is not None else self.ids_of(rows)
+        if "ids" in self._own:
+            yield 0, self._own["ids"]
+        elif "ids" in self.known:
+            yield from stretches_of_ids(self.source)
+        else:
+            yield 0, np.arange(self.n_rows)
 
 
 def _for_task(source: Source, task: Task) -> Source:

@@ -20,6 +20,7 @@ Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
 # What a sample may have beside its numbers.
 Known = Literal["ids", "groups", "labels"]
+KNOWN: tuple[Known, Known, Known] = ("ids", "groups", "labels")
 
 
 class Source(ABC):
@@ -75,6 +76,9 @@ class Source(ABC):
     sparse: bool = False
     """Whether the features are CSR."""
 
+    unused: tuple[str, ...] = ()
+    """Names of columns or arrays of the file that are no part of the pool, for messages."""
+
     @abstractmethod
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
         """Read rows lo to hi of one part, shape (hi − lo, its width), in C order, its dtype.
@@ -88,15 +92,15 @@ class Source(ABC):
         """Read some rows of one part, in the order asked for."""
 
     @abstractmethod
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none.
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return ids, groups or labels of some rows, or of all; None if the source has none.
 
-        They are an array of int64, or of Python strings in an array of objects.
+        Ids are an array of int64, or of Python strings in an array of objects.
         """
 
-    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
-        return self.ids(rows) if what == "ids" else None
+    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return the ids of some rows, or of all; None if the source has none."""
+        return self.known("ids", rows)
 
     def has(self, what: Known) -> bool:
         """Tell whether ids, groups or labels are there."""
@@ -118,7 +122,8 @@ class Source(ABC):
         for part in self.parts:
             for lo, hi in self.stretches():
                 self.read(part, lo, hi)
-        self.ids()
+        for what in KNOWN:
+            self.known(what)
 
     def array(self, part: Part) -> Any:
         """Return a whole part: as it is where it is in memory, else read."""
@@ -182,10 +187,6 @@ class _View(Source):
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read some rows of one part, in the order asked for."""
         return self.source.take(part, self._rows(rows))
-
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none."""
-        return self.known("ids", rows)
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
         """Return ids, groups or labels of some rows, or of all; None if the source has none."""

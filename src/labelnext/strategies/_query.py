@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine.memory_limit import parse_limit, say_bytes
-from labelnext.pools import check_proba
+from labelnext.pools.check import check_proba
 from labelnext.sampling import Groups, Room, choose_by_d2
 
 if TYPE_CHECKING:
