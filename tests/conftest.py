@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import pools
-from labelnext.engine import _check
+from labelnext.engine import _open
 
 # Test runs side by side share the cores; torch's threads, which spin while they wait, would take
 # them from one another.
@@ -26,7 +26,7 @@ def bias(request):
 def compiled(request, monkeypatch):
     """Whether pools of any size have the compiled, pruned pass."""
     if request.param:
-        monkeypatch.setattr(_check, "COMPILE_FROM", 0)
+        monkeypatch.setattr(_open, "COMPILE_FROM", 0)
     return request.param
 
 

@@ -15,7 +15,10 @@ import scipy.sparse as sp
 import torch
 
 import oracle
-from labelnext.engine import as_gradients
+from labelnext.engine import as_gradients, memory_limit
+from labelnext.engine._file_rows import FileRows
+from labelnext.engine._plain import PlainGradients
+from labelnext.engine._rows import ArrayRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,14 +68,24 @@ def _torch(dtype):
     return store
 
 
-def _pruned(store):
-    """The compiled pass over what another way to store holds; pools of any size."""
+def plain(proba, features, *, bias=False, task="multiclass", stored_as=None):
+    """The plain pass over arrays of any size."""
+    return PlainGradients(ArrayRows(proba, features, stored_as=stored_as), bias=bias, task=task)
+
+
+def pruned(proba, features, *, bias=False, task="multiclass"):
+    """The compiled pass over arrays of any size."""
+    from labelnext.engine._pruned import PrunedGradients
+
+    return PrunedGradients(ArrayRows(proba, features), bias=bias, task=task)
+
+
+def _compiled(store):
+    """The compiled pass over what another way to store holds."""
 
     def store_pruned(proba, features, bias, folder, task):
-        from labelnext.engine._pruned import PrunedGradients
-
-        plain = store(proba, features, bias, folder, task)
-        return PrunedGradients(plain.proba, plain.features, bias=bias)
+        pool = store(proba, features, bias, folder, task)
+        return pruned(pool.proba, pool.features, bias=bias)
 
     return store_pruned
 
@@ -91,7 +104,7 @@ def cut(pool, places, kinds):
     )
 
 
-# Where parts begin: one row by itself, and parts of very different sizes.
+# Where parts begin: one row alone, and parts of very different sizes.
 CUTS = (1, 5, 33)
 
 
@@ -99,10 +112,7 @@ def _shards(store, *kinds):
     """Parts of unequal sizes of what another way to store holds: plain, pruned and tensors."""
 
     def store_in_shards(proba, features, bias, folder, task):
-        from labelnext.engine import MemoryGradients
-        from labelnext.engine._pruned import PrunedGradients
-
-        types = {"plain": MemoryGradients, "pruned": PrunedGradients, "torch": _as_tensors}
+        types = {"plain": plain, "pruned": pruned, "torch": _as_tensors}
         return cut(store(proba, features, bias, folder, task), CUTS, [types[k] for k in kinds])
 
     return store_in_shards
@@ -116,14 +126,15 @@ def _as_tensors(proba, features, *, bias, task):
 
 def on_disk(source, *, bias=False, task="multiclass", pruned=False, stretch=2000, kept=0):
     """A pool that reads its source in stretches of so many bytes, and keeps a few of them."""
-    from labelnext.engine import _disk_layout
-    from labelnext.engine._disk_pruned import DiskGradients, PrunedDiskGradients
+    kind = PlainGradients
+    if pruned:
+        from labelnext.engine._pruned import PrunedGradients as kind  # noqa: N813
 
+    state = kind.state_bytes(source.n_columns, task)
     small = {"STRETCH": stretch, "LEAST_STRETCH": stretch, "GAP": stretch // 4}
-    kind = PrunedDiskGradients if pruned else DiskGradients
-    with mock.patch.multiple(_disk_layout, **small):
-        limit = _disk_layout.least_limit(source, kind._state_bytes(source, task)) + kept
-        return kind(source, limit, bias=bias, task=task)
+    with mock.patch.multiple(memory_limit, **small):
+        rows = FileRows(source, memory_limit.least_limit(source, state) + kept, state)
+    return kind(rows, bias=bias, task=task)
 
 
 def _disk(*, pruned, shards=True):
@@ -192,12 +203,12 @@ MULTICLASS = [
     Storage("float64-csr", np.float64, _csr),
     Storage("float32-csr", np.float32, _csr),
     Storage("float32-csc", np.float32, _csc),
-    Storage("float64-pruned", np.float64, _pruned(_dense("C"))),
-    Storage("float32-pruned", np.float32, _pruned(_dense("C"))),
-    Storage("float32-strided-pruned", np.float32, _pruned(_strided)),
-    Storage("float16-pruned", np.float16, _pruned(_dense("C"))),
-    Storage("float32-memmap-pruned", np.float32, _pruned(_memmap)),
-    Storage("float64-csr-pruned", np.float64, _pruned(_csr)),
+    Storage("float64-pruned", np.float64, _compiled(_dense("C"))),
+    Storage("float32-pruned", np.float32, _compiled(_dense("C"))),
+    Storage("float32-strided-pruned", np.float32, _compiled(_strided)),
+    Storage("float16-pruned", np.float16, _compiled(_dense("C"))),
+    Storage("float32-memmap-pruned", np.float32, _compiled(_memmap)),
+    Storage("float64-csr-pruned", np.float64, _compiled(_csr)),
     Storage("float64-disk", np.float64, _disk(pruned=False)),
     Storage("float32-disk", np.float32, _disk(pruned=False)),
     Storage("float16-disk", np.float16, _disk(pruned=False, shards=False)),

@@ -1,22 +1,32 @@
 """Which samples should people label next?
 
-`select` takes probabilities and features and answers with a `Batch`; `extract` gets them from a
-PyTorch network and a data set; `write_pool` puts a pool on the disk, and `open_pool` takes one
-from there that may be larger than memory. The query strategies, classifiers and plots are in
-`labelnext.pool`, `labelnext.classifier` and `labelnext.visualization`, under the names that users
-of scikit-activeml know.
+A `Pool` is what samples are chosen from: arrays, files (`open_pool`, `write_pool`), or what a
+PyTorch network makes of data (`extract`). `select` chooses a `Batch` of it, by BADGE or any of
+`labelnext.strategies.names()`, on a `Ray` cluster if need be. Strategies in scikit-learn's manner,
+classifiers and plots are in `labelnext.pool`, `labelnext.classifier` and
+`labelnext.visualization`, under the names that users of scikit-activeml know.
 """
 
 import importlib
 from types import ModuleType
 
 from labelnext._version import __version__
-from labelnext.engine import open_pool
+from labelnext.cluster import Ray
 from labelnext.networks import extract
-from labelnext.pools import Pool, write_pool
-from labelnext.sampling import Batch, select
+from labelnext.pools import Pool, open_pool, write_pool
+from labelnext.sampling import Batch
+from labelnext.strategies import select
 
-__all__ = ["Batch", "Pool", "__version__", "extract", "open_pool", "select", "write_pool"]
+__all__ = [
+    "Batch",
+    "Pool",
+    "Ray",
+    "__version__",
+    "extract",
+    "open_pool",
+    "select",
+    "write_pool",
+]
 
 _SUBPACKAGES = {
     "classifier",

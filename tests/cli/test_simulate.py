@@ -2,6 +2,7 @@
 
 import sqlite3
 
+import numpy as np
 import pytest
 
 from labelnext.experiment import Experiment
@@ -61,6 +62,34 @@ def test_failures_are_told(file, run):
     assert result.exit_code == 0, result.output
     assert "2 of 8 runs failed, and are left out. The first: fails in digits" in result.stdout
     assert "ZeroDivisionError: no more of this" in result.stdout
+
+
+def test_where_all_runs_failed_the_command_fails(file, run):
+    fails = '[{ use = "broken_strategies:FailsLater", name = "a$^$b", labels = 0, seed = 0 }]'
+    text = SMALL.replace('["margin", "random"]', fails).replace("seeds = 2", "seeds = 1")
+    file.write_text(text)
+    result = run("simulate", file, "--jobs", 1)
+    assert result.exit_code == 1
+    assert "2 of 2 runs failed. The first: a$^$b in digits" in result.stdout
+    assert (file.parent / "labelnext-results" / "report.html").is_file()
+
+
+def test_one_setting_is_no_settings(file, run):
+    file.write_text(SMALL.replace('["digits", { use', "[{ use"))
+    result = run("simulate", file, "--jobs", 1)
+    assert "in 1 setting at most" in " ".join(result.stdout.split())
+    text = (file.parent / "labelnext-results" / "report.html").read_text()
+    assert "2 strategies in 1 setting at 2 seeds: 4 runs." in text
+
+
+def test_measurements_as_labels_are_told_in_a_line(file, complaint):
+    np.savez(file.parent / "m.npz", X=np.eye(900), y=np.linspace(0, 1, 900))
+    file.write_text(SMALL.replace('"digits"', '{ use = "file", name = "m", file = "m.npz" }', 1))
+    message = complaint("simulate", file)
+    assert "data set 'm': Each class must have at least two samples" in message
+    assert "these look like measurements" in message
+    assert "897 more" in message
+    assert len(message) < 400
 
 
 def test_stopped_by_hand_it_says_how_to_go_on(file, run, monkeypatch):

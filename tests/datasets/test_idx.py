@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from labelnext.datasets._idx import DTYPES, read_idx
+from labelnext.datasets._fashion_mnist import DTYPES, read_idx
 
 CODES = {np.dtype(name): code for code, name in DTYPES.items()}
 
@@ -49,7 +49,7 @@ def test_reads_numbers_with_the_large_end_first(tmp_path):
         (b"", "does not start like an IDX file"),
         (b"\x01\x00\x08\x01\x00\x00\x00\x00", "does not start like an IDX file"),
         (b"\x00\x00\x07\x01\x00\x00\x00\x00", "does not start like an IDX file"),
-        (b"\x00\x00\x08\x02\x00\x00\x00\x01", "get it anew"),
+        (b"\x00\x00\x08\x02\x00\x00\x00\x01", "get it again"),
         (idx_bytes(np.zeros((3, 2), np.uint8))[:-1], r"should hold 18 bytes .*\(3, 2\), got 17"),
         (idx_bytes(np.zeros((3, 2), np.uint8)) + b"x", "got 19"),
     ],

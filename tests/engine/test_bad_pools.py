@@ -332,7 +332,7 @@ class TestTasks:
         # The bounds of the compiled one suppose a single pseudo-label a row.
         for task in ("multilabel", "binary"):
             pool = as_gradients(np.full((9, 1), 0.5), good(9)[1], task=task)
-            assert type(pool).__name__ == "MemoryGradients"
+            assert type(pool).__name__ == "PlainGradients"
 
 
 @pytest.mark.usefixtures("compiled")
@@ -347,5 +347,5 @@ def test_a_pool_says_what_it_is():
     assert (pool.bias, pool.task, pool.device) == (True, "multiclass", "cpu")
     sparse = as_gradients(proba, sp.csr_array(features.astype(float)), task="multilabel")
     assert repr(sparse) == (
-        "MemoryGradients of 2,000 rows: multilabel, 2 labels, 3 features in float64, on cpu"
+        "PlainGradients of 2,000 rows: multilabel, 2 labels, 3 features in float64, on cpu"
     )

@@ -5,10 +5,11 @@ import pytest
 
 import labelnext
 import pools
-from labelnext.engine import disk_limit as _disk_limit
-from labelnext.engine._disk_layout import lay_out, least_limit
-from labelnext.engine.disk_limit import free_memory, parse_limit, say_bytes
+from labelnext.engine import _base, memory_limit
+from labelnext.engine._rows import ArrayRows
+from labelnext.engine.memory_limit import free_memory, lay_out, least_limit, parse_limit, say_bytes
 from labelnext.pools import ArraySource
+from labelnext.sampling import _d2, d2_sample
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_nothing(limit):
 
 
 def test_without_one_half_of_what_is_free(monkeypatch):
-    monkeypatch.setattr(_disk_limit, "free_memory", lambda: 1000)
+    monkeypatch.setattr(memory_limit, "free_memory", lambda: 1000)
     assert parse_limit(None) == 500
 
 
@@ -91,3 +92,49 @@ def test_stretches_and_what_is_kept_fit_the_limit(limit, cuts):
     groups = np.concatenate([layout.cuts(layout.stretch(i))[:-1] for i in range(len(layout))])
     assert (np.diff(groups) > 0).all()
     assert set(layout.starts[:-1]) <= set(groups)
+
+
+class Watched(pools.PlainGradients):
+    """A pool that notes the sizes of the blocks of centres, and how many rows are drawn at once."""
+
+    def start(self, exclude):
+        self.blocks, self.draws = [], []
+        state = super().start(exclude)
+        update, find = state.min_update, state.find
+
+        def min_update(centres, rows, trace=None):
+            self.blocks.append(len(centres))
+            return update(centres, rows, trace)
+
+        def noted(tickets):
+            self.draws.append(len(tickets))
+            return find(tickets)
+
+        state.min_update, state.find = min_update, noted
+        return state
+
+
+@pytest.mark.parametrize(
+    ("rule", "largest"),
+    [({}, 512), ({"LEAST_BLOCK": 300}, 300), ({"LEAST_BLOCK": 1, "ROWS_PER_CENTRE": 16}, 375)],
+    ids=str,
+)
+@pytest.mark.parametrize("drawn", [128, 40])
+def test_what_is_needed_follows_what_a_selection_has_at_once(monkeypatch, rule, largest, drawn):
+    # One rule for both: else a change of sampling would break limits without a word.
+    before = least_limit(ArraySource(*pools.confident(6000)), 61.125)
+    for name, value in rule.items():
+        monkeypatch.setattr(_base, name, value)
+    assert _d2.MOST_DRAWN is _base.MOST_DRAWN
+    for module in (_base, _d2):
+        monkeypatch.setattr(module, "MOST_DRAWN", drawn)
+    proba, features = pools.confident(6000)
+    pool = Watched(ArrayRows(proba, features), bias=False)
+    d2_sample(pool, 1500, random_state=0)
+    assert max(pool.blocks) == largest
+    assert max(pool.draws) <= drawn
+    assert max(pool.draws) > drawn // 2
+    source = ArraySource(proba, features)
+    of_a_centre = 8 * (4 * 4 + 3 * 8 + 32)
+    rows = (largest - 512) + 4 * (drawn - 128)
+    assert least_limit(source, 61.125) == before + of_a_centre * rows

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import labelnext
-from labelnext.engine._disk_layout import least_limit
+from labelnext.engine.memory_limit import least_limit
 from labelnext.pools import PoolWriter, open_source
 
 STATUS = Path("/proc/self/status")
@@ -31,7 +31,8 @@ choose(folder / "warm")
 before = kilobytes("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")
 pool, batch = choose(folder / "pool")
-print((kilobytes("VmHWM") - before) * 1024, type(pool).__name__, pool.kept.n_rows, *batch.indices)
+kept = pool.rows.kept.n_rows
+print((kilobytes("VmHWM") - before) * 1024, type(pool).__name__, kept, *batch.indices)
 """
 
 
@@ -80,7 +81,7 @@ def test_a_selection_stays_below_its_limit(tmp_path, n, n_classes, n_features, s
         f"{int(growth) / 1e6:.1f} MB of a limit of {limit / 1e6:.1f} MB, factors of "
         f"{n_bytes / 1e6:.1f} MB, {int(n_kept) / n:.0%} of them kept"
     )
-    assert kind == "PrunedDiskGradients"
+    assert kind == "PrunedGradients"
     assert (int(n_kept) > 0.2 * n) == (spare > 0)
     assert int(growth) < limit
     # What a limit allows for is used.
@@ -93,7 +94,7 @@ def test_the_batch_is_that_of_memory(tmp_path):
     source = open_source(tmp_path / "pool")
     limit = least_limit(source, 61.125)
     pool = labelnext.open_pool(tmp_path / "pool", memory_limit=limit)
-    assert pool.kept.n_rows == 0
+    assert pool.rows.kept.n_rows == 0
     arrays = (source.read(part, 0, 60_000) for part in ("proba", "features"))
     np.testing.assert_array_equal(
         labelnext.select(pool, 300, random_state=1).indices,

@@ -9,7 +9,7 @@ import torch
 import oracle
 import pools
 from labelnext import select
-from labelnext.engine import _torch_room, as_gradients
+from labelnext.engine import _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
 from labelnext.sampling import d2_sample, d2_utilities
 
@@ -137,7 +137,7 @@ class TestMemory:
         return as_gradients(*on_gpu(proba, features))
 
     def test_what_a_selection_takes_is_bounded(self, monkeypatch):
-        monkeypatch.setattr(_torch_room, "MOST_BYTES", 1 << 26)
+        monkeypatch.setattr(_torch_rows, "MOST_BYTES", 1 << 26)
         gradients = self.pool()
         d2_sample(gradients, 50, random_state=0)
         torch.cuda.reset_peak_memory_stats()

@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 import labelnext
 import pools
 from adversarial import adversarial
-from labelnext.engine import MemoryGradients
-from labelnext.engine._pruned import PrunedGradients
 from labelnext.sampling import d2_sample
 
 NONE = np.empty(0, dtype=np.int64)
@@ -31,9 +29,7 @@ def passes(pool, blocks):
 
 def both(proba, features, blocks, *, bias):
     """The same passes by plain products and pruned."""
-    return [
-        passes(P(proba, features, bias=bias), blocks) for P in (MemoryGradients, PrunedGradients)
-    ]
+    return [passes(P(proba, features, bias=bias), blocks) for P in (pools.plain, pools.pruned)]
 
 
 class TestBounds:
@@ -43,7 +39,7 @@ class TestBounds:
     @given(pool=adversarial(), bias=st.booleans())
     def test_on_adversarial_pools(self, pool, bias):
         (plain, plain_left), (pruned, pruned_left) = both(*pool, bias=bias)
-        squares = MemoryGradients(*pool[:2], bias=bias).squared_norms
+        squares = pools.plain(*pool[:2], bias=bias).squared_norms
         # As exact as promised: 1e-13 of the norms, and digits where distances are small.
         np.testing.assert_allclose(pruned, plain, rtol=1e-6, atol=1e-13 * squares.max())
         assert (np.abs(pruned - plain) <= 2e-13 * (squares + squares.max())).all()
@@ -66,17 +62,17 @@ class TestBounds:
         for dtype in (np.float16, np.float32, np.float64, np.int8):
             proba, features = pools.confident(3000, signed=False)
             features = np.rint(features * 4).astype(dtype)
-            assert PrunedGradients(proba, features, bias=False).least_product == 0.0
+            assert pools.pruned(proba, features, bias=False).least_product == 0.0
             features[-1, -1] = -1
-            assert PrunedGradients(proba, features, bias=False).least_product == -np.inf
-            sparse = PrunedGradients(proba, sp.csr_array(features.astype(float)), bias=True)
+            assert pools.pruned(proba, features, bias=False).least_product == -np.inf
+            sparse = pools.pruned(proba, sp.csr_array(features.astype(float)), bias=True)
             assert sparse.least_product == -np.inf
 
     def test_negative_zeros_are_no_negative_features(self):
         proba, features = pools.confident(50, signed=False)
         features[features == 0] = -0.0
         assert np.signbit(features).any()
-        assert PrunedGradients(proba, features, bias=False).least_product == 0.0
+        assert pools.pruned(proba, features, bias=False).least_product == 0.0
 
 
 class TestWork:
@@ -84,7 +80,7 @@ class TestWork:
 
     def counts(self, n_classes, *, signed, k=1000):
         proba, features = pools.confident(30_000, n_classes, 32, seed=5, signed=signed)
-        pool = PrunedGradients(proba.astype(np.float32), features.astype(np.float32), bias=False)
+        pool = pools.pruned(proba.astype(np.float32), features.astype(np.float32), bias=False)
         return d2_sample(pool, k, random_state=0).stats
 
     @pytest.mark.parametrize(
@@ -149,7 +145,7 @@ class TestSmallStaysSmall:
 
 class TestCompiling:
     CODE = (
-        "import numpy as np, labelnext, labelnext.engine._check as c\n"
+        "import numpy as np, labelnext, labelnext.engine._open as c\n"
         "c.COMPILE_FROM = 0\n"
         "print(labelnext.__file__)\n"
         "rng = np.random.default_rng(0)\n"
@@ -165,7 +161,7 @@ class TestCompiling:
         shutil.copytree(
             Path(labelnext.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
         )
-        (package / "gradients" / "__pycache__").touch()
+        (package / "engine" / "__pycache__").touch()
         (tmp_path / "blocked").touch()
         place = tmp_path / "home" if home else tmp_path / "blocked"
         environment = {
@@ -196,7 +192,7 @@ class TestReading:
             one[1] /= one[1].sum()
             features = np.ones((2, 3))
             try:
-                pool = PrunedGradients(one, features, bias=False)
+                pool = pools.pruned(one, features, bias=False)
             except ValueError as error:
                 assert "off by +0.001" in str(error)  # noqa: PT017 either outcome is right
                 continue
@@ -210,7 +206,7 @@ class TestReading:
             features = rng.random((2, 7))
             features[0] *= 1e140 / np.linalg.norm(features[0]) * (1 + rng.integers(-3, 4) * 2e-16)
             try:
-                pool = PrunedGradients(np.full((2, 2), 0.5), features, bias=False)
+                pool = pools.pruned(np.full((2, 2), 0.5), features, bias=False)
             except ValueError as error:
                 assert "too large" in str(error)  # noqa: PT017 either outcome is right
                 continue

@@ -7,18 +7,17 @@ import pytest
 import scipy.sparse as sp
 
 import pools
-from labelnext.engine import MemoryGradients, ShardedGradients, as_gradients
+from labelnext.engine import ShardedGradients, as_gradients
 from labelnext.engine._parts import LocalParts, Part
-from labelnext.engine._pruned import PrunedGradients
 from labelnext.sampling import Groups, d2_sample, d2_utilities, farthest_first
 
 NONE = np.empty(0, dtype=np.int64)
 # Parts that begin at these rows are of very unequal sizes.
 PLACES = (1, 64, 700, 2048, 2500)
 KINDS = {
-    "plain": [MemoryGradients],
-    "pruned": [PrunedGradients],
-    "both": [MemoryGradients, PrunedGradients],
+    "plain": [pools.plain],
+    "pruned": [pools.pruned],
+    "both": [pools.plain, pools.pruned],
 }
 
 
@@ -34,7 +33,7 @@ def _kinds(request):
 
 @pytest.fixture(name="whole")
 def _whole(arrays):
-    return MemoryGradients(*arrays, bias=False)
+    return pools.plain(*arrays, bias=False)
 
 
 class Recorded(LocalParts):
@@ -53,7 +52,7 @@ class Recorded(LocalParts):
 
 
 def test_says_what_it_is(whole):
-    pool = pools.cut(whole, PLACES, [MemoryGradients])
+    pool = pools.cut(whole, PLACES, [pools.plain])
     assert repr(pool) == (
         "ShardedGradients of 3,000 rows: multiclass, 5 classes, 12 features in float64, "
         "on 6 parts on cpu"
@@ -161,7 +160,7 @@ def test_largest_of_all_parts_with_ties(m):
     whole = as_gradients(proba[copies], features[copies])
     rows, exclude = np.array([3, 4]), np.arange(7)
     found = []
-    for pool in (whole, pools.cut(whole, (1, 5, 6, 900), [MemoryGradients])):
+    for pool in (whole, pools.cut(whole, (1, 5, 6, 900), [pools.plain])):
         d2 = pool.start(exclude)
         d2.min_update(pool.gather(rows), rows)
         found.append(d2.largest(m))
@@ -171,7 +170,7 @@ def test_largest_of_all_parts_with_ties(m):
 
 
 def test_two_selections_at_a_time_do_not_disturb_each_other(whole):
-    pool = pools.cut(whole, PLACES, [MemoryGradients])
+    pool = pools.cut(whole, PLACES, [pools.plain])
     one, other = pool.start(NONE), pool.start(np.arange(10))
     one.bound(1.0)
     other.min_update(pool.gather(np.array([20])), np.array([20]))
@@ -225,7 +224,7 @@ def test_parts_of_which_some_alone_have_negative_features(kinds, seed):
     proba, features = pools.confident(3000, n_classes=5, n_features=3, seed=seed)
     features[:1500] = np.abs(features[:1500])
     features[1500:] = -np.abs(features[1500:])
-    whole = MemoryGradients(proba, features, bias=False)
+    whole = pools.plain(proba, features, bias=False)
     batches = [
         d2_sample(g, 400, random_state=seed) for g in (whole, pools.cut(whole, (1500,), kinds))
     ]

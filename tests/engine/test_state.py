@@ -1,17 +1,18 @@
-"""What may be asked of D²: the answers of arrays as long as the pool, piece by piece."""
+"""What may be asked of D²: the answers of arrays as long as the pool, stretch by stretch."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelnext.engine import MemoryGradients, _memory
+import pools
+from labelnext.engine import _plain
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _small_pieces():
+def _small_stretches():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_memory, "CHUNK", 7)
+        patch.setattr(_plain, "AT_ONCE", 7)
         yield
 
 
@@ -21,7 +22,7 @@ def states(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n = draw(st.integers(1, 40))
     features = rng.integers(0, draw(st.sampled_from([1, 2, 5])) + 1, size=(n, 2))
-    pool = MemoryGradients(np.full((n, 2), 0.5), features.astype(float), bias=False)
+    pool = pools.plain(np.full((n, 2), 0.5), features.astype(float), bias=False)
     exclude = np.flatnonzero(rng.random(n) < draw(st.sampled_from([0.0, 0.3, 0.8])))
     state = pool.start(exclude[: n - 1])
     free = np.flatnonzero(state.is_available)

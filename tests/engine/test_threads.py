@@ -3,17 +3,18 @@
 import multiprocessing
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from joblib import Parallel, cpu_count, delayed
 from joblib.externals.loky import get_reusable_executor
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController, threadpool_info, threadpool_limits
 
 import pools
 from labelnext import select
 from labelnext.engine import threads as _threads
-from labelnext.engine.threads import SPAN, for_each_span, n_threads
+from labelnext.engine.threads import SPAN, blas_on_one_thread, for_each_span, n_threads
 
 POOL = pools.confident(9000, n_features=16)
 
@@ -114,6 +115,61 @@ class TestSpans:
         for _ in range(10):
             with pytest.raises(ValueError, match="row 1234, column 3"):
                 select(POOL[0], features, 3)
+
+
+class TestBlas:
+    """BLAS is held to one thread while any of our threads asks for it, and no longer."""
+
+    def threads(self):
+        return {i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"}
+
+    @pytest.fixture(autouse=True)
+    def _several(self):
+        with threadpool_limits(3, user_api="blas"):
+            # As if another thread had set it that is gone: else none but this one may.
+            for library in ThreadpoolController().lib_controllers:
+                getattr(library, "clear_controlling_thread", int)()
+            yield
+
+    def test_one_after_the_other_and_one_in_the_other(self):
+        before = self.threads()
+        with blas_on_one_thread():
+            with blas_on_one_thread():
+                assert self.threads() == {1}
+            assert self.threads() == {1}
+        assert self.threads() == before == {3}
+
+    def test_of_two_selections_side_by_side_the_last_gives_it_back(self):
+        first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+        seen = []
+
+        def first():
+            with blas_on_one_thread():
+                first_is_in.set()
+                second_is_in.wait(30)
+            first_is_out.set()
+
+        def second():
+            first_is_in.wait(30)
+            with blas_on_one_thread():
+                second_is_in.set()
+                first_is_out.wait(30)
+                seen.append(self.threads())
+
+        threads = [threading.Thread(target=work) for work in (first, second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert seen == [{1}]
+        assert self.threads() == {3}
+
+    def test_selections_in_many_threads_leave_it_as_it_was(self, no_setting):
+        no_setting.setenv("LABELNEXT_NUM_THREADS", "2")
+        with ThreadPoolExecutor(4) as pool:
+            batches = list(pool.map(rows_of, [1] * 8))
+        assert batches == [rows_of(1)] * 8
+        assert self.threads() == {3}
 
 
 # Python 3.12 and later warn of any fork beside threads, such as those of the test runner.

@@ -13,9 +13,9 @@ from torch.overrides import TorchFunctionMode
 import oracle
 import pools
 from labelnext import select
-from labelnext.engine import MemoryGradients, _torch_pass, _torch_room, as_gradients
+from labelnext.engine import _torch, _torch_pass, _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
-from labelnext.engine._torch_room import is_out_of_memory, room
+from labelnext.engine._torch_rows import is_out_of_memory, room
 from labelnext.sampling import d2_sample
 
 NONE = np.empty(0, dtype=np.int64)
@@ -72,7 +72,7 @@ class TestBounds:
         states, potentials = [], []
         for pool in (
             TorchGradients(proba, features, bias=seed % 2 == 1, task=task),
-            MemoryGradients(proba.numpy(), features.numpy(), bias=seed % 2 == 1, task=task),
+            pools.plain(proba.numpy(), features.numpy(), bias=seed % 2 == 1, task=task),
         ):
             state = pool.start(NONE)
             potentials.append([state.min_update(pool.gather(b), b).potentials for b in blocks])
@@ -114,7 +114,9 @@ class TestBounds:
         gradients = TorchGradients(proba, features, bias=False)
         rows = torch.arange(300)
         centres = gradients.gather(rows.numpy())
-        one = _torch_pass.Pass(gradients, torch.full((300,), torch.inf), centres, rows, fresh=True)
+        one = _torch_pass.Pass(
+            gradients.rows, torch.full((300,), torch.inf), centres, rows, fresh=True
+        )
         for units in one.c_units[:2]:
             least = units[units != 0].abs().min()
             assert float(least) ** 2 > torch.finfo(torch.float32).tiny
@@ -141,7 +143,7 @@ class TestBounds:
         traces = []
         for pool in (
             TorchGradients(proba, features, bias=False),
-            MemoryGradients(proba.numpy(), features.numpy(), bias=False),
+            pools.plain(proba.numpy(), features.numpy(), bias=False),
         ):
             state, trace = pool.start(NONE), np.full((120, 700), np.nan)
             for block in blocks:
@@ -156,7 +158,7 @@ class TestRoom:
 
     @pytest.mark.parametrize("size", [1, 1 << 16, 1 << 30])
     def test_in_tiles_of_any_size(self, batch, size, monkeypatch):
-        monkeypatch.setattr(_torch_room, "CPU_BYTES", size)
+        monkeypatch.setattr(_torch_rows, "CPU_BYTES", size)
         same(batch_of(), batch)
 
     @pytest.mark.parametrize("least", [0, 5_000])
@@ -182,7 +184,7 @@ class TestRoom:
                 raise error
             return evaluate(x, y, bias=bias)
 
-        monkeypatch.setattr(_torch_room, "CPU_BYTES", 1 << 24)
+        monkeypatch.setattr(_torch_rows, "CPU_BYTES", 1 << 24)
         monkeypatch.setattr(_torch_pass, "distances_of_rows", short_of_memory)
         same(batch_of(), batch)
         assert bool(failures) == (least == 0)
@@ -221,8 +223,8 @@ class TestRoom:
         cuda = torch.device("cuda", 0)
         assert room(cuda) == ((3 << 30) + 500) // 2
         free["bytes"] = 70 << 30
-        assert room(cuda) == _torch_room.MOST_BYTES
-        assert room(torch.device("mps")) == _torch_room.UNKNOWN_BYTES
+        assert room(cuda) == _torch_rows.MOST_BYTES
+        assert room(torch.device("mps")) == _torch_rows.UNKNOWN_BYTES
 
 
 class TestSettings:
@@ -265,7 +267,7 @@ class TestSettings:
             same(batch_of(), batch)
 
     def test_before_torch_had_a_setting_for_each_library(self, batch, monkeypatch):
-        monkeypatch.setattr(_torch_room, "PRECISION_BY_LIBRARY", False)
+        monkeypatch.setattr(_torch_rows, "PRECISION_BY_LIBRARY", False)
         calls = []
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
         monkeypatch.setattr(torch, "set_float32_matmul_precision", calls.append)
@@ -347,18 +349,19 @@ class TestWithoutFloat64:
 
     @pytest.mark.parametrize("task", ["multiclass", "multilabel", "binary"])
     def test_no_tensor_is_where_it_cannot_be(self, task, monkeypatch):
-        monkeypatch.setattr("labelnext.engine._torch.has_float64", lambda device: False)
+        monkeypatch.setattr("labelnext.engine._torch_rows.has_float64", lambda device: False)
         proba, features = tensors()
         proba = proba[:, :1].clone() if task == "binary" else proba
         plain = TorchGradients(proba, features, bias=True, task=task)
         with TwoDevices() as devices:
             proba.place = features.place = "device"
 
-            class Elsewhere(TorchGradients):
+            class Elsewhere(_torch_rows.TorchRows):
                 device = property(lambda self: torch.device("cpu", 0), lambda self, value: None)
 
-            pool = Elsewhere(proba, features, bias=True, task=task)
-            assert pool.exact_device == torch.device("cpu")
+            monkeypatch.setattr(_torch, "TorchRows", Elsewhere)
+            pool = TorchGradients(proba, features, bias=True, task=task)
+            assert pool.rows.exact_device == torch.device("cpu")
             picked = d2_sample(pool, 100, random_state=3)
             assert devices.moved > 10
         same(picked, d2_sample(plain, 100, random_state=3))
@@ -382,7 +385,7 @@ class TestInputs:
         proba, features = tensors(dtype)
         {"proba": proba, "features": features}[name][row, column] = value
         messages = []
-        for make in (TorchGradients, MemoryGradients):
+        for make in (TorchGradients, pools.plain):
             pair = (
                 (proba, features) if make is TorchGradients else (proba.numpy(), features.numpy())
             )
@@ -404,7 +407,7 @@ class TestInputs:
         proba, features = tensors(torch.bfloat16)
         pool = TorchGradients(proba, features, bias=False)
         arrays = (x.float().numpy() for x in (proba, features))
-        other = MemoryGradients(*arrays, bias=False, stored_as="bfloat16")
+        other = pools.plain(*arrays, bias=False, stored_as="bfloat16")
         same(batch_of(pool=pool), batch_of(pool=other))
         with pytest.raises(ValueError, match=r"within 0\.02 for bfloat16"):
             TorchGradients(0.9 * proba, features, bias=False)
@@ -413,7 +416,7 @@ class TestInputs:
         proba, features = tensors(torch.float64)
         features = (8 * features).round().to(torch.int16)
         pool = TorchGradients(proba, features, bias=True)
-        other = MemoryGradients(proba.numpy(), features.numpy(), bias=True)
+        other = pools.plain(proba.numpy(), features.numpy(), bias=True)
         same(batch_of(pool=pool), batch_of(pool=other))
 
     def test_the_callers_tensors_stay_as_they_are(self):

@@ -214,3 +214,12 @@ def test_texts(container):
     clf = make_pipeline(TfidfVectorizer(), LogisticRegression())
     fitted = fit_on_labeled(clf, texts, Y)
     assert fitted.predict_proba(texts).shape == (40, 2)
+
+
+def test_errors_of_a_classifier_not_made_by_scikit_learns_rules():
+    class Failing:
+        def fit(self, X, y):
+            raise ValueError("out of order")
+
+    with pytest.raises(ValueError, match="out of order"):
+        fit_on_labeled(Failing(), X, Y)

@@ -6,20 +6,32 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from skactiveml.classifier import SklearnClassifier as TheirSklearnClassifier
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier
 from labelnext.estimators import ColdStart, proba_and_features, proba_of
+from labelnext.estimators.predict import last_step
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(loc=3.0, size=(80, 4))
@@ -296,7 +308,9 @@ class Fixed:
 
 
 @pytest.mark.parametrize("ask", [proba_and_features, proba_of])
-@pytest.mark.parametrize("answer", [np.full(3, 0.5), np.full((2, 2), 0.5), np.full((3, 1, 2), 0.5)])
+@pytest.mark.parametrize(
+    "answer", [np.full(2, 0.5), np.full((2, 1), 0.5), np.full((2, 2), 0.5), np.full((3, 1, 2), 0.5)]
+)
 def test_probabilities_of_the_wrong_shape(ask, answer):
     with pytest.raises(ValueError, match=r"shape \(3, n_classes\).*got \("):
         ask(Fixed(answer), X[:3])
@@ -324,6 +338,137 @@ def test_probabilities_that_are_none(bad, message):
 def test_probabilities_beside_embeddings():
     np.testing.assert_array_equal(proba_of(Net(always=True).fit(X, Y), X), np.full((80, 3), 1 / 3))
     assert proba_of(Fixed(np.full((2, 4), 0.25, dtype=np.float16)), X[:2]).dtype == np.float64
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+@pytest.mark.parametrize("classes", [None, ["no", "yes"]])
+def test_a_single_column_is_the_probability_of_the_second_class(shape, classes):
+    clf = Fixed(np.array([0.0, 0.25, 1.0], dtype=np.float32).reshape(shape))
+    if classes is not None:
+        clf.classes_ = classes
+    both = [[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]
+    np.testing.assert_array_equal(proba_of(clf, X[:3]), both)
+    proba, features = proba_and_features(clf, X[:3])
+    np.testing.assert_array_equal(proba, both)
+    assert proba.dtype == np.float32
+    assert np.shares_memory(features, X)
+    clf.answer = (clf.answer, np.ones((3, 2)))
+    np.testing.assert_array_equal(proba_and_features(clf, X[:3])[0], both)
+
+
+def test_a_single_column_of_the_only_class_stays():
+    clf = Fixed(np.ones((3, 1)))
+    clf.classes_ = ["only"]
+    assert proba_of(clf, X[:3]).tolist() == proba_and_features(clf, X[:3])[0].tolist() == [[1]] * 3
+
+
+@pytest.mark.parametrize("ask", [proba_and_features, proba_of])
+def test_a_single_column_that_cannot_be_a_probability(ask):
+    for wrong in ([0.5, 1.5, 0.5], [0.5, -0.5, 0.5], [0.5, np.nan, 0.5]):
+        with pytest.raises(ValueError, match=r"P\(y = 1\).*in row 1"):
+            ask(Fixed(np.array(wrong)), X[:3])
+    clf = Fixed(np.full(3, 0.5))
+    clf.classes_ = [0, 1, 2]
+    with pytest.raises(ValueError, match="single column, but it knows 3 classes"):
+        ask(clf, X[:3])
+
+
+def test_the_callers_own_features():
+    clf, mine = LogisticRegression().fit(X, Y), RNG.normal(size=(80, 2, 3))
+    proba, features = proba_and_features(clf, X, features=mine)
+    np.testing.assert_allclose(proba, clf.predict_proba(X))
+    np.testing.assert_array_equal(features, mine.reshape(80, 6))
+    with pytest.raises(ValueError, match="features must have a row for each sample, got 79"):
+        proba_and_features(clf, X, features=mine[:79])
+    with pytest.raises(ValueError, match="either features or clf_embedding_flag_name"):
+        proba_and_features(clf, X, "return_embeddings", mine)
+
+
+class Boosted(Fixed):
+    """As XGBoost, LightGBM and CatBoost name it."""
+
+    feature_importances_ = property(lambda self: None)
+
+
+TREES = [
+    DecisionTreeClassifier(max_depth=3),
+    RandomForestClassifier(3),
+    ExtraTreesClassifier(3),
+    GradientBoostingClassifier(n_estimators=2),
+    HistGradientBoostingClassifier(max_iter=2),
+    BaggingClassifier(n_estimators=2),
+    AdaBoostClassifier(n_estimators=2),
+    CalibratedClassifierCV(RandomForestClassifier(3), cv=2),
+    VotingClassifier(
+        [("a", RandomForestClassifier(3)), ("b", DecisionTreeClassifier())], voting="soft"
+    ),
+    GridSearchCV(RandomForestClassifier(3), {}, cv=2),
+    SklearnClassifier(RandomForestClassifier(3)),
+    Pipeline([("shift", FunctionTransformer(np.negative)), ("forest", RandomForestClassifier(3))]),
+]
+
+
+@pytest.mark.parametrize("clf", TREES, ids=lambda clf: type(clf).__name__)
+def test_trees_do_not_see_scales_so_columns_are_scaled(clf):
+    samples = X * [1.0, 1e6, 1e-6, 1.0]
+    expected = -SCALED if isinstance(clf, Pipeline) else SCALED
+    if isinstance(clf, SklearnClassifier):
+        cold = clone(clf).set_params(classes=[0, 1, 2]).fit(samples, np.full(80, np.nan))
+    else:
+        cold = ColdStart(clone(clf))
+    for fitted in (cold, clone(clf).fit(samples, Y)):
+        with pytest.warns(UserWarning, match=r"scaled to mean 0 and variance 1.*features="):
+            proba, features = proba_and_features(fitted, samples)
+        np.testing.assert_allclose(features, expected, atol=1e-9)
+        np.testing.assert_allclose(proba, fitted.predict_proba(samples), atol=1e-12)
+        proba_of(fitted, samples)  # features alone are worth a warning
+        proba_and_features(fitted, samples, features=samples)
+
+
+def test_boosting_of_other_libraries():
+    clf = Boosted(np.full((80, 2), 0.5))
+    with pytest.warns(UserWarning, match=r"^Boosted .*scaled"):
+        features = proba_and_features(clf, X)[1]
+    np.testing.assert_allclose(features, SCALED, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        BaggingClassifier(LogisticRegression(), 2),
+        AdaBoostClassifier(LogisticRegression(), n_estimators=2),
+        VotingClassifier(
+            [("a", LogisticRegression()), ("b", DecisionTreeClassifier())], voting="soft"
+        ),
+        KNeighborsClassifier(),
+    ],
+)
+def test_ensembles_of_others_keep_their_columns(clf):
+    assert np.shares_memory(proba_and_features(clf.fit(X, Y), X)[1], X)
+
+
+def test_samples_of_trees_may_be_sparse_or_have_holes():
+    samples = sp.csr_array(np.where(X > 3, 100 * X, 0))
+    with pytest.warns(UserWarning, match="scaled by its largest absolute value"):
+        features = proba_and_features(RandomForestClassifier(3).fit(samples, Y), samples)[1]
+    assert features.format == "csr"
+    assert features.nnz == samples.nnz
+    np.testing.assert_allclose(features.toarray().max(axis=0), 1)
+    holes = X.copy()
+    holes[::3, 1] = np.nan
+    clf = HistGradientBoostingClassifier(max_iter=2).fit(holes, Y)
+    with pytest.warns(UserWarning, match="mean where a value is missing"):
+        features = proba_and_features(clf, holes)[1]
+    np.testing.assert_array_equal(features[::3, 1], 0)
+    assert np.isnan(holes[::3, 1]).all()
+
+
+@pytest.mark.parametrize("clf", [TREES[0], TREES[-1]], ids=["tree", "pipeline"])
+def test_the_last_step_of_trees_takes_the_scaled_columns(clf):
+    clf = clone(clf).fit(X, Y)
+    with pytest.warns(UserWarning, match="scaled"):
+        features = proba_and_features(clf, X)[1]
+    np.testing.assert_allclose(last_step(clf, X)(features), clf.predict_proba(X))
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from labelnext.classifier import SklearnClassifier
+from labelnext.estimators import fit_on_labeled, proba_and_features, proba_of
 
 NAN = float("nan")
 
@@ -338,3 +339,113 @@ def test_nothing_is_changed_or_warned_of(blobs):
     assert_array_equal(X, X_before)
     assert_array_equal(y, y_before)
     assert weights.sum() == 59
+
+
+class NumbersOnly(ClassifierMixin, BaseEstimator):
+    """Refuses labels other than 0, 1, ... without a gap, in the words of XGBoost."""
+
+    def __init__(self, single_column=False):
+        self.single_column = single_column
+
+    def fit(self, X, y, sample_weight=None):
+        expected = np.arange(len(np.unique(y)))
+        if not np.array_equal(np.unique(y), expected):
+            raise ValueError(
+                f"Invalid classes inferred from unique values of `y`.  Expected: {expected}, "
+                f"got {np.unique(y)}"
+            )
+        self.classes_ = expected
+        self.inner_ = GaussianNB().fit(X, y, sample_weight)
+        return self
+
+    def predict_proba(self, X):
+        proba = self.inner_.predict_proba(X)
+        return proba[:, 1:] if self.single_column else proba
+
+    def predict(self, X):
+        return self.inner_.predict(X).astype(int)
+
+
+NUMBERS_ONLY = [
+    NumbersOnly(),
+    make_pipeline(StandardScaler(), NumbersOnly()),
+    GridSearchCV(NumbersOnly(), {"single_column": [False]}, cv=2),
+]
+
+
+@pytest.mark.parametrize("estimator", NUMBERS_ONLY, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("names", [["ant", "bee", "cat"], [4, 6, 7], [2.0, 1.0, 0.0]])
+def test_an_estimator_that_takes_only_numbers_from_0(blobs, estimator, names):
+    X, codes = blobs
+    gap = (codes == 1) | np.isnan(codes)  # a class that nobody has labelled yet
+    weights = np.linspace(1, 2, 60)
+    labels = np.array(
+        [None if g else names[int(c)] for g, c in zip(gap, codes, strict=True)], dtype=object
+    )
+    clf = SklearnClassifier(estimator, classes=names, missing_label=None)
+    given = {"sample_weight": weights} if isinstance(estimator, NumbersOnly) else {}
+    plain = GaussianNB().fit(X[~gap], codes[~gap], weights[~gap] if given else None)
+    proba = clf.fit(X, labels, **given).predict_proba(X)
+    places = np.searchsorted(clf.classes_, [names[0], names[2]])
+    assert clf.classes_.tolist() == sorted(names)
+    assert_allclose(proba[:, places], plain.predict_proba(X), atol=1e-6)
+    assert_array_equal(proba.sum(axis=1), proba[:, places].sum(axis=1))
+    assert clf.predict(X).tolist() == [names[int(c)] for c in plain.predict(X)]
+    assert_array_equal(pickle.loads(pickle.dumps(clf)).predict(X), clf.predict(X))
+
+    fitted = fit_on_labeled(estimator, X, labels, missing_label=None)
+    assert fitted.classes_.tolist() == sorted([names[0], names[2]])
+    plain = GaussianNB().fit(X[~gap], labels[~gap].tolist())
+    assert_allclose(proba_of(fitted, X), plain.predict_proba(X), atol=1e-6)
+    assert fitted.predict(X).tolist() == plain.predict(X).tolist()
+    if isinstance(estimator, Pipeline):  # looked through
+        scaled = StandardScaler().fit(X[~gap]).transform(X)
+        assert_allclose(proba_and_features(fitted, X)[1], scaled)
+
+
+def test_numbers_from_0_are_handed_on_as_they_are(blobs):
+    X, y = blobs
+    assert isinstance(fit_on_labeled(NumbersOnly(), X, y), NumbersOnly)
+    one = np.where(y == 1, "bee", "")
+    clf = SklearnClassifier(NumbersOnly(), classes=["ant", "bee"], missing_label="").fit(X, one)
+    assert_array_equal(clf.predict_proba(X), np.tile([0.0, 1.0], (60, 1)))
+
+
+def test_numbers_in_place_of_labels_allow_no_further_fit(blobs):
+    class Further(NumbersOnly):
+        def partial_fit(self, X, y):
+            return self.fit(X, y)
+
+    X, y = blobs
+    names = np.where(np.isnan(y), "", np.where(y == 0, "ant", "bee"))
+    clf = SklearnClassifier(Further(), missing_label="").fit(X, names)
+    with pytest.raises(ValueError, match="can't be fitted further; call fit"):
+        clf.partial_fit(X, names)
+
+
+def test_what_scikit_learn_refuses_is_refused(blobs):
+    X, y = blobs
+    names = np.where(np.isnan(y), "", np.where(y == 0, "ant", "bee"))
+    clf = LogisticRegression(class_weight={0: 1.0, 1: 5.0})  # by number, but there are names
+    for fit in (
+        lambda: SklearnClassifier(clf, missing_label="").fit(X, names),
+        lambda: fit_on_labeled(clf, X, names, missing_label=""),
+    ):
+        with pytest.raises(ValueError, match="class_weight"):
+            fit()
+    X = np.full_like(X, np.nan)
+    with pytest.raises(ValueError, match="Invalid classes"):  # the first refusal
+        SklearnClassifier(NumbersOnly(), missing_label="").fit(X, names)
+
+
+def test_a_single_column_of_the_estimator(blobs):
+    X, y = blobs
+    y = np.where(y == 2, np.nan, y)
+    expected = GaussianNB().fit(X[~np.isnan(y)], y[~np.isnan(y)]).predict_proba(X)
+    for names in ([0, 1], ["ant", "bee"]):
+        labels = [None if np.isnan(code) else names[int(code)] for code in y]
+        clf = SklearnClassifier(NumbersOnly(single_column=True), missing_label=None)
+        assert_allclose(clf.fit(X, labels).predict_proba(X), expected, atol=1e-12)
+        more = clf.set_params(classes=[*names, "cat" if names[0] else 2]).fit(X, labels)
+        assert_allclose(more.predict_proba(X)[:, :2], expected, atol=1e-12)
+        assert_array_equal(more.predict_proba(X)[:, 2], 0)

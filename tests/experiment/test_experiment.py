@@ -95,7 +95,10 @@ def test_settings_that_make_no_sense(changes, message):
         ),
         ({"budgets": Budget(5, 16, 1)}, "0 of this size would do"),
         ({"data": {"toy": (X, y[:-1])}}, "data set 'toy' must have one label for each sample"),
-        ({"data": {"toy": (X, [*y[:-1], 9])}}, "data set 'toy': The least populated class"),
+        (
+            {"data": {"toy": (X, [*y[:-1], 9])}},
+            "data set 'toy': Each class must have at least two samples.*only one of 9; leave",
+        ),
     ],
 )
 def test_data_that_will_not_do_are_found_before_the_first_run(changes, message):

@@ -143,3 +143,16 @@ def test_where_every_run_failed(tmp_path):
     ).run(n_jobs=1)
     page = Page(results.write_report(tmp_path)[0].read_text(encoding="utf-8"))
     assert "2 of 2 runs failed" in page.text
+
+
+def test_names_may_hold_dollars(tmp_path):
+    results = Experiment(
+        data={"$x^$": (X[:400] / 16, y[:400])},
+        models={"$b$": GaussianNB()},
+        strategies={"a$^$b": RandomSampling(), "random": RandomSampling()},
+        budgets=Budget(20, 10, 2),
+        seeds=2,
+    ).run(n_jobs=1)
+    page = Page(results.write_report(tmp_path)[0].read_text(encoding="utf-8"))
+    assert "a$^$b" in page.text
+    assert len(page.links) == 5

@@ -18,9 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from labelnext.experiment import Split, simulate, split
-from labelnext.experiment._rounds import rounds
-from labelnext.experiment._seeds import global_seed, with_seed
-from labelnext.experiment._stability import STOP_SET, Watched, kappa
+from labelnext.experiment._simulate import global_seed, rounds, with_seed
+from labelnext.experiment._stopping import STOP_SET, Watched, kappa
 from labelnext.pool import Badge, RandomSampling
 from oracle import gradients
 
@@ -213,7 +212,7 @@ def test_kappa_is_cohens():
 def test_the_potential_is_the_mean_d2_left_by_the_batch(parts):
     model = CLF.__class__().fit(parts.X[:100], parts.y[:100])
     labelled, picks = np.arange(100), np.array([150, 101, 700])
-    got = Watched(parts).potential(model, labelled, picks)
+    got = Watched(parts.X, parts.seed).potential(model, labelled, picks)
     assert len(parts.y) <= STOP_SET  # all of the pool is watched
     G = gradients(model.predict_proba(parts.X), parts.X)
     d2 = ((G[:, None] - G[picks]) ** 2).sum(axis=2).min(axis=1)
@@ -225,7 +224,7 @@ def test_the_stop_set_is_bounded_and_drawn_by_the_seed():
     big = Split(
         np.zeros((n, 1)), np.zeros(n, int), np.zeros((1, 1)), np.zeros(1, int), np.arange(2), 3
     )
-    rows = [Watched(big)._rows for _ in range(2)]
+    rows = [Watched(big.X, big.seed).rows for _ in range(2)]
     np.testing.assert_array_equal(*rows)
     assert len(np.unique(rows[0])) == STOP_SET
     assert not np.array_equal(rows[0], np.arange(STOP_SET))

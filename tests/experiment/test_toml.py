@@ -6,7 +6,7 @@ from sklearn.neural_network import MLPClassifier
 
 from broken_strategies import Slow
 from labelnext.experiment import Budget, read_experiment
-from labelnext.experiment._data import DATA, Data
+from labelnext.experiment._catalog import DATA, Data
 from labelnext.experiment.toml import EXAMPLE
 
 BASE = {

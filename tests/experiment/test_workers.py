@@ -8,10 +8,8 @@ import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
 from broken_strategies import FailsLater
-from labelnext.experiment._rounds import Round
-from labelnext.experiment._serve import answer
-from labelnext.experiment._task import Ended, Task, play
-from labelnext.experiment._workers import play_in_processes
+from labelnext.experiment import Budget, Round
+from labelnext.experiment._workers import Ended, Task, answer, play, play_in_processes
 
 RNG = np.random.default_rng(0)
 X, y = RNG.normal(size=(60, 3)), np.arange(60) % 3
@@ -19,7 +17,7 @@ X, y = RNG.normal(size=(60, 3)), np.arange(60) % 3
 
 def task(number=0, **changes):
     options = {"strategy": FailsLater(10**6), "clf": GaussianNB(), "seed": 0}
-    return Task(number, "toy", **(options | changes), start=6, batch=4, rounds=2, test_size=0.5)
+    return Task(number, "toy", **(options | changes), budget=Budget(6, 4, 2), test_size=0.5)
 
 
 def answers(*orders):

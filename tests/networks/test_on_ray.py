@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import clusters
 import labelnext
+from labelnext.cluster import Ray, ShardLostError
 from labelnext.engine import open_pool
-from labelnext.engine.ray import ShardLostError
 from labelnext.networks import extract
 from labelnext.networks._destination import Destination
-from labelnext.networks._ray_worker import Extractor
+from labelnext.networks._on_ray import Extractor
 from labelnext.pools import open_source
 
 # Ray Data itself warns of what it deprecates.
@@ -61,20 +61,16 @@ def items(act=None):
     return Items()
 
 
-def run(data, path, model=None, **options):
-    options = {
-        "batch_size": 4,
-        "rows_per_shard": 8,
-        "progress": False,
-        "engine": "ray",
-        "num_actors": 2,
-        "num_cpus": 1,
-    } | options
-    return extract(model or network(), data, out=path, **options)
+TWO = Ray(num_shards=2)
+
+
+def run(data, path, model=None, cluster=TWO, **options):
+    options = {"batch_size": 4, "rows_per_shard": 8, "progress": False} | options
+    return extract(model or network(), data, out=path, cluster=cluster, **options)
 
 
 def here(path, data=X, **options):
-    return run(data, path, engine="local", num_actors=None, num_cpus=None, **options)
+    return run(data, path, cluster=None, **options)
 
 
 def files(path):
@@ -136,17 +132,13 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert batch.indices.tolist() == again.indices.tolist()
 
 
-@pytest.mark.parametrize("num_actors", [1, 3, 9, None])
-def test_any_number_of_actors(tmp_path, num_actors):
-    here(tmp_path / "here", ids=range(N), dtype="float16", bias=True)
-    options = {
-        "ids": range(N),
-        "dtype": "float16",
-        "bias": True,
-        "num_actors": num_actors,
-        "num_cpus": 8 if num_actors is None else 0.1,
-    }
-    run(X, tmp_path / "there", start_timeout=30, **options)
+@pytest.mark.parametrize("num_shards", [1, 3, 9, None])
+def test_any_number_of_actors(tmp_path, num_shards):
+    options = {"ids": range(N), "dtype": "float16", "bias": True}
+    here(tmp_path / "here", **options)
+    num_cpus = 8 if num_shards is None else 0.1
+    cluster = Ray(num_shards=num_shards, num_cpus=num_cpus, start_timeout=30)
+    run(X, tmp_path / "there", cluster=cluster, **options)
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
@@ -225,7 +217,7 @@ def test_an_actor_that_hangs_is_given_up(tmp_path):
             pass
 
     here(tmp_path / "here")
-    run(items(hang), tmp_path / "there", timeout=25)
+    run(items(hang), tmp_path / "there", cluster=Ray(num_shards=2, timeout=25))
     assert (tmp_path / "hung").exists()
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
@@ -267,23 +259,20 @@ def test_what_cannot_be_divided_or_sent_is_refused(tmp_path):
 
 def test_too_few_resources(tmp_path):
     start = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"no room for an actor within 1 s: .*1 GPU \(0 on"):
-        run(X, tmp_path / "pool", num_gpus=1, start_timeout=1)
+    with pytest.raises(TimeoutError, match=r"no room for actor 0 within 1 s: .*1 GPU \(0 on"):
+        run(X, tmp_path / "pool", cluster=Ray(num_shards=2, num_gpus=1, start_timeout=1))
     assert time.monotonic() - start < 20
 
 
 def test_a_folder_that_not_all_machines_see(tmp_path):
     worker = Extractor()
-    worker.load((network(), None, None, {}), 1)
+    worker.n_threads = 1
+    worker.load((network(), None, None, {}))
     destination = Destination(str(tmp_path / "pool"), False, True, False, {"rows_per_shard": 8})
     with pytest.raises(FileNotFoundError, match="does not see"):
         worker.write(destination, 0, None, None)
 
 
-def test_options_that_are_for_ray_only(tmp_path):
-    with pytest.raises(TypeError, match="num_actors are for engine='ray' only"):
-        extract(network(), X, out=tmp_path / "pool", num_actors=2)
+def test_a_cluster_writes_to_a_folder():
     with pytest.raises(TypeError, match="out='folder'"):
-        extract(network(), X, engine="ray")
-    with pytest.raises(ValueError, match="engine must be"):
-        extract(network(), X, engine="spark")
+        extract(network(), X, cluster=Ray())

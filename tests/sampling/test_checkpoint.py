@@ -246,11 +246,10 @@ class TestGoesOn:
 
     @pytest.mark.parametrize("kind", ["pruned", "torch", "multilabel", "disk", "disk-pruned"])
     def test_of_other_pools(self, path, kind):
-        from labelnext.engine._pruned import PrunedGradients
         from labelnext.engine._torch import TorchGradients
 
         pool = {
-            "pruned": lambda: PrunedGradients(*POOL, bias=True),
+            "pruned": lambda: pools.pruned(*POOL, bias=True),
             "torch": lambda: TorchGradients(*map(torch.tensor, POOL), bias=False),
             "multilabel": lambda: as_gradients(*POOL, task="multilabel"),
             "disk": lambda: pools.on_disk(ArraySource(*POOL), stretch=50_000),

@@ -13,14 +13,8 @@ from hypothesis.extra import numpy as hnp
 import oracle
 import pools
 from labelnext import select
-from labelnext.engine import (
-    MemoryGradients,
-    ShardedGradients,
-    _check,
-    _memory,
-    _threads,
-    as_gradients,
-)
+from labelnext.engine import ShardedGradients, _open, _plain, _rows, as_gradients
+from labelnext.engine import threads as _threads
 from labelnext.pools import ArraySource
 from labelnext.sampling import d2_sample, d2_utilities
 
@@ -109,7 +103,7 @@ class TestOneBatch:
     @pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "csr"])
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
     def test_in_parts_of_any_size(self, pool, batch, places, form, compile_from, monkeypatch):
-        monkeypatch.setattr(_check, "COMPILE_FROM", compile_from)
+        monkeypatch.setattr(_open, "COMPILE_FROM", compile_from)
         proba, features = pool[0], form(pool[1])
         ends = itertools.pairwise([0, *places, 7000])
         parts = ShardedGradients([as_gradients(proba[lo:hi], features[lo:hi]) for lo, hi in ends])
@@ -119,7 +113,7 @@ class TestOneBatch:
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
     def test_in_parts_seed_by_seed(self, pool, places, seed):
         whole = as_gradients(*pool)
-        parts = pools.cut(whole, places, [MemoryGradients])
+        parts = pools.cut(whole, places, [pools.plain])
         exclude = np.arange(100, 3000, 7)
         batches = [d2_sample(g, 200, exclude=exclude, random_state=seed) for g in (parts, whole)]
         same(*batches)
@@ -132,13 +126,13 @@ class TestOneBatch:
 
     @pytest.mark.parametrize("size", [1, 1 << 14, 1 << 28])
     def test_in_tiles_of_any_size(self, pool, batch, size, monkeypatch):
-        monkeypatch.setattr(_memory, "TILE_BYTES", size)
+        monkeypatch.setattr(_rows, "TILE_BYTES", size)
         same(select(*pool, 300, random_state=11), batch)
 
     @pytest.mark.parametrize("span", [64, 640, 1 << 14])
     def test_in_spans_of_any_size(self, pool, batch, span, monkeypatch):
-        monkeypatch.setattr(_memory, "SPAN", span)
-        monkeypatch.setattr(_threads, "SPAN", span)
+        for module in (_plain, _rows, _threads):
+            monkeypatch.setattr(module, "SPAN", span)
         same(select(*pool, 300, random_state=11), batch)
 
     @pytest.mark.parametrize("kept", [0, 300_000])

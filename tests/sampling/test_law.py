@@ -9,8 +9,9 @@ from scipy import stats
 
 import oracle
 import pools
-from labelnext.engine import Factors, MemoryGradients, PassReport
-from labelnext.engine._memory import MemoryD2
+from labelnext.engine import Factors, PassReport
+from labelnext.engine._plain import PlainD2, PlainGradients
+from labelnext.engine._rows import ArrayRows
 from labelnext.sampling import _d2, d2_sample
 
 RUNS = 800
@@ -83,7 +84,7 @@ class NotSquared(Lying):
         return np.sqrt(super().squared_distances(other))
 
 
-class NoThinning(MemoryD2):
+class NoThinning(PlainD2):
     """Every draw from stale D² is accepted, but for those that are at a centre."""
 
     class Blind(Lying):
@@ -91,10 +92,10 @@ class NoThinning(MemoryD2):
             return np.where(super().squared_distances(other) == 0, 0.0, np.inf)
 
     def min_update(self, centres, rows, trace=None):
-        return super().min_update(self.pool.factors(rows), rows, trace)
+        return super().min_update(PlainGradients.gather(self.pool, rows), rows, trace)
 
 
-class GhostCentre(MemoryD2):
+class GhostCentre(PlainD2):
     """The origin is a centre from the start."""
 
     def __init__(self, pool, exclude):
@@ -108,7 +109,7 @@ class GhostCentre(MemoryD2):
         return report
 
 
-class StaleD2(MemoryD2):
+class StaleD2(PlainD2):
     """A pass looks at the first centre of its block alone."""
 
     def min_update(self, centres, rows, trace=None):
@@ -118,19 +119,19 @@ class StaleD2(MemoryD2):
         return PassReport(np.repeat(report.potentials, len(rows)))
 
 
-class LowBound(MemoryD2):
+class LowBound(PlainD2):
     """What is drawn from before the first pass is no upper bound on D²."""
 
     def bound(self, norm):
         super().bound(norm / 4)
 
 
-def lie(tiny, variant=MemoryD2):
+def lie(tiny, variant=PlainD2):
     """The pool of `tiny`, lying in the way of `variant`: a kind of factors or of D²."""
 
-    class LyingPool(MemoryGradients):
-        def factors(self, rows):
-            true = super().factors(rows)
+    class LyingPool(PlainGradients):
+        def _factors(self, stored, rows):
+            true = super()._factors(stored, rows)
             return variant.of(true) if issubclass(variant, Factors) else true
 
         def gather(self, rows):
@@ -138,9 +139,9 @@ def lie(tiny, variant=MemoryD2):
             return variant.Blind.of(true) if issubclass(variant, NoThinning) else true
 
         def start(self, exclude):
-            return (variant if issubclass(variant, MemoryD2) else MemoryD2)(self, exclude)
+            return (variant if issubclass(variant, PlainD2) else PlainD2)(self, exclude)
 
-    return LyingPool(tiny.proba, tiny.features, bias=tiny.bias)
+    return LyingPool(ArrayRows(tiny.proba, tiny.features), bias=tiny.bias)
 
 
 # A few units apart, far from the origin.

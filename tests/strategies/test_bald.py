@@ -224,6 +224,27 @@ def test_before_there_are_labels(clf):
     assert_array_equal(scores_of(clf, np.full(N, NAN)), 0)
 
 
+def test_members_that_know_different_classes():
+    seen = [np.flatnonzero(i != TRUE) for i in range(3)]
+    members = [GaussianNB().fit(X[rows], TRUE[rows] + 3) for rows in seen]
+    of_all = np.zeros((3, 20, 3))
+    for i, member in enumerate(members):
+        of_all[i][:, np.arange(3) != i] = member.predict_proba(POOL)
+    expected = naive_bald(of_all)
+    assert_allclose(scores_of(members, fit_clf=False), expected, atol=1e-12)
+    wide = SklearnClassifier(members[1], classes=[3, 4, 5]).fit(X[seen[1]], TRUE[seen[1]] + 3)
+    mixed = [members[0], wide, members[2]]
+    assert_allclose(scores_of(mixed, fit_clf=False), expected, atol=1e-12)
+
+
+def test_a_member_that_has_learned_nothing_holds_all_classes_for_equal():
+    y = np.where(np.arange(N) < 4, 3, NAN)
+    committee = [ParzenWindowClassifier(classes=[3, 4, 5]), GaussianNB()]
+    parzen = committee[0].fit(X, y).predict_proba(X[4:])
+    expected = naive_bald(np.stack([parzen, np.full((36, 3), 1 / 3)]))
+    assert_allclose(scores_of(committee, y), expected, atol=1e-12)
+
+
 def test_bad_input():
     def bald(committee=None, clf=None, n_members=5, **arguments):
         clf = GaussianNB() if clf is None else clf
@@ -238,8 +259,11 @@ def test_bad_input():
         bald(clf=[GaussianNB()])
     with pytest.raises(TypeError, match="GaussianNB is of one opinion"):
         bald(clf=GaussianNB().fit(X, TRUE), fit_clf=False)
-    with pytest.raises(ValueError, match=r"\[0, 1, 2\] and \[1, 2, 3\]"):
-        bald(clf=[GaussianNB().fit(X, TRUE + i) for i in range(2)], fit_clf=False)
+    with pytest.raises(ValueError, match="classes of one kind, got numbers and texts"):
+        bald(clf=[GaussianNB().fit(X, TRUE), GaussianNB().fit(X, TRUE.astype(str))], fit_clf=False)
+    unnamed = nn.Sequential(nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"3 classes \[0, 1, 2\], but Sequential gives 2 prob"):
+        bald(clf=[GaussianNB().fit(X, TRUE), unnamed], fit_clf=False)
     with pytest.raises(TypeError, match="members of VotingClassifier must have predict_proba"):
         bald(clf=VotingClassifier([("a", SVC())]).fit(X, TRUE), fit_clf=False)
     for wrong in (opinions()[0], opinions(n_samples=21), opinions()[:0]):

@@ -10,20 +10,28 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    RidgeClassifier,
+    SGDClassifier,
+)
 from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from labelnext import strategies
 from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier
 from labelnext.estimators import ColdStart
-from labelnext.pool import Badge, RandomSampling, UncertaintySampling
+from labelnext.pool import Badge, DropQuery, RandomSampling, UncertaintySampling
 
 NAN = np.nan
 RNG = np.random.default_rng(2)
@@ -434,12 +442,12 @@ def test_bad_input(make, arguments, error, message):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
-    [({"random_state": "x"}, "cannot be used to seed"), ({"random_state": -1}, "between 0 and")],
+    ("random_state", "error", "message"),
+    [("x", TypeError, "random_state must be .* got 'x'"), (-1, ValueError, "not be negative")],
 )
-def test_bad_seeds(make, parameters, message):
-    with pytest.raises(ValueError, match=message):
-        ask(make(**parameters))
+def test_bad_seeds(make, random_state, error, message):
+    with pytest.raises(error, match=message):
+        ask(make(random_state=random_state))
 
 
 @pytest.mark.parametrize("strategy", [Badge(), UncertaintySampling()])
@@ -447,8 +455,24 @@ def test_bad_seeds(make, parameters, message):
     ("arguments", "error", "message"),
     [
         ({"clf": None}, TypeError, "classifier with predict_proba, got NoneType"),
-        ({"clf": RidgeClassifier()}, TypeError, "got RidgeClassifier; sklearn.calibration"),
-        ({"clf": SGDClassifier(loss="hinge")}, TypeError, "got SGDClassifier; sklearn.calib"),
+        ({"clf": RidgeClassifier()}, TypeError, r"got RidgeClassifier\. Take .*Calibrated"),
+        ({"clf": SGDClassifier(loss="hinge")}, TypeError, r"got SGDClassifier\. Take .*Calibrated"),
+        (
+            {"clf": make_pipeline(StandardScaler(), LinearSVC())},
+            TypeError,
+            r"got Pipeline, whose last step LinearSVC has none\..*ClassifierCV\(LinearSVC\(\), cv",
+        ),
+        (
+            {"clf": make_pipeline(StandardScaler(), LinearSVC()).fit(X, TRUE), "fit_clf": False},
+            TypeError,
+            "whose last step LinearSVC has none",
+        ),
+        ({"clf": LinearRegression()}, TypeError, "got LinearRegression, a regressor"),
+        (
+            {"clf": make_pipeline(StandardScaler(), LinearRegression())},
+            TypeError,
+            "whose last step LinearRegression is a regressor",
+        ),
         ({"clf": GaussianNB}, TypeError, "got the class GaussianNB; call it first"),
         ({"fit_clf": "yes"}, TypeError, "fit_clf must be True or False, got 'yes'"),
         ({"fit_clf": False}, ValueError, "GaussianNB has not been fitted; fit it"),
@@ -462,6 +486,45 @@ def test_bad_seeds(make, parameters, message):
 def test_bad_classifiers(strategy, arguments, error, message):
     with pytest.raises(error, match=message):
         strategy.query(**{"X": X, "y": Y, "clf": GaussianNB()} | arguments)
+
+
+class SingleColumn(LogisticRegression):
+    """Gives P(y = 1) alone."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, 1:]
+
+
+@pytest.mark.parametrize("name", sorted({*strategies.names()} - {"random"}))
+def test_a_single_column_of_probabilities_is_used(name):
+    single, both = SingleColumn().fit(X, TRUE), LogisticRegression().fit(X, TRUE)
+    clfs = [single, both]
+    if name.endswith("bald"):
+        clfs = [[clf, GaussianNB().fit(X, TRUE)] for clf in clfs]
+    strategy = strategies.find(name)(random_state=0)
+    picks = [strategy.query(X, Y, clf, fit_clf=False, batch_size=6) for clf in clfs]
+    np.testing.assert_array_equal(*picks)
+
+
+def test_features_of_ones_own_need_no_warning_about_trees():
+    clf = DecisionTreeClassifier(max_depth=2, random_state=0)
+    with pytest.warns(UserWarning, match="is made of trees"):
+        Badge(random_state=0).query(X, Y, clf, batch_size=3)
+    # Of the tree's own choosing, passed by hand.
+    scaled = StandardScaler().fit_transform(X)
+    picks = Badge(random_state=0).query(X, Y, clf, batch_size=3, features=scaled)
+    assert len(set(picks)) == 3
+    with pytest.raises(TypeError, match="features of your own can't be asked"):
+        DropQuery(random_state=0).query(X, Y, clf, batch_size=3, features=scaled)
+
+
+def test_the_advice_for_a_classifier_without_probabilities_works():
+    texts = np.array([f"w{i % 3} w{i % 7}" for i in range(50)])
+    for first, samples in ((StandardScaler(), X), (TfidfVectorizer(), texts)):
+        clf = make_pipeline(first, CalibratedClassifierCV(LinearSVC(), cv=2))
+        y = np.full(50, NAN)
+        y[[0, 1, 2, 3]] = [0, 1, 0, 1]
+        assert len(Badge(random_state=0).query(samples, y, clf, batch_size=3)) == 3
 
 
 @pytest.mark.parametrize(
@@ -535,6 +598,7 @@ def pools(draw):
     return X, y, clf, candidates, draw(st.integers(1, n_candidates)), draw(st.integers(0, 99))
 
 
+@pytest.mark.filterwarnings("ignore:DecisionTreeClassifier is made of trees")
 # The fixture is the same for all examples: it only builds strategies.
 @settings(max_examples=40, deadline=None)
 @given(pool=pools())

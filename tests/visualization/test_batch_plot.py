@@ -7,8 +7,9 @@ import scipy.sparse as sp
 from matplotlib.text import Annotation, Text
 
 import labelnext
+from labelnext.sampling import Batch
 from labelnext.visualization import plot_batch
-from labelnext.visualization._potential import halvings
+from labelnext.visualization._batch import halvings
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def numbers(axes):
     ]
 
 
-@pytest.mark.parametrize("k", [1, 10, 100, 400])
+@pytest.mark.parametrize("k", [1, 10, 30, 31, 400])
 def test_numbers_are_in_order_and_do_not_overlap(k):
     features, batch = make(600, 4, k)
     figure = plot_batch(features, batch, exclude=[0, 1])
@@ -42,14 +43,48 @@ def test_numbers_are_in_order_and_do_not_overlap(k):
     shown = [int(text.get_text()) for text in texts]
     assert shown == sorted(set(shown))
     assert shown[0] == 1
-    assert shown == list(range(1, k + 1)) if k <= 10 else len(shown) >= 30
+    # Of many picks the first alone are numbered: numbers must not hide the map.
+    assert shown[-1] <= (k if k <= 30 else 20)
+    assert len(shown) >= min(k, 18)
     # Of the text alone, without the line that ties it to its pick.
     boxes = [Text.get_window_extent(text).padded(-1.5) for text in texts]
     for place, box in enumerate(boxes):
         assert box.count_overlaps(boxes[place + 1 :]) == 0
         assert axes.get_window_extent().padded(3).containsx(box.x0)
-    noted = f"{len(shown):,} of {k:,} numbered" in axes.get_xlabel()
-    assert noted == (len(shown) < k)
+    assert (f"the first 20 of {k:,} numbered" in axes.get_xlabel()) == (k > 30)
+
+
+def test_it_says_what_the_map_shows():
+    features = np.zeros((60, 3))
+    features[:, 1] = np.linspace(-3, 3, 60)
+    features[::2, 2] = 1
+    batch = labelnext.select(np.full((60, 2), 0.5), features, 4, random_state=0)
+    assert "PCA of the features: 93 % of their variance from left to right, 7 % from bottom" in (
+        plot_batch(features, batch).axes[0].get_xlabel()
+    )
+
+
+def test_a_strategy_without_potentials_shows_scores_or_nothing():
+    features, batch = make(100, 3, 12)
+    scored = Batch(batch.indices, scores=np.linspace(1, 0.5, 12))
+    left, right = plot_batch(features, scored).axes
+    assert (left.get_title(loc="left"), right.get_ylabel()) == (
+        "12 picks in a pool of 100",
+        "score",
+    )
+    np.testing.assert_array_equal(right.lines[0].get_ydata(), scored.scores)
+    assert len({float(area) for area in left.collections[1].get_sizes()}) == 1
+    assert len(numbers(left)) == 12
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["pool"]
+    (alone,) = plot_batch(features, Batch(batch.indices)).axes
+    assert len(numbers(alone)) == 12
+
+
+def test_a_pool_is_drawn_by_its_features():
+    features, batch = make(80, 3, 5)
+    pool = labelnext.Pool(features=features)
+    one, other = (plot_batch(given, batch).axes[0].collections[1] for given in (features, pool))
+    np.testing.assert_array_equal(one.get_offsets(), other.get_offsets())
 
 
 def test_markers_lie_on_the_projection_with_areas_by_norm():

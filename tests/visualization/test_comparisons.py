@@ -91,3 +91,16 @@ def test_seconds_are_bars_from_the_top_on_a_scale_of_factors():
     assert [text.get_text() for text in axes.texts] == ["0.02 s", "3 s", "0.5 s"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "two"]
     assert not plot_seconds({"one": {"a": NAN}}, axes=plt.figure().gca()).patches
+
+
+def test_names_are_no_mathematics():
+    """A dollar in a name is a dollar, which a pair of them else would not be."""
+    name, curves = "a$^$b", {"a$^$b": [[NAN, 0.5, 0.7]], "c": [[NAN, 0.2, 0.3]]}
+    figure = plt.figure()
+    axes = figure.subplots(2, 3).ravel()
+    plot_penalties(np.eye(2), [name, "c"], axes=axes[0])
+    plot_error_distribution({name: [1.0, 1.0], "c": [0.5]}, reference=name, axes=axes[1])
+    plot_seconds({name: {name: 0.1, "c": 0.2}}, axes=axes[2])
+    plot_learning_curves([1, 2], {name: [[0.5, 0.7]]}, axes=axes[3])
+    plot_stability([1, 2, 3], curves, curves, axes=axes[4:])
+    figure.canvas.draw()

@@ -102,7 +102,7 @@ def lies_in_files(
     The first are folders, object stores, what has a limit, and Parquet and .npy files larger than
     half of the memory that is free. The batch is the same.
     """
-    from labelnext.engine.disk_limit import SHARE, free_memory
+    from labelnext.engine.memory_limit import SHARE, free_memory
 
     if pool is not None and (scheme_of(pool) is not None or Path(pool).is_dir()):
         return True

@@ -62,6 +62,8 @@ def simulate(
     results = _run(experiment, out, jobs)
     files = results.write_report(out)
     _print(results, files, time.perf_counter() - start)
+    if len(results.failures) == len(results.rounds):
+        raise typer.Exit(1)
 
 
 def _write_example(file: Path) -> None:
@@ -109,8 +111,10 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
     console.print(_table(results))
     if results.failures:
         first = results.failures[0]
+        left = len(results.rounds) - len(results.failures)
         console.print(
-            f"{len(results.failures)} of {len(results.rounds)} runs failed, and are left out. "
+            f"{len(results.failures)} of {len(results.rounds)} runs failed"
+            f"{', and are left out' if left else ''}. "
             f"The first: {first.strategy} in {first.setting}, seed {first.seed}: {first.error}",
             highlight=False,
             soft_wrap=True,
@@ -123,15 +127,14 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
 def _table(results: "Results") -> "Table":
     from rich.table import Table
 
-    from labelnext.experiment.tables import make_tables
-
-    summary = make_tables(results)["summary"]
+    summary = results.tables()["summary"]
+    settings = f"{len(results.budgets)} setting{'s' * (len(results.budgets) != 1)}"
     table = Table(
         title="Over all settings",
         title_style="bold",
         caption="Accuracy is averaged over the learning curves. A strategy was beaten where a "
-        f"paired t-test says so, by each other one in {len(results.budgets)} settings at most. The "
-        "report has the intervals and tests.",
+        f"paired t-test says so, by each other one in {settings} at most. The report has the "
+        "intervals and tests.",
         caption_justify="left",
     )
     # On 80 columns there is no room for all that the report has.

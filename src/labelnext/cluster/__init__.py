@@ -1,1 +1,10 @@
-"""A Ray cluster: joining one, and what actors may take of it. Ray is imported late."""
+"""A Ray cluster: joining one, and actors on it that are started again when they are lost.
+
+Nothing here imports Ray before a cluster is used.
+"""
+
+from labelnext.cluster.actors import ShardLostError
+from labelnext.cluster.dataset import as_pool, is_dataset
+from labelnext.cluster.options import Ray
+
+__all__ = ["Ray", "ShardLostError", "as_pool", "is_dataset"]

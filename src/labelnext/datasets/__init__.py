@@ -4,11 +4,10 @@ A loader takes an installed copy first, then what lies in scikit-learn's data ho
 OpenML or scikit-learn's own fetchers, and otherwise says all the ways to get the set.
 """
 
-from labelnext.datasets._dataset import Dataset
+from labelnext.datasets._dataset import Dataset, DatasetNotFoundError
 from labelnext.datasets._fashion_mnist import load_fashion_mnist
 from labelnext.datasets._mlbench import load_letter, load_satellite, load_shuttle
 from labelnext.datasets._newsgroups import load_20newsgroups
-from labelnext.datasets._ways import DatasetNotFoundError
 
 __all__ = [
     "Dataset",

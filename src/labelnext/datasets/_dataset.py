@@ -1,12 +1,17 @@
-"""What every loader hands back."""
+"""What every loader hands back, and the ways to it: installed, in the data home, or online."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
 
@@ -51,3 +56,79 @@ class Dataset:
             f"Dataset {self.name!r}: {len(self)} samples of {kind}, "
             f"{len(self.target_names)} classes, from {self.source}"
         )
+
+
+class DatasetNotFoundError(FileNotFoundError):
+    """A data set is neither installed nor to be downloaded; the message says how to get it.
+
+    Examples
+    --------
+    >>> from labelnext.datasets import DatasetNotFoundError
+    >>> issubclass(DatasetNotFoundError, FileNotFoundError)
+    True
+    """
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to a data set: `load` returns None where there is nothing to load."""
+
+    load: Callable[[], Dataset | None]
+    advice: str
+
+
+def first_found(name: str, ways: Sequence[Way]) -> Dataset:
+    """Return the set by the first way that has it, or say all the ways to get it."""
+    reasons = []
+    for way in ways:
+        try:
+            dataset = way.load()
+        # Offline is what no network looks like: the next way, or the message below.
+        except (OSError, ImportError) as error:
+            reasons.append(f"{way.advice} (tried: {error})")
+        else:
+            if dataset is not None:
+                return dataset
+            reasons.append(way.advice)
+    lines = "".join(f"\n  - {reason}" for reason in reasons)
+    raise DatasetNotFoundError(f"{name} was not found. Any of these ways gets it:{lines}")
+
+
+def resolve_home(folder: str | Path | None) -> Path:
+    """Return scikit-learn's data home, or the folder given instead of it, without making it."""
+    chosen = folder or os.environ.get("SCIKIT_LEARN_DATA") or Path("~") / "scikit_learn_data"
+    return Path(chosen).expanduser()
+
+
+def openml_way(name: str, data_id: int, home: str | Path | None, *, download: bool) -> Way:
+    """The way through OpenML: what an earlier download left, or a new one if that's allowed."""
+
+    def load() -> Dataset | None:
+        # scikit-learn caches the service's answers under its data home, by their address.
+        cached = any((resolve_home(home) / "openml").glob(f"**/data/{data_id}.gz"))
+        if not (cached or download):
+            return None
+        from sklearn.datasets import fetch_openml
+
+        bunch = fetch_openml(
+            data_id=data_id,
+            as_frame=False,
+            data_home=home,
+            parser="liac-arff",
+            n_retries=1,
+        )
+        target_names, y = np.unique(bunch.target.astype(str), return_inverse=True)
+        return Dataset(
+            X=np.asarray(bunch.data),
+            y=y.astype(np.int64),
+            name=name,
+            source=f"OpenML, data set {data_id}",
+            target_names=tuple(target_names.tolist()),
+        )
+
+    return Way(
+        load,
+        "go online once: scikit-learn then fetches it from OpenML "
+        f"(sklearn.datasets.fetch_openml(data_id={data_id}))"
+        + ("" if download else ", which download=False forbids"),
+    )

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from labelnext.datasets._dataset import Dataset
-from labelnext.datasets._idx import read_idx
-from labelnext.datasets._openml import openml_way
-from labelnext.datasets._ways import Way, first_found, resolve_home
+from labelnext.datasets._dataset import Dataset, Way, first_found, openml_way, resolve_home
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 N_TRAIN = 60_000
 NAMES = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
+# The third byte of a file says of what the array is; numbers are big-endian.
+DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 def load_fashion_mnist(
@@ -75,25 +71,22 @@ def load_fashion_mnist(
     """
     if subset not in ("train", "test", "all"):
         raise ValueError(f"subset must be 'train', 'test' or 'all', got {subset!r}.")
+    in_home = resolve_home(data_home) / "fashion-mnist"
     dataset = first_found(
         "Fashion-MNIST",
         [
             Way(lambda: _read(DEBIAN), "on Debian and Ubuntu: apt install dataset-fashion-mnist"),
-            _way_home(data_home),
+            Way(
+                lambda: _read(in_home),
+                "put the four *-ubyte.gz files of github.com/zalandoresearch/fashion-mnist in "
+                f"{in_home}",
+            ),
             openml_way("Fashion-MNIST", 40_996, data_home, download=download),
         ],
     )
     rows = {"train": slice(N_TRAIN), "test": slice(N_TRAIN, None), "all": slice(None)}[subset]
     return replace(
         dataset, X=dataset.X[rows].astype(np.uint8), y=dataset.y[rows], target_names=NAMES
-    )
-
-
-def _way_home(home: str | Path | None) -> Way:
-    folder = resolve_home(home) / "fashion-mnist"
-    return Way(
-        lambda: _read(folder),
-        f"put the four *-ubyte.gz files of github.com/zalandoresearch/fashion-mnist in {folder}",
     )
 
 
@@ -113,3 +106,23 @@ def _read(folder: Path) -> Dataset | None:
         source=str(folder),
         target_names=NAMES,
     )
+
+
+def read_idx(path: Path) -> NDArray[Any]:
+    """Read an array from a gzipped IDX file; raise ValueError if it is not a whole one."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{path} is not a whole gzip file ({error}); get it again.") from error
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES:
+        raise ValueError(f"{path} does not start like an IDX file; get it again.")
+    dtype, n_dimensions = np.dtype(DTYPES[content[2]]), content[3]
+    start = 4 + 4 * n_dimensions
+    shape = np.frombuffer(content[4:start], dtype=">u4").astype(np.int64).tolist()
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(shape) != n_dimensions or len(content) != expected:
+        raise ValueError(
+            f"{path} should hold {expected} bytes for an array of shape {tuple(shape)}, got "
+            f"{len(content)}; get it again."
+        )
+    return np.frombuffer(content, dtype=dtype, offset=start).reshape(shape)

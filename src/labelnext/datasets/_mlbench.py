@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from labelnext.datasets._dataset import Dataset
-from labelnext.datasets._openml import openml_way
-from labelnext.datasets._rda import read_rda
-from labelnext.datasets._ways import Way, first_found, resolve_home
+import numpy as np
+
+from labelnext.datasets._dataset import Dataset, Way, first_found, openml_way, resolve_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 # Where Debian and R itself keep packages.
 LIBRARIES = (
@@ -86,17 +87,6 @@ def load_satellite(*, data_home: str | Path | None = None, download: bool = True
     ------
     DatasetNotFoundError
         If it is nowhere; the message lists the ways to get it.
-
-    See Also
-    --------
-    load_letter, load_shuttle : Two more tables, found in the same places.
-
-    Examples
-    --------
-    .. code-block:: python
-
-        pixels = load_satellite()
-        pixels.X.shape  # (6435, 36)
     """
     return _load("Satellite", "Satellite", "classes", 182, home=data_home, download=download)
 
@@ -122,29 +112,12 @@ def load_shuttle(*, data_home: str | Path | None = None, download: bool = True) 
     ------
     DatasetNotFoundError
         If it is nowhere; the message lists the ways to get it.
-
-    See Also
-    --------
-    load_letter, load_satellite : Two more tables, found in the same places.
-
-    Examples
-    --------
-    .. code-block:: python
-
-        readings = load_shuttle()
-        readings.X.shape  # (58000, 9)
     """
     return _load("Shuttle", "Shuttle", "Class", 40_685, home=data_home, download=download)
 
 
 def _load(
-    name: str,
-    table: str,
-    target: str,
-    data_id: int,
-    *,
-    home: str | Path | None,
-    download: bool,
+    name: str, table: str, target: str, data_id: int, *, home: str | Path | None, download: bool
 ) -> Dataset:
     in_home = resolve_home(home) / "mlbench"
     folders = [*(library / "mlbench" / "data" for library in _libraries()), in_home]
@@ -153,16 +126,16 @@ def _load(
         for folder in folders:
             path = folder / f"{table}.rda"
             if path.is_file():
-                X, y, target_names = read_rda(path, table, target)
+                X, y, target_names = _read_rda(path, table, target)
                 return Dataset(X, y, name, str(path), target_names)
         return None
 
-    installed = Way(
-        load,
-        "apt install r-cran-mlbench (or put its "
-        f"{table}.rda in {in_home}) and pip install labelnext[datasets]",
+    advice = (
+        f"apt install r-cran-mlbench (or put its {table}.rda in {in_home}) and "
+        "pip install labelnext[datasets]"
     )
-    return first_found(name, [installed, openml_way(name, data_id, home, download=download)])
+    ways = [Way(load, advice), openml_way(name, data_id, home, download=download)]
+    return first_found(name, ways)
 
 
 def _libraries() -> Iterator[Path]:
@@ -171,3 +144,25 @@ def _libraries() -> Iterator[Path]:
         for folder in filter(None, os.environ.get(variable, "").split(os.pathsep)):
             yield Path(folder).expanduser()
     yield from LIBRARIES
+
+
+def _read_rda(
+    path: Path, table: str, target: str
+) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
+    """Read a data frame's numbers, its target's codes and its target's levels."""
+    try:
+        import rdata
+    except ImportError as error:
+        raise ImportError(
+            f"{path} needs the Python package rdata to be read: pip install labelnext[datasets]"
+        ) from error
+    frame: Any = rdata.read_rda(path, default_encoding="utf-8").get(table)
+    if frame is None or target not in frame:
+        raise ValueError(f"{path} should hold a table {table} with a column {target!r}.")
+    # A factor becomes a categorical: R's codes and the names of its levels.
+    classes = frame[target].cat
+    return (
+        frame.drop(columns=target).to_numpy(dtype=np.float64),
+        classes.codes.to_numpy(dtype=np.int64),
+        tuple(map(str, classes.categories)),
+    )

@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from labelnext.datasets._dataset import Dataset
-from labelnext.datasets._ways import Way, first_found
+from labelnext.datasets._dataset import Dataset, Way, first_found
 
 FOLDER = "orangecontrib/text/datasets"
 

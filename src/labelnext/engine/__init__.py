@@ -5,26 +5,21 @@ the outer product of a residual and a feature row. A pool keeps the two factors,
 product; everything in `labelnext.sampling` is written against `Gradients` and `D2` alone.
 """
 
-from labelnext.engine._base import D2, Gradients, PassReport
-from labelnext.engine._check import as_gradients
-from labelnext.engine._disk import DiskGradients
+from labelnext.engine._base import D2, MOST_DRAWN, Gradients, PassReport, largest_block
 from labelnext.engine._factors import Factors
-from labelnext.engine._memory import MemoryGradients
-from labelnext.engine._open import open_pool
+from labelnext.engine._open import as_gradients, open_gradients
 from labelnext.engine._sharded import ShardedGradients
-from labelnext.engine.task import Task
 from labelnext.engine.threads import blas_on_one_thread
 
 __all__ = [
     "D2",
-    "DiskGradients",
+    "MOST_DRAWN",
     "Factors",
     "Gradients",
-    "MemoryGradients",
     "PassReport",
     "ShardedGradients",
-    "Task",
     "as_gradients",
     "blas_on_one_thread",
-    "open_pool",
+    "largest_block",
+    "open_gradients",
 ]

@@ -8,17 +8,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
+
+from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine._factors import Factors
-    from labelnext.engine._stored import PlainForm, StoredRows
-    from labelnext.engine._weights import Scale
-    from labelnext.engine.task import Task
+    from labelnext.engine._factors import Factors, PlainForm, StoredRows
+    from labelnext.utils.tasks import Task
 
-# Rows that tell one pool from another, where no norms of all are at hand.
+# The most centres that one pass has: one for so many rows of the pool, within limits, for a pass
+# costs what the pool has, and thinning the square of the block. And the most rows that are drawn
+# at a time. Samplers keep to them, and a pool in files has room for them within its limit.
+ROWS_PER_CENTRE = 64
+LEAST_BLOCK, LARGEST_BLOCK = 512, 4096
+MOST_DRAWN = 128
+# Rows that tell one pool from another.
 SAMPLED = 64
+
+
+def largest_block(n_rows: int) -> int:
+    """Return the most centres that one pass over a pool of so many rows has."""
+    return min(max(n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Gradients(ABC):
 
     n_rows: int
     n_classes: int
-    """How many classes, or labels that are each by itself."""
+    """How many classes, or labels that are each alone."""
 
     proba: Any
     """The probabilities, where and in the dtype they are, shape (n_rows, n_columns)."""
@@ -67,18 +79,24 @@ class Gradients(ABC):
     """Whether h is followed by a 1."""
 
     task: Task
-    """What the columns of `proba` are; see `as_gradients`."""
+    """What the columns of `proba` are; see `labelnext.Pool`."""
 
     device: Any
     """Where the pool lives: "cpu", or a torch.device."""
 
+    @property
+    def has_pseudo_labels(self) -> bool:
+        """Whether rows have pseudo-labels; those of factors are 0 where the features are G."""
+        return self.task in CLASSIFICATION
+
     def __repr__(self) -> str:
         kind = "labels" if self.task == "multilabel" else "classes"
+        classes = f"{self.n_classes:,} {kind}, " if self.has_pseudo_labels else ""
         dtype = str(self.features.dtype).removeprefix("torch.")
         return (
-            f"{type(self).__name__} of {self.n_rows:,} rows: {self.task}, "
-            f"{self.n_classes:,} {kind}, {self.features.shape[1]:,} features in {dtype}"
-            f"{' with a bias' * self.bias}, {self._place()}"
+            f"{type(self).__name__} of {self.n_rows:,} rows: {self.task}, {classes}"
+            f"{self.features.shape[1]:,} features in {dtype}{' with a bias' * self.bias}, "
+            f"{self._place()}"
         )
 
     @property
@@ -90,17 +108,27 @@ class Gradients(ABC):
         return f"on {self.device}"
 
     def fingerprint(self) -> str:
-        """Return what differs between pools: a digest of what each row's norm is, or of some rows'.
+        """Return a digest of the factors: what differs between pools.
 
         The same pool, opened the same way, has the same.
         """
-        rows = np.linspace(0, self.n_rows - 1, min(self.n_rows, SAMPLED)).astype(np.int64)
-        return self._digest(self.gather(rows).squared_norms)
+        return self._digest()
 
-    def _digest(self, squared_norms: NDArray[np.float64]) -> str:
-        shape = self.n_rows, self.n_classes, self.features.shape[1], self.bias, self.task
+    def _digest(self, *known: NDArray[Any]) -> str:
+        """Digest what is known of all rows, and some rows as they are stored."""
+        n = self.n_rows
+        # Spread by the golden ratio, so that no period of the pool fits them.
+        spread = (np.arange(SAMPLED, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> 40
+        rows = np.unique(spread.astype(np.int64) * n >> 24) if n > SAMPLED else np.arange(n)
+        proba, features = self.stored(rows)
+        if sp.issparse(features):
+            known += features.data, features.indices, features.indptr
+        else:
+            known += (features,)
+        shape = n, self.n_classes, self.features.shape[1], self.bias, self.task
         digest = hashlib.blake2b(repr(shape).encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(squared_norms).data)
+        for array in (proba, *known):
+            digest.update(np.ascontiguousarray(array).reshape(-1).data)
         return digest.hexdigest()
 
     @abstractmethod
@@ -124,6 +152,34 @@ class Gradients(ABC):
         exclude : ndarray of int64
             Rows that are not candidates.
         """
+
+
+@dataclass
+class Scale:
+    """Which s the weights ⌈2ˢ D²⌉ have; see `D2`.
+
+    Parts of one pool must agree on it. The larger the largest D², the smaller is s, so the
+    smallest of what the parts would choose alone is that of the whole pool.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows whose weights make one sum: those of the whole pool, where this is a part of one.
+    limit : int, default=None
+        The s of the whole pool as it was: a part takes no larger one alone.
+    own : int, default=0
+        What the latest choice would have been without a limit.
+    """
+
+    n_rows: int
+    limit: int | None = None
+    own: int = 0
+
+    def choose(self, largest: float) -> int:
+        """Return s for the largest D² of all."""
+        # 2^(e-1) <= largest < 2^e, so no weight exceeds 2^(s+e), and n of them fit 62 bits.
+        self.own = int(62 - np.ceil(np.log2(self.n_rows)) - np.frexp(largest)[1])
+        return self.own if self.limit is None else min(self.own, self.limit)
 
 
 class D2(ABC):
@@ -190,7 +246,7 @@ class D2(ABC):
 
     @abstractmethod
     def weigh(self, exponent: int) -> None:
-        """Weigh all rows anew with a given s: that of the pool of which this is a part."""
+        """Weigh all rows with a given s: that of the pool of which this is a part."""
 
     @abstractmethod
     def find(

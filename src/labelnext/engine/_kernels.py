@@ -2,7 +2,7 @@
 
 Each kernel works on one span of rows and holds no lock, so that `for_each_span` can run several
 side by side; numba's own thread pool, which survives no fork, is not used. All in one file:
-numba compiles anew what it has kept on disk when this file changes, but not when another does.
+numba recompiles what it has kept on disk when this file changes, but not when another does.
 """
 
 from __future__ import annotations

@@ -1,117 +1,146 @@
-"""The public edge of pools in files: what to read, and how much memory that may take."""
+"""The door of the engine: a pool, wherever it lives, becomes gradients."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from labelnext.engine._check import pays_to_compile, warned
-from labelnext.engine._disk import DiskGradients
-from labelnext.engine._disk_rows import Kept, RowsInFiles, TwoColumns
-from labelnext.engine.disk_limit import parse_limit
-from labelnext.engine.task import check_shapes, check_task
-from labelnext.pools import Source, open_source
-from labelnext.pools.source import PARTS
+import numpy as np
+
+from labelnext.engine._file_rows import FileRows
+from labelnext.engine._plain import PlainGradients
+from labelnext.engine._rows import ArrayRows, FactorsInFiles, mean_of_members, zeros_dtype
+from labelnext.engine.memory_limit import parse_limit
+from labelnext.pools import Pool
+from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
-    import os
-
     from labelnext.engine._base import Gradients
-    from labelnext.engine.task import Task
+    from labelnext.pools import Source
+    from labelnext.utils.tasks import Task
+
+# Numbers in a pool from which on numba is imported. A smaller pool is done before it has loaded.
+COMPILE_FROM = 1 << 20
 
 
-def open_pool(
-    source: str | os.PathLike[str] | Source | None = None,
-    *,
-    memory_limit: int | str | None = None,
-    bias: bool | None = None,
-    task: Task | None = None,
-    proba: str | os.PathLike[str] | None = None,
-    features: str | os.PathLike[str] | None = None,
-    ids: str | os.PathLike[str] | None = None,
-) -> Gradients:
-    """Open a pool of gradients whose probabilities and features lie in files.
+def open_gradients(pool: Pool, *, memory_limit: int | str | None = None) -> Gradients:
+    """Return the gradients of a pool, wherever it lives.
 
-    The pool may be larger than memory, and the batch is the one that its arrays would give. The
-    files are read once here and checked; each pass of a selection reads them again, as far as
-    what is known of each row does not tell that nothing can change. They must not be changed
-    while the pool is in use, and nothing is written beside them.
-
-    Pool folders and ``.npy`` files are read fastest. Formats of which whole row groups or chunks
-    have to be read, Parquet and Zarr, read many of them for each handful of drawn rows, unless
-    they fit the limit: `labelnext.write_pool` or ``labelnext convert`` copies them once.
+    Its values are read once, and checked; the same pool, asked again, is not read again. Arrays
+    and tensors are used where they are, without a copy. Files may be larger than memory: each pass
+    of a selection reads them again, as far as what is known of each row does not tell that nothing
+    can change.
 
     Parameters
     ----------
-    source : str or path-like or Source
-        A file or folder in any format that `labelnext.pools.open_source` knows, or what it
-        has opened; None if `proba` and `features` are files.
+    pool : Pool
+        The pool. With ``task="regression"`` or ``"vectors"`` the features are the gradients; of a
+        committee's probabilities the mean counts.
     memory_limit : int or str, default=half of what is free
-        Bytes, or a text such as ``"1GB"`` or ``"500MiB"``: what the pool and a selection from it
-        may take, beyond Python and its libraries. At most 64 bytes of it are for each row;
+        Bytes, or a text such as ``"1GB"`` or ``"500MiB"``: what a pool in files and a selection
+        from it may take, beyond Python and its libraries. At most 64 bytes of it are for each row;
         what is left over keeps rows in memory, once they have been read.
-    bias : bool, default=None
-        Whether the gradient with respect to the last layer's bias counts too. None is what the
-        files say, False if they say nothing.
-    task : {"multiclass", "multilabel", "binary"}, default=None
-        What the model's last layer ends in; see `labelnext.engine.as_gradients`. None is what
-        the files say, "multiclass" if they say nothing.
-    proba, features, ids : str or path-like, default=None
-        Which columns, arrays or files hold them; see `labelnext.pools.open_source`.
 
     Returns
     -------
     Gradients
-        The pool, for ``labelnext.select(pool, k)``.
+        The gradients, in the pool's order.
 
     Raises
     ------
     ValueError
-        If a value is NaN or infinite, a probability is negative or a row does not sum to 1, which
-        names the file, the row and the column; if the limit is too small, which says how much is
-        needed, or is no amount of memory.
+        If the pool lacks probabilities or features, a value is NaN or infinite, a probability is
+        negative or a row does not sum to 1, which names the row (of a pool in files also the file)
+        and the column; if the limit is too small, which says how much is needed, or is no amount
+        of memory.
+    TypeError
+        If `memory_limit` is neither an integer nor a text.
     OSError
         If files are missing, or may not be read.
-    TypeError
-        If `memory_limit` is neither an integer nor a text, or a file does not hold numbers.
-
-    Warns
-    -----
-    UserWarning
-        If there is one class only: all gradients are then 0, and a batch is a uniform draw.
-
-    See Also
-    --------
-    labelnext.engine.as_gradients : The same for arrays in memory.
 
     Examples
     --------
-    >>> import os, tempfile
     >>> import numpy as np
     >>> import labelnext
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "pool")
-    ...     labelnext.write_pool(path, np.full((3, 2), 0.5), np.array([[1.0], [2.0], [4.0]]))
-    ...     pool = labelnext.open_pool(path, memory_limit="100MB")
-    ...     labelnext.select(pool, 2, random_state=0).indices
-    array([2, 0])
+    >>> from labelnext.engine import open_gradients
+    >>> pool = labelnext.Pool([[0.5, 0.5], [0.75, 0.25]], [[2.0], [4.0]])
+    >>> open_gradients(pool)
+    PlainGradients of 2 rows: multiclass, 2 classes, 1 features in float64, on cpu
+    >>> open_gradients(pool).squared_norms
+    array([2., 2.])
     """
-    limit = parse_limit(memory_limit)
-    if not isinstance(source, Source):
-        source = open_source(source, proba=proba, features=features, ids=ids)
-    elif not (proba is None and features is None and ids is None):
-        raise TypeError("A source has its own parts; leave out proba, features and ids.")
-    if task is None:
-        task = source.task or "multiclass"  # type: ignore[assignment]
-    task = check_task(task)
-    if bias is None:
-        bias = bool(source.bias)
-    if source.one_dimensional and task == "multiclass":
-        source = TwoColumns(source)
-    p, h = (RowsInFiles(source, part, Kept(source, [])) for part in PARTS)
-    check_shapes(p, h, task)
-    kind: type[DiskGradients] = DiskGradients
-    if pays_to_compile(p, h, task):
-        from labelnext.engine._disk_pruned import PrunedDiskGradients
+    if memory_limit is not None:
+        parse_limit(memory_limit)
+    limit = None if pool.source.in_memory else memory_limit
+    known, opened = pool.cache.get("gradients", (None, None))
+    if opened is None or known != limit:
+        opened = _open(pool, limit)
+        # The latest only: two would take the memory of both limits.
+        pool.cache["gradients"] = limit, opened
+    return opened  # type: ignore[no-any-return]
 
-        kind = PrunedDiskGradients
-    return warned(kind(source, limit, bias=bool(bias), task=task))
+
+def as_gradients(
+    proba: Any, features: Any, *, bias: bool = False, task: Task = "multiclass"
+) -> Gradients:
+    """Return the gradients of arrays or tensors: short for `open_gradients` of a `Pool`."""
+    return open_gradients(Pool(proba, features, bias=bias, task=task))
+
+
+def _open(pool: Pool, memory_limit: int | str | None) -> Gradients:
+    source, task, bias = pool.source, pool.task, pool.bias
+    names = {"proba": "probabilities", "features": "features"}
+    needed = names if task in CLASSIFICATION else {"features": "features"}
+    for part, name in needed.items():
+        if part not in source.parts:
+            raise ValueError(
+                f"Gradients are made of {' and '.join(needed.values())}, but this pool has no "
+                f"{name}: make it with {part} too, as in Pool(..., {part}=...)."
+            )
+    if source.device != "cpu":
+        from labelnext.engine._torch import TorchGradients
+
+        tensors = _proba(source, task), source.array("features")
+        return TorchGradients(*tensors, bias=bias, task=task, where=source.where)
+    if not source.in_memory:
+        files = FactorsInFiles(source, task)
+        kind = pass_over(files.numbers, files.dtypes.values(), task)
+        limit = parse_limit(memory_limit)
+        rows = FileRows(files, limit, kind.state_bytes(files.n_columns, task))
+        return kind(rows, bias=bias, task=task)
+    proba, features = _proba(source, task), source.array("features")
+    # The size of a sparse array is the number of its entries.
+    size, dtypes = proba.size + features.size, (proba.dtype, features.dtype)
+    arrays = ArrayRows(proba, features, stored_as=source.stored_as, where=source.where)
+    return pass_over(size, dtypes, task)(arrays, bias=bias, task=task)
+
+
+def _proba(source: Source, task: Task) -> Any:
+    """Return the probabilities of a pool in memory; 0 where the features are the gradients."""
+    if task not in CLASSIFICATION:
+        features = source.array("features")
+        if source.device != "cpu":
+            return features.new_zeros(1, 1).expand(source.n_rows, 1)
+        return np.zeros((source.n_rows, 1), dtype=zeros_dtype(features.dtype))
+    proba = source.array("proba")
+    if source.n_members is None:
+        return proba
+    if source.device != "cpu":
+        return proba.mean(dim=0)
+    return mean_of_members(proba, 0, task, source)
+
+
+def pass_over(size: int, dtypes: Any, task: Task) -> type[PlainGradients]:
+    """Choose the compiled, pruned pass where the pool is large enough to pay for a compiler."""
+    # The bounds take a residual apart into one pseudo-label's entry and a rest that is nowhere
+    # negative. Rounded labels are none, one or many, and leave entries of both signs.
+    one_label = task not in ("multilabel", "binary")
+    if size < COMPILE_FROM or not one_label or not all(map(_can_be_compiled, dtypes)):
+        return PlainGradients
+    from labelnext.engine._pruned import PrunedGradients
+
+    return PrunedGradients
+
+
+def _can_be_compiled(dtype: np.dtype[Any]) -> bool:
+    """Whether compiled code knows the numbers: not extended precision, nor swapped bytes."""
+    return dtype.kind in "fiu" and dtype.itemsize <= 8 and dtype.isnative

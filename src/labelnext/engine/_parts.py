@@ -1,24 +1,28 @@
-"""A part of a pool, spoken to in arrays and numbers alone; and how to call all parts at once."""
+"""Parts of a pool: each spoken to in arrays and numbers alone, all at once, and told again."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.engine._weights import Scale
+from labelnext.engine._base import Scale
+from labelnext.engine._factors import StoredRows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from labelnext.engine._base import D2, Gradients
-    from labelnext.engine._stored import PlainForm, StoredRows
-    from labelnext.engine.task import Task
+    from labelnext.engine._factors import PlainForm
+    from labelnext.utils.tasks import Task
+
+# Centres of one pass, when passes are repeated.
+AT_ONCE = 4096
 
 
 class About(NamedTuple):
@@ -45,7 +49,7 @@ class State(NamedTuple):
     """Their s."""
 
     own: int
-    """The s that it would choose by itself."""
+    """The s that it would choose alone."""
 
     n_available: int
 
@@ -165,6 +169,49 @@ class Traffic:
     bytes_received: int = 0
 
 
+@dataclass
+class Journal:
+    """The centres, the rows taken and the bound so far: D² is a pure function of them.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the whole pool.
+    taken : list of ndarray of int64
+        Rows that were excluded or withdrawn.
+    norm : float, default=None
+        The least norm that D² was bounded by.
+    exponent : int, default=None
+        The s of the weights, once there are any.
+    blocks : list of tuple of StoredRows and ndarray
+        The centres of each pass and their rows.
+    """
+
+    n_rows: int
+    taken: list[NDArray[np.int64]] = field(default_factory=list)
+    norm: float | None = None
+    exponent: int | None = None
+    blocks: list[tuple[StoredRows, NDArray[np.int64]]] = field(default_factory=list)
+
+    def calls(self, first_row: int, last_row: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Yield the calls that bring the part from one row up to another to where it was.
+
+        Passes are made with all centres so far, not with those of each pass alone.
+        """
+        taken = np.concatenate([np.empty(0, dtype=np.int64), *self.taken])
+        yield "start", (self.n_rows, taken[(taken >= first_row) & (taken < last_row)])
+        if self.blocks:
+            centres = StoredRows.concatenate([stored for stored, _ in self.blocks])
+            rows = np.concatenate([rows for _, rows in self.blocks])
+            for lo in range(0, len(rows), AT_ONCE):
+                some = slice(lo, lo + AT_ONCE)
+                yield "min_update", (centres.take(some), rows[some], None, False)
+        elif self.norm is not None:
+            yield "bound", (self.norm, None)
+        if self.exponent is not None:
+            yield "weigh", (self.exponent,)
+
+
 class Parts(ABC):
     """The parts of one pool, wherever they are, and how to call them."""
 
@@ -206,7 +253,7 @@ class Parts(ABC):
         """Do what `call` says."""
 
     @abstractmethod
-    def begin(self, journal: Any) -> Parts:
+    def begin(self, journal: Journal) -> Parts:
         """Return the parts for a new selection, whose journal tells how to repeat it so far."""
 
 
@@ -225,7 +272,7 @@ class LocalParts(Parts):
         starts = np.cumsum([0, *(pool.n_rows for pool in pools)])
         self.parts = [Part(pool, int(at)) for pool, at in zip(pools, starts, strict=False)]
 
-    def begin(self, journal: Any) -> LocalParts:
+    def begin(self, journal: Journal) -> LocalParts:
         del journal  # nothing is lost here
         parts = LocalParts(self.pools)
         parts.traffic = self.traffic

@@ -1,118 +1,104 @@
-"""The pass over a large pool in memory: compiled, and pruned by bounds that cost a few numbers."""
+"""The pass over a large pool: compiled, and pruned by bounds that cost a few numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine import _kernels
 from labelnext.engine._base import PassReport
-from labelnext.engine._factors import ROUNDING, Factors
-from labelnext.engine._memory import GROUP, MemoryD2, MemoryGradients, labels_dtype
-from labelnext.engine._stored import PlainForm, plain_factors
+from labelnext.engine._factors import ROUNDING, Factors, PlainForm, plain_factors
+from labelnext.engine._plain import TILE, PlainD2, PlainGradients, labels_dtype
 from labelnext.engine.threads import SPAN, InOrder, spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._base import D2
-    from labelnext.engine._stored import StoredRows
-
-# Rows, evenly spread, whose mean gives the direction that features are projected on.
-SAMPLE = 1024
+    from labelnext.engine._factors import StoredRows
+    from labelnext.engine._rows import Stretch
+    from labelnext.utils.tasks import Task
 
 COUNTERS = ("pairs_tested", "residual_products", "feature_products", "differences")
+# Five scalars of each row that bounds are made of.
+SCALAR_BYTES = 40
 
 
-class PrunedGradients(MemoryGradients):
-    """A `MemoryGradients` whose passes skip what bounds rule out; made by `as_gradients`."""
+class PrunedGradients(PlainGradients):
+    """Gradients whose passes are compiled, and skip what bounds rule out; see `PlainGradients`.
+
+    Stretches of rows in files that no centre of a block can change, by what is in memory, are not
+    read.
+    """
+
+    @staticmethod
+    def state_bytes(n_columns: int, task: Task) -> float:
+        labels = labels_dtype(n_columns).itemsize
+        return PlainGradients.state_bytes(n_columns, task) + SCALAR_BYTES + labels
 
     def _read(self) -> None:
-        mean = np.asarray(self._sample().mean(axis=0, dtype=np.float64)).ravel()
+        mean = np.asarray(self.rows.sample().mean(axis=0, dtype=np.float64)).ravel()
         norm = np.linalg.norm(mean)
         # Any unit vector gives true bounds. Features that are NaN or far too large are found by
         # the checks of the rows.
         usable = np.isfinite(norm) and norm > 0
-        self.direction = mean / norm if usable else np.zeros(len(mean))
+        self.direction = mean / norm if usable else np.full(len(mean), len(mean) ** -0.5)
         self.scalars = np.empty((self.n_rows, 5))
         self.runners_up = np.empty(self.n_rows, dtype=self.pseudo_labels.dtype)
-        # An array, so that parts of the pool share it.
-        self.has_negative = np.zeros(1, dtype=bool)
+        self.has_negative = False
         super()._read()
-        self.least_product = -np.inf if self.has_negative[0] else float(self.bias)
+        self.least_product = -np.inf if self.has_negative else float(self.bias)
 
-    def part(self, rows: slice, proba: NDArray[Any], features: Any) -> Self:
-        part = super().part(rows, proba, features)
-        part.scalars, part.runners_up = self.scalars[rows], self.runners_up[rows]
-        return part
-
-    def _sample(self) -> Any:
-        """Return the features of some rows."""
-        n = self.n_rows
-        return self.features[np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)]
+    def _read_stretch(self, stretch: Stretch) -> None:
+        rows, own = stretch.all, stretch.own
+        bad, n_negative = _kernels.read_span(
+            own.start,
+            own.stop,
+            _store(stretch.proba),
+            _store(stretch.features),
+            _signs(stretch.features),
+            self.direction,
+            float(self.bias),
+            self.tolerance,
+            self.pseudo_labels[rows],
+            self.runners_up[rows],
+            self.squared_norms[rows],
+            self.scalars[rows],
+            (np.empty(self.n_classes), np.zeros(len(self.direction))),
+        )
+        if bad >= 0:
+            # The plain reading of the same rows says what is wrong.
+            super()._read_stretch(stretch)
+        if n_negative:
+            self.has_negative = True
 
     @property
     def form(self) -> PrunedForm:
         return PrunedForm(self.bias, self.task, self.direction, self.least_product)
 
-    def read_rows(self, rows: slice) -> None:
-        bad, n_negative = _kernels.read_span(
-            rows.start,
-            rows.stop,
-            _store(self.proba),
-            _store(self.features),
-            _signs(self.features),
-            self.direction,
-            float(self.bias),
-            self.tolerance,
-            self.pseudo_labels,
-            self.runners_up,
-            self.squared_norms,
-            self.scalars,
-            (np.empty(self.n_classes), np.zeros(len(self.direction))),
-        )
-        if bad >= 0:
-            # The plain reading of the same rows says what is wrong.
-            super().read_rows(rows)
-        if n_negative:
-            self.has_negative[0] = True
+    def fingerprint(self) -> str:
+        return self._digest(self.squared_norms, self.pseudo_labels, self.runners_up, self.scalars)
 
-    @property
-    def as_rows(self) -> _kernels.Rows:
-        """What `update_span` reads of the pool."""
+    def as_rows(self, rows: slice, proba: Any, features: Any) -> _kernels.Rows:
+        """Return what `update_span` reads of some rows."""
         return _kernels.Rows(
-            _store(self.proba),
-            _store(self.features),
+            proba,
+            features,
             float(self.bias),
             self.least_product,
-            self.pseudo_labels,
-            self.runners_up,
-            self.squared_norms,
-            self.scalars,
-        )
-
-    @property
-    def scalar_rows(self) -> _kernels.Rows:
-        """What is known of the rows without their factors."""
-        nothing = np.empty(0)
-        return _kernels.Rows(
-            nothing,
-            nothing,
-            float(self.bias),
-            self.least_product,
-            self.pseudo_labels,
-            self.runners_up,
-            self.squared_norms,
-            self.scalars,
+            self.pseudo_labels[rows],
+            self.runners_up[rows],
+            self.squared_norms[rows],
+            self.scalars[rows],
         )
 
     def gather(self, rows: NDArray[np.int64]) -> Factors:
         return PrunedFactors.of(
-            self.factors(rows),
+            super().gather(rows),
             scalars=self.scalars[rows],
             runners_up=self.runners_up[rows],
             least_product=self.least_product,
@@ -351,7 +337,7 @@ def _scratch(rows: Any, n_centres: int, n_features: int) -> Any:
     )
 
 
-class PrunedD2(MemoryD2):
+class PrunedD2(PlainD2):
     """D² of a `PrunedGradients`."""
 
     pool: PrunedGradients
@@ -362,10 +348,10 @@ class PrunedD2(MemoryD2):
         _kernels.lower_to_bound(self.pool.squared_norms, norm, 1 + ROUNDING, self.values)
         self._weigh()
 
-    def _sum_groups(self) -> None:
+    def _sum_tiles(self) -> None:
         s = self.exponent // 2
         factors = 2.0**s, 2.0 ** (self.exponent - s)
-        _kernels.sum_weights(self.values, factors, GROUP, self._group_totals)
+        _kernels.sum_weights(self.values, factors, TILE, self._tile_totals)
 
     def min_update(
         self,
@@ -384,29 +370,32 @@ class PrunedD2(MemoryD2):
         falls, counters, bytes_read = InOrder(n_centres), InOrder(len(COUNTERS), int), [0]
 
         def changing(cuts: NDArray[np.int64]) -> NDArray[np.bool_]:
-            groups = np.ones(len(cuts) - 1, dtype=bool)
+            wanted = np.ones(len(cuts) - 1, dtype=bool)
             if not fresh:
-                known = pool.scalar_rows._replace(least_product=least_product)
+                nothing = np.empty(0)
+                known = pool.as_rows(slice(None), nothing, nothing)
+                known = known._replace(least_product=least_product)
                 bounds = np.empty(_kernels.WORD)
-                _kernels.mark_changing(cuts, known, self.values, block, bounds, groups)
-            return groups
+                _kernels.mark_changing(cuts, known, self.values, block, bounds, wanted)
+            return wanted
 
-        def update(stretch: int, within: slice) -> None:
+        def update(number: int, within: slice) -> None:
             # What the centres took, span by span: so it does not depend on the stretches.
             first = within.start // SPAN
             fall = np.zeros((-(-within.stop // SPAN) - first, n_centres))
             counts = np.zeros((1, len(COUNTERS)), dtype=np.int64)
-            for part, own in pool.parts(within, changing):
-                bytes_read.append(part.bytes_read)
-                as_rows = part.as_rows._replace(least_product=least_product)
-                start = part.offset
-                values = self.values[start : start + part.n_rows]
-                scratch = _scratch(as_rows, n_centres, len(pool.direction))
-                for lo, hi in spans(start + own.start, start + own.stop):
+            for stretch in pool.rows.stretches(within, changing):
+                bytes_read.append(stretch.bytes_read)
+                known = pool.as_rows(
+                    stretch.all, _store(stretch.proba), _store(stretch.features)
+                )._replace(least_product=least_product)
+                values = self.values[stretch.all]
+                scratch = _scratch(known, n_centres, len(pool.direction))
+                for lo, hi in spans(stretch.rows.start, stretch.rows.stop):
                     _kernels.update_span(
-                        lo - start,
-                        hi - start,
-                        as_rows,
+                        lo - stretch.start,
+                        hi - stretch.start,
+                        known,
                         values,
                         fresh,
                         block,
@@ -414,10 +403,10 @@ class PrunedD2(MemoryD2):
                         counts[0],
                         scratch,
                     )
-            falls.add(stretch, fall)
-            counters.add(stretch, counts)
+            falls.add(number, fall)
+            counters.add(number, counts)
 
-        pool.for_each_stretch(update)
+        pool.rows.for_each_stretch(update)
         left = [self.values[lo:hi].sum() for lo, hi in spans(0, pool.n_rows)]
         self.exact = True
         self._take(rows)
@@ -426,5 +415,5 @@ class PrunedD2(MemoryD2):
         taken = np.concatenate([falls.total[1:], [np.sum(left)]])
         potentials = np.cumsum(taken[::-1])[::-1].copy()
         counts: dict[str, int] = dict(zip(COUNTERS, counters.total.tolist(), strict=True))
-        counts |= {"pairs": pool.n_rows * n_centres, **pool.count_bytes(bytes_read)}
+        counts |= {"pairs": pool.n_rows * n_centres, **pool.rows.counters(sum(bytes_read))}
         return PassReport(potentials, counts)

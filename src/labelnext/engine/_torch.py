@@ -1,34 +1,30 @@
-"""A pool of tensors that stays on their device: a GPU's memory, or the CPU's."""
+"""A pool of tensors and its D², which stay on their device: a GPU's memory, or the CPU's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from labelnext.engine._base import Gradients
-from labelnext.engine._stored import PlainForm, StoredRows
-from labelnext.engine._tensors import as_array
-from labelnext.engine._torch_factors import TorchFactors, as_numpy, row_products
-from labelnext.engine._torch_room import for_each_tile, has_float64, plain_float32
-from labelnext.engine.task import (
-    TOLERANCE,
-    TOLERANCES,
-    TOO_LARGE,
-    refuse_features,
-    refuse_proba,
-)
+from labelnext.engine._base import D2, Gradients, PassReport, Scale
+from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows, has_one_label
+from labelnext.engine._plain import TILE, largest_of, own_rows
+from labelnext.engine._torch_factors import TorchFactors, as_numpy
+from labelnext.engine._torch_pass import Pass
+from labelnext.engine._torch_rows import TorchRows, plain_float32
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-    from labelnext.engine._base import D2
-    from labelnext.engine.task import Task
+    from labelnext.engine._factors import Factors
+    from labelnext.utils.tasks import Task
 
 
 class TorchGradients(Gradients):
-    """Gradients whose factors are tensors; made by `as_gradients` of tensors on a GPU.
+    """Gradients whose factors are tensors; made by `open_gradients` of tensors on a GPU.
 
     Parameters
     ----------
@@ -38,13 +34,15 @@ class TorchGradients(Gradients):
         Features, on the same device; likewise.
     bias : bool
         Whether h is followed by a 1.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
-        What the columns of `proba` are; see `as_gradients`.
+    task : str, default="multiclass"
+        What the columns of `proba` are; see `labelnext.Pool`.
+    where : callable, default=None
+        Says where a row is, in the pool of which this is a part.
 
     Raises
     ------
     ValueError
-        If the values are not those of a pool of gradients; see `as_gradients`.
+        If the values are not those of a pool of gradients; see `open_gradients`.
     MemoryError
         If the device has no room for a tile of rows.
 
@@ -64,113 +62,31 @@ class TorchGradients(Gradients):
         *,
         bias: bool,
         task: Task = "multiclass",
+        where: Callable[[int], str] | None = None,
     ) -> None:
-        self.proba = proba.detach()
-        self.features = features.detach()
-        self.bias = bias
-        self.task = task
-        self.device = proba.device
-        self.n_rows, self.n_columns = proba.shape
-        self.n_classes = 2 if task == "binary" else self.n_columns
-        self.n_features = features.shape[1]
-        # Where D² is kept and distances are evaluated, in float64.
-        self.exact_device = self.device if has_float64(self.device) else torch.device("cpu")
-        # What the approximate products of a pass are made in; see `_torch_pass`.
-        wide = torch.float64 in (proba.dtype, features.dtype)
-        self.approximate = torch.float64 if wide else torch.float32
-        self.pseudo_labels = torch.empty(
-            self.n_rows * (task == "multiclass"), dtype=torch.int32, device=self.device
-        )
-        self.a2, self.h2 = (
-            torch.empty(self.n_rows, dtype=torch.float64, device=self.exact_device)
-            for _ in range(2)
-        )
-        with plain_float32(self.device):
-            self.for_each_tile(self._read, 24 * (self.n_columns + self.n_features), "reading")
-        self.squared_norms = self.a2 * self.h2
-
-    def for_each_tile(self, work, row_bytes: int, what: str) -> None:  # type: ignore[no-untyped-def]
-        """As the function of `_torch_room`, over this pool's rows."""
-        what = (
-            f"{what} {self.n_rows:,} rows of {self.n_columns:,} probabilities and "
-            f"{self.n_features:,} features"
-        )
-        for_each_tile(work, self.n_rows, row_bytes, self.device, what)
-
-    def _read(self, rows: slice) -> None:
-        proba = self.proba[rows]
-        self._check_proba(rows.start, proba)
-        if self.task == "multiclass":
-            self.pseudo_labels[rows] = proba.argmax(dim=1).to(torch.int32)
-        residuals, features = self.residuals(rows), self.exact(self.features[rows])
-        a2, h2 = row_products(residuals, residuals), row_products(features, features)
-        h2 += float(self.bias)
-        self.a2[rows], self.h2[rows] = a2, h2
-        good = h2 < TOO_LARGE
-        if not bool(good.all()):
-            row = int(good.int().argmin())
-            values, _ = as_array("features", self.features[rows.start + row].cpu())
-            refuse_features(values, rows.start + row)
-
-    def _check_proba(self, first_row: int, proba: torch.Tensor) -> None:
-        # A NaN or an infinity fails a comparison; the causes are told apart only then.
-        good = proba.min() >= 0
-        dtype = str(proba.dtype).removeprefix("torch.")
-        tolerance = TOLERANCES.get(dtype, TOLERANCE)
-        if self.task == "multiclass":
-            # NumPy has the last word on a row at the edge, so this is a little later to refuse.
-            float64 = has_float64(self.device)
-            lenient = tolerance * (1 + (1e-9 if float64 else 1e-2))
-            sums = proba.sum(dim=1, dtype=torch.float64 if float64 else torch.float32)
-            good = good & ((sums - 1.0).abs() <= lenient).all()
-        else:
-            good = good & (proba.max() <= 1)
-        if not bool(good):
-            values, _ = as_array("proba", proba.cpu())
-            refuse_proba(values, first_row, self.task, tolerance, dtype)
-
-    def exact(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return a tensor in float64 where there is float64."""
-        return tensor.to(self.exact_device).to(torch.float64)
-
-    def residuals(
-        self, rows: slice | torch.Tensor, dtype: torch.dtype = torch.float64
-    ) -> torch.Tensor:
-        """Return the residuals of some rows: float64 where there is float64, else on `device`.
-
-        Parameters
-        ----------
-        rows : slice or tensor of int64 on `device`
-            The rows.
-        dtype : torch.dtype
-            What to compute them in.
-
-        Returns
-        -------
-        tensor of shape (m, n_columns)
-            A copy, to be changed at will.
-        """
-        device = self.exact_device if dtype == torch.float64 else self.device
-        residuals: torch.Tensor = self.proba[rows].to(device).to(dtype, copy=True)
-        if self.task != "multiclass":
-            return residuals.sub_((residuals >= 0.5).to(dtype))
-        labels = self.pseudo_labels[rows].to(device, torch.int64)[:, None]
-        return residuals.scatter_(1, labels, residuals.gather(1, labels) - 1.0)
+        self.rows = TorchRows(proba, features, bias=bias, task=task, where=where)
+        self.proba, self.features = self.rows.proba, self.rows.features
+        self.bias, self.task, self.device = bias, task, self.rows.device
+        self.n_rows = self.rows.n_rows
+        self.n_classes = 2 if task == "binary" else self.rows.n_columns
+        self.squared_norms = self.rows.squared_norms
 
     @property
     def form(self) -> PlainForm:
         return PlainForm(self.bias, self.task)
 
     def fingerprint(self) -> str:
-        return self._digest(as_numpy(self.squared_norms))
+        checksum = np.array([self.rows.checksum()], dtype=np.uint64)
+        return self._digest(as_numpy(self.squared_norms), checksum)
 
     def gather(self, rows: NDArray[np.int64]) -> TorchFactors:
         with torch.no_grad():
             index = torch.tensor(rows, device=self.device)
-            residuals, features = self.residuals(index), self.exact(self.features[index])
+            residuals = self.rows.residuals(index)
+            features = self.rows.exact(self.features[index])
             labels: NDArray[np.bool_ | np.int64]
-            if self.task == "multiclass":
-                labels = as_numpy(self.pseudo_labels[index]).astype(np.int64)
+            if has_one_label(self.task):
+                labels = as_numpy(self.rows.pseudo_labels[index]).astype(np.int64)
             else:
                 labels = as_numpy(self.proba[index] >= 0.5)
                 if self.task == "binary":
@@ -179,19 +95,129 @@ class TorchGradients(Gradients):
 
     def stored(self, rows: NDArray[np.int64]) -> StoredRows:
         index = torch.tensor(rows, device=self.device)
-        proba, _ = as_array("proba", self.proba[index].cpu())
-        features, _ = as_array("features", self.features[index].cpu())
-        return StoredRows(proba, features)
+        return StoredRows(as_numpy(self.proba[index]), as_numpy(self.features[index]))
 
     def factors_of(self, stored: StoredRows) -> TorchFactors:
         plain = self.form.factors_of(stored)
         with torch.no_grad():
             residuals, features = (
-                self.exact(torch.from_numpy(x)) for x in (plain.residuals, plain.features)
+                self.rows.exact(torch.from_numpy(x)) for x in (plain.residuals, plain.features)
             )
         return TorchFactors(residuals, features, plain.pseudo_labels, self.bias)
 
     def start(self, exclude: NDArray[np.int64]) -> D2:
-        from labelnext.engine._torch_d2 import TorchD2
-
         return TorchD2(self, exclude)
+
+
+class TorchD2(D2):
+    """D² of a `TorchGradients`: one float64 and one bool a row, on its device."""
+
+    def __init__(self, pool: TorchGradients, exclude: NDArray[np.int64]) -> None:
+        self.pool = pool
+        device = pool.rows.exact_device
+        self.d2 = torch.full((pool.n_rows,), torch.inf, dtype=torch.float64, device=device)
+        # False while D² is infinite or an upper bound, before the first pass.
+        self.exact = False
+        self.is_available = torch.ones(pool.n_rows, dtype=torch.bool, device=device)
+        self._take(exclude)
+        self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
+        n_tiles = -(-pool.n_rows // TILE)
+        self._tile_ends = torch.zeros(n_tiles, dtype=torch.int64, device=device)
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """D² of every row, fetched."""
+        return as_numpy(self.d2)
+
+    def _index(self, rows: NDArray[Any]) -> torch.Tensor:
+        # A copy: torch warns of arrays that are read-only, as those of a batch.
+        return torch.tensor(rows, device=self.pool.rows.exact_device)
+
+    def _take(self, rows: NDArray[np.int64]) -> None:
+        index = self._index(own_rows(rows, self.pool.n_rows))
+        self.d2[index] = 0.0
+        self.is_available[index] = False
+        self.n_available = int(self.is_available.sum())
+
+    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+        d2 = torch.where(self.is_available, self.d2, torch.full_like(self.d2, -1.0))
+        return largest_of(as_numpy(d2), m, self.n_available)
+
+    def withdraw(self, rows: NDArray[np.int64]) -> None:
+        self._take(rows)
+        self._weigh()
+
+    def largest_norm(self) -> int | None:
+        norms = self.pool.squared_norms
+        row = torch.where(self.is_available, norms, torch.full_like(norms, -1.0)).argmax()
+        return int(row) if float(norms[row]) > 0 else None
+
+    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        (rows,) = self.is_available.nonzero(as_tuple=True)
+        return as_numpy(rows[self._index(places)])
+
+    def bound(self, norm: float) -> None:
+        limit = (self.pool.squared_norms.sqrt() + norm) ** 2 * (1 + ROUNDING)
+        # Not 0, where all norms are: before the first pass that marks what cannot be picked.
+        limit.clamp_(min=np.finfo(np.float64).tiny)
+        torch.minimum(self.d2, limit, out=self.d2)
+        self._weigh()
+
+    def min_update(
+        self,
+        centres: Factors,
+        rows: NDArray[np.int64],
+        trace: NDArray[np.float64] | None = None,
+    ) -> PassReport:
+        assert isinstance(centres, TorchFactors)
+        if not self.exact:
+            self.d2 = torch.where(self.d2 > 0, torch.inf, self.d2)
+        with plain_float32(self.pool.device):
+            one = Pass(self.pool.rows, self.d2, centres, self._index(rows), fresh=not self.exact)
+            one.lower(trace)
+        self.exact = True
+        left = float(self.d2.sum())
+        self._take(rows)
+        self._weigh()
+        # From the end: what each centre took is added, nothing cancels.
+        taken = np.concatenate([one.fall[1:], [left]])
+        return PassReport(np.cumsum(taken[::-1])[::-1].copy(), one.counters())
+
+    def _weigh(self) -> None:
+        """Choose the scale of the integer weights and sum them, tile by tile."""
+        self.weigh(self.scale.choose(float(self.d2.max())))
+
+    def weigh(self, exponent: int) -> None:
+        self.exponent = exponent
+        n_rows = self.pool.n_rows
+        whole = n_rows // TILE * TILE
+        weights = self._weights(self.d2)
+        sums = [weights[:whole].view(-1, TILE).sum(dim=1)]
+        if whole < n_rows:
+            sums.append(weights[whole:].sum()[None])
+        self._tile_ends = torch.cat(sums).cumsum(dim=0)
+        self.total = int(self._tile_ends[-1])
+
+    def _weights(self, d2: torch.Tensor) -> torch.Tensor:
+        # In two steps: 2ˢ itself may be too large for a float64.
+        half = self.exponent // 2
+        scaled = d2 * 2.0**half * 2.0 ** (self.exponent - half)
+        return scaled.ceil().to(torch.int64)
+
+    def find(
+        self, tickets: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+        wanted, ends = self._index(tickets), self._tile_ends
+        tiles = torch.searchsorted(ends, wanted, right=True)
+        # The last tile may be short; its last row, said again, comes after every ticket's row.
+        places = torch.arange(TILE, device=ends.device)
+        members = (tiles[:, None] * TILE + places).clamp_(max=self.pool.n_rows - 1)
+        weights = self._weights(self.d2[members])
+        before = torch.where(tiles > 0, ends[(tiles - 1).clamp(min=0)], 0)
+        # The first that reaches the ticket: sums after the last row, said again, may overflow.
+        reached = weights.cumsum(dim=1) > (wanted - before)[:, None]
+        place = reached.int().argmax(dim=1, keepdim=True)
+        rows, chosen = members.gather(1, place)[:, 0], weights.gather(1, place)[:, 0]
+        # One fetch for the three: float64 by its bits.
+        fetched = as_numpy(torch.stack([rows, self.d2[rows].view(torch.int64), chosen]))
+        return fetched[0], fetched[1].view(np.float64), fetched[2]

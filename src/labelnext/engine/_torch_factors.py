@@ -21,8 +21,9 @@ def row_products(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
-    """Fetch a tensor from wherever it is."""
-    array: NDArray[Any] = tensor.cpu().numpy()
+    """Fetch a tensor from wherever it is. NumPy has no bfloat16, which becomes float32."""
+    wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+    array: NDArray[Any] = wide.cpu().numpy()
     return array
 
 

@@ -17,16 +17,16 @@ import torch
 from torch.nn.functional import hardshrink
 
 from labelnext.engine._torch_factors import TorchFactors, as_numpy, distances_of_rows
-from labelnext.engine._torch_room import room
+from labelnext.engine._torch_rows import room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine._torch import TorchGradients
+    from labelnext.engine._torch_rows import TorchRows
 
 # Centres that are compared with the D² before the pass; further ones, as many again each time,
 # with what those before them have left. Where no D² is known yet the first stands alone.
-FIRST_CHUNK = 64
+FIRST_BLOCK = 64
 # Bytes of temporaries for a pair of a row and a centre; with a trace.
 PAIR_BYTES, TRACED_PAIR_BYTES = 32, 64
 
@@ -41,7 +41,7 @@ class Pass:
 
     def __init__(
         self,
-        pool: TorchGradients,
+        pool: TorchRows,
         d2: torch.Tensor,
         centres: TorchFactors,
         rows: torch.Tensor,
@@ -51,7 +51,7 @@ class Pass:
         self.pool, self.d2, self.centres, self.rows = pool, d2, centres, rows
         self.fall = np.zeros(len(centres))
         self.n_evaluated = self.n_differences = 0
-        self.first_chunk = 1 if fresh else FIRST_CHUNK
+        self.first_block = 1 if fresh else FIRST_BLOCK
         dtype = pool.approximate
         limits = torch.finfo(dtype)
         n_terms = pool.n_columns + pool.n_features + 48
@@ -94,17 +94,17 @@ class Pass:
             residuals, features = (hardshrink(x, 1 / self.huge) for x in (residuals, features))
         return residuals, features, (h * h)[:, 0]
 
-    def run(self, trace: NDArray[np.float64] | None) -> None:
+    def lower(self, trace: NDArray[np.float64] | None) -> None:
         """Lower D² tile by tile."""
         pair = PAIR_BYTES if trace is None else TRACED_PAIR_BYTES
         row = pair * len(self.centres) + 32 * (self.pool.n_columns + self.pool.n_features)
 
         def work(tile: slice) -> None:
-            self._lower(tile, trace)
+            self._lower_tile(tile, trace)
 
         self.pool.for_each_tile(work, row, f"a pass of {len(self.centres):,} centres over")
 
-    def _lower(self, tile: slice, trace: NDArray[np.float64] | None) -> None:
+    def _lower_tile(self, tile: slice, trace: NDArray[np.float64] | None) -> None:
         start = self.d2[tile]
         i, c = (x.to(self.pool.exact_device) for x in self._near(tile, start))
         d2, n_differences = self._evaluate(tile, i, c)
@@ -121,7 +121,7 @@ class Pass:
         )
         if trace is not None:
             trace[:, tile] = self._trace(i, c, after, start)
-        # Nothing that lasts has changed so far: a tile for which there is no room is made again.
+        # Nothing that lasts has changed so far: a tile for which there is no room is repeated.
         self.d2[tile] = lowered
         self.fall += falls
         self.n_evaluated += len(i)
@@ -159,7 +159,7 @@ class Pass:
         gap = 2 * self.margin * squares
         c_gap = 2 * self.margin * c_squares + 2 * tiny
         near = torch.empty(low.shape, dtype=torch.bool, device=pool.device)
-        lo, size, n_centres = 0, self.first_chunk, len(self.centres)
+        lo, size, n_centres = 0, self.first_block, len(self.centres)
         while lo < n_centres:
             hi = min(lo + size, n_centres)
             torch.lt(low[:, lo:hi], threshold[:, None], out=near[:, lo:hi])
@@ -196,16 +196,16 @@ class Pass:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """D² of the pair's row after its centre, and by how much that lowered it.
 
-        Pairs are sorted by row: minima run over stretches twice as long each time.
+        Pairs are sorted by row: minima reach twice as far each time.
         """
-        run, reach = d2, 1
+        least, reach = d2, 1
         while reach < min(len(self.centres), len(i)):
             same = i[reach:] == i[:-reach]
-            longer = torch.where(same, torch.minimum(run[reach:], run[:-reach]), run[reach:])
-            run = torch.cat([run[:reach], longer])
+            longer = torch.where(same, torch.minimum(least[reach:], least[:-reach]), least[reach:])
+            least = torch.cat([least[:reach], longer])
             reach *= 2
         first = start[i]
-        after = torch.minimum(run, first)
+        after = torch.minimum(least, first)
         before = first.clone()
         if len(i):
             before[1:] = torch.where(i[1:] == i[:-1], after[:-1], first[1:])

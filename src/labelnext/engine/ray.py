@@ -1,11 +1,210 @@
-"""A pool over a Ray cluster: a shard an actor, each built again where it is lost.
+"""A pool in shards on a Ray cluster, each in an actor, and rebuilt where it is lost."""
 
-Nothing here imports Ray before a cluster is asked for.
-"""
+from __future__ import annotations
 
-from labelnext.cluster.options import RayOptions
-from labelnext.engine._ray_origins import Origin, as_origin
-from labelnext.engine._ray_parts import RayParts, ShardLostError
-from labelnext.engine._ray_pool import ray_pool
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Origin", "RayOptions", "RayParts", "ShardLostError", "as_origin", "ray_pool"]
+import numpy as np
+import scipy.sparse as sp
+
+from labelnext.cluster.actors import Actor, Actors, Call, Task, room
+from labelnext.cluster.options import Ray
+from labelnext.cluster.session import joined
+from labelnext.engine._factors import StoredRows
+from labelnext.engine._open import open_gradients
+from labelnext.engine._parts import Part, Parts
+from labelnext.engine._sharded import ShardedGradients
+from labelnext.pools.pool import Pool
+from labelnext.utils.extras import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from labelnext.engine._parts import Journal
+
+# Seconds in which a shard must have been read, and a pass be made.
+TIMEOUT = 600.0
+
+
+@contextmanager
+def ray_pool(
+    pool: Pool | Callable[[], Pool],
+    cluster: Ray | None = None,
+    *,
+    memory_limit: int | str | None = None,
+) -> Iterator[ShardedGradients]:
+    """Have a pool in shards on a Ray cluster; they end with the context.
+
+    Parameters
+    ----------
+    pool : Pool or callable
+        What the shards are cut of; or what returns it, once the cluster has been joined.
+    cluster : Ray, default=None
+        Which cluster, how many shards, and what each may take.
+    memory_limit : int or str, default=None
+        What a shard of a pool in files may keep of it in memory. None: all of its rows.
+
+    Yields
+    ------
+    ShardedGradients
+        The pool. One selection at a time can be made from it; ``parts.counters()`` has what that
+        took, for `Batch.stats`.
+
+    Raises
+    ------
+    ImportError
+        If Ray is not installed.
+    ConnectionError
+        If there is no cluster at the address.
+    TimeoutError
+        If the cluster has no room for the shards.
+    ShardLostError
+        If a shard cannot be rebuilt.
+    """
+    cluster = cluster or Ray()
+    with joined(cluster.address) as ray:
+        parts = RayParts(ray, pool() if callable(pool) else pool, cluster, memory_limit)
+        try:
+            yield ShardedGradients(parts)
+        finally:
+            parts.actors.close()
+
+
+class RayParts(Parts):
+    """Parts of a pool in actors on a Ray cluster.
+
+    **What is lost is rebuilt.** A new actor reads the same rows and makes one pass with all
+    centres so far; then the call is repeated. D² is a pure function of the rows and the centres,
+    so the batch is that of a run that nobody disturbed. What ends the run is the loss of the
+    process that chooses the batch, or of the cluster's head, or of one shard again and again; see
+    `labelnext.cluster.actors.Actors`.
+
+    Parameters
+    ----------
+    ray : module
+        The module ``ray``, on a cluster.
+    pool : Pool
+        All rows.
+    cluster : Ray
+        How many shards, what each may take, and how long to wait.
+    memory_limit : int, str or None
+        As that of `ray_pool`.
+
+    Raises
+    ------
+    ValueError
+        If there are more shards than rows.
+    """
+
+    def __init__(
+        self, ray: Any, pool: Pool, cluster: Ray, memory_limit: int | str | None = None
+    ) -> None:
+        super().__init__()
+        if pool.source.device != "cpu":
+            raise TypeError(
+                f"Shards on a cluster are cut of arrays, files and Ray Data sets, not of tensors "
+                f"on {pool.source.device}; fetch them by .cpu(), and ask for GPUs with num_gpus=1."
+            )
+        n_rows = pool.n_rows
+        self.n_parts = cluster.num_shards or room(ray, cluster, n_rows)
+        if self.n_parts > n_rows:
+            raise ValueError(
+                f"num_shards must be at most the number of rows, {n_rows:,}, got {self.n_parts:,}."
+            )
+        self.pool, self.how = pool, (cluster.num_gpus > 0, memory_limit)
+        self.cuts = cuts(pool, self.n_parts).tolist()
+        self.journal: Journal | None = None
+        self.actors = Actors(
+            ray,
+            ShardActor,
+            cluster,
+            self.n_parts,
+            timeout=TIMEOUT,
+            set_up=self._set_up,
+            name=self._name,
+        )
+
+    def counters(self) -> dict[str, int]:
+        """Return what calls took so far, for `Batch.stats`."""
+        restarts = self.actors.n_restarts
+        return {"shards": self.n_parts, **asdict(self.traffic), "restarts": restarts}
+
+    def begin(self, journal: Journal) -> RayParts:
+        """Begin a selection; one that was under way can not go on."""
+        self.journal = journal
+        return self
+
+    def _call(
+        self, method: str, arguments: Mapping[int, tuple[Any, ...]], shared: Any
+    ) -> dict[int, Any]:
+        # Put once; each node fetches it once.
+        reference = None if shared is None else self.actors.ray.put(shared)
+
+        def call(number: int) -> Call:
+            return Call("do", (method, reference, arguments[number]))
+
+        return dict(self.actors.run(Task(i, partial(call, i), place=i) for i in arguments))
+
+    def _set_up(self, number: int) -> Iterator[Call]:
+        """Yield the calls that bring a new actor to where the one before it was."""
+        lo, hi = self.cuts[number : number + 2]
+        yield Call("load", (self.pool.part(lo, hi), lo, *self.how))
+        if self.journal is not None:
+            for method, arguments in self.journal.calls(lo, hi):
+                yield Call("do", (method, None, arguments))
+
+    def _name(self, number: int) -> str:
+        lo, hi = self.cuts[number : number + 2]
+        source = self.pool.source
+        first = "" if source.in_memory else f", from {source.where(lo)} on"
+        return (
+            f"shard {number} of {self.n_parts} (rows {lo:,} to {hi - 1:,} of {source.name}{first})"
+        )
+
+
+def cuts(pool: Pool, n_shards: int) -> NDArray[np.int64]:
+    """Return where shards begin, and where the last ends: where files do, if that is about even."""
+    even = np.linspace(0, pool.n_rows, n_shards + 1).astype(np.int64)
+    known = pool.source.cuts
+    # Where stretches are read whole, nobody wants to read one twice.
+    near = known[np.abs(known[None, :] - even[:, None]).argmin(axis=1)]
+    return near if (np.diff(near) > 0).all() else even
+
+
+class ShardActor(Actor):
+    """A part of a pool in a process of its own."""
+
+    part: Part
+
+    def load(self, pool: Pool, first_row: int, on_gpu: bool, memory_limit: Any) -> None:
+        """Open the shard's rows, or read them onto the GPU that the process was given."""
+        if on_gpu:
+            pool = _on_gpu(pool)
+        elif pool.source.in_memory:
+            # A copy: what Ray hands over may not be written to, which compiled code would be
+            # compiled once more for.
+            pool = pool[np.arange(pool.n_rows)]
+        self.part = Part(open_gradients(pool, memory_limit=memory_limit), first_row)
+
+    def do(self, method: str, shared: Any, arguments: tuple[Any, ...]) -> Any:
+        """Call a method of the part, with a first argument that all parts have, if there is one."""
+        first = () if shared is None else (_own(shared),)
+        return getattr(self.part, method)(*first, *map(_own, arguments))
+
+
+def _own(value: Any) -> Any:
+    """Return a copy of rows and arrays: what Ray hands over may not be written to."""
+    if isinstance(value, StoredRows):
+        return StoredRows(*map(_own, value))
+    return value.copy() if isinstance(value, np.ndarray) or sp.issparse(value) else value
+
+
+def _on_gpu(pool: Pool) -> Pool:
+    torch: Any = require("torch", extra="torch", what="num_gpus")
+    parts = {part: torch.as_tensor(np.array(pool.read(part))).cuda() for part in pool.source.parts}
+    return Pool(**parts, task=pool.task, bias=pool.bias)

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -16,7 +16,6 @@ from threadpoolctl import ThreadpoolController
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -46,21 +45,63 @@ def n_threads() -> int:
 
 
 @cache
-def _blas() -> ThreadpoolController:
+def _blas() -> tuple[ThreadpoolController, ThreadpoolController]:
+    """Return the libraries with one setting for the process, and those with one for each thread."""
     # Looking the libraries up takes milliseconds; they stay loaded.
-    return ThreadpoolController()
+    all_of_them = ThreadpoolController()
+    files: dict[bool, list[str]] = {True: [], False: []}
+    for library in all_of_them.select(user_api="blas").lib_controllers:
+        files[getattr(library, "threading_layer", None) == "openmp"].append(library.filepath)
+    return all_of_them.select(filepath=files[False]), all_of_them.select(filepath=files[True])
 
 
-def blas_on_one_thread() -> AbstractContextManager[Any]:
+class _Held:
+    """How many threads hold BLAS to one thread now, and how it was before the first of them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n = 0
+        self.before: Any = None
+
+    def take(self) -> None:
+        with self.lock:
+            if self.n == 0:
+                self.before = _blas()[0].limit(limits=1, user_api="blas")
+                self._leave_to_others()
+            self.n += 1
+
+    def give_back(self) -> None:
+        with self.lock:
+            self.n -= 1
+            if self.n == 0:
+                self.before.restore_original_limits()
+                self._leave_to_others()
+
+    def _leave_to_others(self) -> None:
+        # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
+        for library in _blas()[0].lib_controllers:
+            getattr(library, "clear_controlling_thread", int)()
+
+
+_held = _Held()
+
+
+def _begin_again() -> None:
+    global _held  # noqa: PLW0603 a forked process begins with a lock that nobody has
+    _held = _Held()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_again)
+
+
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
     """Hold BLAS to one thread each for a while.
 
     Our own threads share the work, and the products beside them are small: BLAS's threads, which
-    spin for a while after each, would only take their cores.
-
-    Returns
-    -------
-    context manager
-        What to wrap the work in.
+    spin for a while after each, would only take their cores. Where the setting is one for the
+    whole process, the first of several threads changes it, and the last gives back what was there.
 
     Examples
     --------
@@ -68,11 +109,17 @@ def blas_on_one_thread() -> AbstractContextManager[Any]:
     >>> with blas_on_one_thread():
     ...     pass
     """
-    return cast("AbstractContextManager[Any]", _blas().limit(limits=1, user_api="blas"))
+    held = _held
+    held.take()
+    try:
+        with _blas()[1].limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        held.give_back()
 
 
 def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
-    """Call ``work(span)`` once for each span of `SPAN` rows; spans run side by side."""
+    """Call ``work(span)`` once for each span of `SPAN` rows; spans go side by side."""
     for_each(work, -(-n_rows // SPAN), n_threads)
 
 

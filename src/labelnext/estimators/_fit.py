@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from labelnext.estimators._wrapper import SklearnClassifier, is_from_elsewhere
 from labelnext.estimators.delegates import final_step, is_fitted
 from labelnext.estimators.networks import fit_net, is_module, is_skorch_net, refuse_to_fit
 from labelnext.estimators.rows import as_samples, take_rows
@@ -76,7 +77,8 @@ def fit_on_labeled(
     have it, gets all samples. Any other gets the labelled ones, if they are of two classes or
     more; if not, a `ColdStart` takes its place, for which all samples are equally probable. A
     classifier that stays fitted when it is cloned, as a `FrozenEstimator` does, is not fitted
-    again.
+    again. One of another library that refuses the labels, as XGBoost does with strings, is fitted
+    within a `SklearnClassifier`, which gives it numbers and takes them back.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def fit_on_labeled(
     Returns
     -------
     classifier
-        The fitted copy, or a `ColdStart`.
+        The fitted copy, alone or in a `SklearnClassifier`, or a `ColdStart`.
 
     Raises
     ------
@@ -132,7 +134,14 @@ def fit_on_labeled(
     arguments = _weight_argument(copy, weights)
     if is_skorch_net(final):
         return fit_net(copy, take_rows(X, rows), known)
-    return copy.fit(take_rows(X, rows), known, **arguments)
+    samples = take_rows(X, rows)
+    try:
+        return copy.fit(samples, known, **arguments)
+    except (TypeError, ValueError):
+        if not (isinstance(clf, BaseEstimator) and is_classifier(clf) and is_from_elsewhere(clf)):
+            raise
+        # It tries again, and then with numbers from 0 in place of the labels.
+        return SklearnClassifier(clf, missing_label=missing_label).fit(samples, known, **arguments)
 
 
 def _is_frozen(copy: Any) -> bool:

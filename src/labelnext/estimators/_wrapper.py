@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +20,23 @@ from sklearn.utils.validation import (
 )
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier, leave_out_weightless
-from labelnext.utils import MISSING_LABEL, check_classes, encode_labels
+from labelnext.utils import MISSING_LABEL, encode_labels
 from labelnext.utils.encoding import label_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
+
+
+def is_from_elsewhere(estimator: Any) -> bool:
+    """Tell whether an estimator, or a part of it, comes from a library that may want numbers."""
+    parts = estimator.get_params().values() if hasattr(estimator, "get_params") else ()
+    return any(
+        hasattr(part, "fit")
+        and type(part).__module__.partition(".")[0] not in ("sklearn", "skactiveml", "labelnext")
+        for part in (estimator, *parts)
+    )
 
 
 def _estimator_has(method: str) -> Callable[[SklearnClassifier], bool]:
@@ -39,7 +50,9 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
     A clone of the classifier is fitted to the labelled samples. Probabilities have a column for
     each given class, also for those that nobody has labelled yet. Without any labels all classes
     are equally likely. While all labels are of one class, a classifier that needs two stays
-    unfitted, and that class is predicted.
+    unfitted, and that class is predicted. One of another library that refuses the labels as they
+    are, as XGBoost does with strings and with a class missing among numbers, is given numbers
+    from 0 in their place.
 
     Parameters
     ----------
@@ -89,6 +102,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
 
     # The probabilities of every sample while the estimator is not fitted.
     _stand_in: npt.NDArray[np.float64] | None
+    # The places in `classes_` of the numbers from 0 that it was given for labels, if it was.
+    _of_numbers: npt.NDArray[np.int64] | None
 
     def __init__(
         self,
@@ -198,7 +213,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             As in `fit`.
         ValueError
             As in `fit`; or if a label or one of `classes` was not among the classes of the
-            first call.
+            first call, or `fit` gave numbers to an estimator that refused the labels.
         """
         self._check_estimator()
         first = not hasattr(self, "estimator_")
@@ -207,9 +222,12 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             codes = self._start(y, self.classes if classes is None else classes)
             self._forget()
         else:
-            if classes is not None:
-                encode_labels(check_classes(classes, self.missing_label), self.classes_)
-            codes, _ = encode_labels(y, self.classes_, self.missing_label)
+            codes = self._go_on(y, classes)
+        if self._of_numbers is not None:
+            raise ValueError(
+                f"{type(self.estimator).__name__} refused the labels in fit and was given numbers "
+                f"in their place, so it can't be fitted further; call fit with all samples."
+            )
         if "classes" in inspect.signature(self.estimator_.partial_fit).parameters:
             fit_kwargs["classes"] = self.classes_
         weights = leave_out_weightless(sample_weight, codes)
@@ -311,6 +329,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         n_classes = len(self.classes_)
         self.estimator_ = clone(self.estimator)
         self._stand_in = np.full(n_classes, 1.0 / n_classes)
+        self._of_numbers = None
 
     def _pass_on(
         self,
@@ -343,25 +362,61 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
                     stacklevel=3,
                 )
         samples = X if len(rows) == len(codes) else _safe_indexing(X, rows)
-        getattr(self.estimator_, method)(samples, labels, **kwargs)
+        self._teach(method, samples, labels, codes[rows], kwargs)
         self._stand_in = None
+
+    def _teach(
+        self,
+        method: str,
+        samples: Any,
+        labels: npt.NDArray[Any],
+        codes: npt.NDArray[np.int64],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Hand on labels, or if another library refuses them numbers in their place."""
+        try:
+            getattr(self.estimator_, method)(samples, labels, **kwargs)
+        except (TypeError, ValueError):
+            known, numbers = np.unique(codes, return_inverse=True)
+            if (
+                method != "fit"
+                or self.include_unlabeled_samples
+                or len(known) < 2
+                or np.array_equal(labels, numbers)
+                or not is_from_elsewhere(self.estimator)
+            ):
+                raise
+            estimator = clone(self.estimator)
+            with suppress(TypeError, ValueError):
+                self.estimator_ = estimator.fit(samples, numbers, **kwargs)
+                self._of_numbers = known
+                return
+            raise
 
     def _for_all(self, X: Any, proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         validate_data(self, X, skip_check_array=True, reset=False)
         return np.tile(proba, (_num_samples(X), 1))
 
     def _as_labels(self, predicted: Any) -> npt.NDArray[Any]:
-        labels: npt.NDArray[Any] = np.asarray(predicted).astype(self.classes_.dtype, copy=False)
-        return labels
+        labels: npt.NDArray[Any] = np.asarray(predicted)
+        if self._of_numbers is not None:
+            labels = self.classes_[self._of_numbers[labels.astype(np.int64)]]
+        return labels.astype(self.classes_.dtype, copy=False)
 
     def _columns_of_all_classes(self, output: Any) -> npt.NDArray[Any]:
         """Put the estimator's columns where their classes are in `classes_`."""
         proba: npt.NDArray[Any] = np.asarray(output)
         n_classes = len(self.classes_)
+        places = self._of_numbers
         known = getattr(self.estimator_, "classes_", None)
-        if proba.ndim == 2 and known is not None and proba.shape[1] == len(known):
+        if places is None and known is not None:
             places, _ = encode_labels(known, self.classes_)
-        elif proba.ndim == 2 and proba.shape[1] == n_classes:
+        n_known = n_classes if places is None else len(places)
+        if n_known == 2 and proba.shape[1:] in ((), (1,)):  # P(y = 1) alone
+            proba = np.column_stack([1 - proba, proba])
+        if proba.ndim == 2 and places is not None and proba.shape[1] == n_known:
+            pass
+        elif proba.ndim == 2 and proba.shape[1] == n_classes and self._of_numbers is None:
             places = np.arange(n_classes)  # a network with an output for each class, seen or not
         else:
             raise ValueError(

@@ -10,8 +10,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.extmath import safe_sparse_dot
 
+from labelnext.estimators._fit import ColdStart
 from labelnext.estimators.delegates import final_step, is_fitted, look_through, transform
-from labelnext.estimators.features import features_of
+from labelnext.estimators.features import column_scaler, features_of, is_of_trees
 from labelnext.estimators.networks import (
     ask,
     ask_with_dropout,
@@ -23,13 +24,16 @@ from labelnext.estimators.networks import (
 from labelnext.estimators.rows import as_numbers, as_samples, take_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 
 def proba_and_features(
-    clf: Any, X: Any, flag_name: str | Mapping[str, Any] | None = None
+    clf: Any,
+    X: Any,
+    flag_name: str | Mapping[str, Any] | None = None,
+    features: Any = None,
 ) -> tuple[NDArray[Any], Any]:
     """
     Ask a fitted classifier for class probabilities and for what its last linear step sees.
@@ -40,7 +44,9 @@ def proba_and_features(
     `SkorchClassifier`, a net of skorch, a `torch.nn.Module`), both for a pipeline that ends with
     one, and else `X` itself.
     `SklearnClassifier` and searches like `GridSearchCV` are looked through; a
-    `CalibratedClassifierCV` or an ensemble has no one last step, so its features are `X`.
+    `CalibratedClassifierCV` or an ensemble has no one last step, so its features are `X`. Trees
+    and ensembles of trees, those of XGBoost, LightGBM and CatBoost too, see no scales, so theirs
+    are the columns of `X`, each scaled over all samples asked about, with a warning.
 
     Parameters
     ----------
@@ -52,11 +58,14 @@ def proba_and_features(
     flag_name : str or dict, default=None
         Makes `predict_proba` return features: a string is passed as `flag_name=True`, a dict as
         keyword arguments.
+    features : array-like or sparse matrix of shape (n_samples, ...), default=None
+        Features of one's own, which are used in place of these.
 
     Returns
     -------
     proba : numpy.ndarray of shape (n_samples, n_classes)
-        Class probabilities, in the order of the classifier's `classes_`.
+        Class probabilities, in the order of the classifier's `classes_`. A classifier that
+        returns a single column gives P(y = 1), and gets two, unless it knows one class only.
     features : numpy.ndarray or CSR matrix of shape (n_samples, n_features)
         The features. Those of more than two dimensions are flattened; sparse ones stay sparse.
 
@@ -67,7 +76,12 @@ def proba_and_features(
     ValueError
         If `predict_proba` returns something else than probabilities or a pair of probabilities
         and features, no features although `flag_name` asks for them, or another number of rows
-        than X has.
+        than X has; or if `features` has, or is given together with `flag_name`.
+
+    Warns
+    -----
+    UserWarning
+        If the classifier is made of trees.
 
     Examples
     --------
@@ -86,6 +100,8 @@ def proba_and_features(
     """
     arguments = _check_flag(flag_name)
     X = as_samples(X)
+    if features is not None:
+        return _with_features(clf, X, arguments, features)
     # A pipeline would transform X for its probabilities, and we a second time for the features.
     # A subclass may do more than that in its predict_proba, so it is asked itself.
     while type(clf) is Pipeline:
@@ -93,7 +109,7 @@ def proba_and_features(
         clf = clf.steps[-1][1]
     if is_network(clf) and not arguments:
         proba, features = ask(clf, X)
-        return _check_shape(proba, clf, X), as_numbers(features)
+        return _check_proba(proba, clf, X), as_numbers(features)
     answer = predict_proba(clf, X, arguments)
     if not isinstance(answer, tuple):
         if arguments and is_fitted(look_through(clf)):
@@ -102,15 +118,13 @@ def proba_and_features(
                 f"with {arguments}, got {type(answer).__name__} alone; check "
                 f"clf_embedding_flag_name."
             )
-        proba, features = answer, features_of(clf, X)
-    elif len(answer) == 2:
-        proba, features = answer[0], as_numbers(answer[1])
-    else:
+        return _check_proba(answer, clf, X), features_of(clf, X)
+    if len(answer) != 2:
         raise ValueError(
             f"{type(clf).__name__}.predict_proba must return probabilities or a pair "
             f"(proba, features), got a tuple of {len(answer)}."
         )
-    return _check_shape(proba, clf, X), features
+    return _check_proba(answer[0], clf, X), as_numbers(answer[1])
 
 
 def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
@@ -126,8 +140,8 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
 
     Returns
     -------
-    numpy.ndarray of shape (n_samples, n_classes)
-        Class probabilities, in the order of the classifier's `classes_`.
+    numpy.ndarray of shape (n_samples, n_classes), float64
+        Class probabilities, as in `proba_and_features`.
 
     Raises
     ------
@@ -141,52 +155,23 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
     >>> proba_of(DummyClassifier().fit([[0], [1], [2], [3]], [0, 1, 1, 1]), [[5]])
     array([[0.25, 0.75]])
     """
-    X = as_samples(X)
-    while type(clf) is Pipeline and is_network(final_step(clf)):
-        X = transform(clf, X)
-        clf = clf.steps[-1][1]
-    answer = predict_proba(clf, X, {})
-    answer = answer[0] if isinstance(answer, tuple) else answer
-    proba = np.asarray(_check_shape(answer, clf, X), dtype=np.float64)
-    # As far off as float16 gets with many classes.
-    wrong = ~(np.abs(proba.sum(axis=1) - 1) < 5e-3) | (proba < 0).any(axis=1)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise ValueError(
-            f"{type(clf).__name__}.predict_proba must return probabilities that are not negative "
-            f"and sum to 1, got a sum of {proba[row].sum():.6g} and a smallest value of "
-            f"{proba[row].min():.6g} in row {row}."
-        )
-    return proba
+    return _proba(clf, as_samples(X)).astype(np.float64, copy=False)
 
 
 def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
-    """Return what a fitted classifier makes of features that `proba_and_features` returns.
+    """Return what a fitted classifier makes of the features that `proba_and_features` gave of X.
 
-    Parameters
-    ----------
-    clf : classifier
-        As it is after fitting.
-    X : samples
-        What `clf.predict_proba` takes; a few of them are looked at.
-
-    Returns
-    -------
-    callable
-        Takes features, shape (n, n_features), and returns a score for each class, the largest
-        for the one predicted, shape (n, n_classes).
-
-    Raises
-    ------
-    TypeError
-        If the features come out of `predict_proba`, so that none knows what follows them.
+    The callable takes features, shape (n, n_features), and returns a score for each class, the
+    largest for the one predicted, shape (n, n_classes). Raises a TypeError if the features came
+    out of `predict_proba`, so that none knows what follows them.
     """
     inner = look_through(clf)
     if not is_fitted(inner):
         return lambda features: np.zeros((features.shape[0], 2))
     few = take_rows(X, np.arange(min(2, X.shape[0])))
+    of_trees = is_of_trees(inner)
     if isinstance(inner, Pipeline):
-        return last_step(inner.steps[-1][1], transform(inner, few))
+        return last_step(inner.steps[-1][1], transform(inner, X if of_trees else few))
     if is_network(inner):
         return _linear(*last_layer(inner, few))
     if isinstance(inner, MLPClassifier):
@@ -198,7 +183,11 @@ def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
             f"sklearn.pipeline.Pipeline before the classifier, or pass the features as X."
         )
 
+    scaler = column_scaler(as_numbers(X)) if of_trees else None
+
     def scores(features: Any) -> NDArray[Any]:
+        if scaler is not None:
+            features = scaler.inverse_transform(features)
         with warnings.catch_warnings():
             # Features are an array also where the classifier was fitted to a frame.
             warnings.filterwarnings("ignore", "X does not have valid feature names")
@@ -220,24 +209,10 @@ def has_members(clf: Any) -> bool:
 def ask_members(
     clf: Any, X: Any, n_passes: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the probabilities that each member gives, of a classifier that `has_members`.
+    """Yield the probabilities that each member of a classifier that `has_members` gives.
 
-    Parameters
-    ----------
-    clf : classifier
-        A fitted ensemble of scikit-learn's whose members are classifiers of the same classes, or
-        a network, which is asked `n_passes` times with dropout at work.
-    X : samples
-        What `clf.predict_proba` takes.
-    n_passes : int
-        How often a network is asked.
-    rng : numpy.random.Generator
-        Decides what is dropped.
-
-    Yields
-    ------
-    ndarray of shape (n_samples, n_classes), float64
-        The columns are the same classes for all members.
+    Their columns are the classes of the classifier, also of members that have not seen them all.
+    A network is asked `n_passes` times with dropout at work, of which `rng` decides.
     """
     inner, X = look_through(clf), as_samples(X)
     if not is_fitted(inner):
@@ -253,12 +228,104 @@ def ask_members(
         yield proba_of(inner, X)
 
 
-def _check_shape(answer: Any, clf: Any, X: Any) -> NDArray[Any]:
-    proba: NDArray[Any] = np.asarray(answer)
+def ask_committee(members: Sequence[Any], X: Any) -> Iterator[NDArray[np.float64]]:
+    """Yield the probabilities that several classifiers give.
+
+    The columns are all the classes that any of them knows, sorted: one that does not know a class
+    gives it the probability 0, and one that has learned nothing yet the same to all of them.
+    """
+    known = [None if isinstance(m, ColdStart) else _classes_of(m) for m in members]
+    named = [label for classes in known if classes is not None for label in classes]
+    try:
+        classes = sorted(set(named))
+    except TypeError as error:
+        raise ValueError(
+            f"All members of a committee must have classes of one kind, got numbers and texts: "
+            f"{list(dict.fromkeys(named))}."
+        ) from error
+    for member, own in zip(members, known, strict=True):
+        answer = proba_of(member, X)
+        n_columns = answer.shape[1]
+        if not classes or own == classes:
+            yield answer
+        elif isinstance(member, ColdStart):
+            yield np.full((len(answer), len(classes)), 1 / len(classes))
+        elif own is not None and len(own) == n_columns:
+            proba = np.zeros((len(answer), len(classes)))
+            proba[:, [classes.index(label) for label in own]] = answer
+            yield proba
+        elif n_columns == len(classes):
+            yield answer
+        else:
+            raise ValueError(
+                f"The members of this committee know the {len(classes)} classes {classes}, but "
+                f"{type(member).__name__} gives {n_columns} probabilities and does not say of "
+                f"which; give it an attribute classes_."
+            )
+
+
+def _proba(clf: Any, X: Any) -> NDArray[Any]:
+    while type(clf) is Pipeline and is_network(final_step(clf)):
+        X = transform(clf, X)
+        clf = clf.steps[-1][1]
+    answer = predict_proba(clf, X, {})
+    return _check_proba(answer[0] if isinstance(answer, tuple) else answer, clf, X)
+
+
+def _with_features(
+    clf: Any, X: Any, arguments: dict[str, Any], features: Any
+) -> tuple[NDArray[Any], Any]:
+    if arguments:
+        raise ValueError(
+            "Pass either features or clf_embedding_flag_name, which asks for other features."
+        )
+    features = as_numbers(as_samples(features, "features"))
+    if features.shape[0] != X.shape[0]:
+        raise ValueError(
+            f"features must have a row for each sample, got {features.shape[0]} for "
+            f"{X.shape[0]} samples."
+        )
+    return _proba(clf, X), features
+
+
+def _classes_of(clf: Any) -> list[Any] | None:
+    """Return the classes that a classifier says it knows."""
+    classes = getattr(clf, "classes_", None)
+    return None if classes is None else np.asarray(classes).tolist()
+
+
+def _check_proba(answer: Any, clf: Any, X: Any) -> NDArray[Any]:
+    """Return probabilities with a column for each class; a single column is P(y = 1)."""
+    given: NDArray[Any] = np.asarray(answer)
+    proba = given[:, None] if given.ndim == 1 else given
     if proba.ndim != 2 or len(proba) != X.shape[0]:
         raise ValueError(
             f"{type(clf).__name__}.predict_proba must return an array of shape "
-            f"({X.shape[0]}, n_classes), one row for each sample, got {proba.shape}."
+            f"({X.shape[0]}, n_classes), one row for each sample, got {given.shape}."
+        )
+    classes = _classes_of(clf)
+    if proba.shape[1] == 1 and (classes is None or len(classes) != 1):
+        if classes is not None and len(classes) != 2:
+            raise ValueError(
+                f"{type(clf).__name__}.predict_proba returns a single column, but it knows "
+                f"{len(classes)} classes; it must have a column for each."
+            )
+        # A NaN fails it.
+        wrong = np.flatnonzero(~((proba >= 0) & (proba <= 1)))
+        if len(wrong):
+            raise ValueError(
+                f"The single column that {type(clf).__name__}.predict_proba returns must be "
+                f"P(y = 1), from 0 to 1, got {proba[wrong[0], 0]:.6g} in row {wrong[0]}."
+            )
+        return np.hstack([1 - proba, proba])
+    sums = proba.sum(axis=1, dtype=np.float64)
+    # As far off as float16 gets with many classes.
+    wrong = np.flatnonzero(~(np.abs(sums - 1) < 5e-3) | (proba < 0).any(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"{type(clf).__name__}.predict_proba must return probabilities that are not negative "
+            f"and sum to 1, got a sum of {sums[wrong[0]]:.6g} and a smallest value of "
+            f"{proba[wrong[0]].min():.6g} in row {wrong[0]}."
         )
     return proba
 

@@ -1,13 +1,11 @@
 """Simulated active learning: how good is a model, after how many labels, by which strategy."""
 
 from labelnext.experiment._compare import compare
-from labelnext.experiment._curves import Curves, Needed
-from labelnext.experiment._experiment import Budget, Experiment, Setting
+from labelnext.experiment._experiment import Experiment
 from labelnext.experiment._pairwise import PairedTest, Penalties
-from labelnext.experiment._results import Failure, Results
-from labelnext.experiment._rounds import Round
-from labelnext.experiment._simulate import Run, simulate
-from labelnext.experiment._split import Split, split
+from labelnext.experiment._records import Budget, Curves, Failure, Needed, Round, Setting
+from labelnext.experiment._report import Results
+from labelnext.experiment._simulate import Run, Split, simulate, split
 from labelnext.experiment._stopping import StoppingAdvice
 from labelnext.experiment._store import ResultsFileError
 from labelnext.experiment.toml import read_experiment

@@ -3,40 +3,65 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import re
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from labelnext.experiment._data import DATA, Data
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from labelnext import datasets, strategies
+from labelnext.estimators.rows import as_samples, take_rows
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Rows = NDArray[np.int64]
+
+# Short for uncertainty sampling by one of its methods.
+METHODS = {
+    "margin": "margin_sampling",
+    "entropy": "entropy",
+    "least-confident": "least_confident",
+}
 
 
 def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:
-    """Make the strategy of that name: any of `labelnext.pool`, or ``"module:name"``."""
-    return _make("strategy", name, _strategies(), options or {})
+    """Make the strategy of that name, class name or shorthand, or ``"module:name"``."""
+    methods = {_plain(short): method for short, method in METHODS.items()}
+    make: Callable[..., Any]
+    if ":" in name:
+        make = _imported("strategy", name)
+    elif _plain(name) in methods:
+        make = partial(strategies.UncertaintySampling, method=methods[_plain(name)])
+    else:
+        try:
+            make = strategies.find(name)
+        except ValueError:
+            raise _unknown("strategy", name, [*strategies.names(), *METHODS]) from None
+    return _make("strategy", name, make, options)
 
 
 def find_model(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Make the model of that name, or ``"module:name"``."""
-    return _make("model", name, _models(), options or {})
+    known = _models()
+    make = _imported("model", name) if ":" in name else _lookup("model", name, known)
+    return _make("model", name, make, options)
 
 
 def find_data(name: str, options: Mapping[str, Any] | None = None) -> Data:
     """Name a data set, or a function ``"module:name"`` that returns samples and labels."""
-    if ":" in name:
-        load = _imported("data set", name)
-    else:
-        load = _lookup("data set", name, DATA)
+    load = _imported("data set", name) if ":" in name else _lookup("data set", name, DATA)
     return Data(load, dict(options or {}))
 
 
-def check_known(what: str, names: Iterable[str], known: Iterable[str], where: str) -> None:
+def check_known(what: str, names: Iterable[str], known: Sequence[str], where: str) -> None:
     """Refuse settings that nothing reads, and offer the nearest that something does."""
-    known = list(known)
     for name in names:
         if name not in known:
             raise ValueError(
@@ -45,35 +70,6 @@ def check_known(what: str, names: Iterable[str], known: Iterable[str], where: st
             )
 
 
-@cache
-def _strategies() -> dict[str, Callable[..., Any]]:
-    from labelnext import pool
-
-    found: dict[str, Callable[..., Any]] = {
-        _plain(name): item
-        for name, item in vars(pool).items()
-        if inspect.isclass(item)
-        and issubclass(item, pool.QueryStrategy)
-        and not inspect.isabstract(item)
-    }
-    named = {
-        "margin": "margin_sampling",
-        "entropy": "entropy",
-        "leastconfident": "least_confident",
-    }
-    for name, method in named.items():
-        found[name] = _with_method(method)
-    found["random"] = found["randomsampling"]
-    return found
-
-
-def _with_method(method: str) -> Callable[..., Any]:
-    from labelnext.strategies import UncertaintySampling
-
-    return lambda **options: UncertaintySampling(**({"method": method} | options))
-
-
-@cache
 def _models() -> dict[str, Callable[..., Any]]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
@@ -81,15 +77,10 @@ def _models() -> dict[str, Callable[..., Any]]:
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.neural_network import MLPClassifier
 
-    def mlp(**options: Any) -> Any:
-        usual = {"hidden_layer_sizes": (64,), "solver": "lbfgs", "alpha": 0.1, "max_iter": 60}
-        return MLPClassifier(**(usual | options))
-
+    network = {"hidden_layer_sizes": (64,), "solver": "lbfgs", "alpha": 0.1, "max_iter": 60}
     return {
-        "logistic": lambda **options: LogisticRegression(
-            **({"C": 10.0, "max_iter": 300} | options)
-        ),
-        "mlp": mlp,
+        "logistic": partial(LogisticRegression, C=10.0, max_iter=300),
+        "mlp": partial(MLPClassifier, **network),
         "forest": RandomForestClassifier,
         "naive-bayes": GaussianNB,
         "neighbours": KNeighborsClassifier,
@@ -104,21 +95,24 @@ def _plain(name: str) -> str:
 def _lookup(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     plain = {_plain(key): value for key, value in known.items()}
     if _plain(name) not in plain:
-        raise ValueError(
-            f"unknown {kind} {name!r}{did_you_mean(name.lower(), known) or ';'} there are "
-            f"{', '.join(sorted(known))}, or module:name for your own."
-        )
+        raise _unknown(kind, name, known)
     return plain[_plain(name)]
 
 
-def _make(
-    kind: str, name: str, known: Mapping[str, Callable[..., Any]], options: Mapping[str, Any]
-) -> Any:
-    make = _imported(kind, name) if ":" in name else _lookup(kind, name, known)
+def _unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
+    known = sorted(known)
+    return ValueError(
+        f"unknown {kind} {name!r}{did_you_mean(name.lower(), known) or ';'} there are "
+        f"{', '.join(known)}, or module:name for your own."
+    )
+
+
+def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, Any] | None) -> Any:
+    options = dict(options or {})
     try:
         return make(**options)
     except TypeError as error:
-        raise ValueError(f"{kind} {name!r} does not take {dict(options)}: {error}.") from error
+        raise ValueError(f"{kind} {name!r} does not take {options}: {error}.") from error
 
 
 def _imported(kind: str, name: str) -> Any:
@@ -127,3 +121,100 @@ def _imported(kind: str, name: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"{kind} {name!r} cannot be imported: {error}.") from error
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where samples and labels come from; ``samples`` in `options` says how many to take.
+
+    They are drawn with the classes in their proportions. `load` gets the other options.
+    """
+
+    load: Callable[..., Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self) -> tuple[Any, NDArray[Any]]:
+        options = dict(self.options)
+        samples = options.pop("samples", None)
+        X, y = self.load(**options)
+        X, y = as_samples(X), np.asarray(y)
+        if samples is None or samples >= len(y):
+            return X, y
+        rows = np.sort(cut(y, seed=0, train_size=samples)[1])
+        return take_rows(X, rows), y[rows]
+
+
+def cut(y: ArrayLike, *, seed: int, **sizes: Any) -> tuple[Rows, Rows, Rows]:
+    """Return labels as class numbers, and the rows of two parts with each class in proportion."""
+    names, classes, counts = np.unique(np.asarray(y), return_inverse=True, return_counts=True)
+    if (counts < 2).any():
+        _refuse_rare(names, names[counts < 2].tolist())
+    first, second = train_test_split(
+        np.arange(len(classes)), random_state=seed, stratify=classes, **sizes
+    )
+    return classes.astype(np.int64), first, second
+
+
+def _refuse_rare(names: NDArray[Any], rare: list[Any]) -> NoReturn:
+    """Name some classes of one sample, of which two parts cannot both have one."""
+    shown = ", ".join(map(repr, rare[:3])) + (f" and {len(rare) - 3:,} more" if rare[3:] else "")
+    advice = "leave such classes out, or join them with others"
+    if names.dtype.kind == "f" and len(rare) > len(names) / 2:
+        advice = "these look like measurements, not classes: group them, as with numpy.digitize"
+    raise ValueError(
+        "Each class must have at least two samples, one for each part, but "
+        f"there is only one of {shown}; {advice}."
+    )
+
+
+def _digits() -> tuple[Any, Any]:
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def _table(load: Callable[[], datasets.Dataset]) -> tuple[Any, Any]:
+    dataset = load()
+    low, high = dataset.X.min(axis=0), dataset.X.max(axis=0)
+    # Each column from 0 to 1. No label has a part in it.
+    return (dataset.X - low) / np.where(high > low, high - low, 1), dataset.y
+
+
+def _fashion() -> tuple[Any, Any]:
+    dataset = datasets.load_fashion_mnist()
+    return dataset.X.reshape(len(dataset.X), -1) / np.float32(255), dataset.y
+
+
+def _newsgroups() -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    posts = datasets.load_20newsgroups()
+    words = TfidfVectorizer(
+        max_features=10_000, sublinear_tf=True, stop_words="english", dtype=np.float32
+    )
+    return words.fit_transform(posts.X), posts.y
+
+
+def load_file(file: str) -> tuple[Any, Any]:
+    """Load samples ``X`` and labels ``y`` from an .npz file."""
+    path = Path(file)
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return arrays["X"], arrays["y"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{file}: expected an .npz file with the arrays X and y, as numpy.savez(file, X=X, "
+            f"y=y) writes it: {error}."
+        ) from error
+
+
+DATA: dict[str, Callable[..., tuple[Any, Any]]] = {
+    "digits": _digits,
+    "letter": partial(_table, datasets.load_letter),
+    "satellite": partial(_table, datasets.load_satellite),
+    "shuttle": partial(_table, datasets.load_shuttle),
+    "fashion-mnist": _fashion,
+    "newsgroups": _newsgroups,
+    "file": load_file,
+}

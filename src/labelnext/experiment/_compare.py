@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelnext.experiment._experiment import Budget, Experiment
+from labelnext.experiment._experiment import Experiment
+from labelnext.experiment._records import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import ArrayLike
 
-    from labelnext.experiment._curves import Curves
+    from labelnext.experiment._records import Curves
 
 
 def compare(
@@ -36,8 +37,8 @@ def compare(
 
     Parameters
     ----------
-    strategies : dict of str to query strategy
-        The strategies by the names that the results give them.
+    strategies : dict of str to str or query strategy
+        The strategies, or their names as in `Experiment`, by the names that the results give them.
     clf : scikit-learn classifier
         The model that is trained and asked.
     X : array-like of shape (n_samples, n_features)
@@ -81,10 +82,9 @@ def compare(
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.experiment import compare
-    >>> from labelnext.pool import Badge, RandomSampling
     >>> X, y = load_digits(return_X_y=True)
     >>> results = compare(
-    ...     {"badge": Badge(), "random": RandomSampling()},
+    ...     {"badge": "badge", "random": "random"},
     ...     LogisticRegression(),
     ...     X / 16,
     ...     y,

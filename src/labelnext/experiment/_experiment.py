@@ -1,75 +1,29 @@
-"""What is to be compared: data sets × models × strategies × seeds × budgets."""
+"""An experiment: what is compared, run by run, each round stored at once and read back."""
 
 from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from joblib import cpu_count
 
-from labelnext.experiment._catalog import find_data, find_model, find_strategy
+from labelnext.estimators.rows import as_samples
+from labelnext.experiment._catalog import cut, find_data, find_model, find_strategy
+from labelnext.experiment._records import Budget, Failure, Round, Setting
+from labelnext.experiment._report import Results
+from labelnext.experiment._simulate import check_size
+from labelnext.experiment._store import Store, describe, fingerprint, key_of, versions
+from labelnext.experiment._workers import Task, play, play_in_processes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from labelnext.experiment._results import Results
-
-
-class Budget(NamedTuple):
-    """How many labels are bought, and in what steps.
-
-    Parameters
-    ----------
-    start : int
-        How many labels there are at the start.
-    batch : int
-        How many labels a batch buys.
-    rounds : int
-        How many batches.
-
-    Examples
-    --------
-    >>> from labelnext.experiment import Budget
-    >>> Budget(start=25, batch=25, rounds=19).total
-    500
-    """
-
-    start: int
-    batch: int
-    rounds: int
-
-    @property
-    def total(self) -> int:
-        """How many labels there are in the end."""
-        return self.start + self.batch * self.rounds
-
-
-class Setting(NamedTuple):
-    """What the strategies are compared in: all but strategy and seed.
-
-    Parameters
-    ----------
-    data, model : str
-        The names of the data set and of the model.
-    start, batch : int
-        How many labels there are at the start, and how many a batch buys.
-
-    Examples
-    --------
-    >>> from labelnext.experiment import Setting
-    >>> print(Setting("digits", "mlp", 25, 25))
-    digits, mlp, batches of 25 from 25
-    """
-
-    data: str
-    model: str
-    start: int
-    batch: int
-
-    def __str__(self) -> str:
-        return f"{self.data}, {self.model}, batches of {self.batch} from {self.start}"
+    Samples = Mapping[str, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +43,7 @@ class Experiment:
         Names ("logistic", "mlp", "forest", "naive-bayes", "neighbours"), or classifiers by names
         of your own.
     strategies : str, sequence of str, or dict
-        Names (any strategy of `labelnext.pool`, "random", "margin", "entropy",
+        Names (those of `labelnext.strategies.names`, and "margin", "entropy" and
         "least-confident"), or strategies by names of your own. The one to look at comes first.
     budgets : Budget or sequence of Budget
         How many labels, in what steps.
@@ -209,18 +163,161 @@ class Experiment:
         ValueError
             If a pool is smaller than what is to be labelled.
         """
-        from labelnext.experiment._run import run
-
-        return run(self, path, n_jobs=n_jobs, progress=progress)
+        data = {name: _load(name, source) for name, source in self.data.items()}
+        _check_sizes(self, data)
+        runs = self._plan(data)
+        with Store(path) as store:
+            _work(runs, data, store, n_jobs, progress or (lambda *_: None))
+            return self._collect(runs, store)
 
     def settings(self) -> list[Setting]:
         """List what the strategies are compared in, in the order of the results."""
         return [
             Setting(data, model, budget.start, budget.batch)
-            for data in self.data
-            for model in self.models
-            for budget in self.budgets
+            for data, model, budget in product(self.data, self.models, self.budgets)
         ]
+
+    def _plan(self, data: Samples) -> list[_Planned]:
+        """List all runs with their keys: one data set after the other, all strategies at a seed."""
+        prints = {name: fingerprint(*samples) for name, samples in data.items()}
+        strategies = {name: describe(item) for name, item in self.strategies.items()}
+        models = {name: describe(item) for name, item in self.models.items()}
+        used = versions()
+        runs: list[_Planned] = []
+        for name, model, budget, seed, strategy in product(
+            data, models, self.budgets, self.seeds, strategies
+        ):
+            settings = {
+                "data": prints[name],
+                "model": models[model],
+                "strategy": strategies[strategy],
+                "seed": seed,
+                "start": budget.start,
+                "batch": budget.batch,
+                "test_size": self.test_size,
+                "versions": used,
+            }
+            task = Task(
+                len(runs),
+                name,
+                self.strategies[strategy],
+                self.models[model],
+                seed,
+                budget,
+                self.test_size,
+            )
+            place = (Setting(name, model, budget.start, budget.batch), strategy, seed)
+            runs.append(_Planned(place, key_of(settings), settings, task))
+        return runs
+
+    def _collect(self, runs: list[_Planned], store: Store) -> Results:
+        """Read the results of all runs back."""
+        history, failures = {}, []
+        for place, key, _, task in runs:
+            steps = store.rounds(key)[: task.budget.rounds + 1]
+            if len(steps) > task.budget.rounds:
+                # Of a run with more rounds, this one has a batch, which here is none.
+                none = np.empty(0, np.int64)
+                steps[-1] = replace(
+                    steps[-1], picks=none, potential=float("nan"), select_seconds=0.0
+                )
+            history[place] = tuple(steps)
+            failure = store.failure(key)
+            if failure is not None:
+                failures.append(Failure(*place, *failure))
+        budgets = list(self.budgets) * (len(self.data) * len(self.models))
+        return Results(
+            rounds=history,
+            failures=tuple(failures),
+            budgets=dict(zip(self.settings(), budgets, strict=True)),
+            strategies=tuple(self.strategies),
+            seeds=self.seeds,
+            reference=self.measure,
+            levels=tuple(self.levels),
+        )
+
+
+class _Planned(NamedTuple):
+    """A run, by what its results are found under."""
+
+    place: tuple[Setting, str, int]
+    key: str
+    settings: Any
+    task: Task
+
+
+def _work(
+    runs: list[_Planned],
+    data: Samples,
+    store: Store,
+    n_jobs: int | None,
+    report: Callable[[int, int], None],
+) -> None:
+    """Run what has not been run, and store each round at once."""
+    tasks: list[Task] = []
+    places: list[int] = []
+    for run in runs:
+        # What a last round lacks is a batch: if more rounds are wanted, it is gone through again.
+        done = [step.picks for step in store.rounds(run.key)]
+        if len(done) > run.task.budget.rounds and store.failure(run.key) is None:
+            places.append(run.task.budget.rounds + 1)
+            continue
+        kept = tuple(picks for picks in done if len(picks))[: run.task.budget.rounds]
+        places.append(len(kept))
+        tasks.append(replace(run.task, done=kept))
+    total = sum(run.task.budget.rounds + 1 for run in runs)
+    report(sum(places), total)
+    begun: set[int] = set()
+    for task, message in _play(tasks, data, max(1, min(n_jobs or cpu_count(), len(tasks)))):
+        run, number = runs[task.number], task.number
+        if number not in begun:
+            begun.add(number)
+            store.begin(run.key, run.settings)
+        if isinstance(message, Round):
+            store.add(run.key, places[number], message)
+            places[number] += 1
+        elif message.error:
+            store.fail(run.key, places[number], message.error, message.details)
+            places[number] = task.budget.rounds + 1  # as far as it will get
+        else:
+            continue
+        report(sum(places), total)
+
+
+def _play(tasks: list[Task], data: Samples, n_jobs: int) -> Iterator[tuple[Task, Any]]:
+    if n_jobs > 1:
+        yield from play_in_processes(tasks, data, n_jobs)
+        return
+    for task in tasks:
+        for message in play(task, *data[task.data]):
+            yield task, message
+
+
+def _load(name: str, source: Any) -> tuple[Any, Any]:
+    try:
+        if callable(source):
+            source = source()
+        X, y = (source.X, source.y) if hasattr(source, "X") else source
+        X, y = as_samples(X), np.asarray(y)
+    except ValueError as error:
+        raise ValueError(f"data set {name!r}: {error}") from error
+    if y.shape != (X.shape[0],):
+        raise ValueError(
+            f"data set {name!r} must have one label for each sample, got {X.shape[0]} samples and "
+            f"labels of shape {y.shape}."
+        )
+    return X, y
+
+
+def _check_sizes(experiment: Experiment, data: Samples) -> None:
+    """Find out before the work what would fail in it."""
+    for name, (_, y) in data.items():
+        try:
+            _, pool, _ = cut(y, seed=0, test_size=experiment.test_size)
+            for budget in experiment.budgets:
+                check_size(len(pool), *budget)
+        except ValueError as error:
+            raise ValueError(f"data set {name!r}: {error}") from error
 
 
 def _by_name(what: str, given: Any, find: Callable[[str], Any]) -> dict[str, Any]:

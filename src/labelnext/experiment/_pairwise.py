@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from labelnext.experiment._records import whole
+from labelnext.utils.interval import mean_interval
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._curves import Curves
-    from labelnext.experiment._experiment import Setting
+    from labelnext.experiment._records import Curves, Setting
 
 
 class PairedTest(NamedTuple):
@@ -111,8 +113,6 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 
 def paired_tests(curves: Mapping[Setting, Curves]) -> list[PairedTest]:
     """Compare all pairs of strategies in all settings, by the mean accuracy of their curves."""
-    from labelnext.utils.interval import mean_interval
-
     found = []
     for setting, curve in curves.items():
         names = list(curve.accuracy)
@@ -143,8 +143,7 @@ def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
     >>> compared_points(Curves(np.arange(9), {"random": rising}, (0,)), "random")
     array([1, 2, 4])
     """
-    values = curve.accuracy[reference]
-    values = values[np.isfinite(values).all(axis=1)]
+    values = whole(curve, reference)
     n_points = len(curve.labels)
     last = n_points - 1
     if len(values):

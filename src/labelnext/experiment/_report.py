@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import base64
+import io
+import re
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.experiment._describe import versions
-from labelnext.experiment._pictures import make_pictures
-from labelnext.experiment.tables import make_tables
+from labelnext.experiment._results import Findings, levels_of
+from labelnext.experiment._store import versions
+from labelnext.pools.disk import write_whole
 from labelnext.utils.csv import as_csv
+from labelnext.visualization import (
+    plot_error_distribution,
+    plot_learning_curves,
+    plot_penalties,
+    plot_seconds,
+    plot_stability,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from labelnext.experiment._results import Results
-    from labelnext.experiment.tables import Columns
+    from labelnext.experiment._records import Setting
+    from labelnext.experiment._results import Columns
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 68rem;
@@ -34,22 +43,75 @@ pre { overflow-x: auto; font-size: 0.8rem; }
 """
 
 
-def write_report(results: Results, folder: str | Path) -> list[Path]:
-    """Write the report; see `Results.write_report`."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tables, pictures = make_tables(results), make_pictures(results)
-    files = {"report.html": _page(results, tables, pictures).encode()}
-    files |= {f"{name}.csv": as_csv(columns) for name, columns in tables.items()}
-    files |= {f"{name}.png": content for name, content in pictures.items()}
-    if "failures" not in tables:
-        (folder / "failures.csv").unlink(missing_ok=True)  # those of an earlier report
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-    return [folder / name for name in files]
+class Results(Findings):
+    """Every round of every run of an experiment, and what can be read from them.
+
+    `Experiment.run` returns it.
+
+    Parameters
+    ----------
+    rounds : dict of (Setting, str, int) to tuple of Round
+        The rounds by setting, strategy and seed.
+    failures : tuple of Failure
+        The runs that failed. Their rounds up to there are kept, but no mean or test uses them.
+    budgets : dict of Setting to Budget
+        How many labels were bought in each setting.
+    strategies : tuple of str
+        The names of the strategies.
+    seeds : tuple of int
+        The seeds.
+    reference : str
+        The strategy whose errors others are measured by.
+    levels : tuple of float, default=()
+        Accuracies of interest.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Budget, Experiment
+    >>> results = Experiment(
+    ...     data="digits",
+    ...     models="logistic",
+    ...     strategies=["margin", "random"],
+    ...     budgets=Budget(start=50, batch=50, rounds=1),
+    ...     seeds=2,
+    ... ).run(n_jobs=1)
+    >>> frame = results.to_frame()
+    >>> frame.groupby(["strategy", "labels"])["accuracy"].mean().round(3)
+    strategy  labels
+    margin    50        0.830
+              100       0.912
+    random    50        0.830
+              100       0.886
+    Name: accuracy, dtype: float64
+    """
+
+    def write_report(self, folder: str | Path) -> list[Path]:
+        """Write the report: one HTML file that needs no network, tables and pictures.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Where to; made if there is none. Files of an earlier report are replaced.
+
+        Returns
+        -------
+        list of Path
+            The files, ``report.html`` first.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tables, pictures = self.tables(), _pictures(self)
+        files = {"report.html": _page(self, tables, pictures).encode()}
+        files |= {f"{name}.csv": as_csv(columns) for name, columns in tables.items()}
+        files |= {f"{name}.png": content for name, content in pictures.items()}
+        if "failures" not in tables:
+            (folder / "failures.csv").unlink(missing_ok=True)  # those of an earlier report
+        for name, content in files.items():
+            write_whole(folder / name, content, overwrite=True)
+        return [folder / name for name in files]
 
 
-def _page(results: Results, tables: Mapping[str, Columns], pictures: Mapping[str, bytes]) -> str:
+def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[str, bytes]) -> str:
     """Put the sections together."""
     reference = escape(results.reference)
     sections = [
@@ -134,16 +196,22 @@ def _page(results: Results, tables: Mapping[str, Columns], pictures: Mapping[str
     )
 
 
-def _lead(results: Results) -> str:
-    n_runs = len(results.rounds)
+def _lead(results: Findings) -> str:
+    strategies = _counted(len(results.strategies), "strategy", "strategies")
+    settings = _counted(len(results.budgets), "setting", "settings")
+    seeds = _counted(len(results.seeds), "seed", "seeds")
+    runs = _counted(len(results.rounds), "run", "runs")
     return (
-        f'<p class="quiet">{len(results.strategies)} strategies in {len(results.budgets)} '
-        f"settings at {len(results.seeds)} seeds: {n_runs:,} runs. At a seed all strategies have "
-        "the same pool, test set, start and model.</p>"
+        f'<p class="quiet">{strategies} in {settings} at {seeds}: {runs}. At a seed all strategies '
+        "have the same pool, test set, start and model.</p>"
     )
 
 
-def _failures(results: Results) -> str:
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _failures(results: Findings) -> str:
     """Say first what went wrong."""
     if not results.failures:
         return ""
@@ -198,7 +266,7 @@ def _tests(tests: Columns) -> str:
     return _table(shown)
 
 
-def _settings(results: Results) -> str:
+def _settings(results: Findings) -> str:
     rows: Columns = {
         "setting": [str(setting) for setting in results.budgets],
         "start": [budget.start for budget in results.budgets.values()],
@@ -250,3 +318,113 @@ def _cell(value: Any, share: bool) -> str:
 
 def _small(p: float) -> str:
     return "–" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _pictures(results: Findings) -> dict[str, bytes]:
+    """Draw all that a report shows, as the contents of .png files by their names."""
+    pictures = {"learning-curves": _learning_curves(results)}
+    if len(results.strategies) > 1:
+        matrix = results.penalties()
+        side = 2.6 + 0.62 * len(results.strategies)
+        pictures["penalties"] = _draw(
+            (side + 0.8, side),
+            lambda figure: plot_penalties(
+                matrix.matrix,
+                matrix.strategies,
+                n_settings=matrix.n_settings,
+                axes=figure.add_subplot(),
+            ),
+        )
+        errors = results.normalized_errors()
+        pictures["normalized-errors"] = _draw(
+            (7.5, 4.6),
+            lambda figure: plot_error_distribution(
+                errors, reference=results.reference, axes=figure.add_subplot()
+            ),
+        )
+    seconds = {str(setting): found for setting, found in results.select_seconds().items()}
+    if len(seconds) <= 12:  # beyond that the table is clearer
+        pictures["seconds"] = _draw(
+            (9, 1.4 + 0.25 * len(results.strategies) * len(seconds)),
+            lambda figure: plot_seconds(seconds, axes=figure.add_subplot()),
+        )
+    pictures["stability"] = _stability(results)
+    return pictures
+
+
+def _learning_curves(results: Findings) -> bytes:
+    curves = results.curves()
+    columns = min(2, len(curves))
+    rows = -(-len(curves) // columns)
+
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel in panels[len(curves) :]:
+            panel.set_axis_off()
+        for panel, (setting, curve) in zip(panels, curves.items(), strict=False):
+            plot_learning_curves(curve.labels, curve.accuracy, axes=panel)
+            low, high = panel.get_ylim()
+            for level in levels_of(results, curve):
+                if low <= level <= high:  # a line far from all curves would flatten them
+                    panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
+            _title(panel, setting)
+
+        _one_legend(figure)
+
+    return _draw((6.6 * columns, 4.4 * rows + 0.4), draw)
+
+
+def _stability(results: Findings) -> bytes:
+    def draw(figure: Any) -> None:
+        panels = figure.subplots(len(results.budgets), 2, squeeze=False)
+        for row, setting in zip(panels, results.budgets, strict=True):
+            whole = {name: results.complete(setting, name) for name in results.strategies}
+            agreement, potential = (
+                {
+                    name: [[getattr(step, measure) for step in steps] for steps in runs]
+                    for name, runs in whole.items()
+                    if runs
+                }
+                for measure in ("agreement", "potential")
+            )
+            budget = results.budgets[setting]
+            labels = budget.start + budget.batch * np.arange(budget.rounds + 1)
+            plot_stability(labels, agreement, potential, axes=row)
+            _title(row[0], setting)
+
+        _one_legend(figure)
+
+    return _draw((13.2, 3.8 * len(results.budgets) + 0.4), draw)
+
+
+def _title(panel: Any, setting: Setting) -> None:
+    # A name with dollars is no mathematics.
+    panel.set_title(str(setting), loc="left", weight="bold", fontsize=11, parse_math=False)
+
+
+def _one_legend(figure: Any) -> None:
+    """Put one legend below all panels; in them it would hide curves."""
+    found: dict[str, Any] = {}
+    for panel in figure.axes:
+        for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            # Of how many seeds a curve is, which a label may add, differs between panels.
+            found.setdefault(re.sub(r" \(\d+ of \d+\)$", "", label), line)
+        if panel.get_legend() is not None:
+            panel.get_legend().remove()
+    if found:
+        columns = min(len(found), 8)
+        figure.legend(
+            found.values(), found, loc="outside lower center", ncols=columns, frameon=False
+        )
+
+
+def _draw(size: tuple[float, float], draw: Callable[[Any], object]) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=130, metadata={"Software": None})
+    return content.getvalue()

@@ -1,99 +1,32 @@
-"""All that came out of an experiment."""
+"""All that came out of an experiment, and what can be read from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.experiment import _pairwise
-from labelnext.experiment._curves import Curves
+from labelnext.experiment._records import Curves, whole
 from labelnext.experiment._stopping import StoppingAdvice, advise
+from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._curves import Needed
-    from labelnext.experiment._experiment import Budget, Setting
     from labelnext.experiment._pairwise import PairedTest, Penalties
-    from labelnext.experiment._rounds import Round
+    from labelnext.experiment._records import Budget, Failure, Needed, Round, Setting
 
-COLUMNS = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
-
-
-class Failure(NamedTuple):
-    """A run that did not get to its end.
-
-    Parameters
-    ----------
-    setting : Setting
-        What it was run in.
-    strategy : str
-        The strategy.
-    seed : int
-        The seed.
-    round : int
-        The round in which it failed, the first being 0.
-    error : str
-        What went wrong, in a line.
-    details : str
-        The traceback.
-    """
-
-    setting: Setting
-    strategy: str
-    seed: int
-    round: int
-    error: str
-    details: str
+Columns = dict[str, list[Any]]
+MEASURES = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
 
 
 @dataclass(frozen=True)
-class Results:
-    """Every round of every run of an experiment, and what can be read from them.
-
-    `Experiment.run` returns it.
-
-    Parameters
-    ----------
-    rounds : dict of (Setting, str, int) to tuple of Round
-        The rounds by setting, strategy and seed.
-    failures : tuple of Failure
-        The runs that failed. Their rounds up to there are kept, but no mean or test uses them.
-    budgets : dict of Setting to Budget
-        How many labels were bought in each setting.
-    strategies : tuple of str
-        The names of the strategies.
-    seeds : tuple of int
-        The seeds.
-    reference : str
-        The strategy whose errors others are measured by.
-    levels : tuple of float, default=()
-        Accuracies of interest.
-
-    Examples
-    --------
-    >>> from labelnext.experiment import Budget, Experiment
-    >>> results = Experiment(
-    ...     data="digits",
-    ...     models="logistic",
-    ...     strategies=["margin", "random"],
-    ...     budgets=Budget(start=50, batch=50, rounds=1),
-    ...     seeds=2,
-    ... ).run(n_jobs=1)
-    >>> frame = results.to_frame()
-    >>> frame.groupby(["strategy", "labels"])["accuracy"].mean().round(3)
-    strategy  labels
-    margin    50        0.830
-              100       0.912
-    random    50        0.830
-              100       0.886
-    Name: accuracy, dtype: float64
-    """
+class Findings:
+    """All of `Results` but the report, which is made of it."""
 
     rounds: Mapping[tuple[Setting, str, int], tuple[Round, ...]]
     failures: tuple[Failure, ...]
@@ -103,7 +36,7 @@ class Results:
     reference: str
     levels: tuple[float, ...] = ()
 
-    def to_dict(self) -> dict[str, list[Any]]:
+    def to_dict(self) -> Columns:
         """Return all rounds as columns, one entry for each round.
 
         Returns
@@ -118,18 +51,17 @@ class Results:
                 strategy,
                 seed,
                 place,
-                *(getattr(step, name) for name in COLUMNS),
+                *(getattr(step, name) for name in MEASURES),
                 # No batch is chosen in the last round: that is no choice in no time.
                 step.select_seconds if len(step.picks) else float("nan"),
             )
             for (setting, strategy, seed), steps in self.rounds.items()
             for place, step in enumerate(steps)
         ]
-        names = ("data", "model", "start", "batch", "strategy", "seed", "round", *COLUMNS)
-        return {
-            name: [row[column] for row in rows]
-            for column, name in enumerate((*names, "select_seconds"))
-        }
+        setting = ("data", "model", "start", "batch")
+        return as_columns(
+            (*setting, "strategy", "seed", "round", *MEASURES, "select_seconds"), rows
+        )
 
     def to_frame(self) -> Any:
         """Return all rounds as a tidy frame, one row for each round.
@@ -144,8 +76,6 @@ class Results:
         ImportError
             If pandas is not installed.
         """
-        from labelnext.utils.extras import require
-
         pandas = require("pandas", extra="pandas", what="to_frame")
         return pandas.DataFrame(self.to_dict())
 
@@ -157,18 +87,18 @@ class Results:
         dict of Setting to Curves
             The curves by setting; NaN where a run failed.
         """
-        return {setting: self._curves_of(setting) for setting in self.budgets}
-
-    def _curves_of(self, setting: Setting) -> Curves:
-        budget = self.budgets[setting]
-        n_points = budget.rounds + 1
-        accuracy = {name: np.full((len(self.seeds), n_points), np.nan) for name in self.strategies}
-        for row, seed in enumerate(self.seeds):
-            for name in self.strategies:
-                steps = self.rounds[setting, name, seed]
-                accuracy[name][row, : len(steps)] = [step.accuracy for step in steps]
-        labels = budget.start + budget.batch * np.arange(n_points)
-        return Curves(labels, accuracy, self.seeds)
+        found = {}
+        for setting, budget in self.budgets.items():
+            labels = budget.start + budget.batch * np.arange(budget.rounds + 1)
+            accuracy = {
+                name: np.full((len(self.seeds), len(labels)), np.nan) for name in self.strategies
+            }
+            for name, curves in accuracy.items():
+                for curve, seed in zip(curves, self.seeds, strict=True):
+                    steps = self.rounds[setting, name, seed]
+                    curve[: len(steps)] = [step.accuracy for step in steps]
+            found[setting] = Curves(labels, accuracy, self.seeds)
+        return found
 
     def labels_needed(self, level: float) -> dict[Setting, dict[str, Needed]]:
         """Count the labels at which each strategy first measured at least an accuracy.
@@ -269,9 +199,8 @@ class Results:
         dict of Setting to dict of str to float
             The median over all batches, in seconds on one core; NaN where none was chosen.
         """
-        found = {}
-        for setting in self.budgets:
-            found[setting] = {
+        return {
+            setting: {
                 strategy: _median(
                     step.select_seconds
                     for seed in self.seeds
@@ -280,24 +209,132 @@ class Results:
                 )
                 for strategy in self.strategies
             }
-        return found
+            for setting in self.budgets
+        }
 
-    def write_report(self, folder: str | Path) -> list[Path]:
-        """Write the report: one HTML file that needs no network, tables and pictures.
-
-        Parameters
-        ----------
-        folder : str or Path
-            Where to; made if there is none. Files of an earlier report are replaced.
+    def tables(self) -> dict[str, Columns]:
+        """Lay out all that a report tells.
 
         Returns
         -------
-        list of Path
-            The files, ``report.html`` first.
+        dict of str to dict of str to list
+            Columns of plain values by the names of the report's files: ``summary``,
+            ``labels-needed``, ``paired-tests``, ``penalties``, ``stopping``, ``seconds``,
+            ``final-accuracy``, ``results``, and ``failures`` if there are any.
         """
-        from labelnext.experiment._report import write_report
+        tables = {
+            "summary": self._summary(),
+            "labels-needed": self._labels_needed(),
+            "paired-tests": as_columns(
+                ("setting", "first", "second", "difference", "half", "p", "p_holm", "n_seeds"),
+                ((str(test.setting), *test[1:]) for test in self.paired_tests()),
+            ),
+            "penalties": self._penalties(),
+            "stopping": as_columns(
+                (
+                    "setting",
+                    "strategy",
+                    "rule",
+                    "reached",
+                    "n_seeds",
+                    "labels",
+                    "accuracy",
+                    "final",
+                ),
+                ((str(advice.setting), *advice[1:]) for advice in self.stopping()),
+            ),
+            "seconds": as_columns(
+                ("setting", *self.strategies),
+                (
+                    (str(setting), *seconds.values())
+                    for setting, seconds in self.select_seconds().items()
+                ),
+            ),
+            "final-accuracy": as_columns(
+                ("setting", *self.strategies),
+                ((str(setting), *_final(curve)) for setting, curve in self.curves().items()),
+            ),
+            "results": self.to_dict(),
+        }
+        if self.failures:
+            tables["failures"] = as_columns(
+                ("setting", "strategy", "seed", "round", "error"),
+                ((str(failure.setting), *failure[1:5]) for failure in self.failures),
+            )
+        return tables
 
-        return write_report(self, folder)
+    def _summary(self) -> Columns:
+        """Sum up each strategy over all settings."""
+        penalties, errors = self.penalties(), self.normalized_errors()
+        curves = self.curves().values()
+        seconds = self.select_seconds().values()
+        return as_columns(
+            (
+                "strategy",
+                "mean accuracy",
+                "beat others",
+                "was beaten",
+                f"error / {self.reference}",
+                "seconds a batch",
+                "runs",
+                "failed",
+            ),
+            (
+                (
+                    name,
+                    _mean(
+                        float(np.mean(rows)) for curve in curves if len(rows := whole(curve, name))
+                    ),
+                    float(penalties.matrix[place].sum()),
+                    float(penalties.totals[place]),
+                    _mean(errors[name]),
+                    _mean(found[name] for found in seconds),
+                    len(self.budgets) * len(self.seeds),
+                    sum(failure.strategy == name for failure in self.failures),
+                )
+                for place, name in enumerate(self.strategies)
+            ),
+        )
+
+    def _labels_needed(self) -> Columns:
+        rows = []
+        for setting, curve in self.curves().items():
+            for level in levels_of(self, curve):
+                needed = curve.labels_needed(level)
+                rows.append((str(setting), level, *map(str, needed.values())))
+        return as_columns(("setting", "accuracy", *self.strategies), rows)
+
+    def _penalties(self) -> Columns:
+        penalties = self.penalties()
+        rows = [
+            (name, *map(float, row))
+            for name, row in zip(penalties.strategies, penalties.matrix, strict=True)
+        ]
+        rows.append(("sum: was beaten", *map(float, penalties.totals)))
+        return as_columns(("beat", *penalties.strategies), rows)
+
+
+def levels_of(findings: Findings, curve: Curves) -> tuple[float, ...]:
+    """Return the levels asked for, or the highest whole percent that all reached in the end."""
+    if findings.levels:
+        return findings.levels
+    final = [value for value in _final(curve) if np.isfinite(value)]
+    return (max(1, int(100 * min(final) + 1e-9)) / 100,) if final else ()
+
+
+def as_columns(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Columns:
+    """Turn rows into columns by name."""
+    lists = [list(row) for row in rows]
+    return {name: [row[place] for row in lists] for place, name in enumerate(names)}
+
+
+def _final(curve: Curves) -> list[float]:
+    return [_mean(whole(curve, name)[:, -1]) for name in curve.accuracy]
+
+
+def _mean(values: Iterable[float]) -> float:
+    found = [value for value in values if np.isfinite(value)]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _median(values: Iterable[float]) -> float:

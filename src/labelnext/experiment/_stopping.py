@@ -2,20 +2,88 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.engine import open_gradients
+from labelnext.estimators import proba_and_features
+from labelnext.estimators.rows import take_rows
+from labelnext.pools.pool import Pool
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from labelnext.experiment._experiment import Setting
-    from labelnext.experiment._rounds import Round
+    from numpy.typing import NDArray
 
+    from labelnext.experiment._records import Round, Setting
+
+# As many as Bloodgood and Vijay-Shanker took.
+STOP_SET = 2000
 # Bloodgood and Vijay-Shanker's threshold, and over how many comparisons they average.
 AGREEMENT, WINDOW = 0.99, 3
 # No paper says where the potential is low enough. A tenth of what it was at its highest.
 FALL = 0.1
+
+
+class Watched:
+    """A stop set: rows of the pool on which the models of a run are compared, without labels.
+
+    Bloodgood and Vijay-Shanker, "A method for stopping active learning based on stabilizing
+    predictions and the need for user-adjustable stopping" (CoNLL 2009), section 3.
+
+    The seed draws it, the same for all strategies.
+    """
+
+    def __init__(self, X: Any, seed: int) -> None:
+        # Another stream than that of the start.
+        rng = np.random.default_rng([seed, 1])
+        n = X.shape[0]
+        self.rows = np.sort(rng.choice(n, min(STOP_SET, n), replace=False))
+        self._X = X
+        self._before: NDArray[Any] | None = None
+
+    def agreement(self, predict: Callable[[NDArray[np.int64]], NDArray[Any]]) -> float:
+        """Compare predictions with those of the call before; NaN at the first."""
+        now, before = predict(self.rows), self._before
+        self._before = now
+        return float("nan") if before is None else kappa(before, now)
+
+    def potential(self, model: Any, labelled: NDArray[np.int64], picks: NDArray[np.int64]) -> float:
+        """Measure the mean D² that a batch leaves on what is unlabelled of the stop set."""
+        open_rows = np.setdiff1d(self.rows, labelled)
+        rows = np.union1d(open_rows, picks)
+        if not hasattr(model, "predict_proba") or not len(open_rows):
+            return float("nan")
+        try:
+            pool = open_gradients(Pool(*proba_and_features(model, take_rows(self._X, rows))))
+        except (TypeError, ValueError):
+            # No numbers to make gradients of. The run itself can do without them.
+            return float("nan")
+        places = np.searchsorted(rows, picks)
+        state = pool.start(np.empty(0, np.int64))
+        state.min_update(pool.gather(places), places)
+        return float(state.total * 2.0**-state.exponent / len(open_rows))
+
+
+def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Return Cohen's kappa of two lists of labels: 1 if they are equal, 0 if by chance as equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> kappa(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0]))
+    0.5
+    >>> kappa(np.array([1, 1]), np.array([1, 1]))
+    1.0
+    """
+    observed = float(np.mean(first == second))
+    if observed == 1.0:
+        return 1.0  # also where both know one class only, for which kappa is not defined
+    by_chance = sum(
+        float(np.mean(first == label) * np.mean(second == label)) for label in np.unique(first)
+    )
+    return (observed - by_chance) / (1 - by_chance)
 
 
 class StoppingAdvice(NamedTuple):
@@ -94,22 +162,16 @@ def fallen_at(potential: Sequence[float]) -> int | None:
 
 def advise(
     setting: Setting, strategy: str, runs: Sequence[Sequence[Round]]
-) -> list[StoppingAdvice]:
+) -> Iterator[StoppingAdvice]:
     """Apply both rules to the runs of a strategy that came to their end."""
-    advice = []
-    for rule in ("agreement", "potential"):
+    for rule, stop in (("agreement", stable_at), ("potential", fallen_at)):
         stops = []
         for steps in runs:
-            at = (
-                stable_at([step.agreement for step in steps])
-                if rule == "agreement"
-                else fallen_at([step.potential for step in steps])
-            )
+            at = stop([getattr(step, rule) for step in steps])
             if at is not None:
                 stops.append((steps[at].labels, steps[at].accuracy, steps[-1].accuracy))
         means = np.mean(stops, axis=0) if stops else np.full(3, np.nan)
         labels, accuracy, final = map(float, means)
-        advice.append(
-            StoppingAdvice(setting, strategy, rule, len(stops), len(runs), labels, accuracy, final)
+        yield StoppingAdvice(
+            setting, strategy, rule, len(stops), len(runs), labels, accuracy, final
         )
-    return advice

@@ -1,23 +1,32 @@
-"""The results file: every finished round, at once and for good."""
+"""The results file: every finished round, at once and for good, and how a run is known in it."""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import sqlite3
+import types
 from contextlib import contextmanager
+from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
 import numpy as np
 
-from labelnext.experiment._rounds import Round
+from labelnext.experiment._records import Round
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Another version of these may give other numbers.
+LIBRARIES = ("numpy", "scipy", "scikit-learn")
 WAIT = 3.0  # seconds for another process to let go of the file
 OURS = 0x4C6E7874  # SQLite's application_id, by which a file tells whose it is
 LAYOUT = 1
+MEASURES = [field.name for field in fields(Round)][:-1]  # all but the picks
 TABLES = """
 CREATE TABLE runs (key TEXT PRIMARY KEY, settings TEXT NOT NULL);
 CREATE TABLE rounds (
@@ -48,12 +57,8 @@ class Store:
     """A results file, held by this process alone until it is closed.
 
     Every write is a transaction of its own, on disk when it returns. Of a process that is
-    killed, SQLite takes back the write that was under way, and the system its lock.
-
-    Parameters
-    ----------
-    path : str or Path, optional
-        The file; none keeps everything in memory.
+    killed, SQLite takes back the write that was under way, and the system its lock. Without a
+    path all is kept in memory.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -82,18 +87,8 @@ class Store:
 
     def add(self, key: str, place: int, step: Round) -> None:
         """Write a round; one that was the last before may now have picks, and takes its place."""
-        values = (
-            key,
-            place,
-            step.labels,
-            step.classes,
-            step.accuracy,
-            step.agreement,
-            step.potential,
-            step.fit_seconds,
-            step.select_seconds,
-            step.picks.astype("<i8").tobytes(),
-        )
+        measures = (getattr(step, name) for name in MEASURES)
+        values = (key, place, *measures, step.picks.astype("<i8").tobytes())
         with self._explained():
             self._db.execute(f"INSERT OR REPLACE INTO rounds VALUES ({'?, ' * 9}?)", values)
 
@@ -108,11 +103,15 @@ class Store:
         """Return the rounds of a run, from the first."""
         with self._explained():
             rows = self._db.execute(
-                "SELECT labels, classes, accuracy, agreement, potential, fit_seconds, "
-                "select_seconds, picks FROM rounds WHERE key = ? ORDER BY place",
+                f"SELECT {', '.join(MEASURES)}, picks FROM rounds WHERE key = ? ORDER BY place",
                 (key,),
             ).fetchall()
-        return [_round(*row) for row in rows]
+        # SQLite keeps a NaN as NULL.
+        found = []
+        for *numbers, picks in rows:
+            values: list[Any] = [float("nan") if value is None else value for value in numbers]
+            found.append(Round(*values, np.frombuffer(picks, "<i8").astype(np.int64)))
+        return found
 
     def failure(self, key: str) -> tuple[int, str, str] | None:
         """Return at which round a run failed, the error, and the traceback."""
@@ -174,19 +173,63 @@ class Store:
             ) from error
 
 
-def _round(labels: int, classes: int, *measures: Any) -> Round:
-    *numbers, picks = measures
-    # SQLite keeps a NaN as NULL.
-    accuracy, agreement, potential, fit_seconds, select_seconds = (
-        float("nan") if value is None else float(value) for value in numbers
-    )
-    return Round(
-        labels,
-        classes,
-        accuracy,
-        agreement,
-        potential,
-        fit_seconds,
-        select_seconds,
-        np.frombuffer(picks, "<i8").astype(np.int64),
-    )
+def describe(value: Any) -> Any:
+    """Describe a setting in what JSON can hold: estimators by class, source and parameters.
+
+    Examples
+    --------
+    >>> describe({"alpha": 0.5, "sizes": (8, 8)})
+    {'alpha': 0.5, 'sizes': [8, 8]}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [describe(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): describe(item) for key, item in sorted(value.items(), key=str)}
+    if isinstance(value, type | types.FunctionType):
+        return {"name": _name(value), "source": _source(value)}
+    if hasattr(value, "get_params"):
+        params = value.get_params(deep=False)
+        return describe(type(value)) | {"parameters": describe(params)}
+    return {"name": _name(type(value)), "hash": fingerprint(value)}
+
+
+def fingerprint(*values: Any) -> str:
+    """Hash the content of arrays and other values."""
+    try:
+        return str(joblib.hash(values))
+    except Exception as error:
+        # What cannot be pickled cannot be sent to another process either.
+        raise ValueError(
+            f"The settings of an experiment must be values that can be pickled, got "
+            f"{values[0]!r}: {error}."
+        ) from error
+
+
+def key_of(settings: Any) -> str:
+    """Hash described settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that numbers depend on."""
+    from labelnext._version import __version__
+
+    return {"labelnext": __version__} | {name: version(name) for name in LIBRARIES}
+
+
+def _name(item: Any) -> str:
+    # A class of a script has another module's name when the script is imported.
+    return f"{item.__module__}.{item.__qualname__}".removeprefix("__main__.")
+
+
+def _source(item: Any) -> str | None:
+    """Hash the code: that of one's own strategies and models changes without a new version."""
+    try:
+        text = inspect.getsource(item)
+    except (OSError, TypeError):  # typed at a prompt, or compiled
+        return None
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,30 +1,37 @@
-"""Runs in processes of their own, of one thread each."""
+"""Runs, and the processes of one thread each in which they are played."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
 
-from labelnext.experiment._task import Ended, failed
+import cloudpickle
+from threadpoolctl import threadpool_limits
+
+from labelnext.experiment._simulate import rounds, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from labelnext.experiment._rounds import Round
-    from labelnext.experiment._task import Task
+    from numpy.typing import NDArray
 
-    Event = tuple[Task, Round | Ended]
+    from labelnext.experiment._records import Budget, Round
+
+    Event = tuple["Task", "Round | Ended"]
 
 START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
-    "from labelnext.experiment._serve import serve; serve()"
+    "from labelnext.experiment._workers import serve; serve()"
 )
 ONE_THREAD = dict.fromkeys(
     (
@@ -39,6 +46,52 @@ ONE_THREAD = dict.fromkeys(
 )
 
 
+@dataclass(frozen=True)
+class Task:
+    """A run, or what is left of it.
+
+    `number` is its place in the list of runs, `data` the name of its data set, `done` the picks of
+    the rounds that there are already; all else is as in `Experiment`.
+    """
+
+    number: int
+    data: str
+    strategy: Any
+    clf: Any
+    seed: int
+    budget: Budget
+    test_size: float
+    done: tuple[NDArray[Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run is over: it went through all its rounds, or `error` says why not."""
+
+    error: str = ""
+    details: str = ""
+
+
+def play(task: Task, X: Any, y: Any) -> Iterator[Round | Ended]:
+    """Go through the rounds of a run, on one thread; the last that comes says how it ended."""
+    sizes: dict[str, Any] = {"batch_size": task.budget.batch, "n_batches": task.budget.rounds}
+    try:
+        with threadpool_limits(1):
+            parts = split(X, y, seed=task.seed, n_start=task.budget.start, test_size=task.test_size)
+            yield from rounds(task.strategy, task.clf, parts, done=task.done, **sizes)
+    except Exception as error:
+        # Whatever a strategy or model raises: it is recorded, and the other runs go on.
+        yield failed(error)
+    else:
+        yield Ended()
+
+
+def failed(error: BaseException) -> Ended:
+    """Say in a line what went wrong, and in many how it came to it."""
+    text = " ".join(str(error).split())
+    return Ended(f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error)))
+
+
 def play_in_processes(
     tasks: Sequence[Task], data: Mapping[str, tuple[Any, Any]], n_jobs: int
 ) -> Iterator[Event]:
@@ -47,22 +100,6 @@ def play_in_processes(
     The processes are plain interpreters, so that a script needs no guard around its main part
     and a notebook may define strategies. One that dies takes its run with it, no more. If this
     process dies, they end by themselves.
-
-    Parameters
-    ----------
-    tasks : sequence of Task
-        The runs.
-    data : dict of str to (X, y)
-        The data sets by name.
-    n_jobs : int
-        How many processes.
-
-    Yields
-    ------
-    task : Task
-        A run.
-    message : Round or Ended
-        What it sent.
     """
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
@@ -123,7 +160,8 @@ class _Worker:
 
     def play(self, task: Task) -> Iterator[Round | Ended]:
         try:
-            orders = [("run", _dump(task))]
+            # Functions and classes of a script or notebook by their code.
+            orders = [("run", cloudpickle.dumps(task))]
         except Exception as error:
             yield failed(error)
             return
@@ -131,7 +169,7 @@ class _Worker:
             if self._process is None:
                 self._start()
             if self._held != task.data:
-                orders.insert(0, ("data", _dump(self._data[task.data])))
+                orders.insert(0, ("data", cloudpickle.dumps(self._data[task.data])))
                 self._held = task.data
             for order in orders:
                 self._send(order)
@@ -141,13 +179,13 @@ class _Worker:
                 yield message
         except (EOFError, OSError, pickle.UnpicklingError):
             if not self.closed:
-                yield self._obituary()
+                yield self._last_words()
 
     def close(self) -> None:
         with self._lock:
             self.closed = True
             if self._process is not None:
-                self._bury(self._process)
+                self._end(self._process)
         self._complaints.close()
 
     def _start(self) -> None:
@@ -176,7 +214,7 @@ class _Worker:
         message: Round | Ended = pickle.load(self._process.stdout)
         return message
 
-    def _obituary(self) -> Ended:
+    def _last_words(self) -> Ended:
         """Say how the process ended, with the last that it wrote; the next run gets a new one."""
         with self._lock:
             process, self._process = self._process, None
@@ -184,7 +222,7 @@ class _Worker:
             return Ended("The process did not start")
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)  # it has closed its pipes; let it end in its own way
-        self._bury(process)
+        self._end(process)
         self._complaints.seek(0)
         last = self._complaints.read()[-4000:].decode(errors="replace")
         code = process.returncode
@@ -194,7 +232,7 @@ class _Worker:
             last,
         )
 
-    def _bury(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
@@ -203,9 +241,46 @@ class _Worker:
                     stream.close()
 
 
-def _dump(value: Any) -> bytes:
-    """Pickle; functions and classes of a script or notebook by their code."""
-    import cloudpickle
+def serve() -> None:
+    """Play what comes on standard input until it ends."""
+    # Models print; what they print must not get between the messages.
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Ctrl-C reaches all processes at a terminal; the first of them ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, orders), daemon=True).start()
+    answer(orders, messages)
 
-    content: bytes = cloudpickle.dumps(value)
-    return content
+
+def _listen(stream: IO[bytes], orders: queue.SimpleQueue[Any]) -> None:
+    """Pass orders on; when nobody is left to give any, end at once, in the middle of a run."""
+    while True:
+        try:
+            orders.put(pickle.load(stream))
+        except Exception:  # the end, perhaps in the middle of an order
+            os._exit(0)
+
+
+def answer(orders: queue.SimpleQueue[Any], messages: IO[bytes]) -> None:
+    """Play the runs that are ordered; None ends it."""
+    samples: Any = None
+    while (order := orders.get()) is not None:
+        try:
+            # Pickled on its own, so that what fails to load fails as a run does.
+            what, content = order
+            loaded = pickle.loads(content)
+            if what == "data":
+                samples = loaded
+                continue
+            for message in play(loaded, *samples):
+                _send(messages, message)
+        except BrokenPipeError:
+            return
+        except Exception as error:
+            _send(messages, failed(error))
+
+
+def _send(messages: IO[bytes], message: Any) -> None:
+    pickle.dump(message, messages)
+    messages.flush()

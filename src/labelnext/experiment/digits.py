@@ -6,10 +6,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.manifold import TSNE
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
 
+from labelnext.estimators import proba_and_features
 from labelnext.experiment._compare import compare
-from labelnext.experiment._simulate import simulate
-from labelnext.experiment._split import split
+from labelnext.experiment._simulate import simulate, split
+from labelnext.visualization import Scene, animate_batches
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._curves import Curves
+    from labelnext.experiment._records import Curves
 
 START = BATCH = 25
 BATCHES = 19
@@ -29,7 +34,7 @@ def describe(n_seeds: int) -> str:
     return (
         "scikit-learn's 1,797 handwritten digits, a third of them kept as test set; a network with "
         "one hidden layer of 32 units (L-BFGS stopped after 60 iterations, L2 penalty 0.1), "
-        f"trained anew after each batch of {BATCH}, from {START} random labels to "
+        f"trained from scratch after each batch of {BATCH}, from {START} random labels to "
         f"{START + BATCH * BATCHES}. Mean and 95 % interval over {n_seeds} seeds, at each of which "
         "all strategies share pool, start, test set and network."
     )
@@ -38,8 +43,6 @@ def describe(n_seeds: int) -> str:
 @lru_cache(maxsize=1)
 def load_samples() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Load the digits, with ink from 0 to 1."""
-    from sklearn.datasets import load_digits
-
     X, y = load_digits(return_X_y=True)
     return X / 16, y
 
@@ -50,20 +53,7 @@ def make_model() -> Any:
     It is stopped after 60 iterations: the curves of all strategies are then a little lower and
     the demo takes half the time.
     """
-    from sklearn.neural_network import MLPClassifier
-
     return MLPClassifier((32,), solver="lbfgs", alpha=0.1, max_iter=60)
-
-
-def make_strategies() -> dict[str, Any]:
-    """Name the strategies, the one to look at first and what it is to beat last."""
-    from labelnext.strategies import Badge, RandomSampling, UncertaintySampling
-
-    return {
-        "BADGE": Badge(),
-        "margin": UncertaintySampling(method="margin_sampling"),
-        "random": RandomSampling(),
-    }
 
 
 def compare_on_digits(
@@ -72,9 +62,9 @@ def compare_on_digits(
     n_jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Curves:
-    """Run all strategies at all seeds."""
+    """Run all strategies at all seeds, the one to look at first and what it is to beat last."""
     return compare(
-        make_strategies(),
+        {"BADGE": "badge", "margin": "margin", "random": "random"},
         make_model(),
         *load_samples(),
         n_start=START,
@@ -88,39 +78,23 @@ def compare_on_digits(
 
 def animate_digits(path: str | os.PathLike[str], n_batches: int = 7, seed: int = 0) -> None:
     """Write the animation of BADGE's first batches at one seed, beside random choice."""
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    from labelnext.engine import as_gradients
-    from labelnext.estimators import proba_and_features
-    from labelnext.visualization import Scene, animate_batches
-
     # A pool of a third, 599 digits: so many can be told apart on a map.
     parts = split(*load_samples(), seed=seed, n_start=START, test_size=2 / 3)
-    strategies = make_strategies()
     seen: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
 
     def watch(model: Any, y: NDArray[np.float64], picks: NDArray[np.int64]) -> None:
-        pool = as_gradients(*proba_and_features(model, parts.X))
-        norms = np.sqrt(pool.gather(np.arange(pool.n_rows)).squared_norms)
+        residuals, features = proba_and_features(model, parts.X)
+        residuals = residuals - np.eye(residuals.shape[1])[residuals.argmax(axis=1)]
+        norms = np.linalg.norm(residuals, axis=1) * np.linalg.norm(features, axis=1)
         seen.append((np.flatnonzero(~np.isnan(y)), picks, norms))
 
+    sizes: dict[str, Any] = {"batch_size": BATCH, "n_batches": n_batches}
     with threadpool_limits(1):
-        badge = simulate(
-            strategies["BADGE"],
-            make_model(),
-            parts,
-            batch_size=BATCH,
-            n_batches=n_batches,
-            watch=watch,
-        )
-        random = simulate(
-            strategies["random"], make_model(), parts, batch_size=BATCH, n_batches=n_batches
-        )
+        badge = simulate("badge", make_model(), parts, watch=watch, **sizes)
+        random = simulate("random", make_model(), parts, **sizes)
         # For the eye only: neither model nor strategy sees this map.
-        places = TSNE(
-            perplexity=20, max_iter=500, init="pca", random_state=seed, n_jobs=1
-        ).fit_transform(parts.X)
+        tsne = TSNE(perplexity=20, max_iter=500, init="pca", random_state=seed, n_jobs=1)
+        places = tsne.fit_transform(parts.X)
     scenes = [
         Scene(labelled, picks, norms, accuracy)
         for (labelled, picks, norms), accuracy in zip(seen, badge.accuracy[:-1], strict=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.experiment._catalog import check_known, find_data, find_model, find_strategy
-from labelnext.experiment._experiment import Budget, Experiment
+from labelnext.experiment._experiment import Experiment
+from labelnext.experiment._records import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
+from torch.utils.data import IterableDataset
+
+from labelnext.cluster.actors import Actor, Actors, Call, Task, in_short, room
+from labelnext.cluster.dataset import blocks_in_order, is_dataset
 from labelnext.cluster.session import joined
-from labelnext.networks._destination import Destination, rows_of_a_shard
-from labelnext.networks._device import device_of
-from labelnext.networks._progress import showing
-from labelnext.networks._ray_crew import Crew
-from labelnext.networks._ray_samples import as_samples
-from labelnext.networks._ray_worker import Extractor
-from labelnext.networks._to_disk import check_ids, settings_of
-from labelnext.networks._wrappers import unwrap
+from labelnext.networks._batches import LABELS
+from labelnext.networks._data import arrays_in, can_be_cut, cut, open_source
+from labelnext.networks._destination import (
+    Destination,
+    begun_with,
+    rows_of_a_shard,
+    settings_of,
+)
+from labelnext.networks._run import run_into, showing
+from labelnext.networks._to_files import check_ids, write_stretch
+from labelnext.networks.device import device_of
+from labelnext.networks.results import Result
+from labelnext.networks.untouched import unwrap
 from labelnext.pools.place import local_folder
 from labelnext.utils.tasks import check_task
 
@@ -24,12 +35,16 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import NDArray
+    from torch import nn
 
-    from labelnext.engine.ray import RayOptions
-    from labelnext.networks._ray_samples import Samples
+    from labelnext.cluster.dataset import Blocks
+    from labelnext.cluster.options import Ray
 
 # Samples on which it is found out what the probabilities are of.
 FEW = 4
+# Seconds in which a shard is to be written.
+TIMEOUT = 3600.0
+ADVICE = " Finished shards stay, and resume=True goes on with them."
 
 
 def extract_on_ray(
@@ -42,19 +57,12 @@ def extract_on_ray(
     rows_per_shard: int | None,
     resume: bool,
     overwrite: bool,
-    cluster: RayOptions,
+    cluster: Ray,
     **options: Any,
 ) -> None:
     """Have the shards that are missing written by actors, and write the manifest.
 
-    Parameters
-    ----------
-    path, model, data, bias, ids, rows_per_shard, resume, overwrite
-        As those of `labelnext.extract`.
-    cluster : RayOptions
-        Which cluster, how many actors, and what each may take.
-    **options
-        What else `labelnext.extract` knows of running a network.
+    All parameters are those of `labelnext.extract`.
     """
     check_task(options["task"])
     model, progress = unwrap(model), options.pop("progress")
@@ -79,13 +87,13 @@ def extract_on_ray(
         n_shards = -(-samples.n_rows // size)
         missing = [number for number in range(n_shards) if number not in finished]
         with showing(progress, samples.n_rows) as advance:
-            done = sum(finished.values())
             if missing:
-                crew = Crew(ray, Extractor, _job(model, samples, options), cluster, len(missing))
+                actors = _actors(ray, cluster, len(missing), _job(model, samples, options))
                 try:
-                    _write(crew, destination, samples, names, missing, advance, done)
+                    done = sum(finished.values())
+                    _write(actors, destination, samples, names, missing, advance, done)
                 finally:
-                    crew.close()
+                    actors.close()
         destination.reopened().finish(n_shards)
 
 
@@ -96,8 +104,29 @@ def _job(model: Any, samples: Samples, options: dict[str, Any]) -> tuple[Any, ..
     return model, samples.read, samples.common, options
 
 
+def _actors(ray: Any, cluster: Ray, n_shards: int, job: tuple[Any, ...]) -> Actors:
+    try:
+        reference = ray.put(job)
+    except Exception as error:
+        raise TypeError(
+            f"The model and the data are sent to the cluster, and cannot be: "
+            f"{in_short(error)}; they must be made of what pickle can hold."
+        ) from error
+    return Actors(
+        ray,
+        Extractor,
+        cluster,
+        min(cluster.num_shards or room(ray, cluster, n_shards), n_shards),
+        timeout=TIMEOUT,
+        set_up=lambda _: [Call("load", (reference,))],
+        name="shard {}".format,
+        advice=ADVICE,
+        can_shrink=True,
+    )
+
+
 def _write(
-    crew: Crew,
+    actors: Actors,
     destination: Destination,
     samples: Samples,
     ids: NDArray[Any] | None,
@@ -106,20 +135,112 @@ def _write(
     done: int,
 ) -> None:
     size = destination.settings["rows_per_shard"]
+    few = samples.part(0, min(FEW, samples.n_rows))
+    [(_, task)] = actors.run([Task(missing[0], lambda: Call("task", (few,)))])
+    destination.open(task)  # so that it is begun; actors go on
+    going_on = destination.going_on()
 
     def rows(number: int) -> tuple[int, int]:
         return number * size, min((number + 1) * size, samples.n_rows)
 
-    few = samples.part(0, min(FEW, samples.n_rows))
-    [(_, task)] = crew.run("task", {missing[0]: lambda: (few,)})
-    destination.open(task)  # so that it is begun; actors go on
-    going_on = destination.going_on()
-
-    def arguments(number: int) -> tuple[Any, ...]:
+    def call(number: int) -> Call:
         lo, hi = rows(number)
-        return going_on, lo, samples.part(lo, hi), None if ids is None else ids[lo:hi]
+        some = None if ids is None else ids[lo:hi]
+        return Call("write", (going_on, lo, samples.part(lo, hi), some))
 
-    for number, _ in crew.run("write", {number: partial(arguments, number) for number in missing}):
+    for number, _ in actors.run(Task(number, partial(call, number)) for number in missing):
         lo, hi = rows(number)
         done += hi - lo
         advance(done)
+
+
+class Extractor(Actor):
+    """A network in a process of its own, to run over the shards that it is told."""
+
+    def load(self, job: tuple[Any, ...]) -> None:
+        """Take the network, what samples are read from, and how to run."""
+        torch.set_num_threads(self.n_threads)
+        self.model, self.read, self.common, self.options = job
+
+    def task(self, part: Any) -> str:
+        """Return what the network's probabilities are of, found on a few samples."""
+        data = self.read(self.common, part, self.model)
+        return run_into(Result, self.model, data, progress=False, **self.options).plan.task
+
+    def write(self, destination: Destination, first_row: int, part: Any, ids: Any) -> None:
+        """Write one shard, unless it is there."""
+        begun = begun_with(destination.path)
+        if begun is None:
+            raise FileNotFoundError(
+                f"{os.uname().nodename} does not see {destination.path}: out must be a folder on a "
+                f"file system that all machines of the cluster share."
+            )
+        number = first_row // destination.settings["rows_per_shard"]
+        if number in destination.open(begun["task"]).finished:
+            return  # an actor that was given up may have been faster
+        data = self.read(self.common, part, self.model)
+        write_stretch(
+            destination, self.model, data, first_row, ids, lambda done: None, self.options
+        )
+
+
+class Samples(NamedTuple):
+    """What the driver knows of the samples, and how actors come by them."""
+
+    n_rows: int
+    batch_size: int
+    part: Callable[[int, int], Any]
+    """Returns what is sent for samples lo to hi."""
+
+    read: Callable[[Any, Any, nn.Module], Any]
+    """Returns, in an actor, samples as `open_source` takes them, of what all have and a part."""
+
+    common: Any = None
+    """What all actors have, once: sent with the network."""
+
+
+def as_samples(data: Any, batch_size: int, num_workers: int) -> Samples:
+    """Take what a network is to be run over, and refuse what cannot be divided.
+
+    Arrays are sent shard by shard. Of another data set, list or loader each actor has a copy and
+    reads its own samples; of a Ray Data set it fetches the blocks that it needs, in their order.
+    """
+    if is_dataset(data):
+        blocks = blocks_in_order(data)
+        if blocks.n_rows == 0:
+            raise ValueError("data holds no samples.")
+        return Samples(blocks.n_rows, batch_size, blocks.part, _fetched)
+    source = open_source(data, batch_size, num_workers, pin=False)
+    if source.n_rows is None or source.batch_size is None or not can_be_cut(data):
+        what = "IterableDataset" if isinstance(data, IterableDataset) else type(data).__name__
+        raise TypeError(
+            f"A cluster divides samples among actors, and cannot divide this {what}: pass a "
+            f"data set with a length and items, a plain DataLoader of one, arrays, or a Ray Data "
+            f"set."
+        )
+    if arrays_in(data) is not None:
+        return Samples(source.n_rows, source.batch_size, partial(cut, data), _as_sent)
+    return Samples(source.n_rows, source.batch_size, lambda *part: part, _own, common=data)
+
+
+def _as_sent(common: Any, part: Any, model: nn.Module) -> Any:
+    del common, model
+    return part
+
+
+def _own(common: Any, part: tuple[int, int], model: nn.Module) -> Any:
+    del model
+    return cut(common, *part)
+
+
+def _fetched(common: Any, part: Blocks, model: nn.Module) -> Any:
+    """Return the columns of some blocks, by name where the network's forward names them.
+
+    A single one, beside labels, that it does not name is passed as it is.
+    """
+    del common
+    columns = part.columns(lambda name: name not in LABELS)
+    names = inspect.signature(model.forward).parameters
+    if len(columns) == 1 and not columns.keys() & names.keys():
+        return next(iter(columns.values()))
+    return columns

@@ -251,3 +251,16 @@ def refuse_features(values: NDArray[Any], row: int, where: Callable[[int], str] 
 
 def _short(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def check_proba(proba: NDArray[Any], task: Task, stored_as: str | None = None) -> None:
+    """Raise unless all rows are probabilities of the task, within the rounding of their dtype."""
+    dtype = stored_as or str(proba.dtype)
+    tolerance = TOLERANCES.get(dtype, TOLERANCE)
+    good = bool(proba.min(initial=0) >= 0)
+    if task == "multiclass":
+        good &= bool((np.abs(proba.sum(axis=1, dtype=np.float64) - 1.0) <= tolerance).all())
+    else:
+        good &= bool(proba.max(initial=0) <= 1)
+    if not good:
+        refuse_proba(proba, 0, task, tolerance, dtype)

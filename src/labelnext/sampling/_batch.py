@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
 
     import pandas
     import polars
     from numpy.typing import NDArray
+
+    from labelnext.pools import Pool
 
 # A longer batch is shown by its first and last few picks.
 SHOWN = 10
@@ -36,8 +40,29 @@ COUNTERS = (
 )
 
 
+class Column(NamedTuple):
+    """One column of a batch: its name in files, the field that holds it, and its heading."""
+
+    name: str
+    field: str
+    title: str
+
+
+COLUMNS = (
+    Column("row", "indices", "row"),
+    Column("id", "ids", "id"),
+    Column("group", "groups", "group"),
+    Column("pseudo_label", "pseudo_labels", "pseudo-label"),
+    Column("score", "scores", "score"),
+    Column("gradient_norm", "gradient_norms", "gradient norm"),
+    Column("d2", "d2", "D²"),
+    Column("potential", "potentials", "potential"),
+)
+"""What is known of a pick, in the order of every table and file; `rank` comes before."""
+
+
 class Pick(NamedTuple):
-    """One pick of a batch.
+    """One pick of a batch; None where the pool or the strategy does not tell.
 
     Parameters
     ----------
@@ -45,9 +70,15 @@ class Pick(NamedTuple):
         Its place in the batch, from 1.
     row : int
         Its row in the pool.
-    pseudo_label : int or tuple of int
-        Its class of highest probability; 0 or 1 for a single logit; for labels that are each by
-        itself, those that are at least half probable.
+    id : int or str
+        Its id.
+    group : object
+        The group that it is of.
+    pseudo_label : int, str or tuple
+        Its class of highest probability, by name if the pool has class names; 0 or 1 for a
+        single logit; for a multilabel pool a tuple of those that are at least half probable.
+    score : float
+        What decided: the strategy's utility of the pick at its turn.
     gradient_norm : float
         Its ‖G‖.
     d2 : float
@@ -66,10 +97,13 @@ class Pick(NamedTuple):
 
     rank: int
     row: int
-    pseudo_label: int | tuple[int, ...]
-    gradient_norm: float
-    d2: float
-    potential: float
+    id: Any = None
+    group: Any = None
+    pseudo_label: Any = None
+    score: float | None = None
+    gradient_norm: float | None = None
+    d2: float | None = None
+    potential: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,36 +111,45 @@ class Batch:
     """The samples that people should label next, in the order in which they were picked.
 
     It prints as a table. Slicing its start, ``batch[:50]``, gives the batch that one would have
-    got for 50; ``batch[3]`` is one `Pick`.
+    got for 50 (unless the strategy says that its batches are not prefixes); ``batch[3]`` is one
+    `Pick`. What the pool or the strategy does not tell is None, and in no table.
 
     Parameters
     ----------
     indices : ndarray of shape (k,), int64
         The picked rows of the pool.
-    pseudo_labels : ndarray of shape (k,), int64, or (k, n_labels), bool
+    pseudo_labels : ndarray of shape (k,), int64, or (k, n_labels), bool, default=None
         The class of highest probability of each pick (a column of the probabilities); 0 or 1 for
-        a single logit; for labels that are each by itself, which are at least half probable.
-    gradient_norms : ndarray of shape (k,), float64
+        a single logit; for a multilabel pool, which labels are at least half probable.
+    gradient_norms : ndarray of shape (k,), float64, default=None
         ‖G‖ of each pick: how uncertain and how large.
-    d2 : ndarray of shape (k,), float64
+    d2 : ndarray of shape (k,), float64, default=None
         D² at the moment of the pick: the squared distance to the nearest earlier pick. For the
         first, which has no earlier one, ‖G‖².
-    potentials : ndarray of shape (k,), float64
+    potentials : ndarray of shape (k,), float64, default=None
         The sum of D² over the pool after each pick: how much is left to be covered.
-    stats : mapping of str to int
+    stats : mapping of str to int, default={}
         What the selection took, for the whole run also in the start of a batch: `picks`; `passes`
         over the pool; `proposals` drawn and those `accepted`; `pairs` of a row and a centre that
         the passes covered, how many of them were tested one by one (`pairs_tested`), how many
         needed ⟨a, a⟩ (`residual_products`), ⟨h, h⟩ (`feature_products`: these were evaluated) and
         d² from `differences`; `bytes_read` from files by the passes, of `bytes_total` had each
         read the whole pool (both 0 for a pool in memory).
+    scores : ndarray of shape (k,), float64, default=None
+        The utility that decided on each pick, by strategies other than BADGE.
+    ids : ndarray of shape (k,), int64 or object, default=None
+        The ids of the picks.
+    groups : ndarray of shape (k,), default=None
+        Their groups.
+    classes : tuple of str, default=None
+        The names of the classes; tables then show them for pseudo-labels.
 
     Examples
     --------
     >>> import numpy as np
     >>> import labelnext
     >>> features = np.array([[1.0], [2.0], [4.0]])
-    >>> batch = labelnext.select(np.full((3, 2), 0.5), features, k=2, random_state=0)
+    >>> batch = labelnext.select(np.full((3, 2), 0.5), features, k=2, random_state=1)
     >>> batch
     Batch of 2 picks
       rank  row  pseudo-label  gradient norm   D²  potential
@@ -117,22 +160,31 @@ class Batch:
     """
 
     indices: NDArray[np.int64]
-    pseudo_labels: NDArray[Any]
-    gradient_norms: NDArray[np.float64]
-    d2: NDArray[np.float64]
-    potentials: NDArray[np.float64]
+    pseudo_labels: NDArray[Any] | None = None
+    gradient_norms: NDArray[np.float64] | None = None
+    d2: NDArray[np.float64] | None = None
+    potentials: NDArray[np.float64] | None = None
     stats: Mapping[str, int] = field(default_factory=dict)
+    scores: NDArray[np.float64] | None = None
+    ids: NDArray[Any] | None = None
+    groups: NDArray[Any] | None = None
+    classes: tuple[Any, ...] | None = None
 
     def __post_init__(self) -> None:
         # Frozen through and through: a batch is a record of what happened.
-        for column in fields(self)[:-1]:
-            values = getattr(self, column.name).view()
-            values.flags.writeable = False
-            object.__setattr__(self, column.name, values)
+        for column in COLUMNS:
+            values = getattr(self, column.field)
+            if values is not None:
+                values = values.view()
+                values.flags.writeable = False
+                object.__setattr__(self, column.field, values)
         object.__setattr__(self, "stats", MappingProxyType(dict(self.stats)))
+        if self.classes is not None:
+            object.__setattr__(self, "classes", tuple(self.classes))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Batch, (*list(self._columns())[1:], dict(self.stats))
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return _rebuilt, ({**values, "stats": dict(self.stats)},)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -153,17 +205,31 @@ class Batch:
                     "Only the start of a batch is a batch, as in batch[:50]; for other picks "
                     "slice a column, as in batch.indices[10:20]."
                 )
-            return replace(
-                self, **{f.name: getattr(self, f.name)[:stop] for f in fields(self)[:-1]}
-            )
+            return replace(self, **{c.field: getattr(self, c.field)[:stop] for c in self._known()})
         place = range(len(self))[rank]
-        row, label, *numbers = (column[place] for column in list(self._columns())[1:])
-        return Pick(place + 1, row.item(), _as_python(label), *(x.item() for x in numbers))
+        return Pick(place + 1, **{c.name: self._value(c, place) for c in self._known()})
 
-    def _columns(self) -> Iterator[NDArray[Any]]:
-        yield np.arange(1, len(self) + 1)
-        for column in fields(self)[:-1]:
-            yield getattr(self, column.name)
+    def _known(self) -> list[Column]:
+        return [column for column in COLUMNS if getattr(self, column.field) is not None]
+
+    def _value(self, column: Column, place: int) -> Any:
+        """Return one cell as plain Python: numbers, names of classes, or a tuple of them."""
+        value = getattr(self, column.field)[place]
+        if column.name == "pseudo_label":
+            names = self.classes or range(max(2, np.size(value), int(np.max(value, initial=0)) + 1))
+            if np.ndim(value):
+                return tuple(names[label] for label in np.flatnonzero(value).tolist())
+            return names[int(value)]
+        return value.item() if isinstance(value, np.generic) else value
+
+    def described(self, pool: Pool) -> Batch:
+        """Return the batch with what a pool knows of its picks: ids, groups and class names."""
+        return replace(
+            self,
+            ids=None if pool.ids is None else pool.ids_of(self.indices),
+            groups=None if pool.groups is None else pool.groups[self.indices],
+            classes=None if pool.classes is None else tuple(pool.classes.tolist()),
+        )
 
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Return the columns by name: rank (from 1), row, pseudo_label, and so on as in `Pick`.
@@ -171,15 +237,29 @@ class Batch:
         Returns
         -------
         dict of str to ndarray of shape (k,)
-            The columns; that of pseudo-labels has the shape of `pseudo_labels`.
+            The columns that are known; for a multilabel pool, pseudo-labels have the shape of
+            `pseudo_labels`.
         """
-        return dict(zip(Pick._fields, self._columns(), strict=True))
+        columns: dict[str, NDArray[Any]] = {"rank": np.arange(1, len(self) + 1)}
+        for column in self._known():
+            values = getattr(self, column.field)
+            if column.name == "pseudo_label" and self.classes is not None and values.ndim == 1:
+                values = np.array([self.classes[label] for label in values], dtype=object)
+            columns[column.name] = values
+        return columns
 
-    def _table(self) -> dict[str, Any]:
-        """Return the columns for a frame: where a pick has several labels, a list of them."""
-        columns: dict[str, Any] = self.to_dict()
-        if self.pseudo_labels.ndim == 2:
-            columns["pseudo_label"] = [list(_as_python(row)) for row in self.pseudo_labels]
+    def to_lists(self) -> dict[str, list[Any]]:
+        """Return the columns as lists of plain Python values, several labels as a list.
+
+        Returns
+        -------
+        dict of str to list
+            What every frame and file is made of.
+        """
+        columns: dict[str, list[Any]] = {"rank": list(range(1, len(self) + 1))}
+        for column in self._known():
+            values = [self._value(column, place) for place in range(len(self))]
+            columns[column.name] = [list(v) if isinstance(v, tuple) else v for v in values]
         return columns
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -188,15 +268,10 @@ class Batch:
         Returns
         -------
         pandas.DataFrame
-            The columns of `to_dict`; several pseudo-labels a pick are a list of their numbers.
+            The columns of `to_lists`.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError(
-                "to_pandas needs pandas: pip install pandas; or use to_dict()."
-            ) from error
-        return pandas.DataFrame(self._table())
+        frame: pandas.DataFrame = _library("pandas").DataFrame(self._frame())
+        return frame
 
     def to_polars(self) -> polars.DataFrame:
         """Return the batch as a polars frame, a row a pick; needs polars installed.
@@ -204,21 +279,42 @@ class Batch:
         Returns
         -------
         polars.DataFrame
-            The columns of `to_dict`; several pseudo-labels a pick are a list of their numbers.
+            The columns of `to_lists`.
         """
-        try:
-            import polars
-        except ImportError as error:
-            raise ImportError(
-                "to_polars needs polars: pip install polars; or use to_dict()."
-            ) from error
-        return polars.DataFrame(self._table())
+        return _library("polars").DataFrame(self._frame())
+
+    def _frame(self) -> dict[str, Any]:
+        """Return arrays where a column is one, lists where a cell holds several values."""
+        lists = self.to_lists()
+        return {n: lists[n] if v.ndim == 2 else v for n, v in self.to_dict().items()}
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the batch to a file, which appears whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Ends in ``.csv``, ``.json`` (a list of records), ``.jsonl`` (a record on each line) or
+            ``.parquet``.
+        overwrite : bool, default=False
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another, or the format cannot hold an id.
+        FileExistsError
+            If the file exists and `overwrite` is False.
+        """
+        from labelnext.sampling._batch_files import save
+
+        save(self.to_lists(), path, overwrite=overwrite)
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the heading and the rows to show, as text."""
-        header = ["rank", "row", "pseudo-label", "gradient norm", "D²", "potential"]
+        header = ["rank", *(column.title for column in self._known())]
         rows = [
-            [*map(_cell, pick[:3]), *(f"{value:.4g}" for value in pick[3:])]
+            [str(pick.rank), *(_cell(getattr(pick, column.name)) for column in self._known())]
             for rank, pick in enumerate(self)
             if len(self) <= SHOWN or min(rank, len(self) - 1 - rank) < SHOWN // 2
         ]
@@ -251,12 +347,20 @@ class Batch:
         )
 
 
-def _as_python(label: Any) -> Any:
-    """One pick's pseudo-label: a number, or the numbers of the labels that are True."""
-    return label.item() if label.ndim == 0 else tuple(np.flatnonzero(label).tolist())
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"to_{name} needs {name}: pip install {name}; or use to_dict()."
+        ) from error
 
 
-def _cell(value: int | tuple[int, ...]) -> str:
+def _rebuilt(values: dict[str, Any]) -> Batch:
+    return Batch(**values)
+
+
+def _cell(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or "none"
-    return str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

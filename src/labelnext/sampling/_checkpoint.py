@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine import Gradients
+    from labelnext.sampling._groups import Groups
     from labelnext.sampling._picks import Picks
 
-FORMAT = "labelnext checkpoint 1"
+FORMAT = "labelnext checkpoint 2"
 OTHER_WAYS = "another way (in memory, from files, on a cluster)"
-ADVICE = "delete it to start anew, or name another file"
+ADVICE = "delete it to start again, or name another file"
 
 
 @dataclass
@@ -65,8 +66,10 @@ class Checkpoint:
         The file. If it is there, it must be of the same selection; how many are picked may differ.
     gradients : Gradients
         The pool.
-    exclude : ndarray of int64
-        Rows that are not candidates, ascending.
+    exclude, centres : ndarray of int64
+        Rows that are not candidates, and rows that are centres from the start, ascending.
+    groups : Groups or None
+        Which rows belong together, and how many of a group may be picked.
     rng : Generator
         Where the randomness comes from, before anything was drawn.
     seeded : bool
@@ -85,6 +88,8 @@ class Checkpoint:
         path: str | os.PathLike[str],
         gradients: Gradients,
         exclude: NDArray[np.int64],
+        centres: NDArray[np.int64],
+        groups: Groups | None,
         rng: np.random.Generator,
         *,
         seeded: bool,
@@ -93,7 +98,9 @@ class Checkpoint:
         # What tells one selection from another, and what to call it if it differs.
         self._identity = {
             "pool": gradients.fingerprint(),
-            "exclude": hashlib.sha256(exclude.tobytes()).hexdigest(),
+            "exclude": _digest(exclude),
+            "centres": _digest(centres),
+            "groups": None if groups is None else [_digest(groups.of_row), groups.limit],
             "random_state": state_of(rng) if seeded else None,
         }
         self.saved = Saved(random=state_of(rng))
@@ -110,7 +117,13 @@ class Checkpoint:
             # What cannot be written is found out before the work.
             self.write()
 
-    def restore(self, picks: Picks, rng: np.random.Generator, at_once: int) -> None:
+    def restore(
+        self,
+        picks: Picks,
+        rng: np.random.Generator,
+        centres: NDArray[np.int64],
+        at_once: int,
+    ) -> None:
         """Take up the saved picks: all that are asked for, or those from which to go on.
 
         D² is computed again from the latter. The counters stay as they were, as if the selection
@@ -122,6 +135,8 @@ class Checkpoint:
             A batch of which nothing is there yet.
         rng : Generator
             The generator, which is put into its state after those picks.
+        centres : ndarray of int64
+            Rows that are centres from the start.
         at_once : int
             How many centres a pass may have.
         """
@@ -130,6 +145,8 @@ class Checkpoint:
         n = k if done else saved.n_full
         set_state(rng, saved.random)
         report, picks.progress = picks.progress, None
+        if len(centres) and not done:
+            picks.condition_on(centres, at_once)
         for lo in range(0, n, at_once):
             part = slice(lo, min(lo + at_once, n))
             rows = np.array(saved.rows[part], dtype=np.int64)
@@ -138,8 +155,13 @@ class Checkpoint:
             picks.forget_waiting()
             if not done:
                 picks.d2.min_update(factors, rows)
+                for row in rows.tolist():
+                    picks.room.admit(row)
+        if not done:
+            picks.withdraw_filled()
         picks.potentials = saved.potentials[:n]
-        picks.stats.update(saved.stats if done else saved.stats_full)
+        if n:
+            picks.stats.update(saved.stats if done else saved.stats_full)
         picks.progress = report
 
     def save(self, picks: Picks, rng: np.random.Generator) -> None:
@@ -178,9 +200,11 @@ class Checkpoint:
         for name, what in (
             ("pool", f"of another pool, of one that has changed, or was opened in {OTHER_WAYS}"),
             ("exclude", "of a selection with other excluded rows"),
+            ("centres", "of a selection with other labelled rows as centres"),
+            ("groups", "of a selection with other groups, or another max_per_group"),
             ("random_state", "of a selection with another random_state"),
         ):
-            if content[name] != self._identity[name]:
+            if content.get(name) != self._identity[name]:
                 raise ValueError(f"{self.path} is the checkpoint {what}; {ADVICE}.")
         return saved
 
@@ -200,6 +224,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _digest(rows: NDArray[np.int64]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(rows, dtype=np.int64).tobytes()).hexdigest()
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.engine import blas_on_one_thread
+from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block
 from labelnext.sampling._groups import Room
 from labelnext.sampling._picks import Picks
-from labelnext.sampling._random import as_generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,20 +20,17 @@ if TYPE_CHECKING:
     from labelnext.sampling._checkpoint import Checkpoint
     from labelnext.sampling._groups import Groups
     from labelnext.sampling._picks import Progress
-    from labelnext.sampling._random import RandomState
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 
-# A block of new centres holds as many as were picked before it: the potential falls slowly enough
-# that most draws from the D² of the latest pass are still accepted. At most one for so many rows
-# of the pool, within limits: a pass costs what the pool has, thinning the square of the block.
-ROWS_PER_CENTRE = 64
-LEAST_BLOCK, LARGEST_BLOCK = 512, 4096
+# A block of new centres holds as many as were picked before it, up to what the engine says for the
+# pool: the potential falls slowly enough that most draws from the D² of the latest pass are still
+# accepted.
 # Picks before the first pass. Until then candidates are drawn from upper bounds on D² that need
 # no more than the norms.
 FIRST_BLOCK = 256
-# Candidates drawn at a time.
-LEAST_DRAWN, MOST_DRAWN = 8, 128
+# Candidates drawn at a time, at least; the engine says how many at most.
+LEAST_DRAWN = 8
 
 
 def d2_sample(
@@ -44,7 +40,7 @@ def d2_sample(
     exclude: NDArray[np.int64] = NO_ROWS,
     centres: NDArray[np.int64] = NO_ROWS,
     groups: Groups | None = None,
-    random_state: RandomState = None,
+    random_state: int | np.random.Generator | None = None,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Batch:
@@ -71,13 +67,13 @@ def d2_sample(
         Which rows belong together, and how many of a group may be picked. When it is full, its
         rows are candidates no more: their D² counts as 0, in the batch's potentials from the next
         pass on.
-    random_state : int, Generator, RandomState or None, default=None
+    random_state : int, Generator or None, default=None
         Where the randomness comes from.
     progress : callable, default=None
         Called with the counters so far (`Batch.stats`) after each handful of picks and each pass.
     checkpoint : Checkpoint, default=None
-        Where to go on from, and what is kept up to date; made for this pool, without `centres`
-        and `groups`, which it does not tell apart.
+        Where to go on from, and what is kept up to date; made for this pool, `exclude`, `centres`
+        and `groups`.
 
     Returns
     -------
@@ -99,7 +95,7 @@ def d2_sample(
     >>> d2_sample(pool, 2, random_state=0).d2
     array([4.5, 2. ])
     """
-    rng = as_generator(random_state)
+    rng = np.random.default_rng(random_state)
     with blas_on_one_thread():
         picks = Picks(gradients, gradients.start(exclude), k, progress, Room(groups))
         for _ in _sample(picks, centres, rng, checkpoint):
@@ -115,12 +111,12 @@ def _sample(
     checkpoint: Checkpoint | None,
 ) -> Iterator[None]:
     """Pick until there are k, pausing wherever no pick waits for a pass."""
-    largest_block = min(max(picks.gradients.n_rows // ROWS_PER_CENTRE, LEAST_BLOCK), LARGEST_BLOCK)
+    most = largest_block(picks.gradients.n_rows)
     if checkpoint is not None:
-        checkpoint.restore(picks, rng, largest_block)
-    if len(centres):
-        picks.condition_on(centres, largest_block)
-    elif len(picks) == 0:
+        checkpoint.restore(picks, rng, centres, most)
+    elif len(centres):
+        picks.condition_on(centres, most)
+    if len(picks) == 0 and not len(centres):
         if not _start_at_the_largest(picks, rng):
             _pick_uniformly(picks, rng)
         yield
@@ -128,7 +124,7 @@ def _sample(
         if picks.d2.total == 0:
             _pick_uniformly(picks, rng)
         else:
-            _fill_block(picks, min(max(len(picks), FIRST_BLOCK), largest_block), rng)
+            _fill_block(picks, min(max(len(picks), FIRST_BLOCK), most), rng)
             picks.make_pass()
         yield
 

@@ -34,9 +34,10 @@ class Groups:
     of_row: NDArray[np.int64]
     limit: int
 
-    def most(self) -> int:
-        """Return how many rows can be picked at all."""
-        return int(np.minimum(np.bincount(self.of_row), self.limit).sum())
+    def most(self, exclude: NDArray[np.int64] | None = None) -> int:
+        """Return how many rows can be picked at all, without some that are no candidates."""
+        of_row = self.of_row if exclude is None else np.delete(self.of_row, exclude)
+        return int(np.minimum(np.bincount(of_row), self.limit).sum())
 
 
 class Room:

@@ -58,9 +58,12 @@ class Picks:
         # Before the pass, so that they are in memory once while it runs.
         self.forget_waiting()
         self.potentials += self._pass(block, rows)
+        self.withdraw_filled()
+
+    def withdraw_filled(self) -> None:
+        """Make the rows of full groups unavailable; until now draws of them were refused."""
         filled = self.room.filled()
         if len(filled):
-            # Until now draws of them were refused one by one.
             self.d2.withdraw(filled)
 
     def condition_on(self, centres: NDArray[np.int64], at_once: int) -> None:
@@ -91,7 +94,9 @@ class Picks:
         """The picks as a batch."""
         return Batch(
             indices=np.array(self.rows, dtype=np.int64),
-            pseudo_labels=np.concatenate(self.pseudo_labels),
+            pseudo_labels=np.concatenate(self.pseudo_labels)
+            if self.gradients.has_pseudo_labels
+            else None,
             gradient_norms=np.sqrt(np.array(self.squared_norms, dtype=np.float64)),
             d2=np.array(self.d2_at_pick, dtype=np.float64),
             potentials=np.array(self.potentials, dtype=np.float64),

@@ -1,49 +1,52 @@
-"""Query strategies: which samples of a pool should people label next?"""
+"""Strategies: which samples of a pool should people label next?
 
-from labelnext.strategies._badge import Badge
-from labelnext.strategies._bait import Bait
-from labelnext.strategies._bald import Bald
-from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._batch_bald import BatchBald
-from labelnext.strategies._classifier import ClassifierQueryStrategy
-from labelnext.strategies._clue import Clue
-from labelnext.strategies._cluster_margin import ClusterMargin
-from labelnext.strategies._contract_check import check_query_strategy
-from labelnext.strategies._core_set import CoreSet
-from labelnext.strategies._drop_query import DropQuery
-from labelnext.strategies._falcun import Falcun
-from labelnext.strategies._feature import FeatureQueryStrategy
-from labelnext.strategies._k_means import KMeansSampling
-from labelnext.strategies._max_herding import MaxHerding
-from labelnext.strategies._power_margin import PowerMargin
-from labelnext.strategies._prob_cover import ProbCover
-from labelnext.strategies._query import Query
-from labelnext.strategies._random import RandomSampling
-from labelnext.strategies._typi_clust import TypiClust
-from labelnext.strategies._uncertainty import UncertaintySampling
-from labelnext.strategies._uncertainty_herding import UncertaintyHerding
+`select` is the one door to all of them; `names` and `about` list them. The classes are imported
+when they are asked for, since they bring scikit-learn.
+"""
 
-__all__ = [
-    "Badge",
-    "Bait",
-    "Bald",
-    "BatchBald",
-    "ClassifierQueryStrategy",
-    "Clue",
-    "ClusterMargin",
-    "CoreSet",
-    "DropQuery",
-    "Falcun",
-    "FeatureQueryStrategy",
-    "KMeansSampling",
-    "MaxHerding",
-    "PowerMargin",
-    "ProbCover",
-    "Query",
-    "QueryStrategy",
-    "RandomSampling",
-    "TypiClust",
-    "UncertaintyHerding",
-    "UncertaintySampling",
-    "check_query_strategy",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from labelnext.strategies._query import Choice, Query
+from labelnext.strategies._registry import STRATEGIES, about, by_name, find, names
+from labelnext.strategies._select import select
+
+if TYPE_CHECKING:
+    from labelnext.strategies._badge import Badge as Badge
+    from labelnext.strategies._bait import Bait as Bait
+    from labelnext.strategies._bald import Bald as Bald
+    from labelnext.strategies._base import QueryStrategy as QueryStrategy
+    from labelnext.strategies._batch_bald import BatchBald as BatchBald
+    from labelnext.strategies._clue import Clue as Clue
+    from labelnext.strategies._cluster_margin import ClusterMargin as ClusterMargin
+    from labelnext.strategies._contract_check import check_query_strategy as check_query_strategy
+    from labelnext.strategies._core_set import CoreSet as CoreSet
+    from labelnext.strategies._drop_query import DropQuery as DropQuery
+    from labelnext.strategies._falcun import Falcun as Falcun
+    from labelnext.strategies._k_means import KMeansSampling as KMeansSampling
+    from labelnext.strategies._max_herding import MaxHerding as MaxHerding
+    from labelnext.strategies._power_margin import PowerMargin as PowerMargin
+    from labelnext.strategies._prob_cover import ProbCover as ProbCover
+    from labelnext.strategies._random import RandomSampling as RandomSampling
+    from labelnext.strategies._typi_clust import TypiClust as TypiClust
+    from labelnext.strategies._uncertainty import UncertaintySampling as UncertaintySampling
+    from labelnext.strategies._uncertainty_herding import UncertaintyHerding as UncertaintyHerding
+
+_LATE = {
+    "QueryStrategy": "_base",
+    "check_query_strategy": "_contract_check",
+    **{name: module for module, name in STRATEGIES.values()},
+}
+
+__all__ = ["Choice", "Query", "about", "by_name", "find", "names", "select"]
+__all__ += list(_LATE)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATE:
+        return getattr(importlib.import_module(f"labelnext.strategies.{_LATE[name]}"), name)
+    raise AttributeError(f"module 'labelnext.strategies' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.engine import as_gradients
-from labelnext.sampling import d2_sample, d2_utilities
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.engine import open_gradients
+from labelnext.sampling import d2_utilities
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._query import badge_needs, choose_badge
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import ArrayLike
-
+    from labelnext.pools import Pool
+    from labelnext.sampling import Batch
     from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 
-class Badge(ClassifierQueryStrategy):
+class Badge(QueryStrategy):
     """
     Batch active learning by diverse gradient embeddings.
 
@@ -93,6 +94,9 @@ class Badge(ClassifierQueryStrategy):
     array([1747,  536,  782])
     """
 
+    needs = ("proba", "features")
+    paper = "Ash et al., ICLR 2020"
+
     def __init__(
         self,
         clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
@@ -106,96 +110,37 @@ class Badge(ClassifierQueryStrategy):
         self.condition_on_labeled = condition_on_labeled
         self.max_per_group = max_per_group
 
-    def query(
-        self,
-        X: Any,
-        y: ArrayLike,
-        clf: Any,
-        fit_clf: bool = True,
-        sample_weight: ArrayLike | None = None,
-        candidates: Any = None,
-        batch_size: int = 1,
-        return_utilities: bool = False,
-        groups: ArrayLike | None = None,
-    ) -> Picks | tuple[Picks, Utilities]:
-        """
-        Choose the samples to be labelled next.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, ...)
-            All samples, labelled or not, as in `ClassifierQueryStrategy.query`, which says more
-            of all but `groups`.
-        y : array-like of shape (n_samples,)
-            Their labels, numbers or strings, some or all of them missing.
-        clf : classifier
-            Any classifier with `predict_proba`, or a trained `torch.nn.Module`. Not changed.
-        fit_clf : bool, default=True
-            Whether to fit a copy of `clf`.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the samples for fitting.
-        candidates : array-like, default=None
-            What to choose from: None for the samples without a label, rows of X, or samples.
-        batch_size : int, default=1
-            How many samples to choose; at most what there is, with a warning.
-        return_utilities : bool, default=False
-            Whether to return the utilities too. They do not change the batch.
-        groups : array-like of shape (n_samples,) or (n_candidates,), default=None
-            With `max_per_group`, the group of each sample of X, or of each candidate if
-            `candidates` holds samples: numbers or strings, none of them missing.
-
-        Returns
-        -------
-        query_indices : numpy.ndarray of shape (batch_size,), int64
-            The chosen samples, in the order of the picks: rows of `candidates` if it holds
-            samples, else rows of X.
-        utilities : numpy.ndarray of shape (batch_size, n_samples) or (batch_size, n_candidates)
-            Only if asked for. Row t is the law that pick t was drawn from; NaN at what could
-            not be picked.
-
-        Raises
-        ------
-        TypeError
-            If an argument is of the wrong type.
-        ValueError
-            If an argument does not fit another, an index is no row of X, there is no candidate,
-            or `groups` and `max_per_group` are not given together.
-
-        Warns
-        -----
-        UserWarning
-            If there are fewer candidates than `batch_size`, or groups leave fewer.
-        """
-        return self._query(
-            X,
-            y,
-            candidates=candidates,
-            batch_size=batch_size,
-            return_utilities=return_utilities,
-            fit=self._fitter(clf, fit_clf, sample_weight),
-            groups=groups,
-            max_per_group=self.max_per_group,
-        )
-
     def _check_parameters(self) -> None:
         if not isinstance(self.condition_on_labeled, bool | np.bool_):
             raise TypeError(
                 f"condition_on_labeled must be True or False, got {self.condition_on_labeled!r}."
             )
 
+    @property
+    def looks_at_labeled(self) -> bool:  # type: ignore[override]
+        """Whether labelled samples are centres."""
+        return bool(self.condition_on_labeled)
+
+    def _needs_of(self, pool: Pool) -> tuple[str, ...]:
+        return badge_needs(pool)
+
+    def _select(self, query: Query) -> Batch:
+        return choose_badge(query, condition_on_labeled=self.looks_at_labeled)
+
     def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
-        proba, features = query.proba_and_features(with_labeled=self.condition_on_labeled)
         try:
-            pool = as_gradients(proba, features)
+            batch = self._select(query)
         except ValueError as error:
             raise ValueError(f"{error} (Rows are counted among the candidates.)") from error
-        # Labelled samples come after the candidates. The groups are of the candidates alone,
-        # and so is all that can be picked.
-        given: dict[str, Any] = {
-            "centres": np.arange(query.n_candidates, pool.n_rows),
-            "groups": query.groups,
-        }
-        picks = d2_sample(pool, query.batch_size, random_state=query.rng, **given).indices
+        picks = np.searchsorted(query.candidates, batch.indices)
         if not query.return_utilities:
             return picks, None
-        return picks, d2_utilities(pool, picks, **given)[:, : query.n_candidates]
+        centres = query.labeled if self.looks_at_labeled else query.labeled[:0]
+        law = d2_utilities(
+            open_gradients(query.pool, memory_limit=query.memory_limit),
+            batch.indices,
+            exclude=np.setdiff1d(query.excluded, centres),
+            centres=centres,
+            groups=query.groups,
+        )
+        return picks, law[:, query.candidates]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_number
 from labelnext.strategies._fisher import Design
-from labelnext.strategies._parameters import check_number
 from labelnext.strategies._query import finite
 from labelnext.utils import MISSING_LABEL
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from labelnext.strategies._query import Query
 
 
-class Bait(ClassifierQueryStrategy):
+class Bait(QueryStrategy):
     """
     Choose the batch that leaves the classifier's last layer least uncertain about the pool.
 
@@ -91,6 +91,10 @@ class Bait(ClassifierQueryStrategy):
     array([2.222, 0.818, 0.403])
     """
 
+    needs = ("proba", "features")
+    looks_at_labeled = True
+    paper = "Ash et al., NeurIPS 2021"
+    takes_groups = False
     batches_are_prefixes = False
 
     def __init__(
@@ -119,7 +123,7 @@ class Bait(ClassifierQueryStrategy):
         design = Design.start(proba, features, query.n_candidates, self.regularization)
         added: list[int] = []
         gains: list[Any] = []
-        for _ in range(min(2 * query.batch_size, query.n_candidates)):
+        for _ in range(min(2 * query.k, query.n_candidates)):
             gain = design.changes(1)
             free = gain.copy()
             free[added] = -np.inf
@@ -129,7 +133,7 @@ class Bait(ClassifierQueryStrategy):
             design.change(added[-1], 1)
         kept = list(range(len(added)))
         design = design.take(added)
-        while len(kept) > query.batch_size:
+        while len(kept) > query.k:
             least = kept[int(np.argmin(design.changes(-1)[kept]))]
             design.change(least, -1)
             kept.remove(least)

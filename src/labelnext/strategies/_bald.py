@@ -8,13 +8,13 @@ import numpy as np
 from scipy.special import entr
 
 from labelnext.strategies._committee import CommitteeQueryStrategy
+from labelnext.strategies._query import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 
@@ -84,14 +84,16 @@ class Bald(CommitteeQueryStrategy):
     array([1.9  , 1.855, 1.827])
     """
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
-        scores = mutual_information(self._opinions(query))
+    paper = "Houlsby et al., 2011; Gal et al., ICML 2017"
+
+    def _choose(self, query: Query) -> Choice:
+        scores = mutual_information(query.members())
         # Sorted by score, ties in random order, so that a batch is the start of a larger one.
         lots = query.rng.random(query.n_candidates)
-        picks = np.lexsort((lots, -scores))[: query.batch_size]
+        picks = query.first(np.lexsort((lots, -scores)))
         if not query.return_utilities:
-            return picks, None
-        return picks, query.utilities_of_scores(scores, picks)
+            return Choice(picks, scores=scores[picks])
+        return Choice(picks, query.utilities_of_scores(scores, picks))
 
 
 def mutual_information(opinions: Iterable[NDArray[Any]]) -> NDArray[np.float64]:

@@ -1,28 +1,29 @@
-"""What all query strategies share."""
+"""What all strategies share: the one method to override, and the two doors to it."""
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from labelnext.estimators.rows import as_samples
+from labelnext.sampling import Batch
+from labelnext.strategies._adapter import Asked, fitter, pool_of_model
 from labelnext.strategies._candidates import find_candidates
-from labelnext.strategies._groups import group_candidates
-from labelnext.strategies._query import Query
-from labelnext.utils import MISSING_LABEL, check_random_state
-from labelnext.utils.labels import split_labels
+from labelnext.strategies._checks import check_flag, check_integer
+from labelnext.strategies._groups import as_groups
+from labelnext.strategies._query import WORDS, Choice, Query
+from labelnext.utils import MISSING_LABEL
+from labelnext.utils.random import as_generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
+    from labelnext.pools import Pool
     from labelnext.sampling import Groups
+    from labelnext.strategies._adapter import Fit
 
     Picks = NDArray[np.int64]
     Utilities = NDArray[np.float64]
@@ -30,59 +31,55 @@ if TYPE_CHECKING:
 
 class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     """
-    Base of all query strategies: all that does not depend on how samples are chosen.
+    Base of all strategies: all that does not depend on how samples are chosen.
 
-    A strategy overrides `_choose`, and one that asks a classifier derives from
-    `ClassifierQueryStrategy`. A `query` then goes through these steps:
+    A strategy says in `needs` what it asks of a pool, and overrides `_choose`. It can then be
+    asked in two ways that make the same choice: ``labelnext.select(pool, k, strategy=...)``, and
+    ``strategy.query(X, y, clf)`` in scikit-activeml's manner, which asks the classifier what the
+    strategy needs and makes a pool of the answer. Both go through these steps:
 
     1. `_check_parameters`, for parameters of the strategy's own; the constructor keeps what it
        is given and checks nothing, as scikit-learn asks.
-    2. The samples, labels, candidates and batch size are checked. A batch that is larger than
-       the number of candidates is cut, with a warning.
-    3. If the strategy asks a classifier, a copy is fitted.
-    4. A generator is made of `random_state`.
-    5. `_choose` gets all this as a `Query` and returns places among the candidates, and the
+    2. The samples, labels, candidates and batch size are checked, and what the pool lacks is
+       refused.
+    3. A generator is made of `random_state`.
+    4. `_choose` gets all this as a `Query` and returns places among the candidates, and the
        utilities if they are wanted.
-    6. Places become rows of `X`, and utilities get their columns, NaN where there is no
-       candidate.
+    5. Places become rows, and utilities get their columns, NaN where there is no candidate.
 
-    A strategy keeps no state: a query changes neither it nor anything that it is given. Randomness
-    is a function of `random_state` and of how many labels are missing. So the same query gives
-    the same batch, and the rounds of a loop differ although the seed stays the same.
+    A strategy keeps no state: a query changes neither it nor anything that it is given.
 
     Parameters
     ----------
     missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+        What stands for a missing label in `query`.
     random_state : int, RandomState, Generator or None, default=None
-        The seed; a generator is copied, not advanced. None gives another batch each time, under
-        the rule of `numpy.random.seed`.
+        The seed. Randomness is a function of it and of the number of candidates: the same
+        call gives the same batch, and the rounds of a loop differ although the seed stays the
+        same. A generator is copied, never advanced. None takes a seed from NumPy's global
+        generator, so that `numpy.random.seed` rules.
 
     See Also
     --------
-    ClassifierQueryStrategy : Base of the strategies that ask a classifier.
+    labelnext.select : Choose from a pool by any strategy.
 
     Examples
     --------
     A strategy that prefers samples far from the origin:
 
     >>> import numpy as np
-    >>> from labelnext.pool import QueryStrategy
+    >>> import labelnext
+    >>> from labelnext.strategies import QueryStrategy
     >>> class Farthest(QueryStrategy):
-    ...     def query(self, X, y, candidates=None, batch_size=1, return_utilities=False):
-    ...         return self._query(
-    ...             X,
-    ...             y,
-    ...             candidates=candidates,
-    ...             batch_size=batch_size,
-    ...             return_utilities=return_utilities,
-    ...         )
+    ...     needs = ("features",)
     ...
     ...     def _choose(self, query):
-    ...         norms = np.linalg.norm(query.X, axis=1)
-    ...         picks = np.argsort(-norms)[: query.batch_size]
+    ...         norms = np.linalg.norm(query.features(), axis=1)
+    ...         picks = query.first(np.argsort(-norms))
     ...         return picks, query.utilities_of_scores(norms, picks)
     >>> X = np.array([[3.0, 4.0], [1.0, 0.0], [6.0, 8.0]])
+    >>> labelnext.select(labelnext.Pool(features=X), 2, strategy=Farthest, exclude=[1]).indices
+    array([2, 0])
     >>> picks, utilities = Farthest().query(
     ...     X, y=[np.nan, 0, np.nan], batch_size=2, return_utilities=True
     ... )
@@ -93,15 +90,29 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
            [ 5., nan, nan]])
     """
 
-    batches_are_prefixes = True
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What the strategy asks of a pool: some of "proba", "features", "members", "last_layer"."""
+
+    looks_at_labeled: bool = False
+    """Whether it asks for the features (or probabilities) of labelled samples too."""
+
+    takes_groups: ClassVar[bool] = True
+    """Whether it heeds `max_per_group`."""
+
+    batches_are_prefixes: ClassVar[bool] = True
     """Whether the batch for a smaller size is the start of that for a larger one."""
+
+    paper: ClassVar[str] = ""
+    """Where the strategy comes from, in a few words."""
+
+    max_per_group: Any = None
 
     def __init__(self, missing_label: Any = MISSING_LABEL, random_state: Any = None) -> None:
         self.missing_label = missing_label
         self.random_state = random_state
 
     @abstractmethod
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice | tuple[Picks, Utilities | None] | Picks:
         """Choose among the candidates.
 
         Parameters
@@ -111,99 +122,149 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
 
         Returns
         -------
-        picks : ndarray of shape (batch_size,), int64
+        picks : ndarray of shape (k,), int64
             Distinct places among the candidates, in the order of the picks. They should be the
             start of those for any larger batch.
-        utilities : ndarray of shape (batch_size, n_candidates), float64, or None
-            Row t is what decided on pick t, NaN at those already picked. Not looked at unless
-            `query.return_utilities`.
+        utilities : ndarray of shape (k, n_candidates), float64, or None
+            Row t is what decided on pick t, NaN at what could not be picked. Not looked at
+            unless `query.return_utilities`.
         """
 
     def _check_parameters(self) -> None:
         """Raise if a parameter of the strategy's own is not as it should be."""
 
-    def _query(
+    def _needs_of(self, pool: Pool) -> tuple[str, ...]:
+        """Return what the strategy needs of this pool."""
+        del pool
+        return self.needs
+
+    def _select(self, query: Query) -> Batch:
+        """Choose from a pool, and tell what is known of each pick."""
+        choice = _as_choice(self._choose(query))
+        rows = query.candidates[choice.picks]
+        scores = choice.scores
+        if scores is None and choice.utilities is not None:
+            scores = choice.utilities[np.arange(len(rows)), choice.picks]
+        labels = query.pseudo_labels(rows)
+        return Batch(rows, labels, scores=scores, stats={"picks": len(rows)}).described(query.pool)
+
+    def query(
         self,
         X: Any,
         y: ArrayLike,
-        *,
-        candidates: Any,
-        batch_size: int,
-        return_utilities: bool,
-        fit: Callable[[Any, ArrayLike], Any] | None = None,
+        clf: Any = None,
+        fit_clf: bool = True,
+        sample_weight: ArrayLike | None = None,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
         groups: ArrayLike | None = None,
-        max_per_group: int | None = None,
+        features: Any = None,
     ) -> Picks | tuple[Picks, Utilities]:
-        """Go through the steps of a query.
+        """
+        Choose the samples to be labelled next.
 
         Parameters
         ----------
-        X, y, candidates, batch_size, return_utilities
-            As in the strategies' `query`.
-        fit : callable of (X, y), optional
-            Returns the fitted classifier; called when all else is known to be right.
-        groups : array-like of shape (n_samples,) or (n_candidates,), optional
-            The group of each sample, of each candidate if these are samples.
-        max_per_group : int, optional
-            How many picks a group may have.
+        X : array-like, sparse matrix or frame of shape (n_samples, ...)
+            All samples, labelled or not. The classifier gets them as they are, pandas and polars
+            frames too; a list of texts will do for a pipeline that takes texts. Images, tokens
+            and tensors are samples for a network.
+        y : array-like of shape (n_samples,)
+            Their labels, numbers or strings, some or all of them missing.
+        clf : classifier, default=None
+            Any classifier with `predict_proba`: of labelnext, of scikit-activeml, of
+            scikit-learn, of skorch or made like those; or, with ``fit_clf=False``, a trained
+            `torch.nn.Module` whose outputs are logits. It is not changed. None will do for a
+            strategy that needs features alone: they are then X itself. A strategy that asks a
+            committee takes a list of classifiers, too.
+        fit_clf : bool, default=True
+            Whether to fit a copy of `clf`. One with a parameter `missing_label` gets all
+            samples, any other the labelled ones. While the labels are of fewer than two classes,
+            such a classifier can't learn anything: all samples then count as equally uncertain,
+            and the transformers of a pipeline are fitted without labels, to the candidates and
+            to the labelled samples where a strategy looks at those. If False, `clf` has been
+            fitted and is used as it is.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples for fitting.
+        candidates : array-like, default=None
+            What to choose from. None stands for the samples without a label; one dimension of
+            integers for these rows of X, labelled or not, repeated ones counting once; and two
+            or more dimensions for samples themselves, which need not be in X.
+        batch_size : int, default=1
+            How many samples to choose; at most all candidates, with a warning.
+        return_utilities : bool, default=False
+            Whether to return the utilities too. They do not change the batch.
+        groups : array-like of shape (n_samples,) or (n_candidates,), default=None
+            With the strategy's `max_per_group`, the group of each sample of X, or of each
+            candidate if `candidates` holds samples: numbers or strings, none of them missing.
+        features : array-like or sparse matrix of shape (n_samples, n_features), default=None
+            What the classifier's last linear step sees, where the classifier does not tell or
+            something better is known. None asks the classifier.
+
+        Returns
+        -------
+        query_indices : numpy.ndarray of shape (batch_size,), int64
+            The chosen samples, in the order of the picks: rows of `candidates` if it holds
+            samples, else rows of X.
+        utilities : numpy.ndarray of shape (batch_size, n_samples) or (batch_size, n_candidates)
+            Only if asked for. Row t is what decided on pick t, in columns that
+            `query_indices` refers to; NaN at what could not be picked.
+
+        Raises
+        ------
+        TypeError
+            If `clf` has no `predict_proba` or is needed and missing, or an argument is of the
+            wrong type.
+        ValueError
+            If an argument does not fit another, an index is no row of X, there is no candidate,
+            or `clf` and the strategy differ in `missing_label`.
+        sklearn.exceptions.NotFittedError
+            If `clf` must be fitted already and is not.
+
+        Warns
+        -----
+        UserWarning
+            If there are fewer candidates than `batch_size`, or groups leave fewer.
         """
         self._check_parameters()
-        X = as_samples(X)
-        labels, missing = _split_labels(X, y, self.missing_label)
-        unlabelled = np.flatnonzero(missing).astype(np.int64)
-        rng = self._generator(len(unlabelled))
-        found = find_candidates(X, unlabelled, candidates)
-        batch_size = _check_batch_size(batch_size)
-        if not isinstance(return_utilities, bool | np.bool_):
-            raise TypeError(f"return_utilities must be True or False, got {return_utilities!r}.")
-        grouped = group_candidates(groups, max_per_group, found)
-        batch_size = _cut(batch_size, len(found), grouped)
-        clf = None if fit is None else fit(X, y)
-        picks, utilities = self._choose(
-            Query(
-                found.X,
-                len(found),
-                batch_size,
-                clf,
-                rng,
-                bool(return_utilities),
-                X,
-                np.flatnonzero(~missing).astype(np.int64),
-                labels[~missing],
-                grouped,
-                getattr(self, "clf_embedding_flag_name", None),
-                fit,
-                labels,
-                self.missing_label,
-            )
+        fit = self._fitter(clf, fit_clf, sample_weight)
+        asked = Asked.of(X, y, missing_label=self.missing_label, fit=fit, features=features)
+        found = find_candidates(asked.X, asked.unlabelled, candidates)
+        check_integer("batch_size", batch_size, least=1)
+        check_flag("return_utilities", return_utilities)
+        grouped = as_groups(groups, self.max_per_group, found.n_rows, found.rows)
+        query = pool_of_model(
+            self,
+            asked,
+            found,
+            grouped,
+            k=_cut(int(batch_size), len(found), grouped),
+            rng=as_generator(self.random_state, len(found)),
+            return_utilities=bool(return_utilities),
         )
+        picks, utilities, _ = _as_choice(self._choose(query))
         if not return_utilities:
             return found.rows[picks]
         assert utilities is not None, f"{type(self).__name__}._choose returned no utilities"
         return found.rows[picks], found.spread(utilities)
 
-    def _generator(self, n_unlabelled: int) -> np.random.Generator:
-        # With the seed alone, every round of a loop would draw at the same quantiles of the pool.
-        seed = check_random_state(self.random_state).randint(2**32, dtype=np.uint32)
-        return np.random.Generator(np.random.PCG64([int(seed), n_unlabelled]))
+    def _fitter(self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None) -> Fit | None:
+        """Check the classifier, and return what fits a copy of it for a query."""
+        if clf is None:
+            lacks = [need for need in self.needs if need != "features"]
+            if lacks or sample_weight is not None:
+                raise TypeError(
+                    f"{type(self).__name__}.query needs a classifier as clf, whose "
+                    f"{WORDS[lacks[0]][0] if lacks else 'fit takes sample_weight'}"
+                    f"{' it looks at' if lacks else ''}."
+                )
+            return None
+        return fitter(clf, fit_clf, sample_weight, self.missing_label)
 
 
-def _split_labels(
-    X: Any, y: ArrayLike, missing_label: Any
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    labels, missing = split_labels(y, missing_label)
-    if missing.ndim != 1:
-        raise ValueError(
-            f"y must have one label for each sample, got shape {missing.shape}; "
-            f"labelnext.utils.majority_vote makes one label of those of several people, and "
-            f"np.ravel one dimension of a single column."
-        )
-    if len(missing) != X.shape[0]:
-        raise ValueError(
-            f"X and y must have the same length, got {X.shape[0]} samples and {len(missing)} "
-            f"labels; mark labels that are missing with missing_label={missing_label!r}."
-        )
-    return labels, missing
+def _as_choice(answer: Any) -> Choice:
+    return Choice(*answer) if isinstance(answer, tuple) else Choice(answer)
 
 
 def _cut(batch_size: int, n_candidates: int, groups: Groups | None) -> int:
@@ -216,16 +277,5 @@ def _cut(batch_size: int, n_candidates: int, groups: Groups | None) -> int:
     else:
         message = f"what max_per_group leaves of the candidates; {most} of them are returned."
     # Seen from where `query` is called.
-    warnings.warn(f"batch_size={batch_size} is larger than {message}", UserWarning, stacklevel=4)
+    warnings.warn(f"batch_size={batch_size} is larger than {message}", UserWarning, stacklevel=3)
     return most
-
-
-def _check_batch_size(batch_size: Any) -> int:
-    if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral):
-        raise TypeError(
-            f"batch_size must be an integer, got {batch_size!r} of type "
-            f"{type(batch_size).__name__}."
-        )
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-    return int(batch_size)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import entr
 
+from labelnext.strategies._checks import check_integer
 from labelnext.strategies._committee import CommitteeQueryStrategy
 from labelnext.strategies._configurations import Configurations
-from labelnext.strategies._parameters import check_integer
+from labelnext.strategies._query import Choice
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 # Candidates that are looked at together.
@@ -100,6 +100,8 @@ class BatchBald(CommitteeQueryStrategy):
     array([1.9  , 1.007, 0.089])
     """
 
+    paper = "Kirsch et al., NeurIPS 2019"
+
     def __init__(
         self,
         committee: Callable[[Any, Any], ArrayLike] | None = None,
@@ -115,17 +117,18 @@ class BatchBald(CommitteeQueryStrategy):
         super()._check_parameters()
         check_integer("n_configurations", self.n_configurations, least=1)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         # Sample, class, member, so that a product with the members' weights is one of matrices.
-        opinions = np.stack(list(self._opinions(query)), axis=2)
+        opinions = np.stack(list(query.members()), axis=2)
         within = entr(opinions).sum(axis=(1, 2)) / opinions.shape[2]
         bound = np.maximum(entr(opinions.mean(axis=2)).sum(axis=1) - within, 0)
         # Ties in random order.
         order = np.lexsort((query.rng.random(query.n_candidates), -bound))
         configurations = Configurations.of_nothing(opinions.shape[2])
+        free = query.free()
         picks: list[int] = []
-        utilities = []
-        for _ in range(query.batch_size):
+        utilities, scores = [], []
+        for _ in range(query.k):
             gains, pick = np.full(query.n_candidates, np.nan), -1
             for block in np.split(order, range(_BLOCK, len(order), _BLOCK)):
                 # No label tells more once others are known, whatever the configurations say.
@@ -138,10 +141,13 @@ class BatchBald(CommitteeQueryStrategy):
                 if pick < 0 or gains[best] > gains[pick]:
                     pick = best
             picks.append(int(pick))
+            scores.append(gains[pick])
+            free.take(int(pick))
             if query.return_utilities:
                 utilities.append(gains)
-            order = order[order != pick]
+            order = order[free.mask[order]]
             configurations = configurations.extend(
                 opinions[picks], self.n_configurations, query.rng
             )
-        return np.array(picks, dtype=np.int64), np.array(utilities)
+        laws = np.array(utilities) if query.return_utilities else None
+        return Choice(np.array(picks, dtype=np.int64), laws, np.array(scores))

@@ -25,11 +25,14 @@ class Candidates:
         What the caller knows them by: rows of X, or their own numbers.
     n_rows : int
         The number of rows that the caller may be told of.
+    from_outside : bool, default=False
+        Whether they are samples that the caller gave, which need not be in X.
     """
 
     X: Any
     rows: NDArray[np.int64]
     n_rows: int
+    from_outside: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,7 +73,7 @@ def find_candidates(X: Any, unlabelled: NDArray[np.int64], candidates: Any) -> C
             f"{tuple(X.shape[1:])}, got {tuple(samples.shape[1:])}."
         )
     n_candidates = samples.shape[0]
-    return Candidates(samples, np.arange(n_candidates, dtype=np.int64), n_candidates)
+    return Candidates(samples, np.arange(n_candidates, dtype=np.int64), n_candidates, True)
 
 
 def _rows_of(X: Any, rows: NDArray[np.int64]) -> Candidates:

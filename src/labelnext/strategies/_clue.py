@@ -6,21 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_integer
 from labelnext.strategies._clusters import k_means, nearest_to_each
 from labelnext.strategies._measures import check_method, uncertainty
-from labelnext.strategies._parameters import check_integer
-from labelnext.strategies._query import finite
+from labelnext.strategies._query import Choice, finite
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 
-class Clue(ClassifierQueryStrategy):
+class Clue(QueryStrategy):
     """
     Cluster the candidates by their features, uncertain ones weighing more.
 
@@ -76,6 +75,8 @@ class Clue(ClassifierQueryStrategy):
     9
     """
 
+    needs = ("proba", "features")
+    paper = "Prabhu et al., ICCV 2021"
     batches_are_prefixes = False
 
     def __init__(
@@ -95,12 +96,14 @@ class Clue(ClassifierQueryStrategy):
         check_method(self.method)
         check_integer("max_iter", self.max_iter, least=1)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features()
         features = finite(features)
         # Rounding may leave a certain sample a little below 0.
         weights = np.maximum(uncertainty(np.asarray(proba, dtype=np.float64), self.method), 0.0)
         if not weights.any():
             weights = np.ones(len(weights))
-        model = k_means(features, query.batch_size, query.rng, self.max_iter, weights)
-        return nearest_to_each(features, model.cluster_centers_, query.return_utilities)
+        model = k_means(features, query.k, query.rng, self.max_iter, weights)
+        return nearest_to_each(
+            features, model.cluster_centers_, query.free(), query.return_utilities
+        )

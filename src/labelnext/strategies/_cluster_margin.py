@@ -9,9 +9,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import euclidean_distances
 
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_integer, check_number
 from labelnext.strategies._measures import uncertainty
-from labelnext.strategies._parameters import check_integer, check_number
 from labelnext.strategies._query import finite
 from labelnext.utils import MISSING_LABEL
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_CLUSTERED = 5000
 
 
-class ClusterMargin(ClassifierQueryStrategy):
+class ClusterMargin(QueryStrategy):
     """
     Take samples of small margin from all clusters in turn, the smallest first.
 
@@ -81,6 +81,9 @@ class ClusterMargin(ClassifierQueryStrategy):
     array([1522,  777,  922])
     """
 
+    needs = ("proba", "features")
+    paper = "Citovsky et al., NeurIPS 2021"
+    takes_groups = False
     batches_are_prefixes = False
 
     def __init__(
@@ -104,17 +107,17 @@ class ClusterMargin(ClassifierQueryStrategy):
         proba, features = query.proba_and_features()
         features = finite(features)
         scores = uncertainty(np.asarray(proba, dtype=np.float64), "margin_sampling")
-        n = min(int(self.multiplier * query.batch_size), MOST_CLUSTERED, query.n_candidates)
-        n = max(n, query.batch_size)
+        n = min(int(self.multiplier * query.k), MOST_CLUSTERED, query.n_candidates)
+        n = max(n, query.k)
         # Ties in random order.
         rows = np.sort(np.lexsort((query.rng.random(len(scores)), -scores))[:n])
         clusters = np.zeros(n, dtype=np.int64)
         # If all of them are picked it does not matter from which clusters.
-        if n > query.batch_size:
+        if n > query.k:
             clusters = _clusters(features[rows], -(-n // self.cluster_size))
         picks: list[int] = []
         laws: list[NDArray[np.float64]] = []
-        for t, members in enumerate(_in_turn(clusters, query.batch_size, query.rng)):
+        for t, members in enumerate(_in_turn(clusters, query.k, query.rng)):
             if query.return_utilities:
                 laws.append(np.zeros(query.n_candidates))
                 laws[t][rows[members]] = 1 / len(members)

@@ -12,10 +12,12 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.extmath import row_norms
 from threadpoolctl import threadpool_limits
 
+from labelnext.strategies._query import Choice
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
+    from labelnext.strategies._query import Free
 
 # Centres whose distances to all candidates are held at a time.
 AT_ONCE = 64
@@ -47,8 +49,8 @@ def k_means(
 
 
 def nearest_to_each(
-    features: Any, centres: NDArray[np.floating[Any]], return_utilities: bool
-) -> tuple[Picks, Utilities | None]:
+    features: Any, centres: NDArray[np.floating[Any]], free: Free, return_utilities: bool
+) -> Choice:
     """Pick for each centre in turn the nearest candidate that has not been picked.
 
     Utilities are minus the distances to the centre. The two members of a cluster of two are
@@ -60,7 +62,7 @@ def nearest_to_each(
     squared_norms = row_norms(centres, squared=True)
     picks = np.empty(k, dtype=np.int64)
     utilities = np.empty((k, n)) if return_utilities else None
-    is_free = np.ones(n, dtype=bool)
+    is_free, scores = free.mask, np.empty(k)
     for lo in range(0, k, AT_ONCE):
         distances = euclidean_distances(centres[lo : lo + AT_ONCE], features, squared=True)
         for t, d2 in enumerate(distances, start=lo):
@@ -71,5 +73,6 @@ def nearest_to_each(
             picks[t] = (left <= limit).argmax()
             if utilities is not None:
                 utilities[t] = np.where(is_free, -np.sqrt(d2), np.nan)
-            is_free[picks[t]] = False
-    return picks, utilities
+            scores[t] = -np.sqrt(d2[picks[t]])
+            free.take(int(picks[t]))
+    return Choice(picks, utilities, scores)

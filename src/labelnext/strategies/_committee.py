@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators import ColdStart, fit_on_labeled
-from labelnext.estimators.predict import ask_members, has_members, proba_of
+from labelnext.estimators.predict import ask_committee, ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
-from labelnext.strategies._classifier import ClassifierQueryStrategy
-from labelnext.strategies._parameters import check_integer
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_integer
 from labelnext.utils import MISSING_LABEL
 from labelnext.utils.labels import split_labels
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from labelnext.strategies._query import Query
+    from labelnext.strategies._adapter import Fit
 
 
-class CommitteeQueryStrategy(ClassifierQueryStrategy):
+class CommitteeQueryStrategy(QueryStrategy):
     """Base of the query strategies that ask several members of a committee.
 
     Parameters
@@ -31,6 +31,8 @@ class CommitteeQueryStrategy(ClassifierQueryStrategy):
     committee, n_members, missing_label, random_state
         As in `Bald`.
     """
+
+    needs = ("members",)
 
     def __init__(
         self,
@@ -52,16 +54,16 @@ class CommitteeQueryStrategy(ClassifierQueryStrategy):
             )
         check_integer("n_members", self.n_members, least=2)
 
-    def _fitter(
-        self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None
-    ) -> Callable[[Any, ArrayLike], Any]:
+    def _fitter(self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None) -> Fit | None:
         fitter = super()._fitter
         if isinstance(clf, list | tuple):
             if len(clf) < 2:
                 raise ValueError(f"A committee needs two classifiers at least, got {len(clf)}.")
-            fits = [fitter(member, fit_clf, sample_weight) for member in clf]
+            fits: Any = [fitter(member, fit_clf, sample_weight) for member in clf]
             return lambda X, y: [fit(X, y) for fit in fits]
         fit_one = fitter(clf, fit_clf, sample_weight)
+        if fit_one is None:
+            return None
 
         def fit(X: Any, y: ArrayLike) -> Any:
             fitted = fit_one(X, y)
@@ -78,10 +80,12 @@ class CommitteeQueryStrategy(ClassifierQueryStrategy):
 
         return fit
 
-    def _opinions(self, query: Query) -> Iterator[NDArray[np.float64]]:
-        """Yield the probabilities that each member gives, shape (n_candidates, n_classes)."""
+    def _opinions(
+        self, clf: Any, X: Any, rng: np.random.Generator
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities that each member gives to samples, shape (n, n_classes)."""
         shape = None
-        for answer in self._ask(query):
+        for answer in self._ask(clf, X, rng):
             # To a member that knows one class, any other has probability 0.
             proba = np.pad(answer, ((0, 0), (0, 1))) if answer.shape[1] == 1 else answer
             if shape not in (None, proba.shape):
@@ -92,16 +96,15 @@ class CommitteeQueryStrategy(ClassifierQueryStrategy):
             shape = proba.shape
             yield proba
 
-    def _ask(self, query: Query) -> Iterator[NDArray[np.float64]]:
-        if self.committee is not None and not isinstance(query.clf, ColdStart | list):
-            yield from _check(self.committee(query.clf, query.X), query.n_candidates)
-        elif isinstance(query.clf, list):
-            _check_same_classes(query.clf)
-            yield from (proba_of(member, query.X) for member in query.clf)
-        elif isinstance(query.clf, Bootstrap):
-            yield from query.clf.ask(query.X, self.n_members, query.rng)
+    def _ask(self, clf: Any, X: Any, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+        if self.committee is not None and not isinstance(clf, ColdStart | list):
+            yield from _check(self.committee(clf, X), X.shape[0])
+        elif isinstance(clf, list):
+            yield from ask_committee(clf, X)
+        elif isinstance(clf, Bootstrap):
+            yield from clf.ask(X, self.n_members, rng)
         else:
-            yield from ask_members(query.clf, query.X, self.n_members, query.rng)
+            yield from ask_members(clf, X, self.n_members, rng)
 
 
 @dataclass(frozen=True)
@@ -153,14 +156,3 @@ def _check(answer: ArrayLike, n_candidates: int) -> NDArray[np.float64]:
     if not ((samples >= 0).all() and (np.abs(samples.sum(axis=2) - 1) < 5e-3).all()):
         raise ValueError("committee must return probabilities that sum to 1 over the last axis.")
     return samples
-
-
-def _check_same_classes(members: list[Any]) -> None:
-    known = [
-        np.asarray(member.classes_).tolist() for member in members if hasattr(member, "classes_")
-    ]
-    if any(classes != known[0] for classes in known):
-        raise ValueError(
-            f"All members of a committee must know the same classes, got {known[0]} and "
-            f"{next(classes for classes in known if classes != known[0])}."
-        )

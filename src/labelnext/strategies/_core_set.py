@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.sampling import farthest_first
+from labelnext.strategies._base import QueryStrategy
 from labelnext.strategies._euclidean import as_points, distances_at_picks
-from labelnext.strategies._feature import FeatureQueryStrategy
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labelnext.strategies._query import Query
 
 
-class CoreSet(FeatureQueryStrategy):
+class CoreSet(QueryStrategy):
     """
     Choose the samples that are farthest from all labelled ones.
 
@@ -72,6 +72,11 @@ class CoreSet(FeatureQueryStrategy):
     array([49.78, 43.87, 43.43])
     """
 
+    needs = ("features",)
+    looks_at_labeled = True
+    paper = "Sener and Savarese, ICLR 2018"
+    takes_groups = False
+
     def __init__(
         self,
         clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
@@ -87,8 +92,8 @@ class CoreSet(FeatureQueryStrategy):
         picks = np.empty(0, dtype=np.int64)
         if len(centres) == 0:
             centres = picks = query.rng.integers(query.n_candidates, size=1)
-        if len(picks) < query.batch_size:
-            rest = farthest_first(points, query.batch_size - len(picks), centres)
+        if len(picks) < query.k:
+            rest = farthest_first(points, query.k - len(picks), centres)
             picks = np.concatenate([picks, rest.indices])
         if not query.return_utilities:
             return picks, None

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.estimators.predict import last_step
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_integer, check_number
 from labelnext.strategies._clusters import k_means, nearest_to_each
-from labelnext.strategies._parameters import check_integer, check_number
+from labelnext.strategies._query import Choice, Free
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 # Rows that are copied at a time.
 _BLOCK = 4096
 
 
-class DropQuery(ClassifierQueryStrategy):
+class DropQuery(QueryStrategy):
     """
     Choose, from clusters, samples whose predictions change when features are dropped.
 
@@ -86,6 +85,9 @@ class DropQuery(ClassifierQueryStrategy):
     9
     """
 
+    needs = ("features", "last_layer")
+    paper = "Gupte et al., TMLR 2024"
+    takes_groups = False
     batches_are_prefixes = False
 
     def __init__(
@@ -108,23 +110,24 @@ class DropQuery(ClassifierQueryStrategy):
         if self.dropout >= 1:
             raise ValueError(f"dropout must be below 1, got {self.dropout}: nothing would be left.")
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         features = query.features()
-        scores = last_step(query.clf, query.X)
+        scores = query.last_step()
         differ = disagreements(scores, features, self.n_passes, self.dropout, query.rng)
         disputed = np.flatnonzero(2 * differ > self.n_passes)
-        if len(disputed) < query.batch_size:
+        if len(disputed) < query.k:
             lots = query.rng.random(query.n_candidates)
-            disputed = np.sort(np.lexsort((lots, -differ))[: query.batch_size])
-        model = k_means(features[disputed], query.batch_size, query.rng, self.max_iter)
-        picks, of_disputed = nearest_to_each(
-            features[disputed], model.cluster_centers_, query.return_utilities
+            disputed = np.sort(np.lexsort((lots, -differ))[: query.k])
+        model = k_means(features[disputed], query.k, query.rng, self.max_iter)
+        free = Free(len(disputed))
+        found = nearest_to_each(
+            features[disputed], model.cluster_centers_, free, query.return_utilities
         )
-        if of_disputed is None:
-            return disputed[picks], None
-        utilities = np.full((query.batch_size, query.n_candidates), -np.inf)
-        utilities[:, disputed] = of_disputed
-        return disputed[picks], utilities
+        if found.utilities is None:
+            return found._replace(picks=disputed[found.picks])
+        utilities = np.full((query.k, query.n_candidates), -np.inf)
+        utilities[:, disputed] = found.utilities
+        return Choice(disputed[found.picks], utilities, found.scores)
 
 
 def disagreements(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_number
 from labelnext.strategies._measures import uncertainty
-from labelnext.strategies._parameters import check_number
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labelnext.strategies._query import Query
 
 
-class Falcun(ClassifierQueryStrategy):
+class Falcun(QueryStrategy):
     """
     Draw samples that are uncertain and unlike the picks so far in their probabilities.
 
@@ -70,6 +70,9 @@ class Falcun(ClassifierQueryStrategy):
     array([574, 906, 469])
     """
 
+    needs = ("proba",)
+    paper = "Gilhuber et al., ECML PKDD 2024"
+
     def __init__(
         self, gamma: float = 10, missing_label: Any = MISSING_LABEL, random_state: Any = None
     ) -> None:
@@ -83,15 +86,16 @@ class Falcun(ClassifierQueryStrategy):
         proba = query.proba()
         unsure = uncertainty(proba, "margin_sampling")
         distances = unsure
-        is_free = np.ones(len(proba), dtype=bool)
-        picks = np.empty(query.batch_size, dtype=np.int64)
+        free = query.free()
+        is_free = free.mask
+        picks = np.empty(query.k, dtype=np.int64)
         laws = []
-        for t in range(query.batch_size):
+        for t in range(query.k):
             law = self._law(unsure + distances, is_free)
             picks[t] = _draw(law, query.rng)
             if query.return_utilities:
                 laws.append(np.where(is_free, law, np.nan))
-            is_free[picks[t]] = False
+            free.take(int(picks[t]))
             distances = np.minimum(distances, np.abs(proba - proba[picks[t]]).sum(axis=1))
             distances = distances - distances.min()
             distances /= distances.max() or 1.0

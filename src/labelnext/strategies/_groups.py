@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.sampling import Groups
-from labelnext.strategies._parameters import check_integer
+from labelnext.strategies._checks import check_integer
 from labelnext.utils.labels import is_null
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from labelnext.strategies._candidates import Candidates
+    from numpy.typing import ArrayLike, NDArray
 
 
-def group_candidates(
-    groups: ArrayLike | None, max_per_group: Any, candidates: Candidates
+def as_groups(
+    groups: ArrayLike | None, max_per_group: Any, n_rows: int, rows: NDArray[np.int64] | None = None
 ) -> Groups | None:
-    """Return the groups of the candidates, or None where there is no limit.
+    """Return the groups of some rows, of all if None; None where there is no limit.
 
     Raises
     ------
@@ -33,22 +31,20 @@ def group_candidates(
         if groups is not None:
             raise ValueError(
                 "groups says which samples belong together, but not how many of each may be "
-                "picked; set max_per_group of the strategy too."
+                "picked; set max_per_group too."
             )
         return None
     check_integer("max_per_group", max_per_group, least=1)
     limit = int(max_per_group)
     if groups is None:
-        raise ValueError(
-            f"max_per_group={limit} needs the group of each sample; pass groups to query."
-        )
+        raise ValueError(f"max_per_group={limit} needs the group of each sample; pass groups too.")
     names = np.asarray(groups)
-    if names.shape != (candidates.n_rows,):
+    if names.shape != (n_rows,):
         raise ValueError(
             f"groups must have one group for each sample that can be picked, shape "
-            f"({candidates.n_rows},), got {names.shape}."
+            f"({n_rows},), got {names.shape}."
         )
-    return Groups(_number(names[candidates.rows].tolist()), limit)
+    return Groups(_number((names if rows is None else names[rows]).tolist()), limit)
 
 
 def _number(names: list[Any]) -> Any:

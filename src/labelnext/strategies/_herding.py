@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.strategies._query import Choice
 from labelnext.strategies._tiles import Points, blocks, first_by_lot
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from labelnext.strategies._query import Free, Query
+
+    Picks = NDArray[np.int64]
 
 # Stale gains that are made anew at a time: so many at first, doubling up to the most.
 FEWEST, MOST = 64, 2048
@@ -37,8 +39,8 @@ class Herding:
         self.points, self.weights, self.scale = points.take(slice(n)), weights, -1 / radius**2
         self.floor = self._coverage(points.take(slice(n, None)))
 
-    def pick(self, k: int, lots: NDArray[np.int64]) -> Picks:
-        """Pick k candidates, each the one that brings most.
+    def pick(self, k: int, lots: NDArray[np.int64], free: Free) -> tuple[Picks, NDArray[Any]]:
+        """Pick k candidates, each the one that brings most; return them and what they bring.
 
         What a candidate brings can only fall. So those whose gain, as it was when last made, is
         below the largest of now need not be looked at: the picks are those of looking at all.
@@ -47,7 +49,7 @@ class Herding:
         rounding = 1e-5 if self.points.rows.dtype == np.float32 else 1e-9
         gains = self.gains()
         is_new = np.ones(self.points.n, dtype=bool)
-        picks = np.empty(k, dtype=np.int64)
+        picks, at_pick = np.empty(k, dtype=np.int64), np.empty(k)
         for t in range(k):
             n_at_once = FEWEST
             while len(stale := self._might_be_largest(gains, is_new, n_at_once, rounding)):
@@ -55,10 +57,12 @@ class Herding:
                 is_new[stale] = True
                 n_at_once = min(2 * n_at_once, MOST)
             picks[t] = first_by_lot(np.where(is_new, gains, -np.inf), lots, rounding)
+            at_pick[t] = gains[picks[t]]
             self.add(picks[t])
-            gains[picks[t]] = -np.inf
+            free.take(int(picks[t]))
+            gains[~free.mask] = -np.inf
             is_new[:] = False
-        return picks
+        return picks, at_pick
 
     def gains(self, rows: Any = slice(None)) -> NDArray[np.float64]:
         """Return how much more coverage some candidates would bring."""
@@ -88,20 +92,21 @@ class Herding:
         return np.exp(self.points.nearest(centres) * self.scale)
 
 
-def herd(
-    query: Query, points: Points, weights: NDArray[np.float64], radius: float
-) -> tuple[Picks, Utilities | None]:
+def herd(query: Query, points: Points, weights: NDArray[np.float64], radius: float) -> Choice:
     """Choose a batch; utilities are by how much each candidate would raise the mean coverage."""
     start = Herding(points, weights, radius)
-    picks = copy(start).pick(query.batch_size, query.rng.permutation(query.n_candidates))
+    lots = query.rng.permutation(query.n_candidates)
+    picks, gains = copy(start).pick(query.k, lots, query.free())
+    scores = gains / query.n_candidates
     if not query.return_utilities:
-        return picks, None
-    utilities = np.empty((len(picks), query.n_candidates))
+        return Choice(picks, scores=scores)
+    utilities, free = np.empty((len(picks), query.n_candidates)), query.free()
     for t, pick in enumerate(picks):
         utilities[t] = start.gains() / query.n_candidates
-        utilities[t, picks[:t]] = np.nan
+        utilities[t, ~free.mask] = np.nan
         start.add(pick)
-    return picks, utilities
+        free.take(int(pick))
+    return Choice(picks, utilities, scores)
 
 
 def least_distance(points: Points) -> float:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_integer
 from labelnext.strategies._clusters import k_means, nearest_to_each
-from labelnext.strategies._feature import FeatureQueryStrategy
-from labelnext.strategies._parameters import check_integer
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from labelnext.strategies._query import Choice, Query
 
 
-class KMeansSampling(FeatureQueryStrategy):
+class KMeansSampling(QueryStrategy):
     """
     Cluster the candidates, and choose the one nearest to each centre.
 
@@ -63,6 +62,8 @@ class KMeansSampling(FeatureQueryStrategy):
     9
     """
 
+    needs = ("features",)
+    paper = "Zhdanov, 2019"
     batches_are_prefixes = False
 
     def __init__(
@@ -79,7 +80,9 @@ class KMeansSampling(FeatureQueryStrategy):
     def _check_parameters(self) -> None:
         check_integer("max_iter", self.max_iter, least=1)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         features = query.features()
-        model = k_means(features, query.batch_size, query.rng, self.max_iter)
-        return nearest_to_each(features, model.cluster_centers_, query.return_utilities)
+        model = k_means(features, query.k, query.rng, self.max_iter)
+        return nearest_to_each(
+            features, model.cluster_centers_, query.free(), query.return_utilities
+        )

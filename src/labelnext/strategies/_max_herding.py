@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._feature import FeatureQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_flag, check_positive
 from labelnext.strategies._herding import herd
-from labelnext.strategies._parameters import check_flag, check_positive
 from labelnext.strategies._tiles import Points, place
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from labelnext.strategies._query import Choice, Query
 
 
-class MaxHerding(FeatureQueryStrategy):
+class MaxHerding(QueryStrategy):
     """
     Choose the samples to which most of the pool is near, softly counted.
 
@@ -79,6 +78,10 @@ class MaxHerding(FeatureQueryStrategy):
     array([0.209, 0.047, 0.04 ])
     """
 
+    needs = ("features",)
+    looks_at_labeled = True
+    paper = "Bae et al., ECCV 2024"
+
     def __init__(
         self,
         radius: float = 1.0,
@@ -96,7 +99,7 @@ class MaxHerding(FeatureQueryStrategy):
         check_positive("radius", self.radius)
         check_flag("normalize", self.normalize)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         features = place(query.features(with_labeled=True), self.normalize)
         points = Points.lay_out(features, self.radius)
         return herd(query, points, np.ones(query.n_candidates), self.radius)

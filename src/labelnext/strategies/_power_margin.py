@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import logsumexp
 
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_number
 from labelnext.strategies._measures import check_method, uncertainty
-from labelnext.strategies._parameters import check_number
+from labelnext.strategies._query import Choice
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from labelnext.strategies._query import Free, Query
 
 
-class PowerMargin(ClassifierQueryStrategy):
+class PowerMargin(QueryStrategy):
     """
     Draw uncertain samples at random, the more likely the more uncertain they are.
 
@@ -74,6 +74,9 @@ class PowerMargin(ClassifierQueryStrategy):
     array([1588,  993,  816])
     """
 
+    needs = ("proba",)
+    paper = "Kirsch et al., TMLR 2023"
+
     def __init__(
         self,
         method: str = "margin_sampling",
@@ -89,26 +92,28 @@ class PowerMargin(ClassifierQueryStrategy):
         check_method(self.method)
         check_number("beta", self.beta)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         scores = uncertainty(query.proba(), self.method)
         certain = scores <= 0
         # 0 · log 0 would be NaN; certain ones are told apart by noise alone.
         logits = self.beta * np.log(np.where(certain, 1.0, scores))
         noise = query.rng.gumbel(size=query.n_candidates)
-        picks = np.lexsort((-logits - noise, certain))[: query.batch_size]
+        picks = query.first(np.lexsort((-logits - noise, certain)))
         if not query.return_utilities:
-            return picks, None
-        return picks, np.exp(_log_law(np.where(certain, -np.inf, logits), picks))
+            return Choice(picks, scores=scores[picks])
+        law = np.exp(_log_law(np.where(certain, -np.inf, logits), picks, query.free()))
+        return Choice(picks, law, scores[picks])
 
 
-def _log_law(logits: NDArray[np.float64], picks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the logarithm of the law of each pick, NaN at earlier ones."""
-    law = np.tile(logits, (len(picks), 1))
+def _log_law(
+    logits: NDArray[np.float64], picks: NDArray[np.int64], free: Free
+) -> NDArray[np.float64]:
+    """Return the logarithm of the law of each pick, NaN at what cannot be picked."""
+    law = np.full((len(picks), len(logits)), np.nan)
     for t, pick in enumerate(picks):
-        total = logsumexp(logits)
+        left = logits[free.mask]
+        total = logsumexp(left)
         # When only certain ones are left, they are equally likely.
-        law[t] = logits - total if np.isfinite(total) else -np.log(len(logits) - t)
-        law[t, picks[:t]] = np.nan
-        logits = logits.copy()
-        logits[pick] = -np.inf
+        law[t, free.mask] = left - total if np.isfinite(total) else -np.log(len(left))
+        free.take(int(pick))
     return law

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_flag, check_integer, check_positive
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._feature import FeatureQueryStrategy
-from labelnext.strategies._parameters import check_flag, check_integer, check_positive
+from labelnext.strategies._query import Choice
 from labelnext.strategies._tiles import Points, blocks, first_by_lot, place
 from labelnext.utils import MISSING_LABEL
 
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 
-class ProbCover(FeatureQueryStrategy):
+class ProbCover(QueryStrategy):
     """
     Choose the samples whose neighbourhoods cover most of the pool.
 
@@ -95,6 +95,10 @@ class ProbCover(FeatureQueryStrategy):
     array([40., 32., 27.])
     """
 
+    needs = ("features",)
+    looks_at_labeled = True
+    paper = "Yehuda et al., NeurIPS 2022"
+
     def __init__(
         self,
         delta: float | None = None,
@@ -122,7 +126,7 @@ class ProbCover(FeatureQueryStrategy):
             check_integer("n_classes", self.n_classes, least=2)
         check_flag("normalize", self.normalize)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         features = place(query.features(with_labeled=True), self.normalize)
         n = query.n_candidates
         lots = query.rng.permutation(n)
@@ -132,18 +136,20 @@ class ProbCover(FeatureQueryStrategy):
         candidates, labeled = points.take(slice(n)), points.take(slice(n, None))
         is_open = points.nearest(labeled) >= limit
         n_new = _count(candidates, points.take(is_open), limit)
-        is_free = np.ones(n, dtype=bool)
-        picks, utilities = np.empty(query.batch_size, dtype=np.int64), []
-        for t in range(query.batch_size):
+        free = query.free()
+        is_free = free.mask
+        picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
+        for t in range(query.k):
             picks[t] = first_by_lot(np.where(is_free, n_new, -1), lots)
             if query.return_utilities:
                 utilities.append(np.where(is_free, n_new, np.nan))
-            is_free[picks[t]] = False
+            scores[t] = n_new[picks[t]]
+            free.take(int(picks[t]))
             covered = is_open & (points.nearest(points.take(picks[t : t + 1])) < limit)
             is_open &= ~covered
             # Each sample is covered once, so all these counts together are no more than one of all.
             n_new -= _count(candidates, points.take(covered), limit)
-        return picks, np.array(utilities) if query.return_utilities else None
+        return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
 
     def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
         """Return the radius, and points in the precision that it asks for."""

@@ -1,64 +1,110 @@
-"""What a query strategy gets to choose from."""
+"""What a strategy gets to choose from."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.estimators import ColdStart, proba_and_features, proba_of
-from labelnext.estimators.rows import as_numbers, stack_rows, take_rows
-from labelnext.utils import MISSING_LABEL
+from labelnext.engine.memory_limit import parse_limit, say_bytes
+from labelnext.pools.check import check_proba
+from labelnext.sampling import Groups, Room, choose_by_d2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import os
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-    from labelnext.sampling import Groups
+    from labelnext.cluster import Ray
+    from labelnext.pools import Pool
+    from labelnext.sampling import Batch, Progress
+
+    Rows = NDArray[np.int64]
+
+WORDS = {
+    "proba": ("probabilities", "proba=... of the model"),
+    "features": ("features", "features=..., what the model's last linear layer sees"),
+    "members": (
+        "the probabilities of several members of a committee",
+        "proba=... of shape (n_members, n_rows, n_classes)",
+    ),
+    "last_layer": (
+        "the model's last linear layer",
+        "last_layer=(weights, bias) of shapes (n_classes, n_features) and (n_classes,)",
+    ),
+}
 
 
-def _no_rows() -> NDArray[np.int64]:
+def _no_rows() -> Rows:
     return np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Query:
-    """
-    A query, checked: what a strategy gets to choose from.
+class Choice(NamedTuple):
+    """What a strategy answers.
 
     Parameters
     ----------
-    X : array, sparse matrix or frame of n_candidates rows
-        The candidates, as the classifier takes them.
-    n_candidates : int
-        How many candidates there are, at least 1.
-    batch_size : int
-        How many of them to choose, from 1 to `n_candidates`.
-    clf : classifier or None
-        The fitted classifier, if the strategy asks for one.
+    picks : ndarray of shape (k,), int64
+        Distinct places among the candidates, in the order of the picks.
+    utilities : ndarray of shape (k, n_candidates), default=None
+        Row t is what decided on pick t, NaN at what could not be picked.
+    scores : ndarray of shape (k,), default=None
+        The utility of each pick at its turn, where it is known without all the others.
+    """
+
+    picks: Rows
+    utilities: NDArray[np.float64] | None = None
+    scores: NDArray[np.float64] | None = None
+
+
+class Model(Protocol):
+    """The classifier behind a pool, for what a pool alone does not tell; see `query`."""
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether there were too few labels to fit it."""
+
+    def members(self, rng: np.random.Generator) -> Iterable[NDArray[np.float64]]:
+        """Return the probabilities that each member of a committee gives to the candidates."""
+
+    def last_step(self) -> Callable[[Any], NDArray[Any]]:
+        """Return what makes scores of classes of features."""
+
+    def right_without(self, held: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
+        """Fit a copy without some labels; return its probabilities there, and where it is right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """
+    What a strategy gets to choose from, checked.
+
+    Parameters
+    ----------
+    pool : Pool
+        All samples.
+    k : int
+        How many candidates to choose, from 1 to what there is.
     rng : numpy.random.Generator
         Where all randomness is to come from.
-    return_utilities : bool
+    excluded : numpy.ndarray of int64, default=none
+        Rows of the pool that are no candidates, ascending: the labelled ones among them.
+    labeled : numpy.ndarray of int64, default=none
+        Rows of the pool that have a label, ascending.
+    return_utilities : bool, default=False
         Whether the utilities are wanted. The choice must not depend on it.
-    pool : array, sparse matrix or frame of n_samples rows, default=None
-        All samples, of which `labeled` are rows.
-    labeled : numpy.ndarray of shape (n_labeled,), int64, default=none
-        The samples that have a label, ascending.
-    labels : numpy.ndarray of shape (n_labeled,), default=none
-        Their labels.
     groups : Groups or None, default=None
-        The group of each candidate, and how many picks each may have.
-    flag_name : str, dict or None, default=None
-        What makes the classifier return features; see `labelnext.estimators.proba_and_features`.
-    fit : callable of (X, y), default=None
-        Fits another copy of the classifier, or returns the one that is to be used as it is.
-    y : numpy.ndarray of shape (n_samples,), default=None
-        The labels of all samples, some or all of them missing.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+        The group of each row of the pool, and how many picks each may have.
+    memory_limit : int, str or None, default=None
+        What may be read of a pool in files; None is half of the memory that is free.
+    model : Model or None, default=None
+        The classifier behind the pool, if `query` made it from one.
+    seeded, progress, checkpoint, cluster
+        How the selection runs, as in `labelnext.select`.
 
     See Also
     --------
@@ -67,65 +113,69 @@ class Query:
     Examples
     --------
     >>> import numpy as np
-    >>> from labelnext.pool import Query
-    >>> query = Query(np.eye(3), 3, 2, None, np.random.default_rng(0), True)
+    >>> from labelnext.pools import Pool
+    >>> from labelnext.strategies import Query
+    >>> pool = Pool(features=np.eye(4))
+    >>> query = Query(pool=pool, k=2, rng=np.random.default_rng(0), excluded=np.array([1]))
+    >>> query.candidates
+    array([0, 2, 3])
     >>> query.utilities_of_scores(np.array([0.1, 0.9, 0.5]), np.array([1, 2]))
     array([[0.1, 0.9, 0.5],
            [0.1, nan, 0.5]])
     """
 
-    X: Any
-    n_candidates: int
-    batch_size: int
-    clf: Any
+    pool: Pool
+    k: int
     rng: np.random.Generator
-    return_utilities: bool
-    pool: Any = None
-    labeled: NDArray[np.int64] = field(default_factory=_no_rows)
-    labels: NDArray[Any] = field(default_factory=_no_rows)
+    excluded: Rows = field(default_factory=_no_rows)
+    labeled: Rows = field(default_factory=_no_rows)
+    return_utilities: bool = False
     groups: Groups | None = None
-    flag_name: str | Mapping[str, Any] | None = None
-    fit: Callable[[Any, Any], Any] | None = None
-    y: NDArray[Any] | None = None
-    missing_label: Any = MISSING_LABEL
+    memory_limit: int | str | None = None
+    model: Model | None = None
+    seeded: bool = True
+    progress: Progress | None = None
+    checkpoint: str | os.PathLike[str] | None = None
+    cluster: Ray | None = None
+
+    @cached_property
+    def candidates(self) -> Rows:
+        """The rows of the pool to choose from, ascending."""
+        free = np.ones(self.pool.n_rows, dtype=bool)
+        free[self.excluded] = False
+        return np.flatnonzero(free).astype(np.int64)
+
+    @property
+    def n_candidates(self) -> int:
+        """How many candidates there are, at least 1."""
+        return self.pool.n_rows - len(self.excluded)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The labels of `labeled`."""
+        return np.asarray(self.pool.labels)[self.labeled] if len(self.labeled) else np.empty(0)
 
     def proba(self) -> NDArray[np.float64]:
         """
-        Ask the classifier for the probabilities of the candidates.
+        Return the class probabilities of the candidates.
 
         Returns
         -------
         numpy.ndarray of shape (n_candidates, n_classes), float64
-            Rows sum to 1. There are two classes at least: where the classifier knows fewer, all
-            candidates are equally uncertain.
-        """
-        return _two_classes(proba_of(self.clf, self.X))
+            Rows sum to 1. There are two classes at least: a single logit speaks for two, and
+            where one class is known, all candidates are equally uncertain. Of a committee it is
+            the mean.
 
-    def proba_and_features(self, with_labeled: bool = False) -> tuple[NDArray[Any], Any]:
+        Raises
+        ------
+        ValueError
+            If the values are no probabilities of classes.
         """
-        Ask the classifier for probabilities and features, at once.
-
-        Parameters
-        ----------
-        with_labeled : bool, default=False
-            Whether the labelled samples are asked about too, in the same call: what is fitted
-            without labels in a cold start has then one scale for both.
-
-        Returns
-        -------
-        proba : numpy.ndarray of shape (n_rows, n_classes)
-            As in `proba`, in the classifier's dtype. The candidates come first, the labelled
-            samples after them.
-        features : numpy.ndarray or CSR matrix of shape (n_rows, n_features)
-            What the last linear step sees, as it comes: not checked to be finite.
-        """
-        X = self._rows(with_labeled)
-        proba, features = proba_and_features(self.clf, X, self.flag_name)
-        return _two_classes(proba), features
+        return np.asarray(self._proba(self._rows(False)), dtype=np.float64)
 
     def features(self, with_labeled: bool = False) -> Any:
         """
-        Return the features alone; without a classifier, they are the samples themselves.
+        Return the features of the candidates.
 
         Parameters
         ----------
@@ -139,67 +189,192 @@ class Query:
 
         Raises
         ------
-        TypeError
-            If they are not numbers.
         ValueError
-            If some are NaN or infinite.
+            If some are NaN or infinite, or take more memory than may be taken.
         """
-        if self.clf is None:
-            return finite(as_numbers(self._rows(with_labeled)))
-        return finite(self.proba_and_features(with_labeled)[1])
+        return self._features(self._rows(with_labeled))
 
-    def fit_without(self, rows: NDArray[np.int64]) -> Any:
+    def proba_and_features(self, with_labeled: bool = False) -> tuple[NDArray[Any], Any]:
         """
-        Fit another copy of the classifier, as if some labels were missing.
+        Return the probabilities, in the dtype that they have, and the features.
 
         Parameters
         ----------
-        rows : numpy.ndarray of int64
-            Rows of `pool` whose labels it is not given.
+        with_labeled : bool, default=False
+            Whether the labelled samples follow the candidates.
 
         Returns
         -------
-        classifier or None
-            The fitted copy; None if the classifier is to be used as it is.
+        proba : numpy.ndarray of shape (n_rows, n_classes)
+            As in `proba`.
+        features : numpy.ndarray or CSR matrix of shape (n_rows, n_features)
+            As in `features`.
         """
-        if self.fit is None or self.y is None:
-            return None
-        hidden = np.setdiff1d(np.arange(len(self.y)), self.labeled)
-        if len(hidden):
-            y, missing = self.y.copy(), self.y[hidden[0]]
-        else:  # An array of labels alone might not hold what stands for none.
-            y, missing = self.y.astype(object), self.missing_label
-        y[rows] = missing
-        copy = self.fit(self.pool, y)
-        return None if copy is self.clf else copy
+        rows = self._rows(with_labeled)
+        return self._proba(rows), self._features(rows)
 
-    def _rows(self, with_labeled: bool) -> Any:
-        if not with_labeled or len(self.labeled) == 0:
-            return self.X
-        return stack_rows(self.X, take_rows(self.pool, self.labeled))
-
-    def utilities_of_scores(
-        self, scores: NDArray[np.float64], picks: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def members(self) -> Iterable[NDArray[np.float64]]:
         """
-        Repeat scores that no pick changes, without the candidates already picked.
+        Return the probabilities of the candidates by each member of a committee.
+
+        Returns
+        -------
+        iterable of numpy.ndarray of shape (n_candidates, n_classes), float64
+            One for each member, the columns the same classes for all.
+        """
+        if self.model is not None:
+            return self.model.members(self.rng)
+        opinions = self._read("proba", self._rows(False))
+        return (self._checked(np.asarray(proba, dtype=np.float64)) for proba in opinions)
+
+    def last_step(self) -> Callable[[Any], NDArray[Any]]:
+        """
+        Return what the model's last step makes of features.
+
+        Returns
+        -------
+        callable
+            Takes features of shape (n, n_features), and returns scores of shape (n, n_classes).
+        """
+        if self.model is not None:
+            return self.model.last_step()
+        assert self.pool.last_layer is not None  # which `needs` has seen to
+        weights, bias = self.pool.last_layer
+
+        def scores(features: Any) -> NDArray[Any]:
+            logits = np.asarray(features @ weights.T) + (0 if bias is None else bias)
+            return np.hstack([-logits, logits]) if logits.shape[1] == 1 else logits
+
+        return scores
+
+    def free(self) -> Free:
+        """Return which candidates may still be picked; see `Free`."""
+        return Free(self.n_candidates, self)
+
+    def first(self, order: Rows) -> Rows:
+        """Return the first k of candidates in an order, as far as their groups admit them."""
+        if self.groups is None:
+            return order[: self.k]
+        room, picks = Room(self.groups), []
+        for place, row in zip(order.tolist(), self.candidates[order].tolist(), strict=True):
+            if room.admit(row):
+                picks.append(place)
+            if len(picks) == self.k:
+                break
+        return np.array(picks, dtype=np.int64)
+
+    def utilities_of_scores(self, scores: NDArray[np.float64], picks: Rows) -> NDArray[np.float64]:
+        """
+        Repeat scores that no pick changes, without the candidates that cannot be picked any more.
 
         Parameters
         ----------
         scores : numpy.ndarray of shape (n_candidates,)
             A score for each candidate.
-        picks : numpy.ndarray of shape (batch_size,)
+        picks : numpy.ndarray of shape (k,)
             The picks, in their order.
 
         Returns
         -------
-        numpy.ndarray of shape (batch_size, n_candidates)
-            In row t the scores, NaN at the first t picks.
+        numpy.ndarray of shape (k, n_candidates)
+            In row t the scores, NaN at the first t picks and at candidates of full groups.
         """
-        utilities = np.tile(scores, (len(picks), 1))
+        utilities, free = np.tile(scores, (len(picks), 1)), self.free()
         for t, pick in enumerate(picks):
-            utilities[t + 1 :, pick] = np.nan
+            utilities[t, ~free.mask] = np.nan
+            free.take(int(pick))
         return utilities
+
+    def pseudo_labels(self, rows: Rows) -> NDArray[Any] | None:
+        """Return the most probable class of some rows of the pool; None if nothing tells it."""
+        if self.pool.proba is None:
+            return None
+        proba = self._read("proba", rows)
+        proba = proba.mean(axis=0) if proba.ndim == 3 else proba
+        if self.pool.task == "multilabel":
+            return np.asarray(proba >= 0.5)
+        if proba.shape[1] == 1:
+            return np.asarray(proba[:, 0] >= 0.5, dtype=np.int64)
+        return np.asarray(proba.argmax(axis=1), dtype=np.int64)
+
+    def _rows(self, with_labeled: bool) -> Rows | None:
+        """Return the rows to read, None for all of the pool in its order."""
+        if len(self.excluded) == 0:
+            return None
+        if not with_labeled:
+            return self.candidates
+        rows = np.concatenate([self.candidates, self.labeled])
+        in_order = len(rows) == self.pool.n_rows and (np.diff(rows) == 1).all()
+        return None if in_order else rows
+
+    def _proba(self, rows: Rows | None) -> NDArray[Any]:
+        proba = self._read("proba", rows)
+        return self._checked(proba.mean(axis=0) if proba.ndim == 3 else proba)
+
+    def _checked(self, proba: NDArray[Any]) -> NDArray[Any]:
+        task = self.pool.task
+        if task not in ("multiclass", "binary"):
+            raise ValueError(
+                f"This strategy chooses by the probabilities of classes, of which one is right, "
+                f"but the pool is of task {task!r}; choose strategy='badge', or one that looks at "
+                f"features alone."
+            )
+        check_proba(proba, task, self.pool.source.stored_as)
+        if task == "binary":
+            positive = proba.astype(np.float64)
+            return np.hstack([1 - positive, positive])
+        return proba if proba.shape[1] > 1 else np.full((len(proba), 2), 0.5)
+
+    def _features(self, rows: Rows | None) -> Any:
+        return finite(self._read("features", rows))
+
+    def _read(self, part: Any, rows: Rows | None) -> Any:
+        self._afford(part, rows)
+        values = self.pool.read(part, rows)
+        # Of a tensor on a device, as an array.
+        return values.cpu().numpy() if hasattr(values, "cpu") else values
+
+    def _afford(self, part: Any, rows: Rows | None) -> None:
+        """Refuse to read more of files than memory has room for."""
+        source = self.pool.source
+        if source.in_memory:
+            return
+        n_rows = self.pool.n_rows if rows is None else len(rows)
+        needed = n_rows * source.width(part) * source.dtypes[part].itemsize
+        limit = parse_limit(self.memory_limit)
+        if needed > limit:
+            raise ValueError(
+                f"This strategy reads the {part} of all {n_rows:,} candidates, which take "
+                f"{say_bytes(needed)}, but memory_limit is {say_bytes(limit)}; allow as much, "
+                f"exclude some, or choose strategy='badge', which reads them in stretches."
+            )
+
+
+class Free:
+    """
+    Which candidates may still be picked, as picks are taken and groups become full.
+
+    Parameters
+    ----------
+    n : int
+        How many candidates there are.
+    query : Query, default=None
+        Of which they are all candidates, if groups matter.
+    """
+
+    def __init__(self, n: int, query: Query | None = None) -> None:
+        self.mask: NDArray[np.bool_] = np.ones(n, dtype=bool)
+        """True where a candidate may be picked, shape (n,)."""
+        self._query = query if query is not None and query.groups is not None else None
+        self._room = Room(None if query is None else query.groups)
+
+    def take(self, pick: int) -> None:
+        """Pick a candidate, by its place."""
+        self.mask[pick] = False
+        if self._query is not None:
+            candidates = self._query.candidates
+            self._room.admit(int(candidates[pick]))
+            self.mask[np.isin(candidates, self._room.filled())] = False
 
 
 def finite(features: Any) -> Any:
@@ -222,5 +397,43 @@ def finite(features: Any) -> Any:
     return features
 
 
-def _two_classes(proba: NDArray[Any]) -> NDArray[Any]:
-    return proba if proba.shape[1] > 1 else ColdStart(None).predict_proba(proba)
+def choose_badge(query: Query, *, condition_on_labeled: bool) -> Batch:
+    """Choose by BADGE: D² sampling over the gradients of a pool, wherever it lives."""
+    centres = query.labeled if condition_on_labeled else _no_rows()
+    return choose_by_d2(
+        query.pool,
+        query.k,
+        exclude=np.setdiff1d(query.excluded, centres),
+        centres=centres,
+        groups=query.groups,
+        rng=query.rng,
+        seeded=query.seeded,
+        progress=query.progress,
+        checkpoint=query.checkpoint,
+        memory_limit=query.memory_limit,
+        cluster=query.cluster,
+    )
+
+
+def badge_needs(pool: Pool) -> tuple[str, ...]:
+    """Return what BADGE needs of a pool: features alone where they are the gradients."""
+    return ("features",) if pool.task in ("regression", "vectors") else ("proba", "features")
+
+
+def check_needs(strategy: str, needs: tuple[str, ...], pool: Pool) -> None:
+    """Refuse a pool that lacks what a strategy needs, and say what to pass."""
+    has = {
+        "proba": pool.n_classes is not None,
+        "features": pool.n_features is not None,
+        "members": pool.n_members is not None,
+        "last_layer": pool.last_layer is not None,
+    }
+    lacks = [need for need in needs if not has[need]]
+    if lacks:
+        known = [WORDS[part][0] for part in ("proba", "features") if has[part]]
+        raise ValueError(
+            f"{strategy} needs {' and '.join(WORDS[need][0] for need in lacks)}; this pool has "
+            f"{' and '.join(known) or 'neither probabilities nor features'}"
+            f"{' only' if known else ''}: make it with "
+            f"{' and '.join(WORDS[need][1] for need in lacks)}."
+        )

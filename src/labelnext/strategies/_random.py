@@ -46,63 +46,28 @@ class RandomSampling(QueryStrategy):
            [ nan, 0.5 ,  nan,  nan, 0.5 ]])
     """
 
-    def query(
+    def query(  # type: ignore[override]
         self,
         X: Any,
         y: ArrayLike,
         candidates: Any = None,
         batch_size: int = 1,
         return_utilities: bool = False,
+        groups: ArrayLike | None = None,
     ) -> Picks | tuple[Picks, Utilities]:
-        """
-        Choose the samples to be labelled next.
-
-        Parameters
-        ----------
-        X : array-like, sparse matrix or frame of shape (n_samples, ...)
-            All samples, labelled or not.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        candidates : array-like, default=None
-            What to choose from, as in `Badge.query`.
-        batch_size : int, default=1
-            How many samples to choose; at most all candidates, with a warning.
-        return_utilities : bool, default=False
-            Whether to return the utilities too. They do not change the batch.
-
-        Returns
-        -------
-        query_indices : numpy.ndarray of shape (batch_size,), int64
-            The chosen samples, as in `Badge.query`.
-        utilities : numpy.ndarray of shape (batch_size, n_samples) or (batch_size, n_candidates)
-            Only if asked for. In row t the probability of each sample to be pick t, NaN at what
-            could not be picked.
-
-        Raises
-        ------
-        TypeError
-            If an argument is of the wrong type.
-        ValueError
-            If an argument does not fit another, an index is no row of X, or there is no
-            candidate.
-
-        Warns
-        -----
-        UserWarning
-            If there are fewer candidates than `batch_size`.
-        """
-        return self._query(
+        # As `QueryStrategy.query`; a classifier would not be asked.
+        return super().query(
             X,
             y,
             candidates=candidates,
             batch_size=batch_size,
             return_utilities=return_utilities,
+            groups=groups,
         )
 
     def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
-        picks = query.rng.permutation(query.n_candidates)[: query.batch_size]
+        picks = query.first(query.rng.permutation(query.n_candidates))
         if not query.return_utilities:
             return picks, None
-        left = query.n_candidates - np.arange(query.batch_size)
-        law = query.utilities_of_scores(np.ones(query.n_candidates), picks) / left[:, None]
-        return picks, law
+        law = query.utilities_of_scores(np.ones(query.n_candidates), picks)
+        return picks, law / np.nansum(law, axis=1, keepdims=True)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from labelnext.estimators import proba_of
-from labelnext.estimators.rows import take_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,21 +59,5 @@ def held_out_temperature(query: Query) -> float:
     """
     n_held = int(HELD_OUT * len(query.labeled))
     held = np.sort(query.rng.permutation(len(query.labeled))[:n_held])
-    clf = _fit_quietly(query, query.labeled[held]) if n_held else None
-    classes = getattr(clf, "classes_", None)
-    if clf is None or classes is None:
-        return 1.0
-    proba = proba_of(clf, take_rows(query.pool, query.labeled[held]))
-    predicted = np.asarray(classes, dtype=object)[proba.argmax(axis=1)]
-    return best_temperature(proba, predicted == query.labels[held].astype(object))
-
-
-def _fit_quietly(query: Query, rows: NDArray[np.int64]) -> Any:
-    with warnings.catch_warnings():
-        # Said of the fit that counts, if there is anything to say.
-        warnings.simplefilter("ignore")
-        try:
-            return query.fit_without(rows)
-        except ValueError:
-            # All the labels are enough for it, as for a cross-validation, and most of them not.
-            return None
+    found = query.model.right_without(held) if n_held and query.model is not None else None
+    return 1.0 if found is None else best_temperature(*found)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_integer
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._feature import FeatureQueryStrategy
-from labelnext.strategies._parameters import check_integer
+from labelnext.strategies._query import Choice
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 # Above so many clusters the authors' code takes mini-batches, of that size.
@@ -26,7 +26,7 @@ MANY, MINI_BATCH = 50, 5000
 SMALLEST = 1e-7
 
 
-class TypiClust(FeatureQueryStrategy):
+class TypiClust(QueryStrategy):
     """
     Choose the most typical sample of each cluster that has no label yet.
 
@@ -86,6 +86,9 @@ class TypiClust(FeatureQueryStrategy):
     8
     """
 
+    needs = ("features",)
+    looks_at_labeled = True
+    paper = "Hacohen et al., ICML 2022"
     batches_are_prefixes = False
 
     def __init__(
@@ -107,10 +110,10 @@ class TypiClust(FeatureQueryStrategy):
         for name in ("n_neighbors", "max_clusters", "max_iter"):
             check_integer(name, getattr(self, name), least=1)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         features, n = query.features(with_labeled=True), query.n_candidates
         n_labeled = features.shape[0] - n
-        n_clusters = min(n_labeled + query.batch_size, self.max_clusters, features.shape[0])
+        n_clusters = min(n_labeled + query.k, self.max_clusters, features.shape[0])
         mini_batch = MINI_BATCH if n_clusters > MANY else None
         clusters = k_means(
             features, n_clusters, query.rng, self.max_iter, mini_batch=mini_batch
@@ -119,9 +122,10 @@ class TypiClust(FeatureQueryStrategy):
         n_left = np.bincount(clusters[:n], minlength=n_clusters)
         n_covered = np.bincount(clusters[n:], minlength=n_clusters)
         typicality = np.zeros(n)
-        is_known, is_free = np.zeros(n_clusters, dtype=bool), np.ones(n, dtype=bool)
-        picks, utilities = np.empty(query.batch_size, dtype=np.int64), []
-        for t in range(query.batch_size):
+        is_known, free = np.zeros(n_clusters, dtype=bool), query.free()
+        is_free = free.mask
+        picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
+        for t in range(query.k):
             # Only clusters that have a candidate left; the fewest labels, then the largest.
             cluster = int(np.lexsort((-sizes, n_covered, n_left == 0))[0])
             members = np.flatnonzero(clusters == cluster)
@@ -133,10 +137,13 @@ class TypiClust(FeatureQueryStrategy):
             if query.return_utilities:
                 row = np.where(clusters[:n] == cluster, typicality, 0.0)
                 utilities.append(np.where(is_free, row, np.nan))
-            is_free[picks[t]] = False
+            scores[t] = typicality[picks[t]]
+            free.take(int(picks[t]))
             n_left[cluster] -= 1
+            if query.groups is not None:
+                n_left = np.bincount(clusters[:n][is_free], minlength=n_clusters)
             n_covered[cluster] += 1
-        return picks, np.array(utilities) if query.return_utilities else None
+        return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
 
     def _typicality(self, features: Any) -> NDArray[np.float64]:
         k = min(self.n_neighbors, features.shape[0] - 1)

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.estimators import ColdStart, proba_of
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
 from labelnext.strategies._measures import check_method, two_smallest, uncertainty
+from labelnext.strategies._query import Choice
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
     from labelnext.strategies._query import Query
 
 
-class UncertaintySampling(ClassifierQueryStrategy):
+class UncertaintySampling(QueryStrategy):
     """
     Choose the samples that the classifier is least sure of.
 
@@ -73,6 +72,9 @@ class UncertaintySampling(ClassifierQueryStrategy):
     array([2.222, 2.222, 2.221])
     """
 
+    needs = ("proba",)
+    paper = "Settles, 2009"
+
     def __init__(
         self,
         method: str = "least_confident",
@@ -92,23 +94,21 @@ class UncertaintySampling(ClassifierQueryStrategy):
                 "margin_sampling as the method."
             )
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         scores = self._scores(self._ask(query))
         # Sorted by score, ties in random order, so that a batch is the start of a larger one.
         lots = query.rng.random(query.n_candidates)
-        picks = np.lexsort((lots, -scores))[: query.batch_size]
+        picks = query.first(np.lexsort((lots, -scores)))
         if not query.return_utilities:
-            return picks, None
-        return picks, query.utilities_of_scores(scores, picks)
+            return Choice(picks, scores=scores[picks])
+        return Choice(picks, query.utilities_of_scores(scores, picks))
 
     def _ask(self, query: Query) -> NDArray[np.float64]:
-        if isinstance(query.clf, ColdStart) and self.cost_matrix is not None:
+        if self.cost_matrix is not None and query.model is not None and query.model.is_cold:
             # No class is known from labels, but the costs tell how many there are.
             n_classes = len(np.asarray(self.cost_matrix))
             return np.full((query.n_candidates, n_classes), 1 / n_classes)
-        proba = proba_of(query.clf, query.X)
-        # To a classifier that knows one class, any other has probability 0.
-        return np.pad(proba, ((0, 0), (0, 1))) if proba.shape[1] == 1 else proba
+        return query.proba()
 
     def _scores(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.cost_matrix is not None:

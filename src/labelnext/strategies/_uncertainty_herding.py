@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._classifier import ClassifierQueryStrategy
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._checks import check_flag, check_positive
 from labelnext.strategies._herding import herd, least_distance
 from labelnext.strategies._measures import check_method, uncertainty
-from labelnext.strategies._parameters import check_flag, check_positive
 from labelnext.strategies._query import finite
 from labelnext.strategies._temperature import held_out_temperature, temper
 from labelnext.strategies._tiles import Points, place
@@ -18,11 +18,10 @@ from labelnext.utils import MISSING_LABEL
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from labelnext.strategies._query import Choice, Query
 
 
-class UncertaintyHerding(ClassifierQueryStrategy):
+class UncertaintyHerding(QueryStrategy):
     """
     Choose samples that are typical of what the classifier is uncertain of.
 
@@ -94,6 +93,10 @@ class UncertaintyHerding(ClassifierQueryStrategy):
     array([1076, 1482, 1437])
     """
 
+    needs = ("proba", "features")
+    looks_at_labeled = True
+    paper = "Bae et al., ICLR 2025"
+
     def __init__(
         self,
         method: str = "margin_sampling",
@@ -118,7 +121,7 @@ class UncertaintyHerding(ClassifierQueryStrategy):
                 check_positive(name, getattr(self, name))
         check_flag("normalize", self.normalize)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         n = query.n_candidates
         proba, features = query.proba_and_features(with_labeled=True)
         temperature = self.temperature or held_out_temperature(query)

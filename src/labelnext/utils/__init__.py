@@ -1,7 +1,6 @@
 """Labels that may be missing, and randomness that can be repeated."""
 
-from labelnext.utils._vote import majority_vote
-from labelnext.utils.encoding import check_classes, encode_labels
+from labelnext.utils.encoding import check_classes, encode_labels, majority_vote
 from labelnext.utils.labels import (
     MISSING_LABEL,
     is_labeled,

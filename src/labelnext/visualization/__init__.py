@@ -3,11 +3,13 @@
 from labelnext.visualization._animation import Scene, animate_batches
 from labelnext.visualization._batch import plot_batch
 from labelnext.visualization._boundary import plot_decision_boundary
-from labelnext.visualization._comparison import plot_error_distribution, plot_penalties
-from labelnext.visualization._curves import plot_learning_curves
+from labelnext.visualization._comparison import (
+    plot_error_distribution,
+    plot_penalties,
+    plot_seconds,
+)
+from labelnext.visualization._curves import plot_learning_curves, plot_stability
 from labelnext.visualization._feature_space import plot_contour_for_samples, plot_utilities
-from labelnext.visualization._seconds import plot_seconds
-from labelnext.visualization._stability import plot_stability
 
 __all__ = [
     "Scene",

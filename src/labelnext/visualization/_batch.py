@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.visualization._numbers import INK, number_points
-from labelnext.visualization._potential import draw_potential
+from labelnext.pools.pool import Pool
+from labelnext.utils.tensors import without_tensor
+from labelnext.visualization._curves import INK, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
     from labelnext.sampling import Batch
 
-POOL, LABELLED = "#c3c9d2", "#7d8797"
+    Floats = NDArray[np.float64]
+
+LIGHT, QUIET = "#c3c9d2", "#7d8797"
+# All of so many picks are numbered, of more the first few: beyond that numbers hide the map.
+NUMBERED, FIRST = 30, 20
+DIRECTIONS = np.deg2rad([45, 135, -45, -135, 0, 180, 90, -90])
 
 
 def plot_batch(
@@ -28,19 +34,20 @@ def plot_batch(
     max_background: int = 5000,
     figure: Figure | None = None,
 ) -> Figure:
-    """Draw a batch in its pool, and the fall of the potential.
+    """Draw a batch in its pool, and what each pick brings.
 
-    On the left the pool, projected on its two main directions (PCA of the features), and the
-    picks: numbered in order as far as there is room, dark to light from the first to the last,
+    On the left the pool, projected on the two directions along which the features vary most
+    (PCA), and the picks: the first ones numbered, dark to light from the first to the last,
     their area by the norm of the gradient. On the right the potential that is left after each
     pick, as a share of that after the first: where it has become flat, further picks resemble
-    earlier ones.
+    earlier ones. Of a strategy that knows no potential, the scores are there instead, if it has
+    any, and without norms all picks have the same area.
 
     Parameters
     ----------
-    features : array-like or SciPy sparse matrix of shape (n_rows, n_features)
-        The features that the batch was chosen from. Memory-mapped arrays are read only at the
-        rows that are drawn.
+    features : array-like, torch.Tensor, SciPy sparse matrix or Pool
+        The features that the batch was chosen from, shape (n_rows, n_features), or their pool.
+        What lies in files is read only at the rows that are drawn.
     batch : Batch
         What `labelnext.select` chose from them.
     exclude : array-like of int, default=None
@@ -54,7 +61,7 @@ def plot_batch(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure, with two axes.
+        The figure, with two axes, or one if there is neither potential nor score.
 
     Examples
     --------
@@ -69,137 +76,265 @@ def plot_batch(
     ['10 picks in a pool of 200', 'How much is left to cover']
     """
     import matplotlib.pyplot as plt
+    from matplotlib import colormaps
 
     if figure is None:
         figure = plt.figure(figsize=(13, 6.5), layout="constrained")
-    n_rows = features.shape[0] if hasattr(features, "shape") else len(features)
-    excluded = np.asarray([] if exclude is None else exclude, dtype=np.int64)
-    background = _even_sample(np.setdiff1d(np.arange(n_rows), batch.indices), max_background)
-    place, picks = _project(features, background, batch.indices)
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    colors, areas = _by_rank(len(batch)), _areas(batch.gradient_norms)
-    draw_potential(right, batch.potentials, colors)
-    crosses = np.isin(background, excluded)
-    _draw_pool(left, place, crosses, picks=picks, areas=areas, colors=colors)
-    _explain(left, batch.gradient_norms, areas)
-    left.set_title(
-        f"{len(batch):,} pick{'s' * (len(batch) > 1)} in a pool of {n_rows:,}",
-        loc="left",
-        weight="bold",
+    if not isinstance(features, Pool):
+        features = Pool(features=features)
+    rows = np.setdiff1d(np.arange(features.n_rows), batch.indices)
+    if len(rows) > max_background:  # always the same, in ascending order for files
+        rows = np.sort(np.random.default_rng(0).choice(rows, max_background, replace=False))
+    points, shares = _project(features, np.concatenate([rows, batch.indices]))
+    others, picks = points[: len(rows)], points[len(rows) :]
+    # Without the palest yellow, which can hardly be seen on white.
+    colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, len(batch))))
+    areas = _areas(len(batch), batch.gradient_norms)
+    has_fall = batch.potentials is not None
+    if has_fall or batch.scores is not None:
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        (_draw_potential if has_fall else _draw_scores)(
+            right, batch.potentials if has_fall else batch.scores, colors
+        )
+    else:
+        left = figure.subplots()
+    crosses = np.isin(rows, np.asarray([] if exclude is None else exclude, dtype=np.int64))
+    _draw_pool(left, others, crosses)
+    # The first picks lie on top: they are the ones to look at.
+    left.scatter(
+        *picks[::-1].T, s=areas[::-1], c=colors[::-1], edgecolors="white", linewidths=0.7, zorder=3
     )
-    figure.draw_without_rendering()  # numbers are placed on the final layout
-    shown = number_points(left, picks, np.sqrt(areas) / 2, colors)
+    if batch.gradient_norms is not None:
+        for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
+            label = f"pick with ‖gradient‖ {batch.gradient_norms[rank]:.3g}"
+            left.scatter([], [], s=areas[rank], c=INK, linewidths=0, label=label)
+    # At a fixed place: matplotlib takes seconds to find the best among thousands of points.
+    left.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        ncols=4,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
+        handletextpad=0.4,
+    )
+    plural = "s" * (len(batch) > 1)
+    title = f"{len(batch):,} pick{plural} in a pool of {features.n_rows:,}"
+    left.set_title(title, loc="left", weight="bold")
+    count = len(batch) if len(batch) <= NUMBERED else FIRST
     note = "first pick dark, last pick light"
-    if shown < len(batch):
-        note += f" · {shown:,} of {len(batch):,} numbered, where there is room"
-    left.set_xlabel(note, color=LABELLED, fontsize=9, loc="left")
+    if count < len(batch):
+        note += f" · the first {count} of {len(batch):,} numbered"
+    left.set_xlabel(f"{shares}\n{note}", color=QUIET, fontsize=9, loc="left", labelpad=26)
+    figure.draw_without_rendering()  # numbers are placed on the final layout
+    _number(left, picks[:count], np.sqrt(areas) / 2, colors)
     return figure
 
 
-def _even_sample(rows: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Thin out rows at random, always the same ones, in ascending order for mapped files."""
-    if len(rows) <= limit:
-        return rows
-    return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
-
-
-def _project(
-    features: Any, background: NDArray[np.int64], picks: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Project rows on the two directions along which they vary most."""
+def _project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
+    """Project rows on the two directions along which they vary most; say how much that is."""
     from sklearn.decomposition import PCA
 
-    rows = np.concatenate([background, picks])
     order = np.argsort(rows)  # a file is read from front to back
-    sample = (features if hasattr(features, "shape") else np.asarray(features))[rows[order]]
-    if sp.issparse(sample) and min(sample.shape) <= 2:
+    sample = without_tensor(pool.read("features", rows[order]))
+    sparse = sp.issparse(sample) and min(sample.shape) > 2
+    if sp.issparse(sample) and not sparse:
         sample = sample.toarray()
-    sparse = sp.issparse(sample)
-    sample = sample.astype(np.float64)
     points = np.zeros((len(rows), 2))
-    if len(rows) > 1:
-        pca = PCA(
-            n_components=min(2, *sample.shape),
-            svd_solver="arpack" if sparse else "auto",
-            random_state=0,
-        )
-        with np.errstate(invalid="ignore", divide="ignore"):  # all rows may be the same
-            projected = pca.fit_transform(sample)
-        points[order, : projected.shape[1]] = projected
-    return points[: len(background)], points[len(background) :]
-
-
-def _by_rank(k: int) -> NDArray[np.float64]:
-    from matplotlib import colormaps
-
-    # Without the palest yellow, which can hardly be seen on white.
-    return np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, k)))
-
-
-def _areas(norms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give each pick an area, in square points, by its norm; none too small to be seen."""
-    largest = float(norms.max())
-    share = norms / largest if largest > 0 else np.ones_like(norms)
-    full = float(np.clip(6_000 / len(norms), 40, 260))
-    return np.maximum(full * share, 8.0)
-
-
-def _draw_pool(
-    axes: Axes,
-    place: NDArray[np.float64],
-    labelled: NDArray[np.bool_],
-    *,
-    picks: NDArray[np.float64],
-    areas: NDArray[np.float64],
-    colors: NDArray[np.float64],
-) -> None:
-    size = float(np.clip(20_000 / (len(place) + len(picks)), 4, 22))
-    axes.scatter(
-        place[~labelled, 0],
-        place[~labelled, 1],
-        s=size,
-        c=POOL,
-        linewidths=0,
-        label="pool",
-        zorder=1,
+    if len(rows) == 1:
+        return points, "a single sample"
+    pca = PCA(
+        n_components=min(2, *sample.shape),
+        svd_solver="arpack" if sparse else "auto",
+        random_state=0,
     )
-    if labelled.any():
+    with np.errstate(invalid="ignore", divide="ignore"):  # all rows may be the same
+        projected = pca.fit_transform(sample.astype(np.float64))
+    points[order, : projected.shape[1]] = projected
+    shares = pca.explained_variance_ratio_
+    if not np.isfinite(shares).all():
+        return points, "all features are alike"
+    told = f"PCA of the features: {shares[0]:.0%} of their variance from left to right"
+    if len(shares) > 1:
+        told += f", {shares[1]:.0%} from bottom to top"
+    return points, told.replace("%", " %")
+
+
+def _areas(k: int, norms: Floats | None) -> Floats:
+    """Give each pick an area, in square points, by its norm; none too small to be seen."""
+    full = float(np.clip(6_000 / k, 40, 260))
+    if norms is None or not norms.max() > 0:
+        return np.full(k, full)
+    return np.maximum(full * norms / norms.max(), 8.0)
+
+
+def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
+    size = float(np.clip(20_000 / max(len(points), 1), 4, 22))
+    axes.scatter(*points[~crosses].T, s=size, c=LIGHT, linewidths=0, label="pool", zorder=1)
+    if crosses.any():
         axes.scatter(
-            place[labelled, 0],
-            place[labelled, 1],
+            *points[crosses].T,
             s=size * 1.5,
-            c=LABELLED,
+            c=QUIET,
             marker="x",
             linewidths=0.9,
             label="excluded (labelled already)",
             zorder=2,
         )
-    # The first picks lie on top: they are the ones to look at.
-    back_to_front = slice(None, None, -1)
-    axes.scatter(
-        picks[back_to_front, 0],
-        picks[back_to_front, 1],
-        s=areas[back_to_front],
-        c=colors[back_to_front],
-        edgecolors="white",
-        linewidths=0.7,
-        zorder=3,
-    )
     axes.set(xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.06)
     axes.spines[:].set_visible(False)
 
 
-def _explain(axes: Axes, norms: NDArray[np.float64], areas: NDArray[np.float64]) -> None:
-    """Add the legend, with the largest and the smallest gradient as measures."""
-    for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
-        axes.scatter(
-            [],
-            [],
-            s=areas[rank],
-            c=INK,
-            linewidths=0,
-            label=f"pick with ‖gradient‖ {norms[rank]:.3g}",
+def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
+    """Number points from 1, each beside its marker or, where that is taken, tied to it by a line.
+
+    A number for which there is no free place near is left out.
+    """
+    from matplotlib.patheffects import withStroke
+
+    scale = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    at = axes.transData.transform(points) * scale
+    frame = np.asarray(axes.get_window_extent().extents) * scale
+    reach = radii[: len(points), None]
+    taken = np.column_stack([at - reach, at + reach])  # boxes of markers, then of numbers too
+    for rank in range(len(points)):
+        half = np.array([3.2 * len(str(rank + 1)) + 1, 4.5])
+        others = np.delete(taken, rank, axis=0)
+        place, gap = _free_place(at[rank], half, float(radii[rank]), others, frame)
+        if place is None:
+            continue
+        tie = {"arrowstyle": "-", "lw": 0.8, "color": colors[rank], "shrinkA": 0, "shrinkB": 0}
+        text = axes.annotate(
+            str(rank + 1),
+            xy=tuple(points[rank]),
+            xytext=tuple(place - at[rank]),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=INK,
+            weight="bold",
+            path_effects=[withStroke(linewidth=2.2, foreground="white")],
+            zorder=5,
+            arrowprops=tie if gap > 0 else None,
         )
-    axes.legend(loc="best", framealpha=0.85, edgecolor="none", fontsize=9, labelcolor=INK)
+        text.set_in_layout(False)  # it lies on the map, and measuring it takes long
+        taken = np.vstack([taken, np.concatenate([place - half, place + half])])
+
+
+def _free_place(
+    at: Floats, half: Floats, radius: float, taken: Floats, frame: Floats
+) -> tuple[Floats | None, float]:
+    """Find the middle of a free box of half-size ``half``, as near to a marker as may be."""
+    for gap in (0.0, 6.0, 14.0, 24.0):
+        # On an ellipse, so that a wide box keeps clear of the marker at its side.
+        away = (radius * 0.75 + half + gap) * np.column_stack(
+            [np.cos(DIRECTIONS), np.sin(DIRECTIONS)]
+        )
+        away *= np.where(np.abs(away).min(axis=1) < 1e-6, 1.15, 1.25)[:, None]
+        for place in at + away:
+            low, high = place - half, place + half
+            inside = (low >= frame[:2]).all() and (high <= frame[2:]).all()
+            hit = (low < taken[:, 2:]).all(axis=1) & (taken[:, :2] < high).all(axis=1)
+            if inside and not hit.any():
+                return place, gap
+    return None, 0.0
+
+
+def _draw_scores(axes: Axes, scores: Floats, colors: Floats) -> None:
+    """Draw what decided on each pick, at its turn."""
+    from matplotlib.ticker import MaxNLocator
+
+    k = len(scores)
+    axes.set_title("What decided on each pick", loc="left", weight="bold")
+    rank = np.arange(1, k + 1)
+    axes.plot(rank, scores, color=LIGHT, lw=1.5, zorder=1)
+    axes.scatter(rank, scores, c=colors, s=np.clip(2500 / k, 8, 46), linewidths=0, zorder=3)
+    axes.set(xlim=(0, k * 1.03 + 0.5), xlabel="picks", ylabel="score")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    tidy(axes)
+
+
+def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
+    """Draw what is left after each pick, on a logarithmic scale, and where it has halved again.
+
+    The potential falls by factors: the first pick is the longest gradient and often lies far
+    from all others, so that the second alone may take nine tenths of it. On a linear scale the
+    rest of the batch would be a flat line.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+    k, first = len(potentials), float(potentials[0])
+    axes.set_title("How much is left to cover", loc="left", weight="bold")
+    if k == 1 or not first > 0:
+        words = (
+            f"After one pick the potential is {first:.4g}.\nPick more to see it fall."
+            if first > 0
+            else "Nothing: one pick covers the pool,\nall candidates have the same gradient."
+        )
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=INK)
+        return
+    rank, share = np.arange(1, k + 1), potentials / first
+    some = share > 0
+    axes.set_yscale("log")
+    axes.plot(rank[some], share[some], color=LIGHT, lw=1.5, zorder=1)
+    size = np.clip(2500 / k, 8, 46)
+    axes.scatter(rank[some], share[some], c=colors[some], s=size, linewidths=0, zorder=3)
+    lowest = float(share[some].min())
+    axes.set(xlim=(0, k * 1.03 + 0.5), ylim=(lowest / 1.5, 1.4))
+    axes.set_ylabel("potential left, as a share of that after the first pick")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if lowest > 1e-3 else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    tidy(axes)
+    marks = halvings(share)
+    for at in marks:
+        axes.plot([at, at], [lowest / 1.5, share[at - 1]], color=INK, lw=0.7, ls=(0, (2, 3)))
+    _label(axes, {at: share[at - 1] for at in marks if share[at - 1] > 0}, marks)
+    notes = ["marked where what was left has halved again"] if marks else []
+    if not some.all():
+        notes.append(f"nothing is left from pick {int(rank[~some][0]):,} on")
+    axes.set_xlabel("\n".join(["picks", " · ".join(notes)]) if notes else "picks")
+
+
+def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
+    """Find the picks, from 1, at which a half, a quarter, ... is left; how often it has halved.
+
+    Examples
+    --------
+    >>> halvings(np.array([1.0, 0.6, 0.2, 0.19, 0.1]))
+    {3: 2, 5: 3}
+    """
+    found = {}
+    for level in range(1, limit + 1):
+        reached = np.flatnonzero(share <= 0.5**level)
+        if len(reached):
+            found[int(reached[0]) + 1] = level
+    return found
+
+
+def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None:
+    """Write at the marks what is left; where two would overlap, at the later one."""
+    fractions = {1: "half", 2: "a quarter", 3: "an eighth"}
+    taken: list[tuple[float, float]] = []
+    for at, height in reversed(heights.items()):
+        x, y = axes.transAxes.inverted().transform(axes.transData.transform((at, height)))
+        early = x < 0.66  # where there is room to the right of the curve
+        left, middle = (x, y + 0.03) if early else (x - 0.36, y - 0.03)
+        if any(abs(left - u) < 0.37 and abs(middle - v) < 0.035 for u, v in taken):
+            continue
+        taken.append((left, middle))
+        axes.annotate(
+            f"at most {fractions.get(marks[at], f'1/{2 ** marks[at]}')} left after {at:,}",
+            xy=(at, height),
+            xytext=(7, 7) if early else (-6, -7),
+            textcoords="offset points",
+            ha="left" if early else "right",
+            va="bottom" if early else "top",
+            fontsize=9,
+            color=INK,
+        )

@@ -1,4 +1,4 @@
-"""Strategies compared over many settings: who beats whom, and by how much."""
+"""Strategies compared over many settings: who beats whom, by how much, and how long it takes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelnext.visualization._curves import COLORS, GRID, INK, STYLES
+from labelnext.visualization._curves import COLORS, INK, line_look, plain, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,10 +87,9 @@ def plot_penalties(
             j, n + 0.3, f"{value:.3g}", ha="center", va="center", fontsize=size, weight=weight
         )
     axes.set(xlim=(-0.5, n - 0.5), ylim=(n + 0.8, -0.5))
-    axes.set_xticks(
-        range(n), strategies, rotation=40 if n > 3 else 0, ha="right" if n > 3 else "center"
-    )
-    axes.set_yticks([*range(n), n + 0.3], [*strategies, "sum"])
+    names = list(map(plain, strategies))
+    axes.set_xticks(range(n), names, rotation=40 if n > 3 else 0, ha="right" if n > 3 else "center")
+    axes.set_yticks([*range(n), n + 0.3], [*names, "sum"])
     axes.set(xlabel="was beaten", ylabel="beat")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -140,22 +139,75 @@ def plot_error_distribution(
             [values[0], *values],
             share,
             where="post",
-            color=COLORS[place % len(COLORS)],
-            ls=STYLES[place // len(COLORS) % len(STYLES)],
-            lw=2.6 if place == 0 else 1.7,
-            label=name,
-            zorder=10 - 0.1 * place,
+            **line_look(place, name),
         )
     axes.axvline(1.0, color=INK, lw=0.8, ls=(0, (2, 3)), zorder=1)
     axes.set(
-        xlabel=f"error, as a multiple of that of {reference}",
+        xlabel=f"error, as a multiple of that of {plain(reference)}",
         ylabel="share of label counts and settings",
         ylim=(0, 1.02),
     )
-    axes.grid(color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes, "both")
     if axes.get_legend_handles_labels()[0]:
         # Beside the curves: anywhere among them it would hide some.
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return axes
+
+
+def plot_seconds(seconds: Mapping[str, Mapping[str, float]], *, axes: Axes | None = None) -> Axes:
+    """Draw how long each strategy took for a batch, as bars on a logarithmic scale.
+
+    Parameters
+    ----------
+    seconds : dict of str to dict of str to float
+        Seconds by setting and strategy. What is NaN or 0 has no bar.
+    axes : matplotlib.axes.Axes, default=None
+        Where to draw; the current axes by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from labelnext.visualization import plot_seconds
+    >>> axes = plot_seconds(
+    ...     {"digits": {"badge": 0.02, "random": 0.001}}, axes=Figure().add_subplot()
+    ... )
+    >>> [text.get_text() for text in axes.texts]
+    ['0.02 s', '0.001 s']
+    """
+    import matplotlib.pyplot as plt
+
+    axes = plt.gca() if axes is None else axes
+    ticks, at, known = [], 0.0, set()
+    for by_strategy in seconds.values():
+        ticks.append(at + (len(by_strategy) - 1) / 2)
+        for place, (name, value) in enumerate(by_strategy.items()):
+            if np.isfinite(value) and value > 0:
+                label = None if name in known else plain(name)
+                known.add(name)
+                axes.barh(at, value, height=0.8, color=COLORS[place % len(COLORS)], label=label)
+                axes.annotate(
+                    f"{value:.2g} s",
+                    (value, at),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8,
+                    color=INK,
+                )
+            at += 1
+        at += 0.7  # a gap between settings
+    if known:
+        axes.set_xscale("log")
+        axes.margins(x=0.12)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes.set_yticks(ticks, [plain(setting) for setting in seconds])
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds for a batch (median)")
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     return axes

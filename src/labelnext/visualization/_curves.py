@@ -1,8 +1,8 @@
-"""Learning curves: how good a model is after how many labels."""
+"""Curves over the number of labels: how good a model is, and what tells when to stop."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -37,8 +37,9 @@ def plot_learning_curves(
         Accuracies by strategy, the one to look at first. Seeds with a NaN are left out, and the
         legend says of how many.
     levels : sequence of float, default=()
-        Accuracies to mark. Where the mean curves of the first strategy and of the last both
-        reach one, the labels at which they do are written beside it.
+        Accuracies to mark. Where the first strategy reached one at every seed, the labels that
+        it and the last needed are written beside it: the mean over the seeds of the labels at
+        which it was first measured, which may be right of where the mean curves cross it.
     axes : matplotlib.axes.Axes, default=None
         Where to draw; the current axes by default.
 
@@ -73,18 +74,88 @@ def plot_learning_curves(
     means = draw_means(axes, labels, accuracy)
     for level in levels:
         axes.axhline(level, color=INK, lw=0.8, ls=(0, (2, 3)), zorder=1)
-        if means:
-            _mark_gain(axes, labels, means, level)
+        _mark_gain(axes, labels, [accuracy[name] for name in means], level)
     axes.set(xlabel="labels", ylabel="accuracy on the test set")
     axes.yaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))  # whole percents, mostly
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.grid(axis="y", color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)
     if means:
         many = len(means) > 8
         size = "small" if many else None
         axes.legend(loc="lower right", frameon=False, ncols=2 if many else 1, fontsize=size)
+    return axes
+
+
+def plot_stability(
+    labels: ArrayLike,
+    agreement: Mapping[str, ArrayLike],
+    potential: Mapping[str, ArrayLike],
+    *,
+    threshold: float = 0.99,
+    axes: Sequence[Axes] | None = None,
+) -> Sequence[Axes]:
+    """Draw the agreement of predictions between rounds, and the potential that batches leave.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_points,)
+        How many labels the model had.
+    agreement : dict of str to array-like of shape (n_seeds, n_points)
+        Cohen's kappa with the round before, by strategy; none at the first point.
+    potential : dict of str to array-like of shape (n_seeds, n_points)
+        The mean D² that the batch left, by strategy; none at the last point.
+    threshold : float, default=0.99
+        The agreement from which predictions count as stable.
+    axes : sequence of two matplotlib.axes.Axes, default=None
+        Where to draw; by default the current figure is divided.
+
+    Returns
+    -------
+    sequence of matplotlib.axes.Axes
+        The two axes.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from labelnext.visualization import plot_stability
+    >>> nan = float("nan")
+    >>> left, right = plot_stability(
+    ...     [10, 20, 30],
+    ...     {"badge": [[nan, 0.8, 0.95]]},
+    ...     {"badge": [[2.0, 0.1, nan]]},
+    ...     axes=Figure().subplots(1, 2),
+    ... )
+    >>> right.get_yscale()
+    'log'
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    if axes is None:
+        axes = plt.gcf().subplots(1, 2)
+    labels = np.asarray(labels)
+    left, right = axes
+    kappas, left_over = (
+        {name: np.atleast_2d(np.asarray(values, dtype=np.float64)) for name, values in of.items()}
+        for of in (agreement, potential)
+    )
+    draw_means(left, labels[1:], {name: values[:, 1:] for name, values in kappas.items()})
+    left.axhline(threshold, color=INK, lw=0.8, ls=(0, (2, 3)), zorder=1)
+    left.set(xlabel="labels", ylabel="agreement with the round before (kappa)")
+    means = draw_means(
+        right, labels[:-1], {name: values[:, :-1] for name, values in left_over.items()}
+    )
+    drawn = np.concatenate([*means.values(), []])
+    if len(drawn) and drawn.min() > 0 and drawn.max() > 10 * drawn.min():
+        right.set_yscale("log")
+        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.yaxis.set_minor_locator(NullLocator())
+        right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    right.set(xlabel="labels", ylabel="potential left by the batch (mean D²)")
+    for panel in axes:
+        tidy(panel)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(loc="lower right", frameon=False, fontsize="small")
     return axes
 
 
@@ -93,10 +164,7 @@ def draw_means(
 ) -> dict[str, NDArray[np.float64]]:
     """Draw a line for the mean of each strategy, with a band for its 95 % interval.
 
-    Returns
-    -------
-    dict of str to ndarray of shape (n_points,)
-        The means of those that have one.
+    Returns the means of those that came to their end at a seed at least.
     """
     means = {}
     for place, (name, given) in enumerate(values.items()):
@@ -110,36 +178,36 @@ def draw_means(
         if not len(kept):
             continue
         means[name], half = mean_interval(kept)
-        color = COLORS[place % len(COLORS)]
-        order = 10 - 0.1 * place if place else 10.5  # the first on top
+        look = line_look(
+            place, name if len(kept) == len(curves) else f"{name} ({len(kept)} of {len(curves)})"
+        )
         axes.plot(
             labels,
             means[name],
-            color=color,
-            lw=2.6 if place == 0 else 1.9,
-            ls=STYLES[place // len(COLORS) % len(STYLES)],
             marker="o",
             ms=4 if place == 0 else 3,
-            label=name if len(kept) == len(curves) else f"{name} ({len(kept)} of {len(curves)})",
-            zorder=order,
             solid_capstyle="round",
+            **look,
         )
         if np.isfinite(half).all():
             low, high = means[name] - half, means[name] + half
-            axes.fill_between(labels, low, high, color=color, alpha=0.16, lw=0, zorder=order - 0.05)
+            below = look["zorder"] - 0.05
+            axes.fill_between(
+                labels, low, high, color=look["color"], alpha=0.16, lw=0, zorder=below
+            )
     return means
 
 
 def _mark_gain(
-    axes: Axes, labels: NDArray[np.int64], means: Mapping[str, NDArray[np.float64]], level: float
+    axes: Axes, labels: NDArray[np.int64], curves: Sequence[ArrayLike], level: float
 ) -> None:
     """Span the labels that the first strategy saves against the last, at a level."""
     from matplotlib.patheffects import withStroke
 
-    curves = list(means.values())
-    first, last = (_crossing(labels, curve, level) for curve in (curves[0], curves[-1]))
-    if first is None or last is None or round(first) == round(last):
+    needed = [_needed(labels, np.atleast_2d(np.asarray(of)), level) for of in curves]
+    if not needed or not needed[0][1] or round(needed[0][0]) == round(needed[-1][0]):
         return
+    (first, _), (last, reached) = needed[0], needed[-1]
     axes.annotate(
         "",
         xy=(first, level),
@@ -150,7 +218,7 @@ def _mark_gain(
     # Between the curves where there is room, else beside the slower one.
     wide = abs(last - first) > 0.25 * (labels[-1] - labels[0])
     axes.annotate(
-        f"{100 * level:g} %: {first:.0f} instead of {last:.0f} labels",
+        f"{100 * level:g} %: {first:.0f} instead of {'' if reached else 'over '}{last:.0f} labels",
         xy=(max(first, last), level),
         xytext=(-4, 4) if wide else (8, -4),
         textcoords="offset points",
@@ -163,12 +231,37 @@ def _mark_gain(
     )
 
 
-def _crossing(labels: NDArray[np.int64], mean: NDArray[np.float64], level: float) -> float | None:
-    """Find where a curve first reaches a level, on the straight line between its points."""
-    reached = np.flatnonzero(mean >= level)
-    if not len(reached):
-        return None
-    at = int(reached[0])
-    if at == 0:
-        return float(labels[0])
-    return float(np.interp(level, mean[at - 1 : at + 1], labels[at - 1 : at + 1]))
+def _needed(
+    labels: NDArray[np.int64], curves: NDArray[np.float64], level: float
+) -> tuple[float, bool]:
+    """Return at how many labels a level was first measured, on average, and if at all seeds.
+
+    As `Curves.labels_needed` counts: a seed that never reached it counts with its last labels.
+    """
+    above = curves[np.isfinite(curves).all(axis=1)] >= level
+    reached = above.any(axis=1)
+    counts = np.where(reached, labels[above.argmax(axis=1)], labels[-1])
+    return float(counts.mean()), bool(reached.all())
+
+
+def line_look(place: int, label: str) -> dict[str, Any]:
+    """Return how the line of a strategy looks, by its place: the first is the one to look at."""
+    return {
+        "color": COLORS[place % len(COLORS)],
+        "ls": STYLES[place // len(COLORS) % len(STYLES)],
+        "lw": 2.6 if place == 0 else 1.8,
+        "zorder": 10 - 0.1 * place if place else 10.5,
+        "label": plain(label),
+    }
+
+
+def plain(text: str) -> str:
+    """Escape a name, which matplotlib would else read as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def tidy(axes: Axes, grid: Literal["both", "x", "y"] = "y") -> None:
+    """Draw a faint grid behind everything, and no frame above and at the right."""
+    axes.grid(axis=grid, color=GRID, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

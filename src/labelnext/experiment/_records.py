@@ -1,0 +1,258 @@
+"""What an experiment is made of and what comes out of it, as plain records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from labelnext.utils.interval import mean_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+class Budget(NamedTuple):
+    """How many labels are bought, and in what steps.
+
+    Parameters
+    ----------
+    start : int
+        How many labels there are at the start.
+    batch : int
+        How many labels a batch buys.
+    rounds : int
+        How many batches.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Budget
+    >>> Budget(start=25, batch=25, rounds=19).total
+    500
+    """
+
+    start: int
+    batch: int
+    rounds: int
+
+    @property
+    def total(self) -> int:
+        """How many labels there are in the end."""
+        return self.start + self.batch * self.rounds
+
+
+class Setting(NamedTuple):
+    """What the strategies are compared in: all but strategy and seed.
+
+    Parameters
+    ----------
+    data, model : str
+        The names of the data set and of the model.
+    start, batch : int
+        How many labels there are at the start, and how many a batch buys.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Setting
+    >>> print(Setting("digits", "mlp", 25, 25))
+    digits, mlp, batches of 25 from 25
+    """
+
+    data: str
+    model: str
+    start: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.data}, {self.model}, batches of {self.batch} from {self.start}"
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came out of one round: a model measured, and a batch chosen with it.
+
+    Parameters
+    ----------
+    labels : int
+        How many labels the model had.
+    classes : int
+        Of how many classes they were.
+    accuracy : float
+        The model's accuracy on the test set.
+    agreement : float
+        Cohen's kappa of its predictions and those of the round before, on the stop set; NaN in
+        the first round.
+    potential : float
+        The mean D² that the batch leaves on the stop set; NaN in the last round and for models
+        without probabilities.
+    fit_seconds, select_seconds : float
+        How long fitting and choosing took.
+    picks : ndarray of shape (batch_size,), int64
+        The rows of the pool that were chosen; none in the last round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.experiment import Round
+    >>> Round(20, 10, 0.75, 0.9, 0.1, 0.02, 0.01, np.array([3, 5])).accuracy
+    0.75
+    """
+
+    labels: int
+    classes: int
+    accuracy: float
+    agreement: float
+    potential: float
+    fit_seconds: float
+    select_seconds: float
+    picks: NDArray[np.int64]
+
+
+class Failure(NamedTuple):
+    """A run that did not get to its end.
+
+    Parameters
+    ----------
+    setting : Setting
+        What it was run in.
+    strategy : str
+        The strategy.
+    seed : int
+        The seed.
+    round : int
+        The round in which it failed, the first being 0.
+    error : str
+        What went wrong, in a line.
+    details : str
+        The traceback.
+    """
+
+    setting: Setting
+    strategy: str
+    seed: int
+    round: int
+    error: str
+    details: str
+
+
+class Needed(NamedTuple):
+    """How many labels a strategy needed to reach an accuracy.
+
+    Parameters
+    ----------
+    mean : float
+        The mean over the seeds. A seed that never reached it counts with the labels it had in
+        the end, so that the mean is then a lower bound; leaving it out would flatter.
+    half : float
+        Half the width of the 95 % interval of the mean; NaN if `mean` is a lower bound.
+    reached : int
+        How many seeds reached it.
+    n_seeds : int
+        Of how many.
+
+    Examples
+    --------
+    >>> from labelnext.experiment import Needed
+    >>> print(Needed(152.5, 8.25, 20, 20))
+    152 ± 8
+    >>> print(Needed(361.25, float("nan"), 17, 20))
+    over 361 (17 of 20 reached it)
+    """
+
+    mean: float
+    half: float
+    reached: int
+    n_seeds: int
+
+    def __str__(self) -> str:
+        if self.n_seeds == 0:
+            return "none came to its end"
+        if self.reached < self.n_seeds:
+            return f"over {self.mean:.0f} ({self.reached} of {self.n_seeds} reached it)"
+        if self.n_seeds == 1:
+            return f"{self.mean:.0f}"
+        return f"{self.mean:.0f} ± {self.half:.0f}"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Learning curves by strategy and seed.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_points,), int64
+        How many labels the model had at each point of the curves.
+    accuracy : dict of str to ndarray of shape (n_seeds, n_points), float64
+        The accuracies by strategy; NaN from where a run failed. Such a run is left out of what
+        is counted.
+    seeds : tuple of int
+        The seeds, in the order of the rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from labelnext.experiment import Curves
+    >>> accuracy = np.array([[0.8, 0.9, 0.95], [0.7, 0.8, 0.9]])
+    >>> curves = Curves(np.array([10, 20, 30]), {"badge": accuracy}, seeds=(0, 1))
+    >>> curves.labels_needed(0.9)["badge"].mean
+    25.0
+    """
+
+    labels: NDArray[np.int64]
+    accuracy: Mapping[str, NDArray[np.float64]]
+    seeds: tuple[int, ...]
+
+    def labels_needed(self, level: float) -> dict[str, Needed]:
+        """Count the labels at which each strategy first measured at least an accuracy.
+
+        Parameters
+        ----------
+        level : float
+            The accuracy, from 0 to 1.
+
+        Returns
+        -------
+        dict of str to Needed
+            Mean and interval by strategy. Counts are those of measured points, nothing is
+            interpolated, so they are multiples of the batch size.
+        """
+        needed = {}
+        for strategy in self.accuracy:
+            accuracy = whole(self, strategy)
+            if not len(accuracy):
+                needed[strategy] = Needed(float("nan"), float("nan"), 0, 0)
+                continue
+            hit = accuracy >= level
+            reached = hit.any(axis=1)
+            counts = np.where(reached, self.labels[hit.argmax(axis=1)], self.labels[-1])
+            mean, half = mean_interval(counts)
+            if not reached.all():
+                half = np.array(np.nan)
+            needed[strategy] = Needed(float(mean), float(half), int(reached.sum()), len(hit))
+        return needed
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the points of all curves as columns: strategy, seed, labels, accuracy.
+
+        Returns
+        -------
+        dict of str to list
+            One entry for each point, in the order of strategies, seeds and labels.
+        """
+        rows = [
+            (strategy, seed, int(count), float(value))
+            for strategy, accuracy in self.accuracy.items()
+            for seed, curve in zip(self.seeds, accuracy, strict=True)
+            for count, value in zip(self.labels, curve, strict=True)
+        ]
+        names = ("strategy", "seed", "labels", "accuracy")
+        return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
+def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
+    """Return the curves of a strategy that came to their end, in the order of the seeds."""
+    values = curves.accuracy[strategy]
+    return values[np.isfinite(values).all(axis=1)]

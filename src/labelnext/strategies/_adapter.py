@@ -1,0 +1,276 @@
+"""From (X, y, clf) to a pool: what a strategy needs, asked of a classifier."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
+
+from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
+from labelnext.estimators.delegates import final_step, is_fitted
+from labelnext.estimators.networks import is_module
+from labelnext.estimators.predict import has_members, last_step
+from labelnext.estimators.rows import as_numbers, as_samples, stack_rows, take_rows
+from labelnext.pools import Pool
+from labelnext.sampling import Groups
+from labelnext.strategies._checks import check_flag
+from labelnext.strategies._query import Query
+from labelnext.utils.labels import split_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from labelnext.strategies._candidates import Candidates
+
+    Fit = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of a query that do not depend on the candidates, checked.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or frame of n_samples rows
+        All samples.
+    labels : ndarray of shape (n_samples,)
+        Their labels.
+    missing : ndarray of bool
+        Which of them are missing.
+    missing_label : scalar, str or None
+        What stands for those.
+    fit : callable of (X, y) or None
+        Returns a fitted copy of the classifier, or the one that is to be used as it is.
+    features : array, sparse matrix or None
+        The caller's own features of X.
+    """
+
+    X: Any
+    labels: NDArray[Any]
+    missing: NDArray[np.bool_]
+    missing_label: Any
+    fit: Fit | None
+    features: Any
+
+    @classmethod
+    def of(
+        cls,
+        X: Any,
+        y: ArrayLike,
+        *,
+        missing_label: Any,
+        fit: Fit | None,
+        features: Any,
+    ) -> Asked:
+        """Check samples and labels."""
+        X = as_samples(X)
+        labels, missing = split_labels(y, missing_label)
+        if missing.ndim != 1:
+            raise ValueError(
+                f"y must have one label for each sample, got shape {missing.shape}; "
+                f"labelnext.utils.majority_vote makes one label of those of several people, and "
+                f"np.ravel one dimension of a single column."
+            )
+        if len(missing) != X.shape[0]:
+            raise ValueError(
+                f"X and y must have the same length, got {X.shape[0]} samples and {len(missing)} "
+                f"labels; mark labels that are missing with missing_label={missing_label!r}."
+            )
+        if features is not None:
+            features = as_numbers(as_samples(features, "features"))
+            if features.shape[0] != X.shape[0]:
+                raise ValueError(
+                    f"features must have one row for each sample of X, {X.shape[0]}, got "
+                    f"{features.shape[0]}."
+                )
+        return cls(X, labels, missing, missing_label, fit, features)
+
+    @property
+    def unlabelled(self) -> NDArray[np.int64]:
+        """The rows without a label."""
+        return np.flatnonzero(self.missing).astype(np.int64)
+
+    @property
+    def labeled(self) -> NDArray[np.int64]:
+        """The rows with one."""
+        return np.flatnonzero(~self.missing).astype(np.int64)
+
+    def without(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the labels, as if those of some rows were missing."""
+        if self.missing.any():
+            y, missing = self.labels.copy(), self.labels[np.argmax(self.missing)]
+        else:  # an array of labels alone might not hold what stands for none
+            y, missing = self.labels.astype(object), self.missing_label
+        y[rows] = missing
+        return y
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """The classifier behind a pool; see `labelnext.strategies._query.Model`."""
+
+    strategy: Any
+    asked: Asked
+    clf: Any
+    X: Any
+
+    @property
+    def is_cold(self) -> bool:
+        return isinstance(self.clf, ColdStart)
+
+    def members(self, rng: np.random.Generator) -> Iterable[NDArray[np.float64]]:
+        opinions: Iterable[NDArray[np.float64]] = self.strategy._opinions(self.clf, self.X, rng)
+        return opinions
+
+    def last_step(self) -> Callable[[Any], NDArray[Any]]:
+        if self.asked.features is not None:
+            raise TypeError(
+                f"What {type(self.clf).__name__} makes of features of your own can't be asked "
+                f"for; leave features out, or pass them as X."
+            )
+        return last_step(self.clf, self.X)
+
+    def right_without(
+        self, held: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]] | None:
+        rows = self.asked.labeled[held]
+        with warnings.catch_warnings():
+            # Said of the fit that counts, if there is anything to say.
+            warnings.simplefilter("ignore")
+            try:
+                clf = self.asked.fit(self.asked.X, self.asked.without(rows))  # type: ignore[misc]
+            except ValueError:
+                # All the labels are enough for it, as for a cross-validation, and most not.
+                return None
+        classes = getattr(clf, "classes_", None)
+        if clf is self.clf or classes is None:
+            return None
+        proba = proba_of(clf, take_rows(self.asked.X, rows))
+        predicted = np.asarray(classes, dtype=object)[proba.argmax(axis=1)]
+        return proba, predicted == self.asked.labels[rows].astype(object)
+
+
+def pool_of_model(
+    strategy: Any, asked: Asked, found: Candidates, groups: Groups | None, **query: Any
+) -> Query:
+    """Fit the classifier, ask it what a strategy needs, and make a pool of the answer.
+
+    The candidates come first, and after them the labelled samples, if the strategy looks at
+    those: they are asked about in one call, so that what is fitted without labels in a cold start
+    has one scale for both.
+    """
+    clf = None if asked.fit is None else asked.fit(asked.X, asked.labels)
+    n = len(found)
+    labeled = asked.labeled if strategy.looks_at_labeled else asked.labeled[:0]
+    X = found.X
+    if len(labeled):
+        X = stack_rows(X, take_rows(asked.X, labeled))
+    own = None
+    if asked.features is not None and "features" in strategy.needs:
+        if found.from_outside:
+            raise ValueError(
+                "features are those of X, so candidates must be rows of X; pass row numbers."
+            )
+        own = take_rows(asked.features, np.concatenate([found.rows, labeled]))
+    proba, features = _ask(strategy, clf, X, own)
+    labels = np.full(n + len(labeled), None, dtype=object)
+    labels[n:] = asked.labels[labeled]
+    pool = Pool(proba, features, labels=labels, missing_label=None)
+    if groups is not None:
+        # Labelled samples are no candidates; which group is theirs does not matter.
+        rest = np.zeros(len(labeled), dtype=np.int64)
+        groups = Groups(np.concatenate([groups.of_row, rest]), groups.limit)
+    rows = np.arange(n, n + len(labeled))
+    model = None if clf is None else FittedModel(strategy, asked, clf, found.X)
+    return Query(pool=pool, excluded=rows, labeled=rows, groups=groups, model=model, **query)
+
+
+def _ask(strategy: Any, clf: Any, X: Any, own: Any = None) -> tuple[NDArray[Any] | None, Any]:
+    needs = strategy.needs
+    if not {"proba", "features"} & {*needs}:
+        # Nothing is to be known of the samples but how many there are.
+        return np.broadcast_to(0.5, (X.shape[0], 2)), None
+    if clf is None:
+        return None, as_numbers(X) if own is None else own
+    if "features" in needs:
+        flag = getattr(strategy, "clf_embedding_flag_name", None)
+        proba, features = proba_and_features(clf, X, flag, own)
+        return _two_classes(proba) if "proba" in needs else None, features
+    return _two_classes(proba_of(clf, X)) if "proba" in needs else None, None
+
+
+def _two_classes(proba: NDArray[Any]) -> NDArray[Any]:
+    # To a classifier that knows one class all samples are equally uncertain.
+    return proba if proba.shape[1] > 1 else np.full((len(proba), 2), 0.5)
+
+
+def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_label: Any) -> Fit:
+    """Check a classifier and return what fits a copy of it."""
+    _check_classifier(clf)
+    check_flag("fit_clf", fit_clf)
+    if not fit_clf and not is_fitted(clf):
+        raise NotFittedError(
+            f"With fit_clf=False the classifier is used as it is, but this "
+            f"{type(clf).__name__} has not been fitted; fit it, or pass fit_clf=True."
+        )
+
+    def fit(X: Any, y: ArrayLike) -> Any:
+        weights = _check_weights(sample_weight, X.shape[0])
+        fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
+        # A fitted ensemble may be asked for its members alone.
+        if fit_clf or not (is_module(final_step(fitted)) or has_members(fitted)):
+            _refuse_without_proba(fitted, clf)
+        return fitted
+
+    return fit
+
+
+def _check_classifier(clf: Any) -> None:
+    if isinstance(clf, type):
+        raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
+    if is_module(final_step(clf)):
+        return
+    # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
+    if not hasattr(type(clf), "predict_proba"):
+        _refuse_without_proba(clf, clf)
+
+
+def _refuse_without_proba(fitted: Any, clf: Any) -> None:
+    if hasattr(fitted, "predict_proba"):
+        return
+    final = final_step(clf)
+    name = type(final).__name__
+    known = isinstance(final, BaseEstimator)
+    fault = ", a regressor" if known and is_regressor(final) else ""
+    if final is not clf:
+        fault = f", whose last step {name} {'is a regressor' if fault else 'has none'}"
+    advice = ""
+    if known and is_classifier(final):
+        advice = (
+            f" Take LogisticRegression, say, or put "
+            f"sklearn.calibration.CalibratedClassifierCV({name}(), cv=2) in the place of {name}, "
+            f"once there are two labels of each class."
+        )
+    raise TypeError(
+        f"clf must be a classifier with predict_proba, got {type(clf).__name__}{fault}.{advice}"
+    )
+
+
+def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight)
+    if weights.dtype.kind not in "fiub" or not np.isfinite(weights).all():
+        raise ValueError("sample_weight must hold finite numbers.")
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have one weight for each sample of X, shape ({n_samples},), got "
+            f"{weights.shape}."
+        )
+    return weights

@@ -1,0 +1,165 @@
+"""All strategies by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any, NamedTuple
+
+from labelnext.utils.names import did_you_mean
+
+# The module and the class of each name, in the order of the table that people see.
+STRATEGIES = {
+    "badge": ("_badge", "Badge"),
+    "bait": ("_bait", "Bait"),
+    "bald": ("_bald", "Bald"),
+    "batch-bald": ("_batch_bald", "BatchBald"),
+    "clue": ("_clue", "Clue"),
+    "cluster-margin": ("_cluster_margin", "ClusterMargin"),
+    "core-set": ("_core_set", "CoreSet"),
+    "drop-query": ("_drop_query", "DropQuery"),
+    "falcun": ("_falcun", "Falcun"),
+    "k-means": ("_k_means", "KMeansSampling"),
+    "max-herding": ("_max_herding", "MaxHerding"),
+    "power-margin": ("_power_margin", "PowerMargin"),
+    "prob-cover": ("_prob_cover", "ProbCover"),
+    "random": ("_random", "RandomSampling"),
+    "typi-clust": ("_typi_clust", "TypiClust"),
+    "uncertainty": ("_uncertainty", "UncertaintySampling"),
+    "uncertainty-herding": ("_uncertainty_herding", "UncertaintyHerding"),
+}
+
+
+class About(NamedTuple):
+    """What there is to know of a strategy.
+
+    Parameters
+    ----------
+    name : str
+        What `labelnext.select` takes.
+    needs : tuple of str
+        What it asks of a pool.
+    summary : str
+        One line.
+    paper : str
+        Where it comes from.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    summary: str
+    paper: str
+
+
+def names() -> list[str]:
+    """
+    Return the names that `labelnext.select` and the command take.
+
+    Returns
+    -------
+    list of str
+        The names.
+
+    Examples
+    --------
+    >>> from labelnext import strategies
+    >>> strategies.names()[:3]
+    ['badge', 'bait', 'bald']
+    """
+    return list(STRATEGIES)
+
+
+def find(name: str) -> type[Any]:
+    """
+    Return the class of a name, or of the name of a class.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`, in any case, with or without hyphens.
+
+    Returns
+    -------
+    type
+        The strategy's class.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the error offers the nearest.
+
+    Examples
+    --------
+    >>> from labelnext import strategies
+    >>> strategies.find("core-set").__name__
+    'CoreSet'
+    """
+    known = {
+        _plain(spelling): key for key, (_, cls) in STRATEGIES.items() for spelling in (key, cls)
+    }
+    key = known.get(_plain(name))
+    if key is None:
+        raise ValueError(
+            f"There is no strategy {name!r}{did_you_mean(name, STRATEGIES) or ';'} "
+            f"there are {', '.join(STRATEGIES)}."
+        )
+    module, cls = STRATEGIES[key]
+    found: type[Any] = getattr(importlib.import_module(f"labelnext.strategies.{module}"), cls)
+    return found
+
+
+def by_name(name: str, **parameters: Any) -> Any:
+    """
+    Make the strategy of a name.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    **parameters : dict
+        Its parameters.
+
+    Returns
+    -------
+    QueryStrategy
+        The strategy.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> from labelnext import strategies
+    >>> strategies.by_name("max-herding", radius=0.5)
+    MaxHerding(radius=0.5)
+    """
+    return find(name)(**parameters)
+
+
+def about() -> list[About]:
+    """
+    Describe all strategies, in the order of `names`.
+
+    Returns
+    -------
+    list of About
+        Name, needs, one line and paper of each.
+
+    Examples
+    --------
+    >>> from labelnext import strategies
+    >>> strategies.about()[0].needs
+    ('proba', 'features')
+    """
+    found = []
+    for name in STRATEGIES:
+        cls = find(name)
+        summary = (inspect.getdoc(cls) or "").split("\n")[0]
+        found.append(About(name, cls.needs, summary, cls.paper))
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")

@@ -1,0 +1,314 @@
+"""The one door: a pool and a strategy in, a batch out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.pools import Pool
+from labelnext.strategies._groups import as_groups
+from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
+from labelnext.utils.random import as_generator
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from labelnext.cluster import Ray
+    from labelnext.sampling import Batch, Progress
+    from labelnext.utils.tasks import Task
+
+
+def select(
+    pool: Any,
+    features: Any = None,
+    k: Any = None,
+    *,
+    strategy: Any = "badge",
+    task: Task | None = None,
+    bias: bool | None = None,
+    exclude: Any = None,
+    exclude_ids: Iterable[Any] | None = None,
+    groups: ArrayLike | None = None,
+    max_per_group: int | None = None,
+    condition_on_labeled: bool = False,
+    random_state: Any = None,
+    progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    memory_limit: int | str | None = None,
+    cluster: Ray | None = None,
+) -> Batch:
+    """Choose the k samples that people should label next.
+
+    It is called as ``select(pool, k)`` with a `Pool` that `labelnext.Pool`, `labelnext.extract`
+    or `labelnext.open_pool` has made, or as ``select(proba, features, k)``, which is short for a
+    pool of the two. Samples that the pool has a label for are no candidates.
+
+    The default strategy is BADGE [1]_: D² sampling (k-means++) over the gradients of the
+    cross-entropy at the pseudo-label with respect to the model's last linear layer. A batch is
+    uncertain, because uncertain samples have long gradients, and diverse, because near ones are
+    rarely both drawn. It is exact here, and no gradient is ever built.
+
+    Parameters
+    ----------
+    pool : Pool, or array-like or torch.Tensor of shape (n_rows, n_classes) or (n_rows,)
+        What to choose from; or class probabilities, whose rows sum to 1. A single column or one
+        dimension is P(y = 1) of a binary classifier.
+    features : array-like, torch.Tensor or SciPy sparse matrix of shape (n_rows, n_features)
+        With probabilities, the input of the model's last linear layer, row by row. Any real
+        dtype; arrays, memory-mapped arrays, tensors and CSR are used where they are, without a
+        copy. With a pool, k comes here.
+    k : int
+        How many samples to choose, from 1 to the number of candidates.
+    strategy : str, QueryStrategy or class, default="badge"
+        How to choose: a name of `labelnext.strategies.names`, a strategy with its parameters
+        such as ``MaxHerding(radius=0.5)``, or a class of your own.
+    task : {"multiclass", "multilabel", "binary", "regression", "vectors"}, default=None
+        With probabilities, what the model's last layer ends in; see `Pool`. A pool knows.
+    bias : bool, default=None
+        With probabilities, whether the gradient with respect to the last layer's bias counts
+        too. A pool knows.
+    exclude : array-like, set, mapping, Series or tensor, default=None
+        Rows that must not be chosen: row numbers (of a mapping its keys), or a mask of length
+        n_rows.
+    exclude_ids : iterable, default=None
+        Ids that must not be chosen, for a pool that has ids.
+    groups : array-like of shape (n_rows,), default=None
+        With `max_per_group`, the group of each sample (its video, patient, document); None is
+        what the pool says.
+    max_per_group : int, default=None
+        How many picks a group may have.
+    condition_on_labeled : bool, default=False
+        For BADGE: whether labelled samples are centres from the start, so that the batch keeps
+        away from them too.
+    random_state : int, RandomState, Generator or None, default=None
+        The seed. Randomness is a function of it and of the number of candidates; the same seed
+        gives the same batch wherever the pool lives, and that for a smaller k is its start. A
+        generator is copied, never advanced; None takes a seed from NumPy's global generator.
+    progress : callable, default=None
+        For BADGE: called now and then with the counters so far, a dict as in `Batch.stats`.
+    checkpoint : path-like, default=None
+        For BADGE: a file that is kept up to date after each pass. If the process ends before its
+        time, the same call goes on from there and ends with the same batch; of a selection that
+        is complete, it returns the batch at once. A larger `k` goes on, too.
+    memory_limit : int or str, default=None
+        For a pool in files, what a selection may take, in bytes or as in ``"1GB"``; on a cluster
+        that of each shard. None is half of the memory that is free.
+    cluster : Ray, default=None
+        For BADGE: work in shards on a Ray cluster (extra ``ray``), with the same batch.
+        `Batch.stats` then also has `shards`, `messages`, `bytes_sent`, `bytes_received` and
+        `restarts`.
+
+    Returns
+    -------
+    Batch
+        The picks in order, with what is worth knowing of each.
+
+    Raises
+    ------
+    ValueError
+        If the pool lacks what the strategy needs, a value is NaN or infinite, a row of
+        probabilities does not sum to 1, `k` is below 1 or above the number of candidates, a row
+        or id to exclude is none of the pool, or `checkpoint` is damaged or of another selection.
+    TypeError
+        If an argument is of the wrong type, or one that the strategy does not take.
+    ImportError, ConnectionError, TimeoutError, ShardLostError
+        With `cluster`: Ray is not installed, there is no cluster at the address, it has no room
+        for the shards, or one of them was lost for good.
+
+    See Also
+    --------
+    labelnext.strategies.about : What each strategy does and needs.
+
+    References
+    ----------
+    .. [1] J. T. Ash, C. Zhang, A. Krishnamurthy, J. Langford and A. Agarwal, "Deep batch active
+       learning by diverse, uncertain gradient lower bounds", ICLR 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> import labelnext
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> clf = LogisticRegression(max_iter=1000).fit(X[:100], y[:100])
+    >>> pool = labelnext.Pool(clf.predict_proba(X), X)
+    >>> labelnext.select(pool, 5, exclude=range(100), random_state=0).indices
+    array([ 898, 1592,  262,  813,  442])
+
+    Without a model, from features alone:
+
+    >>> batch = labelnext.select(labelnext.Pool(features=X), 3, strategy="typi-clust")
+    >>> len(batch)
+    3
+    """
+    pool, k = _as_pool(pool, features, k, task, bias, cluster)
+    chooser = _as_strategy(strategy, condition_on_labeled)
+    if chooser is None:
+        check_needs("Badge", badge_needs(pool), pool)
+    else:
+        _check_chooser(chooser, pool, progress=progress, checkpoint=checkpoint, cluster=cluster)
+        if max_per_group is None:
+            max_per_group = chooser.max_per_group
+        if random_state is None:
+            random_state = chooser.random_state
+    labeled = pool.labeled
+    excluded = check_exclude(exclude, pool.n_rows)
+    if exclude_ids is not None:
+        excluded = np.union1d(excluded, pool.rows_of(exclude_ids))
+    if len(labeled):
+        excluded = np.union1d(excluded, labeled)
+    names = pool.groups if groups is None and max_per_group is not None else groups
+    grouped = as_groups(names, max_per_group, pool.n_rows)
+    query = Query(
+        pool=pool,
+        k=_check_k(k, pool.n_rows, excluded, grouped),
+        rng=as_generator(random_state, pool.n_rows - len(excluded)),
+        excluded=excluded,
+        labeled=labeled,
+        groups=grouped,
+        memory_limit=memory_limit,
+        seeded=random_state is not None,
+        progress=progress,
+        checkpoint=checkpoint,
+        cluster=cluster,
+    )
+    if chooser is None:
+        return choose_badge(query, condition_on_labeled=bool(condition_on_labeled))
+    batch: Batch = chooser._select(query)
+    return batch
+
+
+def _as_pool(
+    pool: Any, features: Any, k: Any, task: Task | None, bias: bool | None, cluster: Any
+) -> tuple[Pool, Any]:
+    """Return the pool and k of either way to call `select`."""
+    if cluster is not None and type(pool).__module__.startswith("ray.data"):
+        from labelnext.cluster import as_pool
+
+        pool = as_pool(pool, task=task, bias=bias)
+        task = bias = None
+    if isinstance(pool, Pool):
+        for name, value in (("bias", bias), ("task", task)):
+            if value is not None:
+                raise TypeError(
+                    f"select(pool, k) takes no {name}: the pool has one (pool.{name}); say it "
+                    f"when the pool is made, as in Pool(proba, features, {name}={value!r})."
+                )
+        if features is None and k is None:
+            raise TypeError("select(pool, k) needs k, how many samples to choose.")
+        if features is not None and k is not None:
+            raise TypeError(
+                "A pool has its features: call select(pool, k), or select(proba, features, k) "
+                "with arrays."
+            )
+        return pool, features if k is None else k
+    if features is None or k is None:
+        raise TypeError(
+            "select needs probabilities, features and k, as in select(proba, features, k), or "
+            "a pool and k, as in select(labelnext.Pool(features=X), k)."
+        )
+    return Pool(pool, features, task=task, bias=bias), k
+
+
+def _as_strategy(strategy: Any, condition_on_labeled: Any) -> Any:
+    """Return the strategy; None for plain BADGE, which needs none of scikit-learn."""
+    if not isinstance(condition_on_labeled, bool | np.bool_):
+        raise TypeError(
+            f"condition_on_labeled must be True or False, got {condition_on_labeled!r}."
+        )
+    if isinstance(strategy, str):
+        from labelnext.strategies._registry import find
+
+        if strategy == "badge":
+            return None
+        strategy = find(strategy)
+    if isinstance(strategy, type):
+        strategy = strategy()
+    from labelnext.strategies._badge import Badge
+    from labelnext.strategies._base import QueryStrategy
+
+    if not isinstance(strategy, QueryStrategy):
+        raise TypeError(
+            f"strategy must be a name such as 'badge', a strategy of labelnext or one that derives "
+            f"from labelnext.strategies.QueryStrategy, got {strategy!r}."
+        )
+    if not condition_on_labeled:
+        return strategy
+    if not isinstance(strategy, Badge):
+        always = "always looks at labelled samples" if strategy.looks_at_labeled else "does not"
+        raise TypeError(
+            f"condition_on_labeled is for BADGE; {type(strategy).__name__} {always}. Leave it out."
+        )
+    from sklearn.base import clone
+
+    return clone(strategy).set_params(condition_on_labeled=True)
+
+
+def _check_chooser(chooser: Any, pool: Pool, **options: Any) -> None:
+    from labelnext.strategies._badge import Badge
+
+    chooser._check_parameters()
+    check_needs(type(chooser).__name__, chooser._needs_of(pool), pool)
+    given = [name for name, value in options.items() if value is not None]
+    if given and not isinstance(chooser, Badge):
+        raise TypeError(
+            f"{' and '.join(given)} work with BADGE alone, got strategy {type(chooser).__name__}; "
+            f"leave {'it' if len(given) == 1 else 'them'} out."
+        )
+
+
+def _check_k(k: Any, n_rows: int, excluded: NDArray[np.int64], groups: Any) -> int:
+    """Return k, or say why so many cannot be chosen."""
+    if not isinstance(k, int | np.integer) or isinstance(k, bool):
+        raise TypeError(f"k must be an integer, got {k!r} of type {type(k).__name__}.")
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}.")
+    most = n_rows - len(excluded)
+    if k > most:
+        raise ValueError(
+            f"k must be at most the number of candidates, {most}, got {k}; choose a "
+            f"smaller k or exclude fewer rows."
+        )
+    if groups is not None and k > (most := groups.most(excluded)):
+        raise ValueError(
+            f"k must be at most what max_per_group={groups.limit} leaves of the candidates, "
+            f"{most}, got {k}; choose a smaller k or allow more of each group."
+        )
+    return int(k)
+
+
+def check_exclude(exclude: Any, n_rows: int) -> NDArray[np.int64]:
+    """Return the excluded rows, each once, ascending."""
+    if exclude is None:
+        return np.empty(0, dtype=np.int64)
+    if isinstance(exclude, Mapping | Set):
+        exclude = list(exclude)
+    # A tensor on a device has to be fetched.
+    rows = np.asarray(exclude.cpu() if hasattr(exclude, "cpu") else exclude)
+    if rows.dtype == np.bool_:
+        if rows.shape != (n_rows,):
+            raise ValueError(
+                f"exclude as a mask must have shape ({n_rows},), one value for each row of the "
+                f"pool, got {rows.shape}."
+            )
+        return np.flatnonzero(rows).astype(np.int64)
+    if rows.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if rows.dtype.kind not in "iu" or rows.ndim != 1:
+        raise TypeError(
+            f"exclude must hold row numbers or be a boolean mask, got an array of shape "
+            f"{rows.shape} and dtype {rows.dtype}; for ids there is exclude_ids."
+        )
+    unknown = rows[(rows < 0) | (rows >= n_rows)]
+    if len(unknown):
+        raise ValueError(
+            f"exclude must hold rows from 0 to {n_rows - 1}, got {int(unknown[0])}"
+            + (f" and {len(unknown) - 1} more out of range." if len(unknown) > 1 else ".")
+        )
+    return np.unique(rows).astype(np.int64)
