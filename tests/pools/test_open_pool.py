@@ -410,8 +410,8 @@ class TestValues:
         ({"path": "pool.parquet", "labels": "id"}, ValueError, "12 different values"),
         (
             {"path": "pool.parquet", "ids": "proba"},
-            TypeError,
-            "ids must be all integers or all str",
+            ValueError,
+            "ids must have one dimension",
         ),
         (
             {"path": "pool.npz", "proba": "prob"},
