@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 
 import pools
-from labelnext.cluster import session as _session
-from labelnext.engine import as_gradients
 from labelnext.cluster import Ray
+from labelnext.cluster import session as _session
+from labelnext.engine import open_gradients
 from labelnext.engine.ray import ray_pool
+from labelnext.pools import Pool
 from labelnext.sampling import d2_sample
+from labelnext.utils.random import as_generator
 
 # A small object store, no dashboard, and no line on the terminal.
 SMALL = {
@@ -42,11 +44,12 @@ def arrays():
 @cache
 def undisturbed(seed):
     """The batch of one machine."""
-    return choose(as_gradients(*arrays()), seed)
+    return choose(open_gradients(Pool(*arrays())), seed)
 
 
 def choose(pool, seed, progress=None):
-    return d2_sample(pool, K, exclude=EXCLUDE, random_state=seed, progress=progress)
+    rng = as_generator(seed, 3000 - len(EXCLUDE))
+    return d2_sample(pool, K, exclude=EXCLUDE, random_state=rng, progress=progress)
 
 
 @contextmanager
@@ -92,7 +95,7 @@ def same(batch, other):
 
 def kill(pool, number):
     """Kill the process of a shard, if it has one just now."""
-    pid = pool.parts.shards[number].pid
+    pid = pool.parts.actors.places[number].pid
     if pid is None:
         return False
     try:

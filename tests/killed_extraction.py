@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from labelnext.networks._to_disk import extract_to
+from labelnext.networks._to_files import extract_to
 from labelnext.pools import open_source
 
 N, ROWS = 240, 16

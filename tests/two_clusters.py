@@ -13,11 +13,9 @@ from clusters import arrays
 from labelnext.cluster import session as _session
 
 
-def select(address, **options):
-    options = {"num_shards": 2, "num_cpus": 0.5, "start_timeout": 30, **options}
-    batch = labelnext.select(
-        *arrays(), 20, random_state=0, engine="ray", address=address, **options
-    )
+def select(address):
+    cluster = labelnext.Ray(address, num_shards=2, num_cpus=0.5, start_timeout=30)
+    batch = labelnext.select(*arrays(), 20, random_state=0, cluster=cluster)
     assert (
         batch.indices.tolist() == labelnext.select(*arrays(), 20, random_state=0).indices.tolist()
     )

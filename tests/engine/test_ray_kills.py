@@ -10,11 +10,13 @@ import pytest
 
 import clusters
 from clusters import arrays, choose, in_shards, kill, killer, same, undisturbed
-from labelnext.engine._ray_origins import Arrays, Piece
-from labelnext.engine._ray_parts import ATTEMPTS
-from labelnext.engine.ray import ShardLostError
+from labelnext.cluster import ShardLostError
+from labelnext.cluster.actors import ATTEMPTS
+from labelnext.pools import ArraySource, Pool
+from labelnext.pools.source import PartOfSource
 
 pytestmark = pytest.mark.xdist_group("ray")
+LOCK = threading.Lock()
 
 
 @pytest.fixture(scope="module", name="ray", autouse=True)
@@ -23,30 +25,41 @@ def _ray():
         yield ray
 
 
-class Told(Arrays):
+class Told(ArraySource):
     """Arrays whose shards say that they are being read, and take a while."""
 
+    in_memory = False
+
     def __init__(self, folder, wait=0.0, needed=None):
-        super().__init__(*arrays(), bias=False, task="multiclass", stored_as=None)
+        super().__init__(*arrays())
         self.folder, self.wait, self.needed = folder, wait, needed
 
-    def piece(self, lo, hi):
-        return ToldPiece(super().piece(lo, hi), self.folder / str(lo), self.wait, self.needed)
+    def part(self, lo, hi):
+        return ToldPart(super().part(lo, hi), self.folder / str(lo), self.wait, self.needed)
 
 
-class ToldPiece(Piece):
-    def __init__(self, piece, mark, wait, needed):
-        self.piece, self.mark, self.wait, self.needed = piece, mark, wait, needed
+class ToldPart(PartOfSource):
+    """One shard of them, read in an actor by several threads."""
 
-    def read(self):
-        first = not self.mark.exists()
+    def __init__(self, source, mark, wait, needed):
+        super().__init__(source, 0, source.n_rows)
+        self.mark, self.wait, self.needed = mark, wait, needed
+
+    def read(self, part, lo, hi):
+        with LOCK:
+            self._tell()
+        return super().read(part, lo, hi)
+
+    def _tell(self):
+        told = self.mark.read_text().split() if self.mark.exists() else []
+        if str(os.getpid()) in told:
+            return
         with self.mark.open("a") as file:
             file.write(f"{os.getpid()}\n")
         if self.needed is not None:
             self.needed.read_bytes()
-        if first:
+        if not told:
             time.sleep(self.wait)
-        return self.piece.read()
 
 
 def at(moment, pool, number):
@@ -75,7 +88,7 @@ def test_killed_at_a_moment(moment):
         killed, progress = at(moment, pool, 1)
         batch = choose(pool, 0, progress)
         assert killed
-        assert pool.parts.n_restarts == 1
+        assert pool.parts.actors.n_restarts == 1
     same(batch, undisturbed(0))
 
 
@@ -102,20 +115,20 @@ def test_killed_during_a_pass():
 
         parts._call = killing
         batch = choose(pool, 1)
-        assert parts.n_restarts == 1
+        assert parts.actors.n_restarts == 1
     same(batch, undisturbed(1))
 
 
 def test_killed_by_ray_itself(ray):
     with in_shards(2) as pool:
-        calls = iter([lambda: ray.kill(pool.parts.shards[0].actor)])
+        calls = iter([lambda: ray.kill(pool.parts.actors.places[0].actor)])
 
         def progress(stats):
             if stats["passes"] == 1:
                 next(calls, lambda: None)()
 
         same(choose(pool, 2, progress), undisturbed(2))
-        assert pool.parts.n_restarts == 1
+        assert pool.parts.actors.n_restarts == 1
 
 
 def test_all_of_them_killed_at_once():
@@ -128,7 +141,7 @@ def test_all_of_them_killed_at_once():
                     kill(pool, number)
 
         same(choose(pool, 0, progress), undisturbed(0))
-        assert pool.parts.n_restarts == 3
+        assert pool.parts.actors.n_restarts == 3
 
 
 def test_killed_during_the_first_reading(tmp_path):
@@ -139,9 +152,9 @@ def test_killed_during_the_first_reading(tmp_path):
 
     thread = threading.Thread(target=strike)
     thread.start()
-    with in_shards(2, lambda: Told(tmp_path, wait=2.0)) as pool:
+    with in_shards(2, Pool.of(Told(tmp_path, wait=2.0))) as pool:
         thread.join()
-        assert pool.parts.n_restarts == 1
+        assert pool.parts.actors.n_restarts == 1
         same(choose(pool, 0), undisturbed(0))
     # The one that was killed read twice, the other once.
     assert [len((tmp_path / name).read_text().split()) for name in ("0", "1500")] == [1, 2]
@@ -153,12 +166,12 @@ def test_one_that_does_not_answer_counts_as_lost():
 
         def progress(stats):
             if stats["passes"] == 1 and not stopped:
-                stopped.append(pool.parts.shards[1].pid)
+                stopped.append(pool.parts.actors.places[1].pid)
                 os.kill(stopped[0], signal.SIGSTOP)
 
         batch = choose(pool, 0, progress)
-        assert pool.parts.n_restarts == 1
-        assert pool.parts.shards[1].pid != stopped[0]
+        assert pool.parts.actors.n_restarts == 1
+        assert pool.parts.actors.places[1].pid != stopped[0]
     same(batch, undisturbed(0))
     # Its process is not left behind.
     for _ in range(100):
@@ -172,7 +185,7 @@ def test_one_that_does_not_answer_counts_as_lost():
 def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
     needed = tmp_path / "needed.npy"
     needed.write_bytes(b"rows")
-    with in_shards(3, lambda: Told(tmp_path, needed=needed)) as pool:
+    with in_shards(3, Pool.of(Told(tmp_path, needed=needed))) as pool:
         start = []
 
         def progress(stats):
@@ -182,8 +195,8 @@ def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
                 start.append(time.monotonic())
 
         message = (
-            rf"^Shard 1 of 3 \(rows 1,000 to 1,999 of the arrays\) was lost and could not be built "
-            rf"again in {ATTEMPTS} attempts; the last failed because its rows cannot be read: "
+            rf"^Shard 1 of 3 \(rows 1,000 to 1,999 of arrays, from row 1000 of arrays on\) was "
+            rf"lost {ATTEMPTS} times; the last time because it cannot be set up again: "
             rf"FileNotFoundError: .*{needed}"
         )
         with pytest.raises(ShardLostError, match=message):
@@ -196,7 +209,7 @@ def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
     needed = tmp_path / "needed.npy"
     with (
         pytest.raises(FileNotFoundError, match=r"needed\.npy"),
-        in_shards(2, lambda: Told(tmp_path, needed=needed)),
+        in_shards(2, Pool.of(Told(tmp_path, needed=needed))),
     ):
         pass
     marks = [mark.read_text().split() for mark in tmp_path.iterdir()]
@@ -206,8 +219,8 @@ def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
 
 def test_no_core_is_free_for_a_shard_that_is_built_again(ray):
     with in_shards(2, num_cpus=8) as pool:
-        taken, parts = [], pool.parts
-        parts.options = replace(parts.options, start_timeout=4)
+        taken, actors = [], pool.parts.actors
+        actors.options = replace(actors.options, start_timeout=4)
 
         def progress(stats):
             if stats["passes"] == 1 and not taken:
@@ -216,7 +229,7 @@ def test_no_core_is_free_for_a_shard_that_is_built_again(ray):
                 kill(pool, 0)
 
         same(choose(pool, 0, progress), undisturbed(0))
-        assert [shard.squeezed for shard in parts.shards] == [True, False]
+        assert [place.squeezed for place in actors.places] == [True, False]
         ray.kill(taken[0])
 
 

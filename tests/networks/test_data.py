@@ -230,3 +230,13 @@ def test_batch_encodings_of_a_transformer():
     ))  # fmt: skip
     for source in (loader, BatchEncoding(dict(data))):
         np.testing.assert_allclose(extract(model, source).features, expected, atol=1e-6)
+
+
+def test_lists_of_numbers_are_rows():
+    # A list of lists was read as columns: of tokens, the first alone was shown to the network.
+    rows = nets.ids().tolist()
+    model = nets.make("recurrent")[0]
+    features = extract(model, rows, batch_size=4).features
+    np.testing.assert_allclose(features, extract(model, nets.ids()).features, atol=1e-6)
+    pairs = [(row, 0) for row in rows]
+    np.testing.assert_allclose(extract(model, pairs, batch_size=4).features, features, atol=1e-6)

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import clusters
 import labelnext
-from labelnext.engine import open_pool
 from labelnext.cluster import Ray, ShardLostError
+from labelnext.engine import open_pool
 from labelnext.networks import extract
 from labelnext.networks._destination import Destination
 from labelnext.networks._on_ray import Extractor
@@ -61,7 +61,10 @@ def items(act=None):
     return Items()
 
 
-def run(data, path, model=None, cluster=Ray(num_shards=2), **options):
+TWO = Ray(num_shards=2)
+
+
+def run(data, path, model=None, cluster=TWO, **options):
     options = {"batch_size": 4, "rows_per_shard": 8, "progress": False} | options
     return extract(model or network(), data, out=path, cluster=cluster, **options)
 

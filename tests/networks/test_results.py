@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import labelnext
 import nets
-from labelnext.networks import _progress, extract, proba_and_features
-from labelnext.networks._device import lend_weights
-from labelnext.networks._rows import Rows
+from labelnext.networks import _run, extract, proba_and_features
+from labelnext.networks.device import lend_weights
+from labelnext.networks.results import Rows
 from labelnext.networks.untouched import untouched
 
 X = nets.rows()
@@ -214,7 +214,7 @@ def test_a_bar_is_shown_where_someone_looks(monkeypatch, terminal):
         assert options == {"stderr": True}
         return Console(file=screen, force_terminal=terminal, width=100)
 
-    monkeypatch.setattr(_progress, "Console", console)
+    monkeypatch.setattr(_run, "Console", console)
     extract(nets.Mlp(), X, batch_size=4, progress=False)
     assert screen.getvalue() == ""
     extract(nets.Mlp(), X, batch_size=4)

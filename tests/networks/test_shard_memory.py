@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from labelnext.networks._to_disk import extract_to
+from labelnext.networks._to_files import extract_to
 
 torch.set_num_threads(1)
 

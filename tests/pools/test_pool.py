@@ -115,7 +115,9 @@ class TestParts:
         assert hot.features is None
         assert hot.n_features is None
         assert hot.n_rows == N
-        with pytest.raises(ValueError, match=r"has features only; make it with proba too"):
+        with pytest.raises(
+            ValueError, match=r"has features only; name or pass the probabilities: proba="
+        ):
             cold.read("proba")
         with pytest.raises(ValueError, match=r"has probabilities only"):
             hot.read("features", [0])
@@ -319,7 +321,7 @@ class TestIds:
             (
                 np.arange(N, dtype=np.uint64) + 2**63,
                 ValueError,
-                "2..63, got 92233720368547758; .*as strings",
+                "2..63, got 9223372036854775819; .*as str",
             ),
         ],
     )

@@ -24,7 +24,7 @@ def progress(stats):
 
 labelnext.select(
     *arrays(), K, exclude=EXCLUDE, random_state=5, checkpoint=Path({path!r}), progress=progress,
-    engine="ray", address={address!r}, num_shards=2, num_cpus=0.1,
+    cluster=labelnext.Ray({address!r}, num_shards=2, num_cpus=0.1),
 )
 """
 
@@ -35,10 +35,15 @@ def _ray():
         yield ray
 
 
-def select(path, k=K, **options):
-    options = {"num_cpus": 0.1, "engine": "ray", **options}
+def select(path, k=K, num_shards=2, pool=None, **options):
     return labelnext.select(
-        *arrays(), k, exclude=EXCLUDE, random_state=5, checkpoint=path, **options
+        labelnext.Pool(*arrays()) if pool is None else pool,
+        k,
+        exclude=EXCLUDE,
+        random_state=5,
+        checkpoint=path,
+        cluster=labelnext.Ray(num_shards=num_shards, num_cpus=0.1),
+        **options,
     )
 
 
@@ -72,17 +77,7 @@ def test_that_of_another_pool(ray, tmp_path):
     select(path, 100, num_shards=2)
     proba, features = arrays()
     with pytest.raises(ValueError, match="checkpoint of another pool"):
-        labelnext.select(
-            proba,
-            2 * features,
-            100,
-            exclude=EXCLUDE,
-            random_state=5,
-            checkpoint=path,
-            engine="ray",
-            num_shards=2,
-            num_cpus=0.1,
-        )
+        select(path, 100, pool=labelnext.Pool(proba, 2 * features))
 
 
 def test_not_of_one_machine(ray, tmp_path):

@@ -21,7 +21,7 @@ DEMO_HELP = (
     "See on handwritten digits how many labels BADGE saves.\n\n"
     "Runs BADGE, margin and random sampling over the same seeds and prints how many labels each "
     "needed for 90 % and 95 % accuracy. Writes learning-curves.png, results.csv and batches.gif, "
-    "in place of those of an earlier demo. Takes under a minute on two cores."
+    "in place of those of an earlier demo. Takes about a minute on two cores."
 )
 CURVES, TABLE, FILM = "learning-curves.png", "results.csv", "batches.gif"
 
@@ -89,7 +89,7 @@ def _picture(results: "Curves") -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from labelnext.experiment.digits import LEVELS, describe
+    from labelnext.experiment.digits import BATCH, LEVELS, describe
     from labelnext.visualization import plot_learning_curves
 
     figure = Figure(figsize=(9, 6.2), layout="constrained")
@@ -101,7 +101,10 @@ def _picture(results: "Curves") -> bytes:
     )
     axes.set_ylim(bottom=max(axes.get_ylim()[0], 0.7))
     caption = textwrap.fill(
-        f"{describe(len(results.seeds))} Arrows: where the mean curves reach the level.", 125
+        f"{describe(len(results.seeds))} Arrows: from the labels that BADGE needed for the first "
+        f"accuracy at or above a level, in steps of {BATCH}, to those that random choice needed, "
+        "means over the seeds.",
+        125,
     )
     figure.supxlabel(caption, fontsize=8, color="#6b7280", x=0.02, ha="left")
     content = io.BytesIO()

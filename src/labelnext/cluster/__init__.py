@@ -4,6 +4,7 @@ Nothing here imports Ray before a cluster is used.
 """
 
 from labelnext.cluster.actors import ShardLostError
+from labelnext.cluster.dataset import as_pool, is_dataset
 from labelnext.cluster.options import Ray
 
-__all__ = ["Ray", "ShardLostError"]
+__all__ = ["Ray", "ShardLostError", "as_pool", "is_dataset"]

@@ -7,9 +7,8 @@ product; everything in `labelnext.sampling` is written against `Gradients` and `
 
 from labelnext.engine._base import D2, MOST_DRAWN, Gradients, PassReport, largest_block
 from labelnext.engine._factors import Factors
-from labelnext.engine._open import as_gradients, open_gradients, open_pool
+from labelnext.engine._open import as_gradients, open_gradients
 from labelnext.engine._sharded import ShardedGradients
-from labelnext.engine.task import Task
 from labelnext.engine.threads import blas_on_one_thread
 
 __all__ = [
@@ -19,10 +18,8 @@ __all__ = [
     "Gradients",
     "PassReport",
     "ShardedGradients",
-    "Task",
     "as_gradients",
     "blas_on_one_thread",
     "largest_block",
     "open_gradients",
-    "open_pool",
 ]

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.utils.tasks import CLASSIFICATION
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._factors import Factors, PlainForm, StoredRows
-    from labelnext.engine.task import Task
+    from labelnext.utils.tasks import Task
 
 # The most centres that one pass has: one for so many rows of the pool, within limits, for a pass
 # costs what the pool has, and thinning the square of the block. And the most rows that are drawn
@@ -77,18 +79,24 @@ class Gradients(ABC):
     """Whether h is followed by a 1."""
 
     task: Task
-    """What the columns of `proba` are; see `as_gradients`."""
+    """What the columns of `proba` are; see `labelnext.Pool`."""
 
     device: Any
     """Where the pool lives: "cpu", or a torch.device."""
 
+    @property
+    def has_pseudo_labels(self) -> bool:
+        """Whether rows have pseudo-labels; those of factors are 0 where the features are G."""
+        return self.task in CLASSIFICATION
+
     def __repr__(self) -> str:
         kind = "labels" if self.task == "multilabel" else "classes"
+        classes = f"{self.n_classes:,} {kind}, " if self.has_pseudo_labels else ""
         dtype = str(self.features.dtype).removeprefix("torch.")
         return (
-            f"{type(self).__name__} of {self.n_rows:,} rows: {self.task}, "
-            f"{self.n_classes:,} {kind}, {self.features.shape[1]:,} features in {dtype}"
-            f"{' with a bias' * self.bias}, {self._place()}"
+            f"{type(self).__name__} of {self.n_rows:,} rows: {self.task}, {classes}"
+            f"{self.features.shape[1]:,} features in {dtype}{' with a bias' * self.bias}, "
+            f"{self._place()}"
         )
 
     @property

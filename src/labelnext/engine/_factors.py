@@ -12,7 +12,7 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine.task import Task
+    from labelnext.utils.tasks import Task
 
     # Dense rows, or CSR rows where the caller's features are sparse.
     Features = Any
@@ -284,6 +284,15 @@ class StoredRows(NamedTuple):
         )
 
 
+def has_one_label(task: Task) -> bool:
+    """Tell whether residuals are p − onehot(pseudo-label).
+
+    Where the features are the gradients themselves, p is 0 for a single class: the residual is −1,
+    and G = −h.
+    """
+    return task not in ("multilabel", "binary")
+
+
 def plain_factors(
     stored: StoredRows, labels: NDArray[Any] | None, *, bias: bool, task: Task
 ) -> Factors:
@@ -302,7 +311,7 @@ def plain_factors(
     """
     # The residuals are a copy in any case: 1 is taken from the pseudo-labels' entries.
     residuals = np.array(stored.proba, dtype=np.float64, order="C")
-    if task == "multiclass":
+    if has_one_label(task):
         labels = (residuals.argmax(axis=1) if labels is None else labels).astype(np.int64)
         residuals[np.arange(len(labels)), labels] -= 1.0
     else:

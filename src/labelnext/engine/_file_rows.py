@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.engine._rows import SAMPLE, Rows, Stretch
+from labelnext.engine._rows import SAMPLE, FactorsInFiles, Rows, Stretch
 from labelnext.engine.memory_limit import lay_out
 from labelnext.engine.threads import InTurn, for_each_ahead, reading
-from labelnext.pools import Source
 from labelnext.pools.source import PARTS
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class FileRows(Rows):
 
     Parameters
     ----------
-    source : Source
+    source : FactorsInFiles
         The probabilities and features.
     limit : int
         Bytes that a selection may take.
@@ -45,18 +44,18 @@ class FileRows(Rows):
         If the limit is too small.
     """
 
-    def __init__(self, source: Source, limit: int, state_bytes: float) -> None:
+    def __init__(self, source: FactorsInFiles, limit: int, state_bytes: float) -> None:
         self.source = source
         self.place = f"in {source.name}"
         self.layout = lay_out(source, limit, state_bytes)
         stretches = map(self.layout.stretch, range(self.layout.n_kept))
         self.kept = Kept(source, list(stretches))
         self.proba, self.features = (RowsInFiles(source, part, self.kept) for part in PARTS)
-        self.stored_as = str(self.proba.dtype)
+        self.stored_as = source.stored_as
         self._in_turn: InTurn | None = InTurn()
 
     def where(self, row: int) -> str:
-        return f"{row} ({self.source.where(row)})"
+        return f"{row} ({self.source.source.where(row)})"
 
     def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
         for_each_ahead(lambda number: work(number, self.layout.stretch(number)), len(self.layout))
@@ -111,13 +110,13 @@ class Kept:
 
     Parameters
     ----------
-    source : Source
+    source : FactorsInFiles
         The pool's factors.
     stretches : list of slice
         The stretches that are kept, from the first row on.
     """
 
-    def __init__(self, source: Source, stretches: list[slice]) -> None:
+    def __init__(self, source: FactorsInFiles, stretches: list[slice]) -> None:
         self.n_rows = stretches[-1].stop if stretches else 0
         self.arrays: dict[Part, NDArray[Any]] = {
             part: np.empty((self.n_rows, source.width(part)), dtype=dtype)
@@ -139,7 +138,7 @@ class Kept:
         """Tell whether a stretch is one that is kept, and not there yet."""
         return rows.start in self._missing
 
-    def take(self, part: Part, rows: NDArray[np.int64], source: Source) -> NDArray[Any]:
+    def take(self, part: Part, rows: NDArray[np.int64], source: FactorsInFiles) -> NDArray[Any]:
         """Return some rows, those that are not there from their source."""
         here = rows < (0 if self._missing else self.n_rows)
         if not here.any():
@@ -156,7 +155,7 @@ class RowsInFiles:
 
     Parameters
     ----------
-    source : Source
+    source : FactorsInFiles
         Where they lie.
     part : {"proba", "features"}
         Which they are.
@@ -167,8 +166,9 @@ class RowsInFiles:
     --------
     >>> import numpy as np
     >>> from labelnext.engine._file_rows import Kept, RowsInFiles
+    >>> from labelnext.engine._rows import FactorsInFiles
     >>> from labelnext.pools import ArraySource
-    >>> source = ArraySource(np.full((3, 2), 0.5), np.arange(3.0)[:, None])
+    >>> source = FactorsInFiles(ArraySource(np.full((3, 2), 0.5), np.arange(3.0)[:, None]))
     >>> rows = RowsInFiles(source, "features", Kept(source, []))
     >>> rows.shape, rows[np.array([2, 0])].ravel()
     ((3, 1), array([2., 0.]))
@@ -176,7 +176,7 @@ class RowsInFiles:
 
     ndim = 2
 
-    def __init__(self, source: Source, part: Part, kept: Kept) -> None:
+    def __init__(self, source: FactorsInFiles, part: Part, kept: Kept) -> None:
         self.source, self.part, self.kept = source, part, kept
         self.shape = (source.n_rows, source.width(part))
         self.dtype = source.dtypes[part]
@@ -194,47 +194,3 @@ class RowsInFiles:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         values = self.source.read(self.part, 0, len(self))
         return values if dtype is None else values.astype(dtype)
-
-
-class TwoColumns(Source):
-    """A source of P(y = 1) as one of the probabilities of both classes.
-
-    Parameters
-    ----------
-    source : Source
-        Its probabilities have one column.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self.source: Source = source
-        self.name, self.n_rows = source.name, source.n_rows
-        self.n_columns, self.n_features = 2, source.n_features
-        # float64, lest 1 − p be 1 for a small p.
-        self.dtypes = {**source.dtypes, "proba": np.dtype(np.float64)}
-        self.cuts, self.task, self.bias = source.cuts, source.task, source.bias
-
-    def _both(self, part: Part, values: NDArray[Any]) -> NDArray[Any]:
-        if part == "features":
-            return values
-        positive = values[:, 0].astype(np.float64)
-        return np.stack([1 - positive, positive], axis=1)
-
-    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
-        return self._both(part, self.source.read(part, lo, hi))
-
-    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for."""
-        return self._both(part, self.source.take(part, rows))
-
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none."""
-        return self.source.ids(rows)
-
-    def where(self, row: int) -> str:
-        """Say where a row is."""
-        return self.source.where(row)
-
-    def fingerprint(self) -> str:
-        """Return the source's digest."""
-        return self.source.fingerprint()

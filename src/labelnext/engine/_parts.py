@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from labelnext.engine._base import D2, Gradients
     from labelnext.engine._factors import PlainForm
-    from labelnext.engine.task import Task
+    from labelnext.utils.tasks import Task
 
 # Centres of one pass, when passes are repeated.
 AT_ONCE = 4096

@@ -9,15 +9,23 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine._base import D2, Gradients, PassReport, Scale
-from labelnext.engine._factors import ROUNDING, Factors, PlainForm, StoredRows, plain_factors
-from labelnext.engine.task import (
+from labelnext.engine._factors import (
+    ROUNDING,
+    Factors,
+    PlainForm,
+    StoredRows,
+    has_one_label,
+    plain_factors,
+)
+from labelnext.engine.threads import SPAN, InOrder, for_each_span
+from labelnext.pools.check import (
     TOLERANCE,
     TOLERANCES,
     TOO_LARGE,
     refuse_features,
     refuse_proba,
 )
-from labelnext.engine.threads import SPAN, InOrder, for_each_span
+from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._rows import Rows, Stretch
-    from labelnext.engine.task import Task
+    from labelnext.utils.tasks import Task
 
 # Rows of a tile whose integer weights are kept as one sum; a draw finds the tile, then the row.
 TILE = 64
@@ -46,13 +54,13 @@ class PlainGradients(Gradients):
         The probabilities and features.
     bias : bool
         Whether h is followed by a 1.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
-        What the columns of the probabilities are; see `as_gradients`.
+    task : str, default="multiclass"
+        What the columns of the probabilities are; see `labelnext.Pool`.
 
     Raises
     ------
     ValueError
-        If the values are not those of a pool of gradients; see `as_gradients`.
+        If the values are not those of a pool of gradients; see `open_gradients`.
 
     Examples
     --------
@@ -72,10 +80,12 @@ class PlainGradients(Gradients):
         self.bias, self.task = bias, task
         self.n_rows, n_columns = self.proba.shape
         self.n_classes = 2 if task == "binary" else n_columns
-        self.tolerance = TOLERANCES.get(rows.stored_as, TOLERANCE)
+        # Where the features are the gradients, probabilities are 0: their sum says nothing.
+        known = task in CLASSIFICATION
+        self.tolerance = TOLERANCES.get(rows.stored_as, TOLERANCE) if known else np.inf
         # Rounded labels are read off the probabilities again when they are wanted.
         self.pseudo_labels = np.empty(
-            self.n_rows * (task == "multiclass"), dtype=labels_dtype(n_columns)
+            self.n_rows * has_one_label(task), dtype=labels_dtype(n_columns)
         )
         self.squared_norms = np.empty(self.n_rows)
         self._read()
@@ -83,7 +93,7 @@ class PlainGradients(Gradients):
     @staticmethod
     def state_bytes(n_columns: int, task: Task) -> float:
         """Return how many bytes of each row are in memory during a selection."""
-        return STATE_BYTES + (task == "multiclass") * labels_dtype(n_columns).itemsize
+        return STATE_BYTES + has_one_label(task) * labels_dtype(n_columns).itemsize
 
     def _place(self) -> str:
         return self.rows.place
@@ -105,7 +115,7 @@ class PlainGradients(Gradients):
         for tile in stretch.tiles(columns=0):
             stored = stretch.stored(tile)
             self._check_proba(tile.start, stored.proba)
-            if self.task == "multiclass":
+            if has_one_label(self.task):
                 self.pseudo_labels[tile] = stored.proba.argmax(axis=1)
             factors = self._factors(stored, tile)
             self.squared_norms[tile] = factors.squared_norms
@@ -114,7 +124,7 @@ class PlainGradients(Gradients):
 
     def _check_proba(self, start: int, proba: NDArray[Any]) -> None:
         # A NaN or an infinity fails a comparison; the causes are told apart only then.
-        if self.task == "multiclass":
+        if has_one_label(self.task):
             off = proba.sum(axis=1, dtype=np.float64) - 1.0
             good = (np.abs(off) <= self.tolerance).all()
         else:
@@ -133,7 +143,7 @@ class PlainGradients(Gradients):
 
     def _factors(self, stored: StoredRows, rows: slice | NDArray[np.int64]) -> Factors:
         """Return the factors of rows that are stored so; only these rows are converted."""
-        labels = self.pseudo_labels[rows] if self.task == "multiclass" else None
+        labels = self.pseudo_labels[rows] if has_one_label(self.task) else None
         return plain_factors(stored, labels, bias=self.bias, task=self.task)
 
     @property

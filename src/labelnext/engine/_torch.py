@@ -8,21 +8,23 @@ import numpy as np
 import torch
 
 from labelnext.engine._base import D2, Gradients, PassReport, Scale
-from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows
+from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows, has_one_label
 from labelnext.engine._plain import TILE, largest_of, own_rows
 from labelnext.engine._torch_factors import TorchFactors, as_numpy
 from labelnext.engine._torch_pass import Pass
 from labelnext.engine._torch_rows import TorchRows, plain_float32
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from labelnext.engine._factors import Factors
-    from labelnext.engine.task import Task
+    from labelnext.utils.tasks import Task
 
 
 class TorchGradients(Gradients):
-    """Gradients whose factors are tensors; made by `as_gradients` of tensors on a GPU.
+    """Gradients whose factors are tensors; made by `open_gradients` of tensors on a GPU.
 
     Parameters
     ----------
@@ -32,13 +34,15 @@ class TorchGradients(Gradients):
         Features, on the same device; likewise.
     bias : bool
         Whether h is followed by a 1.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
-        What the columns of `proba` are; see `as_gradients`.
+    task : str, default="multiclass"
+        What the columns of `proba` are; see `labelnext.Pool`.
+    where : callable, default=None
+        Says where a row is, in the pool of which this is a part.
 
     Raises
     ------
     ValueError
-        If the values are not those of a pool of gradients; see `as_gradients`.
+        If the values are not those of a pool of gradients; see `open_gradients`.
     MemoryError
         If the device has no room for a tile of rows.
 
@@ -58,8 +62,9 @@ class TorchGradients(Gradients):
         *,
         bias: bool,
         task: Task = "multiclass",
+        where: Callable[[int], str] | None = None,
     ) -> None:
-        self.rows = TorchRows(proba, features, bias=bias, task=task)
+        self.rows = TorchRows(proba, features, bias=bias, task=task, where=where)
         self.proba, self.features = self.rows.proba, self.rows.features
         self.bias, self.task, self.device = bias, task, self.rows.device
         self.n_rows = self.rows.n_rows
@@ -80,7 +85,7 @@ class TorchGradients(Gradients):
             residuals = self.rows.residuals(index)
             features = self.rows.exact(self.features[index])
             labels: NDArray[np.bool_ | np.int64]
-            if self.task == "multiclass":
+            if has_one_label(self.task):
                 labels = as_numpy(self.rows.pseudo_labels[index]).astype(np.int64)
             else:
                 labels = as_numpy(self.proba[index] >= 0.5)

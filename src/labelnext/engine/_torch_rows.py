@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from labelnext.engine._factors import has_one_label
+from labelnext.engine._rows import place_of
 from labelnext.engine._torch_factors import as_numpy, row_products
-from labelnext.engine.task import (
+from labelnext.pools.check import (
     TOLERANCE,
     TOLERANCES,
     TOO_LARGE,
     refuse_features,
     refuse_proba,
 )
+from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from labelnext.engine.task import Task
+    from labelnext.utils.tasks import Task
 
 # Bytes that the temporaries of a tile may take. On a GPU also at most half of what is free; more
 # than this makes nothing faster. On the CPU about what stays in the caches.
@@ -45,8 +48,15 @@ class TorchRows:
     """
 
     def __init__(
-        self, proba: torch.Tensor, features: torch.Tensor, *, bias: bool, task: Task
+        self,
+        proba: torch.Tensor,
+        features: torch.Tensor,
+        *,
+        bias: bool,
+        task: Task,
+        where: Callable[[int], str] | None = None,
     ) -> None:
+        self._where = where
         self.proba, self.features = proba.detach(), features.detach()
         self.bias, self.task, self.device = bias, task, proba.device
         self.n_rows, self.n_columns = proba.shape
@@ -57,7 +67,7 @@ class TorchRows:
         wide = torch.float64 in (proba.dtype, features.dtype)
         self.approximate = torch.float64 if wide else torch.float32
         self.pseudo_labels = torch.empty(
-            self.n_rows * (task == "multiclass"), dtype=torch.int32, device=self.device
+            self.n_rows * has_one_label(task), dtype=torch.int32, device=self.device
         )
         self.a2, self.h2 = (
             torch.empty(self.n_rows, dtype=torch.float64, device=self.exact_device)
@@ -101,7 +111,7 @@ class TorchRows:
     def _read(self, rows: slice) -> None:
         proba = self.proba[rows]
         self._check_proba(rows.start, proba)
-        if self.task == "multiclass":
+        if has_one_label(self.task):
             self.pseudo_labels[rows] = proba.argmax(dim=1).to(torch.int32)
         residuals, features = self.residuals(rows), self.exact(self.features[rows])
         a2, h2 = row_products(residuals, residuals), row_products(features, features)
@@ -110,9 +120,15 @@ class TorchRows:
         good = h2 < TOO_LARGE
         if not bool(good.all()):
             row = int(good.int().argmin())
-            refuse_features(as_numpy(self.features[rows.start + row]), rows.start + row)
+            refuse_features(as_numpy(self.features[rows.start + row]), rows.start + row, self.where)
+
+    def where(self, row: int) -> str:
+        """Say which row this is, for messages."""
+        return place_of(row, self._where)
 
     def _check_proba(self, first_row: int, proba: torch.Tensor) -> None:
+        if self.task not in CLASSIFICATION:
+            return
         # A NaN or an infinity fails a comparison; the causes are told apart only then.
         good = proba.min() >= 0
         dtype = str(proba.dtype).removeprefix("torch.")
@@ -126,7 +142,7 @@ class TorchRows:
         else:
             good = good & (proba.max() <= 1)
         if not bool(good):
-            refuse_proba(as_numpy(proba), first_row, self.task, tolerance, dtype)
+            refuse_proba(as_numpy(proba), first_row, self.task, tolerance, dtype, self.where)
 
     def exact(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor in float64 where there is float64."""
@@ -151,7 +167,7 @@ class TorchRows:
         """
         device = self.exact_device if dtype == torch.float64 else self.device
         residuals: torch.Tensor = self.proba[rows].to(device).to(dtype, copy=True)
-        if self.task != "multiclass":
+        if not has_one_label(self.task):
             return residuals.sub_((residuals >= 0.5).to(dtype))
         labels = self.pseudo_labels[rows].to(device, torch.int64)[:, None]
         return residuals.scatter_(1, labels, residuals.gather(1, labels) - 1.0)

@@ -16,7 +16,7 @@ from labelnext.engine.threads import AHEAD, SPAN, n_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.pools import Source
+    from labelnext.engine._rows import FactorsInFiles
 
 UNITS: dict[str, int] = {
     **{unit: 1000**power for power, unit in enumerate(("b", "kb", "mb", "gb", "tb"))},
@@ -149,12 +149,12 @@ class Layout:
         return np.concatenate([[rows.start], inner, [rows.stop]]).astype(np.int64)
 
 
-def lay_out(source: Source, limit: int, state_bytes: float) -> Layout:
+def lay_out(source: FactorsInFiles, limit: int, state_bytes: float) -> Layout:
     """Cut a pool into stretches.
 
     Parameters
     ----------
-    source : Source
+    source : FactorsInFiles
         The pool's factors.
     limit : int
         Bytes that a selection from it may take.
@@ -190,13 +190,13 @@ def lay_out(source: Source, limit: int, state_bytes: float) -> Layout:
     return Layout(starts.astype(np.int64), read_whole, n_kept)
 
 
-def least_limit(source: Source, state_bytes: float) -> int:
+def least_limit(source: FactorsInFiles, state_bytes: float) -> int:
     """Return the smallest limit that will do."""
     least = max(LEAST_STRETCH, source.row_bytes)
     return _fixed_bytes(source, state_bytes) + (n_threads() + AHEAD) * least
 
 
-def _fixed_bytes(source: Source, state_bytes: float) -> int:
+def _fixed_bytes(source: FactorsInFiles, state_bytes: float) -> int:
     """What is needed whatever the stretches: each row's state, and a block of centres."""
     # Rows that were drawn are there several times: as stored, in float64, beside the waiting ones.
     block = min(_base.largest_block(source.n_rows), source.n_rows) + 4 * _base.MOST_DRAWN

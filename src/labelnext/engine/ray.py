@@ -13,10 +13,12 @@ import scipy.sparse as sp
 from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.options import Ray
 from labelnext.cluster.session import joined
-from labelnext.engine._open import warned
+from labelnext.engine._factors import StoredRows
+from labelnext.engine._open import open_gradients
 from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
-from labelnext.engine._factors import StoredRows
+from labelnext.pools.pool import Pool
+from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._parts import Journal
-    from labelnext.pools.pool import Pool
 
 # Seconds in which a shard must have been read, and a pass be made.
 TIMEOUT = 600.0
@@ -69,7 +70,7 @@ def ray_pool(
     with joined(cluster.address) as ray:
         parts = RayParts(ray, pool() if callable(pool) else pool, cluster, memory_limit)
         try:
-            yield warned(ShardedGradients(parts))
+            yield ShardedGradients(parts)
         finally:
             parts.actors.close()
 
@@ -104,12 +105,16 @@ class RayParts(Parts):
         self, ray: Any, pool: Pool, cluster: Ray, memory_limit: int | str | None = None
     ) -> None:
         super().__init__()
+        if pool.source.device != "cpu":
+            raise TypeError(
+                f"Shards on a cluster are cut of arrays, files and Ray Data sets, not of tensors "
+                f"on {pool.source.device}; fetch them by .cpu(), and ask for GPUs with num_gpus=1."
+            )
         n_rows = pool.n_rows
         self.n_parts = cluster.num_shards or room(ray, cluster, n_rows)
         if self.n_parts > n_rows:
             raise ValueError(
-                f"num_shards must be at most the number of rows, {n_rows:,}, got "
-                f"{self.n_parts:,}."
+                f"num_shards must be at most the number of rows, {n_rows:,}, got {self.n_parts:,}."
             )
         self.pool, self.how = pool, (cluster.num_gpus > 0, memory_limit)
         self.cuts = cuts(pool, self.n_parts).tolist()
@@ -156,9 +161,9 @@ class RayParts(Parts):
     def _name(self, number: int) -> str:
         lo, hi = self.cuts[number : number + 2]
         source = self.pool.source
+        first = "" if source.in_memory else f", from {source.where(lo)} on"
         return (
-            f"shard {number} of {self.n_parts} (rows {lo:,} to {hi - 1:,} of {source.name}, from "
-            f"{source.where(lo)} on)"
+            f"shard {number} of {self.n_parts} (rows {lo:,} to {hi - 1:,} of {source.name}{first})"
         )
 
 
@@ -177,7 +182,13 @@ class ShardActor(Actor):
     part: Part
 
     def load(self, pool: Pool, first_row: int, on_gpu: bool, memory_limit: Any) -> None:
-        """Read the shard's rows, or find out how to."""
+        """Open the shard's rows, or read them onto the GPU that the process was given."""
+        if on_gpu:
+            pool = _on_gpu(pool)
+        elif pool.source.in_memory:
+            # A copy: what Ray hands over may not be written to, which compiled code would be
+            # compiled once more for.
+            pool = pool[np.arange(pool.n_rows)]
         self.part = Part(open_gradients(pool, memory_limit=memory_limit), first_row)
 
     def do(self, method: str, shared: Any, arguments: tuple[Any, ...]) -> Any:
@@ -191,3 +202,9 @@ def _own(value: Any) -> Any:
     if isinstance(value, StoredRows):
         return StoredRows(*map(_own, value))
     return value.copy() if isinstance(value, np.ndarray) or sp.issparse(value) else value
+
+
+def _on_gpu(pool: Pool) -> Pool:
+    torch: Any = require("torch", extra="torch", what="num_gpus")
+    parts = {part: torch.as_tensor(np.array(pool.read(part))).cuda() for part in pool.source.parts}
+    return Pool(**parts, task=pool.task, bias=pool.bias)

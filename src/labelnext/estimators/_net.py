@@ -18,8 +18,8 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
 from skorch.utils import multi_indexing, noop, to_tensor
 
-from labelnext.networks.cast import cast
-from labelnext.networks.random_states import RandomStates
+from labelnext.networks.device import cast
+from labelnext.networks.untouched import RandomStates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -331,7 +331,7 @@ def global_seed(seed: int) -> Iterator[None]:
     if torch is None:
         python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     else:
-        from labelnext.networks.random_states import RandomStates
+        from labelnext.networks.untouched import RandomStates
 
         states = RandomStates()
         torch.manual_seed(seed)

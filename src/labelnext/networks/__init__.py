@@ -4,8 +4,19 @@ The network runs once over the data, in evaluation mode, and is left as it was. 
 imports torch before it is called.
 """
 
-from labelnext.networks._extract import extract
-from labelnext.networks._find_head import Head, find_head
-from labelnext.networks._proba_and_features import proba_and_features
+from typing import TYPE_CHECKING, Any
+
+from labelnext.networks._extract import extract, find_head, proba_and_features
+
+if TYPE_CHECKING:
+    from labelnext.networks._head import Head
 
 __all__ = ["Head", "extract", "find_head", "proba_and_features"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Head":  # whose module imports torch
+        from labelnext.networks._head import Head
+
+        return Head
+    raise AttributeError(f"module 'labelnext.networks' has no attribute {name!r}")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from labelnext.networks.device import as_dtype
+from labelnext.networks.untouched import unwrap
 from labelnext.pools import PoolWriter
 from labelnext.pools.manifest import SETTINGS, read_head
 from labelnext.pools.place import local_folder
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.engine import Task
+    from labelnext.utils.tasks import Task
 
 ROWS_PER_SHARD = 65_536
 # What the settings are, in words that a message can use.
@@ -92,7 +97,7 @@ class Destination:
                 raise ValueError(
                     f"{self.path} was begun with another extraction: {word} was "
                     f"{before.get(name)!r} and is {self.settings[name]!r} now; go on with the "
-                    f"same, begin anew with overwrite=True, or choose another folder."
+                    f"same, start over with overwrite=True, or choose another folder."
                 )
         finished = self.open(begun["task"]).finished
         _check_sizes(self.path, finished, self.settings["n_rows"], self.settings["rows_per_shard"])
@@ -137,5 +142,41 @@ def _check_sizes(
         if size != expected:
             raise ValueError(
                 f"{path} has {size:,} rows in shard {number}, where this extraction has "
-                f"{max(expected, 0):,}; begin anew with overwrite=True, or choose another folder."
+                f"{max(expected, 0):,}; start over with overwrite=True, or choose another folder."
             )
+
+
+def settings_of(
+    model: Any,
+    options: Mapping[str, Any],
+    *,
+    n_rows: int | None,
+    rows_per_shard: int,
+    ids: NDArray[Any] | None,
+) -> dict[str, Any]:
+    """Return what tells an extraction from others that must not be mixed with it."""
+    model = unwrap(model)
+    head, dtype, amp = options["head"], options["dtype"], options["amp"]
+    if isinstance(head, torch.nn.Module):
+        head = next((name for name, module in model.named_modules() if module is head), None)
+    return {
+        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "weights": digest_of_weights(model),
+        "head": head,
+        "n_rows": n_rows,
+        "rows_per_shard": rows_per_shard,
+        "dtype": None if dtype is None else str(as_dtype(dtype, "dtype")),
+        "amp": None if amp is None else str(amp),
+        "ids": digest_of_ids(ids),
+    }
+
+
+def digest_of_weights(model: torch.nn.Module) -> str:
+    """Return a digest of all parameters and buffers, with their names, wherever they are."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        if tensor.layout == torch.strided and not tensor.is_quantized:
+            values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(values.numpy().data)
+    return digest.hexdigest()

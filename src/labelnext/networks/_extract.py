@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelnext.engine import as_gradients, open_pool
-from labelnext.networks._proba_and_features import proba_and_features
+from labelnext.engine import as_gradients
 from labelnext.utils.extras import require
+from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from os import PathLike
 
     import torch
     from numpy.typing import ArrayLike, DTypeLike
 
-    from labelnext.engine import Gradients, Task
     from labelnext.cluster import Ray
+    from labelnext.engine import Gradients
+    from labelnext.networks._head import Head
+    from labelnext.utils.tasks import Task
 
 
 def extract(
@@ -105,24 +107,8 @@ def extract(
         or with a `worker_init_fn`.
     overwrite : bool, default=False
         With `out`: whether to delete a pool that is in the folder.
-    engine : {"local", "ray"}, default="local"
-        Where to run: in this process, or on a Ray cluster, in actors that each write shards to
-        `out`, a folder that all its machines see. Samples are divided among them, so data must
-        have items by number, or be a Ray Data set, whose columns are passed by keyword; a single
-        column, beside labels, may have any name. The shards of actors that are lost are done
-        again. The parameters that follow are for "ray" only.
-    address : str, default=None
-        Which cluster; see `labelnext.select`.
-    num_actors : int, default=None
-        How many actors, each with a copy of the network; None for as many as there is room for.
-    num_cpus, num_gpus : float, default=None
-        Cores (1) and GPUs (none) that each actor reserves. With GPUs `device` is "cuda".
-    resources : mapping of str to float, default=None
-        Other resources that each actor reserves, by which it is placed.
-    timeout : float, default=None
-        Seconds after which an actor counts as lost that is not done with a shard; 3,600.
-    start_timeout : float, default=None
-        Seconds that an actor may wait for a place on the cluster; 60.
+    cluster : Ray, default=None
+        With `out`: the cluster whose actors each write shards.
 
     Returns
     -------
@@ -207,6 +193,9 @@ def extract(
         if proba.shape[1] == 1 and task == "multiclass":
             task = "binary"
         return as_gradients(proba, values, bias=bias, task=task)
+    from labelnext.networks._data import without_index
+
+    data = without_index(data)
     if resume and overwrite:
         raise ValueError("Either resume=True goes on with a pool or overwrite=True deletes it.")
     files: dict[str, Any] = {
@@ -217,11 +206,162 @@ def extract(
         "overwrite": overwrite,
     }
     if cluster is None:
-        from labelnext.networks._to_disk import extract_to
+        from labelnext.networks._to_files import extract_to
 
         extract_to(out, model, data, **files, **how)
     else:
         from labelnext.networks._on_ray import extract_on_ray
 
         extract_on_ray(out, model, data, cluster=cluster, **files, **how)
+    from labelnext.pools import open_pool
+
     return open_pool(out)
+
+
+def proba_and_features(
+    model: torch.nn.Module,
+    data: Any,
+    *,
+    head: str | torch.nn.Module | None = None,
+    task: Task = "multiclass",
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | DTypeLike | None = None,
+    amp: bool | str | torch.dtype | None = None,
+    batch_size: int = 256,
+    num_workers: int = 0,
+    progress: bool | Callable[[int, int | None], None] = False,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Run a network once over data and return probabilities, and what its last layer was given.
+
+    All parameters are those of `labelnext.extract`, which makes a pool of the result.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network.
+    data : DataLoader, Dataset, tensor, array, dict or list
+        The samples.
+    head : str or torch.nn.Module, default=None
+        The last linear layer; None to find it.
+    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+        What the probabilities are of.
+    device : str or torch.device, default=None
+        Where to run; None for where the weights are.
+    dtype : str, torch.dtype or numpy.dtype, default=None
+        What the features are kept as.
+    amp : bool, str or torch.dtype, default=None
+        Automatic mixed precision; None for on a CUDA device only.
+    batch_size : int, default=256
+        Samples a batch.
+    num_workers : int, default=0
+        Processes that read samples.
+    progress : bool or callable, default=False
+        Whether to show a bar.
+
+    Returns
+    -------
+    proba : torch.Tensor of shape (n_rows, n_classes)
+        Probabilities, in float32 or, from logits in float64, in float64. One column is the
+        probability of the second class, of a head with a single logit.
+    features : torch.Tensor of shape (n_rows, n_features)
+        The input of the last linear layer; the caller's own tensor if the model is no more than
+        that layer.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `labelnext.extract`.
+    ImportError
+        If torch is not installed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from labelnext.networks import proba_and_features
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> proba, features = proba_and_features(model, torch.ones(2, 4))
+    >>> proba.shape, features.shape
+    (torch.Size([2, 3]), torch.Size([2, 8]))
+    >>> proba[0].numpy().round(2)
+    array([0.31, 0.33, 0.36], dtype=float32)
+    """
+    require("torch", extra="torch", what="labelnext.networks.proba_and_features")
+    from labelnext.networks._run import run
+
+    return run(
+        model,
+        data,
+        head=head,
+        task=task,
+        device=device,
+        dtype=dtype,
+        amp=amp,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        progress=progress,
+    )
+
+
+def find_head(
+    model: torch.nn.Module,
+    example: Any,
+    *,
+    head: str | torch.nn.Module | None = None,
+    task: Task = "multiclass",
+) -> Head:
+    """
+    Find the last linear layer of a network: the one whose output is the network's output.
+
+    The network runs on the first samples of an example, and each output of its linear layers is
+    held against what it returns: a tensor, `logits` by attribute or key, a part of a tuple or
+    dict, and any of these after a softmax or sigmoid, or their logarithm. The network is left
+    as it was.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network; compiled or wrapped in `DataParallel` too.
+    example : tensor, tuple, list or dict
+        A batch as a loader yields it, with labels or without.
+    head : str or torch.nn.Module, default=None
+        The layer to check, by its name or itself; None to search among all.
+    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+        What the network is trained for; see `labelnext.extract`.
+
+    Returns
+    -------
+    Head
+        The layer as `module`, its `name`, and how the output comes from it.
+
+    Raises
+    ------
+    ValueError
+        If no layer, or more than one, gives the output. The message lists those that were seen.
+    ImportError
+        If torch is not installed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from labelnext.networks import find_head
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> find_head(model, torch.zeros(2, 4)).name
+    '2'
+    """
+    require("torch", extra="torch", what="labelnext.networks.find_head")
+    from labelnext.networks._batches import Arguments
+    from labelnext.networks._head import locate
+    from labelnext.networks._task import task_of
+    from labelnext.networks.device import check_device
+    from labelnext.networks.untouched import untouched, unwrap
+
+    check_task(task)
+    network = unwrap(model)
+    place = check_device(network, None)
+    with untouched(network):
+        args, kwargs = Arguments(network, place, copy=True)(example, 0)
+        found = locate(network, args, kwargs, head, task)
+    task_of(task, found.module.out_features, found.activation)
+    return found

@@ -14,16 +14,19 @@ from torch.utils.data import IterableDataset
 from labelnext.cluster.actors import Actor, Actors, Call, Task, in_short, room
 from labelnext.cluster.dataset import blocks_in_order, is_dataset
 from labelnext.cluster.session import joined
-from labelnext.networks._arguments import LABELS
-from labelnext.networks._cut import can_be_cut, cut
-from labelnext.networks._destination import Destination, begun_with, rows_of_a_shard
-from labelnext.networks._device import device_of
-from labelnext.networks._loop import run_into
-from labelnext.networks._progress import showing
-from labelnext.networks._result import Result
-from labelnext.networks._source import arrays_in, open_source
-from labelnext.networks._to_disk import check_ids, settings_of, write_stretch
-from labelnext.networks._wrappers import unwrap
+from labelnext.networks._batches import LABELS
+from labelnext.networks._data import arrays_in, can_be_cut, cut, open_source
+from labelnext.networks._destination import (
+    Destination,
+    begun_with,
+    rows_of_a_shard,
+    settings_of,
+)
+from labelnext.networks._run import run_into, showing
+from labelnext.networks._to_files import check_ids, write_stretch
+from labelnext.networks.device import device_of
+from labelnext.networks.results import Result
+from labelnext.networks.untouched import unwrap
 from labelnext.pools.place import local_folder
 from labelnext.utils.tasks import check_task
 
@@ -162,7 +165,7 @@ class Extractor(Actor):
     def task(self, part: Any) -> str:
         """Return what the network's probabilities are of, found on a few samples."""
         data = self.read(self.common, part, self.model)
-        return run_into(Result, self.model, data, progress=False, **self.options).task
+        return run_into(Result, self.model, data, progress=False, **self.options).plan.task
 
     def write(self, destination: Destination, first_row: int, part: Any, ids: Any) -> None:
         """Write one shard, unless it is there."""

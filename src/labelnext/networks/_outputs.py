@@ -1,4 +1,4 @@
-"""What a network returns, and whether it is what a linear layer gave."""
+"""What a network returns, and whether it comes from what a linear layer gave."""
 
 from __future__ import annotations
 
@@ -56,19 +56,7 @@ ALL_ACTIVATIONS = tuple(_ACTIVATIONS)
 def agrees(output: torch.Tensor, logits: torch.Tensor, activation: str | None) -> torch.Tensor:
     """Tell whether an output is an activation of the logits, or for None the logits themselves.
 
-    Parameters
-    ----------
-    output : torch.Tensor
-        What the network returned; a single logit may have lost its dimension.
-    logits : torch.Tensor of shape (n, n_classes)
-        What the linear layer gave.
-    activation : str or None
-        The name of the activation.
-
-    Returns
-    -------
-    torch.Tensor of shape (), bool
-        On the device of the logits, so that nobody has to wait for it.
+    The answer is a tensor on the device of the logits, so that nobody has to wait for it.
     """
     output = output.reshape(logits.shape).to(logits.device)
     if activation is None:
@@ -98,3 +86,37 @@ def may_agree(output: torch.Tensor, logits: torch.Tensor) -> bool:
         # One position a sample, of which the output says nothing.
         or (logits.ndim > output.ndim == 2 and output.shape[-1] == logits.shape[-1])
     )
+
+
+def is_pooled(output: torch.Tensor, logits: torch.Tensor) -> bool:
+    """Tell whether each row of an (n, C) output is one position of (n, length, C) logits.
+
+    Such a head is applied to each token, of which the network then takes one a sample.
+    """
+    if output.ndim != 2 or logits.ndim != 3 or output.shape != logits[:, 0].shape:
+        return False
+    return bool(_matches(output, logits).any(dim=1).all())
+
+
+def take_positions(
+    output: torch.Tensor, logits: torch.Tensor, features: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the logits and features at the position that gave each row of the output.
+
+    The third, of shape (n,), tells whether some position matches, and all that do have the same
+    features.
+    """
+    matches = _matches(output, logits)
+    rows = torch.arange(len(output), device=logits.device)
+    first = matches.to(torch.uint8).argmax(dim=1)
+    taken = features[rows, first]
+    # Of the few that match alone: all features are many.
+    row, position = matches.nonzero(as_tuple=True)
+    alike = same(features[row, position], taken[row]).all(dim=1)
+    certain = matches.any(dim=1)
+    certain[row[~alike]] = False
+    return logits[rows, first], taken, certain
+
+
+def _matches(output: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    return same(output.to(logits.device)[:, None], logits.to(output.dtype)).all(dim=2)

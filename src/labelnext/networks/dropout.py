@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.nn.modules.dropout import _DropoutNd
 
-from labelnext.networks._loop import run
+from labelnext.networks._run import run
 
 
 def has_dropout(model: torch.nn.Module) -> bool:
@@ -26,28 +26,8 @@ def turn_on(model: torch.nn.Module, seed: int) -> None:
 
 
 def proba_with_dropout(model: Any, data: Any, seed: int, head: Any = None) -> torch.Tensor:
-    """Return the probabilities of one pass with dropout at work.
-
-    Parameters
-    ----------
-    model, data, head
-        As in `labelnext.networks.proba_and_features`.
-    seed : int
-        What is dropped follows from it.
-    """
-    return run(
-        model,
-        data,
-        head=head,
-        task="multiclass",
-        device=None,
-        dtype=None,
-        amp=False,
-        batch_size=256,
-        num_workers=0,
-        progress=False,
-        before=lambda network: turn_on(network, seed),
-    )[0]
+    """Return the probabilities of one pass with dropout at work; the rest follows from the seed."""
+    return run(model, data, head=head, amp=False, before=lambda network: turn_on(network, seed))[0]
 
 
 def _layers(model: torch.nn.Module) -> list[_DropoutNd]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
-from labelnext.pools._files import HANDLES, Files, StoreError, cut_short, told
+from labelnext.pools.files import HANDLES, Files, StoreError, cut_short, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,9 +109,13 @@ class RemoteFiles(Files):
         with self._reaching(path):
             return self._fs.open_input_file(path)
 
+    def opened(self, path: str) -> Any:
+        """Open a file to be read from its start on."""
+        return self.arrow(path)
+
     def zarr_store(self, place: str) -> Any:
         """Return what zarr reads a folder from."""
-        from labelnext.pools._zarr_store import FilesStore
+        from labelnext.pools._zarr import FilesStore
 
         return FilesStore(self, place)
 

@@ -9,11 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
-from labelnext.pools.known import as_ids, check_ids_length
-from labelnext.pools.source import Part, Source, check_range, digest_of
+from labelnext.pools.known import as_ids, check_length, decoded
+from labelnext.pools.source import Known, Part, Source, check_range, digest_of
 from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 # Rows that are looked at to tell one pool from another.
@@ -81,8 +83,10 @@ class ArraySource(Source):
         if len(self._arrays) == 2:
             check_lengths(*self._arrays.values())
         self._describe(name)
-        self._ids = None if ids is None else as_ids(ids)
-        check_ids_length(self._ids, self.n_rows)
+        self._known: dict[str, NDArray[Any]] = {}
+        if ids is not None:
+            self._known["ids"] = as_ids(ids)
+            check_length("ids", self._known["ids"], self.n_rows)
         self._at: Any = range(self.n_rows)
 
     def _describe(self, name: str) -> None:
@@ -109,6 +113,24 @@ class ArraySource(Source):
         }
         return {**self.__dict__, "_arrays": arrays}
 
+    def with_known(self, known: Mapping[Known, Any]) -> ArraySource:
+        """Return the same arrays with ids, groups or labels as they are read of files."""
+        source = self.chosen(slice(None))
+        for what, values in known.items():
+            check_length(what, values, self.n_rows)
+            source._known[what] = decoded(what, values)
+        return source
+
+    @classmethod
+    def of_known(cls, what: Known, values: Any, name: str) -> ArraySource:
+        """Return a source of ids, groups or labels alone, as they are read of a file."""
+        source = object.__new__(cls)
+        source._arrays, source._known = {}, {what: decoded(what, values)}
+        source._describe(name)
+        source.n_rows = len(values)
+        source._at = range(source.n_rows)
+        return source
+
     def read(self, part: Part, lo: int, hi: int) -> Any:
         """Return rows lo to hi of one part, without a copy where the array allows."""
         return self._ordered(part, self._cut(part, slice(lo, hi)))
@@ -121,9 +143,10 @@ class ArraySource(Source):
         """Return a whole part as it is."""
         return self._arrays[part]
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if there are none."""
-        return self._ids if self._ids is None or rows is None else self._ids[rows]
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return ids, groups or labels of some rows, or of all; None if there are none."""
+        found = self._known.get(what)
+        return found if found is None or rows is None else found[rows]
 
     def where(self, row: int) -> str:
         """Say which row of the arrays a row is."""
@@ -159,7 +182,7 @@ class ArraySource(Source):
         part = object.__new__(ArraySource)
         part.__dict__.update(self.__dict__)
         part._arrays = {name: self._cut(name, rows) for name in self._arrays}
-        part._ids = None if self._ids is None else self._ids[rows]
+        part._known = {what: values[rows] for what, values in self._known.items()}
         if isinstance(rows, slice):
             part._at = self._at[rows]
         else:

@@ -12,13 +12,18 @@ from labelnext.utils.names import did_you_mean
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from labelnext.pools.source import Known, Source
     from labelnext.utils.tasks import Task
 
 LARGEST_ID = 2**63 - 1
+# Keys that are sorted at once, of eight bytes; a longer pool is gone through several times.
+AT_ONCE = 1 << 24
+# Ids that are read at once.
+STRETCH = 1 << 16
 
 
 def some(items: Iterable[object], limit: int = 5) -> str:
@@ -35,6 +40,22 @@ def some(items: Iterable[object], limit: int = 5) -> str:
 def plain(value: Any) -> Any:
     """Return a number of NumPy as one of Python; anything else as it is."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def decoded(what: Known, values: Any) -> NDArray[Any]:
+    """Return ids, groups or labels as they are kept, from what was read of a file.
+
+    Texts become Python strings; an empty one is no label and no group, but None.
+    """
+    if what == "ids":
+        return as_ids(values)
+    array = _as_array(values)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    if array.dtype.kind in "UTO":
+        array = array.astype(object)
+        array[array == ""] = None
+    return array
 
 
 def check_length(what: str, values: Any, n_rows: int) -> None:
@@ -346,3 +367,51 @@ def _too_large(value: int) -> ValueError:
     return ValueError(
         f"ids must be between -2**63 and 2**63, got {value}; give such large ones as strings."
     )
+
+
+def check_unique(source: Source) -> None:
+    """Refuse a source in which two rows have the same id; found in bounded memory."""
+    if not source.has("ids"):
+        return
+    sweeps = -(-source.n_rows // AT_ONCE)
+    suspects = [_met_twice(source, sweep, sweeps) for sweep in range(sweeps)]
+    if not any(map(len, suspects)):
+        return
+    # Keys of strings may be equal by chance, so the ids themselves are looked at.
+    keys = np.concatenate(suspects)
+    first: dict[Any, int] = {}
+    twice: dict[Any, tuple[int, int]] = {}
+    for lo, ids, found in _stretches(source):
+        for place in np.flatnonzero(np.isin(found, keys)).tolist():
+            value, row = ids[place], lo + place
+            if first.setdefault(value, row) != row:
+                twice.setdefault(value, (first[value], row))
+    if twice:
+        value, (one, other) = next(iter(twice.items()))
+        raise ValueError(
+            f"{source.name}: {len(twice):,} ids are there more than once: {some(twice)} "
+            f"({plain(value)!r}: {source.where(one)}, and {source.where(other)}); every sample "
+            "needs an id of its own."
+        )
+
+
+def stretches_of_ids(source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Read the ids in order: the first row, and the ids from there on."""
+    for lo in range(0, source.n_rows, STRETCH):
+        yield lo, source.ids(np.arange(lo, min(lo + STRETCH, source.n_rows)))
+
+
+def _met_twice(source: Source, sweep: int, sweeps: int) -> NDArray[np.int64]:
+    mine = [keys[keys % sweeps == sweep] for _, _, keys in _stretches(source)]
+    keys = np.concatenate(mine)
+    keys.sort()
+    return np.unique(keys[1:][keys[1:] == keys[:-1]])
+
+
+def _stretches(source: Source) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64]]]:
+    """Read the ids in order: the first row, its ids, and a key of each."""
+    for lo, ids in stretches_of_ids(source):
+        if ids.dtype == np.int64:
+            yield lo, ids, ids
+        else:
+            yield lo, ids, np.fromiter(map(hash, ids), np.int64, len(ids))

@@ -18,8 +18,11 @@ from labelnext.pools.known import (
     check_label_names,
     check_names,
     find_rows,
+    some,
+    stretches_of_ids,
 )
 from labelnext.pools.source import (
+    KNOWN,
     Known,
     Part,
     Source,
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-# Ids that are read at once, where they lie in files.
-STRETCH = 1 << 16
 
 
 class Pool:
@@ -139,7 +139,6 @@ class Pool:
     task: Task
     bias: bool
     classes: NDArray[Any] | None
-    last_layer: tuple[NDArray[Any], NDArray[Any] | None] | None
     missing_label: Any
     _own: dict[str, Any]
     cache: dict[Any, Any]
@@ -228,7 +227,7 @@ class Pool:
             classes = given.classes if classes is None else classes
             task = given.task if task is None else task
             bias = given.bias if bias is None else bias
-            last_layer = given.last_layer if last_layer is None else last_layer
+            last_layer = given._own.get("last_layer") if last_layer is None else last_layer
         elif not isinstance(source, Source):
             raise TypeError(
                 f"Pool.of takes a source or a pool, got a {type(source).__name__}; arrays are for "
@@ -270,7 +269,6 @@ class Pool:
             cache={},
             _own={},
             classes=None,
-            last_layer=None,
         )
         classes = source.classes if classes is None else classes
         if classes is not None:
@@ -282,7 +280,7 @@ class Pool:
         if own["labels"] is not None:
             self._own["labels"] = self._checked_labels(own["labels"])
         if last_layer is not None:
-            self._keep(last_layer=_checked_layer(last_layer, source))
+            self._own["last_layer"] = _checked_layer(last_layer, source)
 
     def _keep(self, **values: Any) -> None:
         self.__dict__.update(values)
@@ -345,6 +343,19 @@ class Pool:
     def labeled(self) -> NDArray[np.int64]:
         """The rows that have a label, in ascending order."""
         return self._labels()[1]
+
+    @property
+    def last_layer(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+        """The weights of the last layer and its bias, or None; None if they are not known."""
+        if "last_layer" not in self._own and "last_layer" not in self.cache:
+            found = self.source.last_layer
+            self.cache["last_layer"] = found and _checked_layer(found, self.source)
+        return self._own.get("last_layer", self.cache.get("last_layer"))
+
+    @property
+    def known(self) -> tuple[Known, ...]:
+        """What is known of the samples: those of "ids", "groups" and "labels" that are there."""
+        return tuple(what for what in KNOWN if what in self._own or self.source.has(what))
 
     def ids_of(self, rows: Any) -> NDArray[Any]:
         """
@@ -413,8 +424,10 @@ class Pool:
             if part not in there:
                 raise ValueError(f"part must be 'proba' or 'features', got {part!r}.")
             has = " and ".join(there[each] for each in self.source.parts)
+            unused = self.source.unused
+            more = f" {self.source.name} also has {some(unused)};" if unused else ""
             raise ValueError(
-                f"This pool has {has} only; make it with {part} too: Pool(..., {part}=...)."
+                f"This pool has {has} only;{more} name or pass the {there[part]}: {part}=...."
             )
         if rows is None:
             return self.source.array(part)
@@ -513,14 +526,8 @@ class Pool:
                 f"{' with a bias' * self.bias}"
             )
         yield ", ".join(first)
-        known: tuple[Known, Known] = ("ids", "groups")
-        for name in known:
-            if name in self._own or source.has(name):
-                yield name
-        if "labels" in self._own:
-            yield f"{len(self.labeled):,} labelled"
-        elif source.has("labels"):
-            yield "labels"
+        for name in self.known:
+            yield f"{len(self.labeled):,} labelled" if name == "labels" else name
         if not source.in_memory:
             yield f"in {source.name}"
         elif source.device != "cpu":
@@ -564,6 +571,8 @@ class Pool:
         own: dict[str, Any] = {
             name: self._own[name][rows] for name in ("ids", "groups") if name in self._own
         }
+        if "last_layer" in self._own:
+            own["last_layer"] = self._own["last_layer"]
         if "labels" in self._own:
             labels, labeled = self._own["labels"]
             mask = np.zeros(self.n_rows, dtype=bool)
@@ -574,12 +583,12 @@ class Pool:
         return pool
 
     def _stretches_of_ids(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        own = self._own.get("ids")
-        whole = own is not None or not self.source.has("ids")
-        step = self.n_rows if whole else STRETCH
-        for lo in range(0, self.n_rows, step):
-            rows = np.arange(lo, min(lo + step, self.n_rows))
-            yield lo, own if own is not None else self.ids_of(rows)
+        if "ids" in self._own:
+            yield 0, self._own["ids"]
+        elif "ids" in self.known:
+            yield from stretches_of_ids(self.source)
+        else:
+            yield 0, np.arange(self.n_rows)
 
 
 def _for_task(source: Source, task: Task) -> Source:

@@ -20,6 +20,7 @@ Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
 # What a sample may have beside its numbers.
 Known = Literal["ids", "groups", "labels"]
+KNOWN: tuple[Known, Known, Known] = ("ids", "groups", "labels")
 
 
 class Source(ABC):
@@ -75,6 +76,9 @@ class Source(ABC):
     sparse: bool = False
     """Whether the features are CSR."""
 
+    unused: tuple[str, ...] = ()
+    """Names of columns or arrays of the file that are no part of the pool, for messages."""
+
     @abstractmethod
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
         """Read rows lo to hi of one part, shape (hi − lo, its width), in C order, its dtype.
@@ -88,15 +92,15 @@ class Source(ABC):
         """Read some rows of one part, in the order asked for."""
 
     @abstractmethod
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none.
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return ids, groups or labels of some rows, or of all; None if the source has none.
 
-        They are an array of int64, or of Python strings in an array of objects.
+        Ids are an array of int64, or of Python strings in an array of objects.
         """
 
-    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
-        return self.ids(rows) if what == "ids" else None
+    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return the ids of some rows, or of all; None if the source has none."""
+        return self.known("ids", rows)
 
     def has(self, what: Known) -> bool:
         """Tell whether ids, groups or labels are there."""
@@ -118,7 +122,8 @@ class Source(ABC):
         for part in self.parts:
             for lo, hi in self.stretches():
                 self.read(part, lo, hi)
-        self.ids()
+        for what in KNOWN:
+            self.known(what)
 
     def array(self, part: Part) -> Any:
         """Return a whole part: as it is where it is in memory, else read."""
@@ -138,6 +143,11 @@ class Source(ABC):
     def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
         """Return some rows, or every so many of them, as a source of their own."""
         return RowsOfSource(self, np.arange(self.n_rows)[rows])
+
+    @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias or None, if the files have them, else None."""
+        return None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -183,9 +193,10 @@ class _View(Source):
         """Read some rows of one part, in the order asked for."""
         return self.source.take(part, self._rows(rows))
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none."""
-        return self.known("ids", rows)
+    @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias."""
+        return self.source.last_layer
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
         """Return ids, groups or labels of some rows, or of all; None if the source has none."""
@@ -274,9 +285,7 @@ class RowsOfSource(_View):
     def fingerprint(self) -> str:
         """Return a digest of the whole and of which rows these are."""
         content = np.ascontiguousarray(self.rows, dtype="<i8").data
-        return digest_of(
-            self.source.fingerprint(), hashlib.blake2b(content, digest_size=16).digest()
-        )
+        return digest_of(self.source.fingerprint(), digest_of_bytes(content))
 
     def part(self, lo: int, hi: int) -> Source:
         """Return rows lo to hi of these."""
@@ -399,4 +408,9 @@ def check_range(source: Source, lo: int, hi: int) -> None:
 
 def digest_of(*known: object) -> str:
     """Return a short digest of some values, by what they print as."""
-    return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
+    return digest_of_bytes(repr(known).encode())
+
+
+def digest_of_bytes(content: bytes | memoryview) -> str:
+    """Return a short digest of bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -228,7 +228,7 @@ class Batch:
             self,
             ids=None if pool.ids is None else pool.ids_of(self.indices),
             groups=None if pool.groups is None else pool.groups[self.indices],
-            classes=pool.classes,
+            classes=None if pool.classes is None else tuple(pool.classes.tolist()),
         )
 
     def to_dict(self) -> dict[str, NDArray[Any]]:
@@ -270,7 +270,8 @@ class Batch:
         pandas.DataFrame
             The columns of `to_lists`.
         """
-        return _library("pandas").DataFrame(self._frame())
+        frame: pandas.DataFrame = _library("pandas").DataFrame(self._frame())
+        return frame
 
     def to_polars(self) -> polars.DataFrame:
         """Return the batch as a polars frame, a row a pick; needs polars installed.

@@ -94,7 +94,9 @@ class Picks:
         """The picks as a batch."""
         return Batch(
             indices=np.array(self.rows, dtype=np.int64),
-            pseudo_labels=np.concatenate(self.pseudo_labels),
+            pseudo_labels=np.concatenate(self.pseudo_labels)
+            if self.gradients.has_pseudo_labels
+            else None,
             gradient_norms=np.sqrt(np.array(self.squared_norms, dtype=np.float64)),
             d2=np.array(self.d2_at_pick, dtype=np.float64),
             potentials=np.array(self.potentials, dtype=np.float64),

@@ -59,7 +59,7 @@ class CommitteeQueryStrategy(QueryStrategy):
         if isinstance(clf, list | tuple):
             if len(clf) < 2:
                 raise ValueError(f"A committee needs two classifiers at least, got {len(clf)}.")
-            fits = [fitter(member, fit_clf, sample_weight) for member in clf]
+            fits: Any = [fitter(member, fit_clf, sample_weight) for member in clf]
             return lambda X, y: [fit(X, y) for fit in fits]
         fit_one = fitter(clf, fit_clf, sample_weight)
         if fit_one is None:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine.memory_limit import parse_limit, say_bytes
-from labelnext.pools import check_proba
+from labelnext.pools.check import check_proba
 from labelnext.sampling import Groups, Room, choose_by_d2
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class Choice(NamedTuple):
 class Model(Protocol):
     """The classifier behind a pool, for what a pool alone does not tell; see `query`."""
 
-    is_cold: bool
-    """Whether there were too few labels to fit it."""
+    @property
+    def is_cold(self) -> bool:
+        """Whether there were too few labels to fit it."""
 
     def members(self, rng: np.random.Generator) -> Iterable[NDArray[np.float64]]:
         """Return the probabilities that each member of a committee gives to the candidates."""
@@ -237,6 +238,7 @@ class Query:
         """
         if self.model is not None:
             return self.model.last_step()
+        assert self.pool.last_layer is not None  # which `needs` has seen to
         weights, bias = self.pool.last_layer
 
         def scores(features: Any) -> NDArray[Any]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from labelnext.cluster import Ray
     from labelnext.sampling import Batch, Progress
+    from labelnext.utils.tasks import Task
 
 
 def select(
@@ -28,7 +29,7 @@ def select(
     k: Any = None,
     *,
     strategy: Any = "badge",
-    task: str | None = None,
+    task: Task | None = None,
     bias: bool | None = None,
     exclude: Any = None,
     exclude_ids: Iterable[Any] | None = None,
@@ -184,11 +185,11 @@ def select(
 
 
 def _as_pool(
-    pool: Any, features: Any, k: Any, task: str | None, bias: bool | None, cluster: Any
+    pool: Any, features: Any, k: Any, task: Task | None, bias: bool | None, cluster: Any
 ) -> tuple[Pool, Any]:
     """Return the pool and k of either way to call `select`."""
     if cluster is not None and type(pool).__module__.startswith("ray.data"):
-        from labelnext.engine.ray import as_pool
+        from labelnext.cluster import as_pool
 
         pool = as_pool(pool, task=task, bias=bias)
         task = bias = None

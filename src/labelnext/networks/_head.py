@@ -1,20 +1,153 @@
-"""Find the linear layer whose output is the network's output."""
+"""The last linear layer of a network: finding it, and catching what it is given and gives."""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from labelnext.networks._find_head import Head
-from labelnext.networks._outputs import ALL_ACTIVATIONS, FITTING, agrees, may_agree, tensors_in
-from labelnext.networks._pooled import is_pooled
-from labelnext.networks._wrappers import without_prefix
+from labelnext.networks._batches import few_rows, first_tensor
+from labelnext.networks._outputs import (
+    ALL_ACTIVATIONS,
+    FITTING,
+    agrees,
+    is_pooled,
+    may_agree,
+    take_positions,
+    tensors_in,
+)
+from labelnext.networks.untouched import uncompiled, without_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+# Samples to search with. With more, two layers are less likely to look alike by chance.
+FEW = 4
+
+
+@dataclass(frozen=True)
+class Head:
+    """
+    The last linear layer of a network, and how the network's output comes from its output.
+
+    Parameters
+    ----------
+    name : str
+        The name of the layer in the network; empty if it is the network.
+    module : torch.nn.Linear
+        The layer.
+    activation : str or None
+        What the network ends with: "softmax", "log_softmax", "sigmoid", "logsigmoid" or nothing.
+    output : str
+        Where in the network's output it is; empty if it is all of it.
+    call : int
+        Which of the calls of the layer gave the output, counted from 0.
+    pooled : bool
+        Whether the layer works on each position of a sequence, one of which is the output.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from labelnext.networks import Head
+    >>> Head("fc", nn.Linear(8, 3)).module.out_features
+    3
+    """
+
+    name: str
+    module: nn.Linear
+    activation: str | None = None
+    output: str = ""
+    call: int = 0
+    pooled: bool = False
+
+
+@dataclass
+class Caught:
+    """What a head was given and what it gave on a batch: (n, d) features and (n, C) logits.
+
+    `agreed` tells whether the network's output came from the logits as on the example.
+    """
+
+    logits: torch.Tensor
+    features: torch.Tensor
+    agreed: torch.Tensor
+
+
+@contextlib.contextmanager
+def catching(model: nn.Module, head: Head) -> Iterator[Callable[..., Caught]]:
+    """Give a function that runs a network and returns what was caught."""
+    calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def hook(module: nn.Module, args: Any, kwargs: Any, result: torch.Tensor) -> None:
+        features = args[0] if args else kwargs["input"]
+        # Copies, for what comes after the head may work in place.
+        calls.append((features if whole else features.clone(), result.clone()))
+
+    # Nothing comes after the head, so nobody can change what it was given.
+    whole = head.module is model
+
+    def run(*args: Any, **kwargs: Any) -> Caught:
+        calls.clear()
+        outputs = tensors_in(model(*args, **kwargs))
+        if len(calls) <= head.call or head.output not in outputs:
+            raise ValueError(
+                f"The head {head.name!r} was called {len(calls)} times on a batch, and the model "
+                f"returned {list(outputs)}; on the first samples its call {head.call + 1} gave "
+                f"the output {head.output!r}. The model must do the same with each batch."
+            )
+        features, logits = calls[head.call]
+        calls.clear()
+        return _one_row_a_sample(head, outputs[head.output], features, logits)
+
+    handle = head.module.register_forward_hook(hook, with_kwargs=True)
+    try:
+        yield run
+    finally:
+        handle.remove()
+
+
+def _one_row_a_sample(
+    head: Head, output: torch.Tensor, features: torch.Tensor, logits: torch.Tensor
+) -> Caught:
+    if head.pooled:
+        logits, features, certain = take_positions(output, logits, features)
+        return Caught(logits, features, certain.all())
+    if not may_agree(output, logits):
+        raise ValueError(
+            f"The model's outputs must be n × C, one row of logits for each sample, got shape "
+            f"{tuple(output.shape)} where the head gave {tuple(logits.shape)}."
+        )
+    agreed = agrees(output, logits, head.activation)
+    return Caught(
+        logits.reshape(-1, logits.shape[-1]), features.reshape(-1, features.shape[-1]), agreed
+    )
+
+
+def locate(
+    model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], named: Any, task: str
+) -> Head:
+    """Find the head of a network, without wrappers and in evaluation mode.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network.
+    args, kwargs : tuple and dict
+        Arguments of its forward, of which the first samples are used.
+    named : str, torch.nn.Module or None
+        The layer that the user says it is.
+    task : str
+        What the probabilities are of; decides between activations that look alike.
+    """
+    first = first_tensor((*args, *kwargs.values()))
+    if first is not None and first.ndim:
+        args = few_rows(args, len(first), FEW)
+        kwargs = few_rows(kwargs, len(first), FEW)
+    with uncompiled(model), torch.inference_mode():
+        return _search(model, lambda: model(*args, **kwargs), named, task)
 
 
 @dataclass
@@ -35,20 +168,7 @@ class _Call:
         )
 
 
-def search(model: nn.Module, run: Callable[[], Any], named: Any = None, task: str = "") -> Head:
-    """Run a network on an example and find its head.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The network, without wrappers.
-    run : callable
-        Runs it on the example and returns its output.
-    named : str or torch.nn.Module, optional
-        The layer that the user says it is.
-    task : str
-        What the probabilities are of; decides between activations that look alike.
-    """
+def _search(model: nn.Module, run: Callable[[], Any], named: Any, task: str) -> Head:
     linears = _linear_layers(model)
     if not linears:
         raise ValueError(

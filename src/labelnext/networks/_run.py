@@ -1,4 +1,4 @@
-"""The pass of a network over a pool."""
+"""The pass of a network over data, and the bar that shows how far it is."""
 
 from __future__ import annotations
 
@@ -6,28 +6,39 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
-from labelnext.engine.task import Task, check_task
-from labelnext.networks._arguments import Arguments, first_tensor
-from labelnext.networks._catch import catching
-from labelnext.networks._device import (
+from labelnext.networks._batches import Arguments, first_tensor
+from labelnext.networks._data import Source, open_source, without_index
+from labelnext.networks._head import catching, locate
+from labelnext.networks._task import task_of
+from labelnext.networks.device import (
     as_dtype,
     check_device,
     floating_dtype_of,
     lend_weights,
     precision,
 )
-from labelnext.networks._locate import locate
-from labelnext.networks._progress import showing
-from labelnext.networks._result import Result, features_given
-from labelnext.networks._source import Source, open_source
-from labelnext.networks._wrappers import is_compiled, uncompiled, unwrap
-from labelnext.networks.untouched import untouched
+from labelnext.networks.results import Plan, Result, features_given
+from labelnext.networks.untouched import is_compiled, uncompiled, untouched, unwrap
+from labelnext.utils.tasks import Task, check_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from labelnext.networks._catch import Caught
+    from rich.progress import Task as Shown
+
+    from labelnext.networks._head import Caught
 
 
 class Collector(Protocol):
@@ -46,44 +57,35 @@ class Collector(Protocol):
 C = TypeVar("C", bound=Collector)
 
 
-def run(
-    model: Any,
-    data: Any,
-    *,
-    before: Callable[[torch.nn.Module], None] | None = None,
-    **options: Any,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run a network over a pool; see `labelnext.networks.proba_and_features`.
-
-    Before the first of the samples, `before` may change the network; that is undone too.
-    """
-    return run_into(Result, model, data, before=before, **options).finish()
+def run(model: Any, data: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run a network over data, with the options of `run_into`; return all that is caught."""
+    return run_into(Result, model, data, **options).finish()
 
 
 def run_into(
-    collect: Callable[[int | None, Task, torch.dtype | None, torch.Tensor | None], C],
+    collect: Callable[[Plan], C],
     model: Any,
     data: Any,
     *,
-    head: Any,
-    task: Task,
-    device: Any,
-    dtype: Any,
-    amp: Any,
-    batch_size: int,
-    num_workers: int,
-    progress: Any,
+    head: Any = None,
+    task: Task = "multiclass",
+    device: Any = None,
+    dtype: Any = None,
+    amp: Any = None,
+    batch_size: int = 256,
+    num_workers: int = 0,
+    progress: Any = False,
     before: Callable[[torch.nn.Module], None] | None = None,
     first_row: int = 0,
 ) -> C:
-    """Run a network over a pool and hand all that is caught to a collector, which is returned.
+    """Run a network over data and hand all that is caught to a collector, which is returned.
 
     Parameters
     ----------
     collect : callable
-        Makes the collector of the arguments of `Result`, when the head has been found.
+        Makes the collector, when the head has been found.
     model, data, head, task, device, dtype, amp, batch_size, num_workers, progress
-        As those of `labelnext.networks.proba_and_features`.
+        As those of `labelnext.extract`.
     before : callable, default=None
         May change the network before the first of the samples; that is undone too.
     first_row : int, default=0
@@ -93,6 +95,7 @@ def run_into(
     check_task(task)
     place = check_device(model, device)
     dtype = None if dtype is None else as_dtype(dtype, "dtype")
+    data = without_index(data)
     source = open_source(data, batch_size, num_workers, pin=place.type == "cuda")
     source.first_row = first_row
     given = features_given(model, data, place, dtype)
@@ -113,8 +116,9 @@ def run_into(
         for batch in source:
             args, kwargs = arguments(batch, first_row + (result.n_written if result else 0))
             if result is None:
-                found, task = locate(model, args, kwargs, head, task)
-                result = collect(source.n_rows, task, dtype, given)
+                found = locate(model, args, kwargs, head, task)
+                task = task_of(task, found.module.out_features, found.activation)
+                result = collect(Plan(found, task, source.n_rows, dtype, given, first_row))
                 if is_compiled(model, found.name):
                     stack.enter_context(uncompiled(model))
                 catch = stack.enter_context(catching(model, found))
@@ -127,9 +131,11 @@ def run_into(
                 with torch.inference_mode():
                     result.add(catch(*args, **kwargs), n_samples)
             del batch, args, kwargs
+            source.check_shares(result.n_written, result.n_batches, ended=False)
             advance(result.n_written)
     if result is None:
         raise ValueError("data holds no samples.")
+    source.check_shares(result.n_written, result.n_batches, ended=True)
     return result
 
 
@@ -142,3 +148,38 @@ def _n_samples(
         return known
     first = first_tensor((*args, *kwargs.values()))
     return len(first) if first is not None and first.ndim else None
+
+
+@contextlib.contextmanager
+def showing(progress: Any, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Give a function to tell how many rows are done, of a total that may be known.
+
+    `progress` says whether to show a bar, on stderr and only if that is a terminal or a notebook;
+    or it is a function to call as ``progress(done, total)``.
+    """
+    if callable(progress):
+        yield lambda done: progress(done, total)
+        return
+    console = Console(stderr=True)
+    if not progress or not (console.is_terminal or console.is_jupyter):
+        yield lambda done: None
+        return
+    columns = (
+        TextColumn("extracting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    # Removed at the end: what stays on the screen is the caller's.
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Shown) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:,.0f}/s", style="progress.data.speed")

@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision."""
+"""Where a network runs, in which precision, and the type that it takes its samples in."""
 
 from __future__ import annotations
 
@@ -120,3 +120,24 @@ def as_dtype(dtype: Any, name: str) -> torch.dtype:
             f'{name} must be a floating dtype, torch.float16 or "float16" say, got {dtype!r}.'
         )
     return found
+
+
+def cast(samples: torch.Tensor, module: torch.nn.Module, dtype: Any = "auto") -> torch.Tensor:
+    """Give samples a dtype: that of `input_dtype` for "auto", their own for None."""
+    if dtype is None:
+        return samples
+    if dtype == "auto":
+        dtype = input_dtype(module, floating=samples.is_floating_point())
+    return samples.to(dtype)
+
+
+def input_dtype(module: torch.nn.Module, *, floating: bool) -> torch.dtype:
+    """Return the type for samples that are floats, or whole numbers.
+
+    Whole numbers stay so for a module that embeds them. Else all become floats, as the module's
+    weights are: pixels mostly come as bytes.
+    """
+    embeds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+    if not floating and any(isinstance(m, embeds) for m in module.modules()):
+        return torch.int64
+    return floating_dtype_of(module) or torch.float32

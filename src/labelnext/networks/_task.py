@@ -1,4 +1,4 @@
-"""From logits to probabilities."""
+"""What a network is trained for, and from its logits to probabilities."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from labelnext.engine import Task
+    from labelnext.utils.tasks import Task
 
 
 def task_of(task: Task, n_outputs: int, activation: str | None) -> Task:

@@ -1,0 +1,389 @@
+"""Batches, in order, from whatever holds the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+)
+
+from labelnext.networks._batches import collate
+from labelnext.networks._frames import by_position
+
+_ACCEPTED = (
+    "a DataLoader, a data set (anything with a length and items, or an IterableDataset), a "
+    "tensor, an array, a frame, a dict of tensors or arrays of equal length, or a list of samples"
+)
+_INSTEAD = (
+    "Row i of the result must be sample i of the data set. Pass the data set itself, or "
+    "DataLoader(dataset, batch_size=..., shuffle=False); for a part of a data set, "
+    "torch.utils.data.Subset(dataset, indices)."
+)
+_DIVIDE = (
+    "Each sample must be yielded by one worker: pass num_workers=0, or divide the samples by "
+    "torch.utils.data.get_worker_info() and give the data set a __len__, the number of all."
+)
+# What a loader is made with, besides its data set and how it puts batches together.
+_SETTINGS = (
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "multiprocessing_context",
+    "generator",
+    "prefetch_factor",
+    "persistent_workers",
+    "pin_memory_device",
+)
+
+
+@dataclass
+class Source:
+    """Batches of samples in their order.
+
+    Parameters
+    ----------
+    batches : callable
+        Starts to yield them.
+    n_rows : int or None
+        How many samples there are, if that is known.
+    batch_size : int or None
+        How many samples are in each batch but the last, if that is known.
+    item : callable or None
+        Returns one sample, if one can be asked for.
+    arrays : bool
+        Whether the batches are slices of arrays, whose dtype is no choice for a network.
+    generator : torch.Generator or None
+        The generator that iterating draws from, if it is not the global one.
+    first_row : int
+        Which sample of the whole data is the first, where these are a part of it.
+    divided : int or None
+        Among how many workers a stream is divided, each of which might yield all of it.
+    promised : int
+        The length that such a stream says it has.
+    counted : str
+        What it counts: samples, or batches where the loader cuts none.
+    """
+
+    batches: Callable[[], Iterator[Any]]
+    n_rows: int | None
+    batch_size: int | None
+    item: Callable[[int], Any] | None = None
+    arrays: bool = False
+    generator: torch.Generator | None = None
+    first_row: int = 0
+    divided: int | None = None
+    promised: int = 0
+    counted: str = "samples"
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = self.batches()
+        number = 0
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            except Exception as error:
+                raise RuntimeError(self._where(error, number)) from error
+            yield batch
+            # While the next batch is read, memory is for that one.
+            del batch
+            number += 1
+
+    def rows_of(self, number: int) -> int | None:
+        """Return how many samples are in a batch, if that is known."""
+        if self.n_rows is None or self.batch_size is None:
+            return None
+        return max(0, min(self.batch_size, self.n_rows - number * self.batch_size))
+
+    def check_shares(self, n_rows: int, n_batches: int, *, ended: bool) -> None:
+        """Refuse samples that several workers yield, or none, by how many came so far."""
+        n = n_rows if self.counted == "samples" else n_batches
+        if self.divided and (n > self.promised or (ended and n < self.promised)):
+            more = "" if ended else " or more"
+            raise ValueError(
+                f"{self.divided} workers yielded {n:,} {self.counted}{more} of an IterableDataset "
+                f"whose length is {self.promised:,}. {_DIVIDE}"
+            )
+
+    def refuse_from_outside(self, **known: Any) -> None:
+        """Refuse what lines up with the data set's own order where rows come in another."""
+        names = [name for name, values in known.items() if values is not None]
+        if self.divided and names:
+            raise ValueError(
+                f"{', '.join(names)} must be in the order of the rows, but {self.divided} workers "
+                f"each yield a share of the IterableDataset, in turns; pass num_workers=0."
+            )
+
+    def _where(self, error: Exception, number: int) -> str:
+        """Say which sample could not be read: they are asked for once more, one by one."""
+        start = number * (self.batch_size or 1)
+        stop = start + (self.rows_of(number) or 0)
+        for i in range(start, stop if self.item else start):
+            try:
+                self.item(i)  # type: ignore[misc]
+            except Exception as again:
+                return f"The data raised {_as_text(again)} at item {self.first_row + i}."
+        first, last = self.first_row + start, self.first_row + stop - 1
+        if stop > start:
+            where = f"items {first} to {last} could not be put together into a batch"
+        elif self.batch_size is not None:
+            where = f"the data raised in the batch that begins with item {first}"
+        else:
+            where = f"the data raised at batch {number}"
+        return f"While the data was read, {where}: {_as_text(error)}."
+
+
+def without_index(data: Any) -> Any:
+    """Return data whose frames and series, if there are any, are read by position.
+
+    Raises
+    ------
+    ValueError
+        If a loader reads them by their index, and nobody knows how to make one that does not.
+    """
+    if not isinstance(data, DataLoader):
+        return by_position(data)
+    dataset: Any = by_position(data.dataset)
+    if dataset is data.dataset:
+        return data
+    check_order(data)
+    if not _is_plain(data):
+        raise ValueError(
+            f"The loader reads a {type(data.dataset).__name__} by its index, which may be in "
+            f"another order than the rows. Pass the samples to the loader as a list, "
+            f"series.tolist(), or pass the data set itself in place of the loader."
+        )
+    return _loader_of(data, dataset)
+
+
+def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> Source:
+    """Return the batches of a loader, data set, array or list of samples.
+
+    Parameters
+    ----------
+    data : object
+        What the user passed, `without_index`.
+    batch_size : int
+        Samples a batch, where it is not a loader that decides.
+    num_workers : int
+        Processes that read samples, likewise.
+    pin : bool
+        Whether batches are to be sent to a GPU.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+    if isinstance(data, DataLoader):
+        return _of_loader(data)
+    arrays = arrays_in(data)
+    if arrays is not None:
+        return _of_arrays(data, arrays, batch_size)
+    iterable = isinstance(data, IterableDataset)
+    sized = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    if not iterable and (not sized or isinstance(data, str | bytes | Mapping)):
+        raise TypeError(f"data must be {_ACCEPTED}, got {type(data).__name__}.")
+    if not iterable and len(data) == 0:
+        raise ValueError("data holds no samples.")
+    loader = DataLoader(
+        data,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        collate_fn=collate,
+        pin_memory=pin,
+    )
+    return _of_loader(loader)
+
+
+def _of_loader(loader: DataLoader[Any]) -> Source:
+    check_order(loader)
+    batch_size = _batch_size_of(loader)
+    dataset: Any = loader.dataset
+    if isinstance(dataset, IterableDataset):
+        return _of_stream(loader, dataset, batch_size)
+    # Without batching by the loader an item is a batch, of any size.
+    n_rows = len(_sampler_of(loader)) if batch_size else None
+    if n_rows == 0 or len(dataset) == 0:
+        raise ValueError("data holds no samples.")
+    return Source(
+        lambda: iter(loader),
+        n_rows,
+        batch_size,
+        item=dataset.__getitem__ if batch_size else None,
+        generator=loader.generator,
+    )
+
+
+def _of_stream(loader: DataLoader[Any], stream: Any, batch_size: int | None) -> Source:
+    # It may state a length, which is believed only where there is nothing better.
+    source = Source(lambda: iter(loader), None, batch_size, generator=loader.generator)
+    if loader.num_workers < 2:
+        return source
+    try:
+        promised = len(stream)
+    except (TypeError, NotImplementedError):
+        raise ValueError(
+            f"Each of num_workers={loader.num_workers} workers may yield all samples of the "
+            f"{type(stream).__name__}, an IterableDataset without a length. {_DIVIDE}"
+        ) from None
+    counted = "samples" if batch_size else "batches"
+    # Each worker may end with a batch that is not full.
+    return replace(
+        source, batch_size=None, divided=loader.num_workers, promised=promised, counted=counted
+    )
+
+
+def arrays_in(data: Any) -> list[Any] | None:
+    """Return the arrays that data is made of, if it is made of arrays alone."""
+    if isinstance(data, torch.Tensor | np.ndarray):
+        return [data]
+    if type(data) is TensorDataset:
+        return list(data.tensors)
+    if isinstance(data, Mapping):
+        values = list(data.values())
+        if values and all(isinstance(v, torch.Tensor | np.ndarray) for v in values):
+            return values
+    return None
+
+
+def _of_arrays(data: Any, arrays: list[Any], batch_size: int) -> Source:
+    for array in arrays:
+        if array.ndim == 0:
+            raise ValueError("data must have one row for each sample, got a single number.")
+        if isinstance(array, np.ndarray) and array.dtype.kind not in "fiub":
+            raise TypeError(f"data must hold numbers, got an array of dtype {array.dtype}.")
+    lengths = {len(array) for array in arrays}
+    if len(lengths) > 1:
+        raise ValueError(f"All arrays of data must be of one length, got {sorted(lengths)}.")
+    n_rows = lengths.pop()
+    if n_rows == 0:
+        raise ValueError("data holds no samples.")
+
+    def slices() -> Iterator[Any]:
+        for start in range(0, n_rows, batch_size):
+            rows = slice(start, start + batch_size)
+            if isinstance(data, Mapping):
+                yield {key: _part(values, rows) for key, values in data.items()}
+            elif isinstance(data, TensorDataset):
+                yield data[rows]
+            else:
+                yield _part(data, rows)
+
+    return Source(slices, n_rows, batch_size, arrays=True)
+
+
+def _part(array: Any, rows: slice) -> torch.Tensor:
+    part = array[rows]
+    if isinstance(part, torch.Tensor):
+        return part
+    # A copy, native and writable, of a batch: a network may work in place.
+    return torch.from_numpy(np.array(part, dtype=part.dtype.newbyteorder("=")))
+
+
+def _as_text(error: Exception) -> str:
+    # An error that came from a worker brings its whole traceback; the last line is what it is.
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[-1]}" if lines[-1] else type(error).__name__
+
+
+def check_order(loader: DataLoader[Any]) -> None:
+    """Raise unless a loader yields all samples of its data set in their order.
+
+    Raises
+    ------
+    ValueError
+        If it shuffles, takes samples in an order of its own, may yield batches in the order in
+        which workers finish, or drops the last batch.
+    """
+    if not getattr(loader, "in_order", True) and loader.num_workers > 0:
+        raise ValueError(
+            f"The loader was made with in_order=False, so its batches come in the order in which "
+            f"its workers finish. {_INSTEAD}"
+        )
+    if loader.drop_last or getattr(loader.batch_sampler, "drop_last", False):
+        raise ValueError(
+            f"The loader drops the last batch if that is not full (drop_last=True), so samples "
+            f"would be missing. {_INSTEAD}"
+        )
+    # What an iterable data set yields, it yields in its own order, whatever that is.
+    if isinstance(loader.dataset, IterableDataset):
+        return
+    batches = loader.batch_sampler
+    if batches is not None and type(batches) is not BatchSampler:
+        raise ValueError(
+            f"The loader takes its batches from a {type(batches).__name__}, which may yield "
+            f"samples in any order. {_INSTEAD}"
+        )
+    sampler = _sampler_of(loader)
+    if not isinstance(sampler, SequentialSampler):
+        raise ValueError(
+            f"The loader shuffles, or at least takes samples in the order of a "
+            f"{type(sampler).__name__}. {_INSTEAD}"
+        )
+
+
+def can_be_cut(data: Any) -> bool:
+    """Tell whether some samples can be had without going past those before them."""
+    if isinstance(data, DataLoader):
+        iterable = isinstance(data.dataset, IterableDataset)
+        return _is_plain(data) and not iterable and data.batch_size is not None
+    return not isinstance(data, IterableDataset)
+
+
+def cut(data: Any, lo: int, hi: int) -> Any:
+    """Return samples lo to hi of data that `can_be_cut`, as data of its own.
+
+    Of a loader, lo is where a batch begins. `open_source` has found the data good.
+    """
+    if isinstance(data, DataLoader):
+        return _loader_of(data, Subset(data.dataset, range(lo, hi)))
+    if isinstance(data, torch.Tensor | np.ndarray):
+        return data[lo:hi]
+    if type(data) is TensorDataset:
+        return TensorDataset(*(tensor[lo:hi] for tensor in data.tensors))
+    if isinstance(data, Mapping):
+        return {key: values[lo:hi] for key, values in data.items()}
+    return Subset(data, range(lo, hi))
+
+
+def _is_plain(loader: DataLoader[Any]) -> bool:
+    """Tell whether a loader over another data set would do the same with it.
+
+    What a class of one's own or a `worker_init_fn` does with the data set is not known.
+    """
+    return type(loader) is DataLoader and loader.worker_init_fn is None
+
+
+def _loader_of(loader: DataLoader[Any], dataset: Any) -> DataLoader[Any]:
+    """Return a loader like one that keeps the order, over another data set."""
+    settings = {name: getattr(loader, name) for name in _SETTINGS}
+    if not settings["pin_memory_device"]:
+        del settings["pin_memory_device"]  # newer versions warn of it
+    sampler = _sampler_of(loader)
+    n_rows = min(len(dataset), len(sampler))
+    return DataLoader(
+        dataset,
+        batch_size=_batch_size_of(loader),
+        sampler=SequentialSampler(range(n_rows)),
+        collate_fn=loader.collate_fn,
+        **settings,
+    )
+
+
+def _sampler_of(loader: DataLoader[Any]) -> Any:
+    batches = loader.batch_sampler
+    return loader.sampler if batches is None else getattr(batches, "sampler", batches)
+
+
+def _batch_size_of(loader: DataLoader[Any]) -> int | None:
+    size: int | None = loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+    return size

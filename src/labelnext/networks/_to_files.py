@@ -1,0 +1,268 @@
+"""The pass of a network over data, written shard by shard: one is in memory at a time."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import groupby
+from os import fspath
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from labelnext.networks._data import can_be_cut, cut, open_source
+from labelnext.networks._destination import Destination, rows_of_a_shard, settings_of
+from labelnext.networks._run import run_into, showing
+from labelnext.networks.device import check_device
+from labelnext.networks.results import Plan, Result
+from labelnext.networks.untouched import unwrap
+from labelnext.pools.known import as_ids, check_ids_length
+from labelnext.utils.tasks import check_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from labelnext.networks._data import Source
+    from labelnext.networks._head import Caught
+    from labelnext.pools import PoolWriter
+
+
+def extract_to(
+    path: str | PathLike[str],
+    model: Any,
+    data: Any,
+    *,
+    bias: bool,
+    ids: Any,
+    rows_per_shard: int | None,
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Run a network over data and write the shards that are missing, and the manifest.
+
+    All parameters are those of `labelnext.extract`.
+    """
+    source = survey(model, data, **options)
+    source.refuse_from_outside(ids=ids)
+    names = check_ids(ids, source.n_rows)
+    destination = Destination(
+        fspath(path),
+        bias=bool(bias),
+        resume=bool(resume),
+        overwrite=bool(overwrite),
+        settings=settings_of(
+            model,
+            options,
+            n_rows=source.n_rows,
+            rows_per_shard=rows_of_a_shard(rows_per_shard, source.batch_size, path, resume=resume),
+            ids=names,
+        ),
+    )
+    progress = options.pop("progress")
+    in_parts = source.n_rows is not None and can_be_cut(data)
+    write = _without_the_finished if in_parts else _past_the_finished
+    n_shards = write(destination, model, data, names, progress, options)
+    destination.reopened().finish(n_shards)
+
+
+def survey(model: Any, data: Any, **options: Any) -> Source:
+    """Check what can be checked before anything runs; return what is known of the data."""
+    check_task(options["task"])
+    place = check_device(unwrap(model), options["device"])
+    return open_source(
+        data, options["batch_size"], options["num_workers"], pin=place.type == "cuda"
+    )
+
+
+def check_ids(ids: Any, n_rows: int | None) -> NDArray[Any] | None:
+    """Return ids as an array, as many as there are samples, if that is known."""
+    names: NDArray[Any] | None = None if ids is None else as_ids(ids)
+    if n_rows is not None:
+        check_ids_length(names, n_rows)
+    return names
+
+
+def write_stretch(
+    destination: Destination,
+    model: Any,
+    data: Any,
+    first_row: int,
+    ids: NDArray[Any] | None,
+    advance: Callable[[int], None],
+    options: Mapping[str, Any],
+) -> None:
+    """Write shards that follow one another, of which none is there.
+
+    `data` and `ids` are of their samples alone, the first of which is sample `first_row`;
+    `advance` is told how many of them are done; `options` are those of `run_into`.
+    """
+    collect = partial(Shards, destination, {}, ids)
+
+    def progress(done: int, total: int | None) -> None:
+        advance(done)
+
+    run_into(collect, model, data, progress=progress, first_row=first_row, **options).finish()
+
+
+def stretches(missing: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Put numbers together that follow one another: the first and the last of each run.
+
+    >>> list(stretches([0, 1, 2, 5, 7, 8]))
+    [(0, 2), (5, 5), (7, 8)]
+    """
+    for _, run in groupby(enumerate(sorted(missing)), key=lambda pair: pair[1] - pair[0]):
+        numbers = [number for _, number in run]
+        yield numbers[0], numbers[-1]
+
+
+def _without_the_finished(
+    destination: Destination,
+    model: Any,
+    data: Any,
+    ids: NDArray[Any] | None,
+    progress: Any,
+    options: Mapping[str, Any],
+) -> int:
+    """Read and run the samples of missing shards alone; return how many shards there are."""
+    finished = destination.finished()
+    n_rows: int = destination.settings["n_rows"]
+    size: int = destination.settings["rows_per_shard"]
+    n_shards = -(-n_rows // size)
+    done = sum(finished.values())
+    with showing(progress, n_rows) as advance:
+        for first, last in stretches(set(range(n_shards)) - finished.keys()):
+            lo, hi = first * size, min((last + 1) * size, n_rows)
+            some = None if ids is None else ids[lo:hi]
+            # A loader as it is may know more than one that is made over a part.
+            part = data if hi - lo == n_rows else cut(data, lo, hi)
+            count = partial(_add, advance, done)
+            write_stretch(destination, model, part, lo, some, count, options)
+            destination, done = destination.going_on(), done + hi - lo
+    return n_shards
+
+
+def _past_the_finished(
+    destination: Destination,
+    model: Any,
+    data: Any,
+    ids: NDArray[Any] | None,
+    progress: Any,
+    options: Mapping[str, Any],
+) -> int:
+    """Read all samples and run those of missing shards; return how many shards there are."""
+    finished = destination.finished()
+    collect = partial(Shards, destination, finished, ids)
+    shards = run_into(collect, model, data, progress=progress, **options)
+    n_shards = shards.finish()
+    if max(finished, default=-1) >= n_shards:
+        raise ValueError(
+            f"{destination.path} has shard {max(finished)}, but the data ended after "
+            f"{shards.n_written:,} samples, in shard {n_shards - 1}; go on with the same data, "
+            f"start over with overwrite=True, or choose another folder."
+        )
+    if ids is not None:
+        check_ids_length(ids, shards.n_written)
+    return n_shards
+
+
+def _add(advance: Callable[[int], None], before: int, done: int) -> None:
+    advance(before + done)
+
+
+class Shards:
+    """Write what is caught to a pool folder; shards that are there are passed over.
+
+    A shard is full at the end of the first batch with which it has `rows_per_shard` rows, so
+    that whoever begins at its first row sees the batches that the first run saw.
+
+    Parameters
+    ----------
+    destination : Destination
+        Where they go.
+    finished : mapping of int to int
+        The shards that are there, and how many rows they have.
+    ids : ndarray or None
+        The ids of the samples of the pass.
+    plan : Plan
+        The pass, which begins with the first sample of a shard.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        finished: Mapping[int, int],
+        ids: NDArray[Any] | None,
+        plan: Plan,
+    ) -> None:
+        self.writer: PoolWriter = destination.open(plan.task)
+        self.rows_per_shard: int = destination.settings["rows_per_shard"]
+        self.finished, self.ids, self.plan = finished, ids, plan
+        self.n_written = self.n_batches = 0
+        self.number: int = plan.first_row // self.rows_per_shard
+        # Where the shard begins, in the pass.
+        self._start = 0
+        self._result: Result | None = None
+
+    def passes_over(self, n_samples: int | None) -> bool:
+        """Count a batch of a shard that is there; False if its rows are wanted."""
+        if self.number not in self.finished:
+            return False
+        if n_samples is None:
+            raise ValueError(
+                "To go on, samples of finished shards must be counted, but it cannot be told how "
+                "many samples a batch holds; pass a data set with a length, or start over."
+            )
+        self._count(n_samples)
+        return True
+
+    def add(self, caught: Caught, expected: int | None) -> None:
+        """Take the rows of the next batch; the last of a shard has it written."""
+        if self._result is None:
+            self._result = Result(self.plan.part(self._start, self.rows_per_shard))
+        self._result.add(caught, expected)
+        self._count(len(caught.logits))
+
+    def finish(self) -> int:
+        """Write the last shard, which may be shorter; return how many shards there are up to it."""
+        self.plan.check_n_rows(self.n_written)
+        if self.n_written > self._start:
+            self._close()
+        return self.number
+
+    def _count(self, n_rows: int) -> None:
+        self.n_written += n_rows
+        self.n_batches += 1
+        if self.n_written - self._start >= self.rows_per_shard:
+            self._close()
+
+    def _close(self) -> None:
+        n_rows = self.n_written - self._start
+        if self._result is not None:
+            proba, features = map(_as_array, self._result.finish())
+            if self.ids is not None and len(self.ids) < self.n_written:
+                raise ValueError(
+                    f"There are {len(self.ids):,} ids, and more samples than that; give each "
+                    f"sample an id."
+                )
+            ids = None if self.ids is None else self.ids[self._start : self.n_written]
+            self.writer.write(self.number, proba, features, ids)
+            self._result = None
+        elif self.finished[self.number] != n_rows:
+            raise ValueError(
+                f"{self.writer.path} has {self.finished[self.number]:,} rows in shard "
+                f"{self.number}, but now the data has {n_rows:,} samples for it, from sample "
+                f"{self.plan.first_row + self._start:,} on; go on with the same data in the same "
+                f"batches, or start over."
+            )
+        self._start = self.n_written
+        self.number += 1
+
+
+def _as_array(tensor: torch.Tensor) -> NDArray[Any]:
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()  # NumPy has no bfloat16
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array

@@ -1,0 +1,250 @@
+"""Probabilities and features as they come: checked, kept row by row, and handed over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from labelnext.networks._task import probabilities
+from labelnext.utils.tensors import without_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from labelnext.networks._head import Caught, Head
+    from labelnext.utils.tasks import Task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a pass when the head has been found.
+
+    Parameters
+    ----------
+    head : Head
+        What is caught of.
+    task : str
+        What the probabilities are of.
+    n_rows : int or None
+        How many rows there will be, if that is known.
+    dtype : torch.dtype, optional
+        What features are kept as; None for what they come as.
+    given : torch.Tensor, optional
+        All features, where they need not be computed.
+    first_row : int, default=0
+        Which sample of the whole data the first row is, for messages.
+    """
+
+    head: Head
+    task: Task
+    n_rows: int | None
+    dtype: torch.dtype | None = None
+    given: torch.Tensor | None = None
+    first_row: int = 0
+
+    def part(self, start: int, n_rows: int) -> Plan:
+        """Return the plan of so many rows from `start` on, or fewer at the end.
+
+        Where it is not known how many there will be, that is not known of the part either.
+        """
+        first_row = self.first_row + start
+        if self.n_rows is None:
+            return replace(self, first_row=first_row, given=None)
+        n_rows = min(n_rows, self.n_rows - start)
+        given = None if self.given is None else self.given[start : start + n_rows]
+        return replace(self, n_rows=n_rows, first_row=first_row, given=given)
+
+    def check_n_rows(self, n_written: int) -> None:
+        """Refuse a pass that ended before all rows were there."""
+        if self.n_rows is not None and n_written != self.n_rows:
+            raise ValueError(
+                f"The loader ended after {n_written} of {self.n_rows} samples, so rows would be "
+                f"missing."
+            )
+
+
+class Result:
+    """Write the rows of each batch to where they stay, and refuse what is no number."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.n_written = self.n_batches = 0
+        self._proba: Rows | None = None
+        self._features: Rows | None = None
+        # Looked at when the next batch is on its way, so that a GPU need not stop for it.
+        self._doubts: tuple[int, torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+
+    def add(self, caught: Caught, expected: int | None) -> None:
+        """Take the rows of the next batch, which must be as many as it has samples."""
+        plan, start, n_rows = self.plan, self.n_written, len(caught.logits)
+        if expected is not None and n_rows != expected:
+            raise ValueError(
+                f"The model's outputs must be n × C, one row of logits for each sample, but it "
+                f"gave {n_rows} for the {expected} samples from {plan.first_row + start} on."
+            )
+        proba = probabilities(caught.logits, plan.task)
+        features = caught.features
+        if self._proba is None:
+            self._proba = Rows(plan.n_rows, proba.shape[1], proba.dtype, proba.device)
+        self._proba.write(start, proba)
+        overflow = torch.zeros((), dtype=torch.bool)
+        if plan.given is None:
+            if self._features is None:
+                dtype = plan.dtype or _kept_as(features)
+                self._features = Rows(plan.n_rows, features.shape[1], dtype, features.device)
+            kept = self._features.write(start, features)
+            if kept.dtype.itemsize < features.dtype.itemsize:
+                overflow = ~kept.isfinite().all(dim=1)
+        self.check()
+        self._doubts = (plan.first_row + start, proba.isnan().any(dim=1), overflow, ~caught.agreed)
+        self.n_written += n_rows
+        self.n_batches += 1
+
+    def passes_over(self, n_samples: int | None) -> bool:
+        """Tell whether the rows of the next batch are there already."""
+        del n_samples
+        return False
+
+    def check(self) -> None:
+        """Raise if the batch before had values that cannot be used."""
+        if self._doubts is None:
+            return
+        start, missing, overflow, differs = self._doubts
+        if missing.any():
+            row = start + int(missing.to(torch.uint8).argmax())
+            raise ValueError(
+                f"The logits of sample {row} are NaN or infinite, so it has no probabilities. "
+                f"Look at that sample for missing or very large values, and at the model for "
+                f"diverged weights; with mixed precision, try amp=False or amp=torch.bfloat16."
+            )
+        if overflow.any():
+            row = start + int(overflow.to(torch.uint8).argmax())
+            raise ValueError(
+                f"The features of sample {row} are too large for dtype={self.plan.dtype}; leave "
+                f"dtype out, or choose torch.float32."
+            )
+        if differs.any():
+            raise ValueError(
+                f"The head must be last: in the batch that begins with sample {start} the model's "
+                f"output does not come from the head, or not from a clear position of a sequence, "
+                f"as it did on the first samples. Let the model return the logits of its last "
+                f"linear layer."
+            )
+
+    def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return probabilities and features of all rows."""
+        self.check()
+        if self._proba is None:
+            raise ValueError("data holds no samples.")
+        self.plan.check_n_rows(self.n_written)
+        proba = self._proba.finish(self.n_written)
+        if self.plan.given is not None:
+            return proba, self.plan.given
+        assert self._features is not None
+        return proba, self._features.finish(self.n_written)
+
+
+def features_given(
+    model: nn.Module, data: Any, device: torch.device, dtype: torch.dtype | None
+) -> torch.Tensor | None:
+    """Return data as the features, without a copy, if the model is no more than a head.
+
+    They must be on the device, and of the dtype that they are to be kept as, already.
+    """
+    *before, last = model.children() if type(model) is nn.Sequential else (model,)
+    # Dropout hands its input on in evaluation mode.
+    if type(last) is not nn.Linear or not all(type(m) in (nn.Dropout, nn.Identity) for m in before):
+        return None
+    if isinstance(data, np.ndarray) and data.dtype.isnative and data.flags.writeable:
+        data = torch.from_numpy(data)
+    if not isinstance(data, torch.Tensor) or data.ndim != 2 or data.device != device:
+        return None
+    # Where the layer would round its input, that is not what it sees.
+    exact = torch.promote_types(data.dtype, last.weight.dtype) == last.weight.dtype
+    if not (data.is_floating_point() and exact and dtype in (None, data.dtype)):
+        return None
+    return data.detach()
+
+
+def _kept_as(features: torch.Tensor) -> torch.dtype:
+    # NumPy has no bfloat16.
+    on_cpu = features.device.type == "cpu"
+    return torch.float32 if on_cpu and features.dtype == torch.bfloat16 else features.dtype
+
+
+class Rows:
+    """Rows of a result, written as they come.
+
+    Of a known length they are written to where they stay. Of an unknown length they are kept in
+    host memory that grows in place, so that there is never a second copy of them all.
+
+    Parameters
+    ----------
+    n_rows : int or None
+        How many there will be, if that is known.
+    width : int
+        How many numbers a row has.
+    dtype : torch.dtype
+        What they are kept as.
+    device : torch.device
+        Where the result is to be.
+    """
+
+    def __init__(
+        self, n_rows: int | None, width: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.width, self.dtype, self.device = width, dtype, device
+        self._bytes_a_row = width * dtype.itemsize
+        self._grown = np.empty(0, dtype=np.uint8)
+        # A tensor made in inference mode could never be part of training.
+        with torch.inference_mode(mode=False):
+            self._fixed = (
+                None if n_rows is None else torch.empty((n_rows, width), dtype=dtype, device=device)
+            )
+
+    def write(self, start: int, values: torch.Tensor) -> torch.Tensor:
+        """Write rows from `start` on, and return where they are kept."""
+        stop = start + len(values)
+        if self._fixed is None:
+            self._reserve(stop)
+        kept = self._view(stop)[start:]
+        kept.copy_(values)
+        return kept
+
+    def finish(self, n_rows: int) -> torch.Tensor:
+        """Return the first rows, on their device."""
+        with torch.inference_mode(mode=False):
+            if self._fixed is None:
+                self._grown.resize(n_rows * self._bytes_a_row, refcheck=False)
+            return self._view(n_rows).to(self.device)
+
+    def _view(self, stop: int) -> torch.Tensor:
+        if self._fixed is not None:
+            return self._fixed[:stop]
+        part = torch.from_numpy(self._grown[: stop * self._bytes_a_row])
+        return part.view(self.dtype).view(stop, self.width)
+
+    def _reserve(self, n_rows: int) -> None:
+        needed = n_rows * self._bytes_a_row
+        if needed > len(self._grown):
+            # The allocator moves pages, not numbers: an eighth more at a time is cheap. No view
+            # of the old memory is alive: each lasts for one batch.
+            self._grown.resize(needed + needed // 8, refcheck=False)
+
+
+def as_arrays(proba: torch.Tensor, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return arrays, with a column of probabilities for each of two classes of a single logit.
+
+    To D² sampling it makes no difference: all gradients are longer by √2.
+    """
+    return with_both_classes(proba), without_tensor(features)
+
+
+def with_both_classes(proba: torch.Tensor) -> NDArray[Any]:
+    """Return probabilities as an array, of a single logit those of both classes."""
+    columns: NDArray[Any] = without_tensor(proba)
+    return np.hstack([1 - columns, columns]) if columns.shape[1] == 1 else columns
