@@ -139,7 +139,6 @@ class Pool:
     task: Task
     bias: bool
     classes: NDArray[Any] | None
-    last_layer: tuple[NDArray[Any], NDArray[Any] | None] | None
     missing_label: Any
     _own: dict[str, Any]
     cache: dict[Any, Any]
@@ -228,7 +227,7 @@ class Pool:
             classes = given.classes if classes is None else classes
             task = given.task if task is None else task
             bias = given.bias if bias is None else bias
-            last_layer = given.last_layer if last_layer is None else last_layer
+            last_layer = given._own.get("last_layer") if last_layer is None else last_layer
         elif not isinstance(source, Source):
             raise TypeError(
                 f"Pool.of takes a source or a pool, got a {type(source).__name__}; arrays are for "
@@ -270,7 +269,6 @@ class Pool:
             cache={},
             _own={},
             classes=None,
-            last_layer=None,
         )
         classes = source.classes if classes is None else classes
         if classes is not None:
@@ -282,7 +280,7 @@ class Pool:
         if own["labels"] is not None:
             self._own["labels"] = self._checked_labels(own["labels"])
         if last_layer is not None:
-            self._keep(last_layer=_checked_layer(last_layer, source))
+            self._own["last_layer"] = _checked_layer(last_layer, source)
 
     def _keep(self, **values: Any) -> None:
         self.__dict__.update(values)
@@ -345,6 +343,14 @@ class Pool:
     def labeled(self) -> NDArray[np.int64]:
         """The rows that have a label, in ascending order."""
         return self._labels()[1]
+
+    @property
+    def last_layer(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+        """The weights of the last layer and its bias, or None; None if they are not known."""
+        if "last_layer" not in self._own and "last_layer" not in self.cache:
+            found = self.source.last_layer
+            self.cache["last_layer"] = found and _checked_layer(found, self.source)
+        return self._own.get("last_layer", self.cache.get("last_layer"))
 
     @property
     def known(self) -> tuple[Known, ...]:
@@ -565,6 +571,8 @@ class Pool:
         own: dict[str, Any] = {
             name: self._own[name][rows] for name in ("ids", "groups") if name in self._own
         }
+        if "last_layer" in self._own:
+            own["last_layer"] = self._own["last_layer"]
         if "labels" in self._own:
             labels, labeled = self._own["labels"]
             mask = np.zeros(self.n_rows, dtype=bool)
