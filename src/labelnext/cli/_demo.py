@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelnext.cli._errors import InputError, one_line
-from labelnext.cli._summary import counting, terminal
-from labelnext.cli._write import check_folder, write_whole
+from labelnext.cli._errors import InputError, make_folder, write
+from labelnext.cli._terminal import counting, terminal
 from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
@@ -44,17 +43,12 @@ def demo(
         raise InputError(f"--seeds {seeds}: an interval needs at least two seeds")
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: there must be at least one process")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = one_line(error.strerror or error).lower()
-        raise InputError(f"--out {out}: {reason}; choose another folder") from None
-    check_folder(out, f"--out {out}")
+    make_folder(out)
     start = time.perf_counter()
     console = terminal()
     results = _run(out, seeds, jobs, console)
-    write_whole(out / TABLE, as_csv(results.to_dict()), force=True)
-    write_whole(out / CURVES, _picture(results), force=True)
+    write(out / TABLE, as_csv(results.to_dict()), force=True)
+    write(out / CURVES, _picture(results), force=True)
     _print(results, out, time.perf_counter() - start)
 
 
@@ -71,7 +65,7 @@ def _run(out: Path, seeds: int, jobs: int | None, console: "Console") -> "Curves
     ):
         film = other.submit(_film)
         results = compare_on_digits(range(seeds), n_jobs=jobs, progress=progress)
-        write_whole(out / FILM, film.result(), force=True)
+        write(out / FILM, film.result(), force=True)
     return results
 
 
