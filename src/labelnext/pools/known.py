@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from labelnext.pools.source import Known, Source
     from labelnext.utils.tasks import Task
 
+# What people call the columns, arrays and files of a pool. Labels and groups are not looked for:
+# a data set's own labels would take all its samples out of the choice.
+USUAL = {
+    "proba": ("proba", "probs", "probabilities"),
+    "features": ("embedding", "embeddings", "features"),
+    "ids": ("id", "ids"),
+    "groups": ("group", "groups"),
+    "labels": ("label", "labels"),
+}
 LARGEST_ID = 2**63 - 1
 # Keys that are sorted at once, of eight bytes; a longer pool is gone through several times.
 AT_ONCE = 1 << 24
