@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.pools import USUAL, Pool, Source
 from labelnext.pools.check import check_shape
 from labelnext.pools.known import as_ids
-from labelnext.pools.names import FEATURES, IDS, PROBA
-from labelnext.pools.pool import Pool
-from labelnext.pools.source import PARTS, Source, check_range, digest_of
+from labelnext.pools.source import PARTS, check_range, digest_of
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -170,8 +169,8 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
     """
     there = dataset.columns() or []
     names = {
-        what: next((name for name in usual if name in there), None)
-        for what, usual in (("proba", PROBA), ("features", FEATURES), ("ids", IDS))
+        what: next((name for name in USUAL[what] if name in there), None)
+        for what in ("proba", "features", "ids")
     }
     named = {what: name for what, name in names.items() if name is not None}
     if not named.keys() & {"proba", "features"}:
@@ -237,9 +236,9 @@ class DatasetSource(Source):
             values[block_of == block] = self.read(part, lo, hi)[rows[block_of == block] - lo]
         return values
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all, looked up where they are, or None."""
-        if "ids" not in self._names:
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return the ids of some rows, or of all, looked up where they are; None without."""
+        if not self.has(what):
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
         block_of = np.searchsorted(self.cuts, rows, side="right") - 1

@@ -4,6 +4,7 @@ It knows rows, dtypes, ids, groups and labels, and nothing of gradients: `labeln
 distances of it.
 """
 
+from labelnext.pools._open import USUAL as USUAL
 from labelnext.pools._open import open_pool
 from labelnext.pools._open import open_source as open_source
 from labelnext.pools._write_pool import write_pool
