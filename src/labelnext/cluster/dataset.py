@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from labelnext.pools import USUAL, Pool, Source
 from labelnext.pools.check import check_shape
-from labelnext.pools.known import as_ids
-from labelnext.pools.source import PARTS, check_range, digest_of
+from labelnext.pools.known import USUAL, as_ids
+from labelnext.pools.pool import Pool
+from labelnext.pools.source import PARTS, Source, check_range, digest_of
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
     """Make a pool of a Ray Data set with the columns proba, features or both, and perhaps id.
 
     What it is made by is run; the rows stay where they are. The columns may have the other names
-    that `labelnext.pools.open_source` knows. Further columns are not read.
+    that `labelnext.open_pool` knows. Further columns are not read.
 
     Parameters
     ----------
@@ -237,8 +237,8 @@ class DatasetSource(Source):
         return values
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all, looked up where they are; None without."""
-        if not self.has(what):
+        """Return the ids of some rows, or of all, looked up where they are, or None."""
+        if what not in self._names:
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
         block_of = np.searchsorted(self.cuts, rows, side="right") - 1
