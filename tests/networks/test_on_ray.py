@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader, TensorDataset
 import clusters
 import labelnext
 from labelnext.cluster import Ray, ShardLostError
-from labelnext.engine import open_pool
 from labelnext.networks import extract
 from labelnext.networks._destination import Destination
 from labelnext.networks._on_ray import Extractor
@@ -61,7 +60,10 @@ def items(act=None):
     return Items()
 
 
-def run(data, path, model=None, cluster=Ray(num_shards=2), **options):
+TWO = Ray(num_shards=2)
+
+
+def run(data, path, model=None, cluster=TWO, **options):
     options = {"batch_size": 4, "rows_per_shard": 8, "progress": False} | options
     return extract(model or network(), data, out=path, cluster=cluster, **options)
 
@@ -125,7 +127,7 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert files(tmp_path / "there") == files(tmp_path / "here")
     assert pool.n_rows == N
     batch = labelnext.select(pool, 5, random_state=0)
-    again = labelnext.select(open_pool(tmp_path / "here"), 5, random_state=0)
+    again = labelnext.select(labelnext.open_pool(tmp_path / "here"), 5, random_state=0)
     assert batch.indices.tolist() == again.indices.tolist()
 
 
