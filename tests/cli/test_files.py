@@ -268,5 +268,5 @@ def test_a_pool_that_may_not_be_read(pool, complaint, monkeypatch):
     def refuse(*_):
         raise PermissionError(f"{pool} may not be read: permission denied")
 
-    monkeypatch.setattr("labelnext.pools._folder.read_manifest", refuse)
+    monkeypatch.setattr("labelnext.pools.manifest.read_manifest", refuse)
     assert "permission denied" in complaint("select", "pool", "-k", 3)

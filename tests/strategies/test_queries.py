@@ -28,9 +28,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from labelnext import strategies
 from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier
 from labelnext.estimators import ColdStart
-from labelnext.pool import Badge, RandomSampling, UncertaintySampling
+from labelnext.pool import Badge, DropQuery, RandomSampling, UncertaintySampling
 
 NAN = np.nan
 RNG = np.random.default_rng(2)
@@ -485,6 +486,36 @@ def test_bad_seeds(make, random_state, error, message):
 def test_bad_classifiers(strategy, arguments, error, message):
     with pytest.raises(error, match=message):
         strategy.query(**{"X": X, "y": Y, "clf": GaussianNB()} | arguments)
+
+
+class SingleColumn(LogisticRegression):
+    """Gives P(y = 1) alone."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, 1:]
+
+
+@pytest.mark.parametrize("name", sorted({*strategies.names()} - {"random"}))
+def test_a_single_column_of_probabilities_is_used(name):
+    single, both = SingleColumn().fit(X, TRUE), LogisticRegression().fit(X, TRUE)
+    clfs = [single, both]
+    if name.endswith("bald"):
+        clfs = [[clf, GaussianNB().fit(X, TRUE)] for clf in clfs]
+    strategy = strategies.find(name)(random_state=0)
+    picks = [strategy.query(X, Y, clf, fit_clf=False, batch_size=6) for clf in clfs]
+    np.testing.assert_array_equal(*picks)
+
+
+def test_features_of_ones_own_need_no_warning_about_trees():
+    clf = DecisionTreeClassifier(max_depth=2, random_state=0)
+    with pytest.warns(UserWarning, match="is made of trees"):
+        Badge(random_state=0).query(X, Y, clf, batch_size=3)
+    # Of the tree's own choosing, passed by hand.
+    scaled = StandardScaler().fit_transform(X)
+    picks = Badge(random_state=0).query(X, Y, clf, batch_size=3, features=scaled)
+    assert len(set(picks)) == 3
+    with pytest.raises(TypeError, match="features of your own can't be asked"):
+        DropQuery(random_state=0).query(X, Y, clf, batch_size=3, features=scaled)
 
 
 def test_the_advice_for_a_classifier_without_probabilities_works():

@@ -28,7 +28,7 @@ from labelnext.networks._to_files import listed_classes, write_stretch
 from labelnext.networks.device import device_of
 from labelnext.networks.results import Found, Result
 from labelnext.networks.untouched import unwrap
-from labelnext.pools.place import local_folder
+from labelnext.pools.files import local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

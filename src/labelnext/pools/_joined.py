@@ -71,6 +71,12 @@ class JoinedSource(Source):
         """Return ids, groups or labels of some rows, or of all; None if there are none."""
         return self._sources[what].known(what, rows) if what in self._sources else None
 
+    @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias, of the first source that has them."""
+        found = (source.last_layer for source in self._sources.values())
+        return next((layer for layer in found if layer is not None), None)
+
     def where(self, row: int) -> str:
         """Say where a row of the first part is."""
         return self._main.where(row)

@@ -11,7 +11,7 @@ from labelnext.pools.disk import draft_of, remove, sync_folder
 from labelnext.pools.files import local_folder
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
-from labelnext.utils.labels import MISSING_LABEL
+from labelnext.utils.labels import MISSING_LABEL, split_labels
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -36,6 +36,7 @@ def write_pool(
     classes: ArrayLike | None = None,
     bias: bool | None = None,
     task: Task | None = None,
+    last_layer: Any = None,
     missing_label: Any = MISSING_LABEL,
     rows_per_shard: int | None = None,
     overwrite: bool = False,
@@ -45,7 +46,7 @@ def write_pool(
 
     The folder has shards of ``.npy`` files and a manifest with shapes, dtypes and checksums.
     Values are written as they are, in their dtype; float16 features take half the room and time.
-    What is known of the samples and of the pool is kept too, but for the weights of a last layer.
+    What is known of the samples and of the pool is kept too.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def write_pool(
         dtype; memory-mapped arrays are read piece by piece.
     features : array-like of shape (n_rows, n_features), default=None
         Features, unless a pool is written.
-    ids, groups, labels, classes, bias, task, missing_label
+    ids, groups, labels, classes, bias, task, last_layer, missing_label
         As those of `labelnext.Pool`; None for what the pool says.
     rows_per_shard : int, default=None
         Rows in a shard; None for about 256 MB.
@@ -72,7 +73,7 @@ def write_pool(
         those of a committee.
     TypeError
         If an array does not hold real numbers or is sparse, ids or groups are neither integers
-        nor strings, or the pool has the weights of its last layer.
+        nor strings.
     OSError
         If the disk is full, or may not be written to.
 
@@ -95,8 +96,16 @@ def write_pool(
     array([[0.75, 0.25]])
     >>> folder.cleanup()
     """
-    known = {"ids": ids, "groups": groups, "labels": labels, "classes": classes}
-    said: dict[str, Any] = {**known, "bias": bias, "task": task, "missing_label": missing_label}
+    said: dict[str, Any] = {
+        "ids": ids,
+        "groups": groups,
+        "labels": labels,
+        "classes": classes,
+        "bias": bias,
+        "task": task,
+        "last_layer": last_layer,
+        "missing_label": missing_label,
+    }
     if isinstance(proba, Pool | Source):
         if features is not None:
             raise TypeError(
@@ -134,14 +143,20 @@ def write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) ->
     if source.one_dimensional:
         parts["proba"] = parts["proba"][:, 0]
     rows = np.arange(lo, hi)
-    has_ids = "ids" in pool.known
+    labels, missing_label = pool.labels, pool.missing_label
+    if labels is not None and labels.dtype.kind == "O":
+        # Whole numbers beside None, of which some shards may have none.
+        _, missing = split_labels(labels, missing_label)
+        if not any(isinstance(label, str) for label in labels[~missing].tolist()):
+            labels = np.where(missing, np.nan, labels).astype(np.float64)
+            missing_label = np.nan
     writer.write(
         shard,
         **parts,
-        ids=pool.ids_of(rows) if has_ids else None,
+        ids=pool.ids_of(rows) if "ids" in pool.known else None,
         groups=None if pool.groups is None else pool.groups[lo:hi],
-        labels=None if pool.labels is None else pool.labels[lo:hi],
-        missing_label=pool.missing_label,
+        labels=None if labels is None else labels[lo:hi],
+        missing_label=missing_label,
         stored_as=source.stored_as if source.stored_as == "bfloat16" else None,
     )
 
@@ -161,7 +176,13 @@ def _check(pool: Pool) -> None:
 
 
 def _writer(folder: Any, pool: Pool) -> PoolWriter:
-    return PoolWriter(folder, task=pool.task, bias=pool.bias, classes=pool.classes)
+    return PoolWriter(
+        folder,
+        task=pool.task,
+        bias=pool.bias,
+        classes=pool.classes,
+        last_layer=pool.last_layer,
+    )
 
 
 def _write(writer: PoolWriter, pool: Pool, rows_per_shard: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from labelnext.pools.disk import (
 from labelnext.pools.files import LocalFiles, local_folder
 from labelnext.pools.known import as_groups, check_ids, check_unique, plain
 from labelnext.pools.manifest import (
+    LAST_LAYER,
     MANIFEST,
     SETTINGS,
     SHARD,
@@ -41,6 +43,7 @@ from labelnext.pools.manifest import (
     shard_number,
     shard_text,
 )
+from labelnext.pools.source import digest_of_bytes
 from labelnext.utils.labels import MISSING_LABEL, split_labels
 from labelnext.utils.tasks import TASKS, check_task
 from labelnext.utils.tensors import is_tensor
@@ -78,6 +81,8 @@ class PoolWriter:
         Whether the last layer has a bias whose gradient counts too.
     classes : array-like of shape (n_classes,), default=None
         The names of the classes.
+    last_layer : tuple of array-like, default=None
+        The weights of the last layer and its bias, or None.
     settings : mapping, default=None
         What else those who go on must agree on, to be kept in JSON: the name of a model, say.
     resume : bool, default=False
@@ -123,6 +128,7 @@ class PoolWriter:
         task: str = "multiclass",
         bias: bool = False,
         classes: ArrayLike | None = None,
+        last_layer: Any = None,
         settings: Mapping[str, Any] | None = None,
         resume: bool = False,
         overwrite: bool = False,
@@ -130,7 +136,14 @@ class PoolWriter:
         self.path = local_folder(path)
         names = None if classes is None else np.asarray(classes, dtype=object).tolist()
         names = None if names is None else [plain(name) for name in names]
-        self._head = head_of(check_task(task, TASKS), bool(bias), settings or {}, names)
+        self._head = head_of(check_task(task, TASKS), bool(bias), settings or {}, classes=names)
+        self._last_layer = b""
+        if last_layer is not None:
+            content, (weights, offset) = io.BytesIO(), last_layer
+            named = {"weights": weights} if offset is None else {"weights": weights, "bias": offset}
+            np.savez(content, allow_pickle=False, **named)
+            self._last_layer = content.getvalue()
+            self._head["last_layer"] = digest_of_bytes(self._last_layer)
         self._known: dict[int, ShardRecord] = {}
         with writing(str(self.path), "free some space, or choose another place"):
             self._begin(resume, overwrite)
@@ -178,7 +191,7 @@ class PoolWriter:
         groups : array-like of shape (n_rows,), default=None
             What each sample belongs to, integers or strings.
         labels : array-like of shape (n_rows,) or (n_rows, n_labels), default=None
-            The labels that are known, numbers or strings.
+            The labels that are known, numbers in an array of numbers, or strings.
         missing_label : scalar, str or None, default=numpy.nan
             What stands for a missing label.
         stored_as : str, default=None
@@ -291,11 +304,13 @@ class PoolWriter:
                 f"{self._head.get(name)!r}; go on with the same, delete it with overwrite=True, or "
                 "choose another path."
             )
+        if self._last_layer:
+            write_once(self.path / LAST_LAYER, self._last_layer)
 
     def delete(self) -> None:
         """Delete the pool, finished or not, and its folder if there is nothing else in it."""
         # Cut off at any point, this leaves nothing that one could go on with.
-        for name in (MANIFEST, SETTINGS):
+        for name in (MANIFEST, SETTINGS, LAST_LAYER):
             (self.path / name).unlink(missing_ok=True)
         sync_folder(self.path)
         for folder in list(self.path.iterdir()):
@@ -388,7 +403,10 @@ def _stored_labels(labels: Any, n_rows: int, missing_label: Any) -> NDArray[Any]
     if len(array) != n_rows:
         raise ValueError(f"labels has {len(array):,} entries and the shard has {n_rows:,} rows.")
     present = array[~missing].tolist()
-    if not any(isinstance(value, str) for value in present):
+    # Of a shard without a label its dtype tells which kind the others' are.
+    if not any(isinstance(value, str) for value in present) and (
+        present or array.dtype.kind not in "OU"
+    ):
         if any(abs(value) > LARGEST_LABEL for value in present):
             raise ValueError("labels that are numbers must be below 2**53 to be written.")
         out = np.full(array.shape, np.nan)

@@ -4,11 +4,13 @@ A pool folder has a folder for each shard, ``shard-00000`` and so on, which appe
 only when all of it is on the disk; in it are ``proba.npy``, ``features.npy``, or one of them, maybe
 ``ids.npy``, ``groups.npy`` and ``labels.npy``, and ``shard.json`` with their shapes, dtypes and
 checksums. ``pool.json`` has all of that again; without it the pool is unfinished. ``settings.json``
-says what all who write to it agree on.
+says what all who write to it agree on, and ``last_layer.npz`` may have the weights of the model's
+last layer.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import posixpath
 import re
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools._npy import NpyFile, RowsSource
-from labelnext.pools.source import KNOWN, PARTS, Part, digest_of
+from labelnext.pools.source import KNOWN, PARTS, Part, digest_of, digest_of_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "labelnext pool", 1
 MANIFEST, SETTINGS, SHARD = "pool.json", "settings.json", "shard.json"
+LAST_LAYER = "last_layer.npz"
 # What all who write to a pool must agree on; older pools do not have the last.
 HEAD = ("format", "version", "task", "bias", "settings")
-LATER = ("classes",)
+LATER = ("classes", "last_layer")
 # Of a manifest: it has some hundred bytes a shard.
 MOST = 1 << 30
 # Bytes that are read at once to be summed.
@@ -115,6 +118,18 @@ class PoolSource(RowsSource):
     def fingerprint(self) -> str:
         """Return a digest of the manifest: shapes, dtypes and checksums of all files."""
         return digest_of(sorted(self._head.items()), self._shards)
+
+    @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias, read of their file."""
+        if "last_layer" not in self._head:
+            return None
+        path = posixpath.join(self._folder, LAST_LAYER)
+        content = self._files.read_some(path, MOST)
+        if digest_of_bytes(content) != self._head["last_layer"]:
+            raise ValueError(f"{path} is damaged or was changed; restore it, or write it again.")
+        with np.load(io.BytesIO(content)) as arrays:
+            return arrays["weights"], arrays.get("bias")
 
     def verify(self) -> None:
         """Read all files and compare their checksums."""
@@ -247,13 +262,10 @@ def read_shard(content: bytes, path: str) -> ShardRecord:
         raise _damaged(path) from None
 
 
-def head_of(
-    task: str, bias: bool, settings: Mapping[str, Any], classes: list[Any] | None = None
-) -> dict[str, Any]:
+def head_of(task: str, bias: bool, settings: Mapping[str, Any], **later: Any) -> dict[str, Any]:
     """Return what all who write to a pool must agree on."""
     head = {"format": FORMAT, "version": VERSION, "task": task, "bias": bias}
-    if classes is not None:
-        head["classes"] = classes
+    head |= {name: value for name, value in later.items() if value is not None}
     # As they come back from the file: tuples as lists, keys as strings.
     return head | {"settings": json.loads(json.dumps(dict(settings)))}
 

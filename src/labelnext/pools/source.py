@@ -145,6 +145,11 @@ class Source(ABC):
         return RowsOfSource(self, np.arange(self.n_rows)[rows])
 
     @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias or None, if the files have them, else None."""
+        return None
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """Which parts are there."""
         return tuple(part for part in PARTS if part in self.dtypes)
@@ -187,6 +192,11 @@ class _View(Source):
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Read some rows of one part, in the order asked for."""
         return self.source.take(part, self._rows(rows))
+
+    @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias."""
+        return self.source.last_layer
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
         """Return ids, groups or labels of some rows, or of all; None if the source has none."""
@@ -275,9 +285,7 @@ class RowsOfSource(_View):
     def fingerprint(self) -> str:
         """Return a digest of the whole and of which rows these are."""
         content = np.ascontiguousarray(self.rows, dtype="<i8").data
-        return digest_of(
-            self.source.fingerprint(), hashlib.blake2b(content, digest_size=16).digest()
-        )
+        return digest_of(self.source.fingerprint(), digest_of_bytes(content))
 
     def part(self, lo: int, hi: int) -> Source:
         """Return rows lo to hi of these."""
@@ -400,4 +408,9 @@ def check_range(source: Source, lo: int, hi: int) -> None:
 
 def digest_of(*known: object) -> str:
     """Return a short digest of some values, by what they print as."""
-    return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
+    return digest_of_bytes(repr(known).encode())
+
+
+def digest_of_bytes(content: bytes | memoryview) -> str:
+    """Return a short digest of bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -224,10 +224,15 @@ class Batch:
 
     def described(self, pool: Pool) -> Batch:
         """Return the batch with what a pool knows of its picks: ids, groups and class names."""
+        groups = None
+        if "groups" in pool.known:
+            # In files those of the picks alone are read.
+            held = pool.source.in_memory
+            groups = pool.groups[self.indices] if held else pool[self.indices].groups
         return replace(
             self,
-            ids=None if pool.ids is None else pool.ids_of(self.indices),
-            groups=None if pool.groups is None else pool.groups[self.indices],
+            ids=pool.ids_of(self.indices) if "ids" in pool.known else None,
+            groups=groups,
             classes=None if pool.classes is None else tuple(pool.classes.tolist()),
         )
 

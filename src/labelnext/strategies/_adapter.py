@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
 from labelnext.estimators.delegates import final_step, is_fitted
 from labelnext.estimators.networks import is_module
-from labelnext.estimators.predict import last_step
+from labelnext.estimators.predict import has_members, last_step
 from labelnext.estimators.rows import as_numbers, as_samples, stack_rows, take_rows
 from labelnext.pools import Pool
 from labelnext.sampling import Groups
@@ -129,6 +129,11 @@ class FittedModel:
         return opinions
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
+        if self.asked.features is not None:
+            raise TypeError(
+                f"What {type(self.clf).__name__} makes of features of your own can't be asked "
+                f"for; leave features out, or pass them as X."
+            )
         return last_step(self.clf, self.X)
 
     def right_without(
@@ -166,13 +171,14 @@ def pool_of_model(
     X = found.X
     if len(labeled):
         X = stack_rows(X, take_rows(asked.X, labeled))
-    proba, features = _ask(strategy, clf, X)
+    own = None
     if asked.features is not None and "features" in strategy.needs:
         if found.from_outside:
             raise ValueError(
                 "features are those of X, so candidates must be rows of X; pass row numbers."
             )
-        features = take_rows(asked.features, np.concatenate([found.rows, labeled]))
+        own = take_rows(asked.features, np.concatenate([found.rows, labeled]))
+    proba, features = _ask(strategy, clf, X, own)
     labels = np.full(n + len(labeled), None, dtype=object)
     labels[n:] = asked.labels[labeled]
     pool = Pool(proba, features, labels=labels, missing_label=None)
@@ -185,16 +191,16 @@ def pool_of_model(
     return Query(pool=pool, excluded=rows, labeled=rows, groups=groups, model=model, **query)
 
 
-def _ask(strategy: Any, clf: Any, X: Any) -> tuple[NDArray[Any] | None, Any]:
+def _ask(strategy: Any, clf: Any, X: Any, own: Any = None) -> tuple[NDArray[Any] | None, Any]:
     needs = strategy.needs
     if not {"proba", "features"} & {*needs}:
         # Nothing is to be known of the samples but how many there are.
         return np.broadcast_to(0.5, (X.shape[0], 2)), None
     if clf is None:
-        return None, as_numbers(X)
+        return None, as_numbers(X) if own is None else own
     if "features" in needs:
         flag = getattr(strategy, "clf_embedding_flag_name", None)
-        proba, features = proba_and_features(clf, X, flag)
+        proba, features = proba_and_features(clf, X, flag, own)
         return _two_classes(proba) if "proba" in needs else None, features
     return _two_classes(proba_of(clf, X)) if "proba" in needs else None, None
 
@@ -217,7 +223,8 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
     def fit(X: Any, y: ArrayLike) -> Any:
         weights = _check_weights(sample_weight, X.shape[0])
         fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
-        if not is_module(final_step(fitted)):
+        # A fitted ensemble may be asked for its members alone.
+        if fit_clf or not (is_module(final_step(fitted)) or has_members(fitted)):
             _refuse_without_proba(fitted, clf)
         return fitted
 
