@@ -286,7 +286,8 @@ class Batch:
         polars.DataFrame
             The columns of `to_lists`.
         """
-        return _library("polars").DataFrame(self._frame())
+        frame: polars.DataFrame = _library("polars").DataFrame(self._frame())
+        return frame
 
     def _frame(self) -> dict[str, Any]:
         """Return arrays where a column is one, lists where a cell holds several values."""
