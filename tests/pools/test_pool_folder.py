@@ -400,9 +400,7 @@ def test_ids_must_differ(tmp_path, text):
     ids[[2, 8]] = ids[1]
     said = repr(ids.tolist()[1])
     writer = PoolWriter(tmp_path)
-    with pytest.raises(
-        ValueError, match=rf"more than once: {said}; {said} is that of rows 1 and 2"
-    ):
+    with pytest.raises(ValueError, match=rf"more than once: {said} \({said}: row 1, and row 2"):
         write(writer, ids=ids)
     assert writer.finished == {}
     ids[2] = "7" if text else 7

@@ -160,11 +160,11 @@ def _writer(pool: "Pool", out: str, rows: int, *, resume: bool, force: bool) -> 
 
 def _copy(pool: "Pool", writer: "PoolWriter", rows: int, show: Any) -> None:
     """Write the shards that are missing."""
-    from labelnext.pools import write_rows
+    from labelnext.pools import write_shard
 
     finished = writer.finished
     for number, lo in enumerate(range(0, len(pool), rows)):
         hi = min(lo + rows, len(pool))
         if number not in finished:
-            write_rows(writer, number, pool, lo, hi)
+            write_shard(writer, number, pool, lo, hi)
         show(hi, len(pool))

@@ -12,8 +12,8 @@ import torch
 from labelnext.networks.device import as_dtype
 from labelnext.networks.untouched import unwrap
 from labelnext.pools import PoolWriter
+from labelnext.pools.files import local_folder
 from labelnext.pools.manifest import SETTINGS, read_head
-from labelnext.pools.place import local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

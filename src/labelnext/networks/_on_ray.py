@@ -27,7 +27,7 @@ from labelnext.networks._to_files import check_ids, write_stretch
 from labelnext.networks.device import device_of
 from labelnext.networks.results import Result
 from labelnext.networks.untouched import unwrap
-from labelnext.pools.place import local_folder
+from labelnext.pools.files import local_folder
 from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from labelnext.networks._run import run_into, showing
 from labelnext.networks.device import check_device
 from labelnext.networks.results import Plan, Result
 from labelnext.networks.untouched import unwrap
-from labelnext.pools.known import as_ids, check_ids_length
+from labelnext.pools.known import as_ids, check_length
 from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def survey(model: Any, data: Any, **options: Any) -> Source:
 def check_ids(ids: Any, n_rows: int | None) -> NDArray[Any] | None:
     """Return ids as an array, as many as there are samples, if that is known."""
     names: NDArray[Any] | None = None if ids is None else as_ids(ids)
-    if n_rows is not None:
-        check_ids_length(names, n_rows)
+    if names is not None and n_rows is not None:
+        check_length("ids", names, n_rows)
     return names
 
 
@@ -164,7 +164,7 @@ def _past_the_finished(
             f"start over with overwrite=True, or choose another folder."
         )
     if ids is not None:
-        check_ids_length(ids, shards.n_written)
+        check_length("ids", ids, shards.n_written)
     return n_shards
 
 

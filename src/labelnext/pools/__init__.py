@@ -9,7 +9,7 @@ from labelnext.pools._open import open_pool
 from labelnext.pools._open import open_source as open_source
 from labelnext.pools._open import read_values as read_values
 from labelnext.pools._write_pool import write_pool
-from labelnext.pools._write_pool import write_rows as write_rows
+from labelnext.pools._write_pool import write_shard as write_shard
 from labelnext.pools._writer import PoolWriter
 from labelnext.pools.arrays import ArraySource as ArraySource
 from labelnext.pools.pool import Pool

@@ -17,7 +17,7 @@ from labelnext.pools._text import SUFFIXES as TEXT
 from labelnext.pools._text import broken, parse_text
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.files import LocalFiles, local_path, scheme_of
-from labelnext.pools.known import check_unique
+from labelnext.pools.known import USUAL, check_unique
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import KNOWN, PARTS, Source
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
     from labelnext.utils.tasks import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
-# What people call the columns, arrays and files of a pool. Labels and groups are not looked for:
-# a data set's own labels would take all its samples out of the choice.
-USUAL = {
-    "proba": ("proba", "probs", "probabilities"),
-    "features": ("embedding", "embeddings", "features"),
-    "ids": ("id", "ids"),
-    "groups": ("group", "groups"),
-    "labels": ("label", "labels"),
-}
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
 EXPECTED = (
     "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy, .npz or "

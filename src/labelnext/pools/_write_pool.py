@@ -134,7 +134,7 @@ def write_pool(
     remove(old)
 
 
-def write_rows(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) -> None:
+def write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) -> None:
     """Write rows lo to hi of a pool as a shard, with all that is known of them."""
     source = pool.source
     # A single column is written as the one that it was.
@@ -188,7 +188,7 @@ def _writer(folder: Any, pool: Pool) -> PoolWriter:
 def _write(writer: PoolWriter, pool: Pool, rows_per_shard: int) -> None:
     try:
         for shard, lo in enumerate(range(0, pool.n_rows, rows_per_shard)):
-            write_rows(writer, shard, pool, lo, min(lo + rows_per_shard, pool.n_rows))
+            write_shard(writer, shard, pool, lo, min(lo + rows_per_shard, pool.n_rows))
         writer.finish()
     except BaseException:
         writer.delete()

@@ -54,7 +54,7 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     missing_label : scalar, str or None, default=numpy.nan
         What stands for a missing label in `query`.
     random_state : int, RandomState, Generator or None, default=None
-        The seed. Randomness is a function of it and of the number of candidates: the same
+        The seed. Randomness is a function of it and of how many samples have no label: the same
         call gives the same batch, and the rounds of a loop differ although the seed stays the
         same. A generator is copied, never advanced. None takes a seed from NumPy's global
         generator, so that `numpy.random.seed` rules.
@@ -240,7 +240,7 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
             found,
             grouped,
             k=_cut(int(batch_size), len(found), grouped),
-            rng=as_generator(self.random_state, len(found)),
+            rng=as_generator(self.random_state, len(asked.unlabelled)),
             return_utilities=bool(return_utilities),
         )
         picks, utilities, _ = _as_choice(self._choose(query))

@@ -86,9 +86,10 @@ def select(
         For BADGE: whether labelled samples are centres from the start, so that the batch keeps
         away from them too.
     random_state : int, RandomState, Generator or None, default=None
-        The seed. Randomness is a function of it and of the number of candidates; the same seed
-        gives the same batch wherever the pool lives, and that for a smaller k is its start. A
-        generator is copied, never advanced; None takes a seed from NumPy's global generator.
+        The seed. Randomness is a function of it and of how many samples are neither labelled
+        nor excluded; the same seed gives the same batch wherever the pool lives, and that for a
+        smaller k is its start. A generator is copied, never advanced; None takes a seed from
+        NumPy's global generator.
     progress : callable, default=None
         For BADGE: called now and then with the counters so far, a dict as in `Batch.stats`.
     checkpoint : path-like, default=None
