@@ -224,11 +224,11 @@ class Batch:
 
     def described(self, pool: Pool) -> Batch:
         """Return the batch with what a pool knows of its picks: ids, groups and class names."""
-        groups = None
+        groups: Any = None
         if "groups" in pool.known:
             # In files those of the picks alone are read.
-            held = pool.source.in_memory
-            groups = pool.groups[self.indices] if held else pool[self.indices].groups
+            groups = pool.groups if pool.source.in_memory else pool[self.indices].groups
+            groups = groups[self.indices] if pool.source.in_memory else groups
         return replace(
             self,
             ids=pool.ids_of(self.indices) if "ids" in pool.known else None,
