@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pools._text import broken
 from labelnext.pools.check import check_shape, refuse_dtype
 from labelnext.pools.files import some_bytes
-from labelnext.pools._text import broken
 from labelnext.pools.known import decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, digest_of
 
