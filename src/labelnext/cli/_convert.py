@@ -147,6 +147,7 @@ def _writer(pool: "Pool", out: str, rows: int, *, resume: bool, force: bool) -> 
         task=pool.task,
         bias=pool.bias,
         classes=pool.classes,
+        last_layer=pool.last_layer,
         settings={
             "by": "labelnext convert",
             "source": pool.fingerprint(),

@@ -39,8 +39,8 @@ _NAMES = "|".join((*_PARTS, *_WORDS, *_PLAIN))
 _SPELT = {"random_state": "seed", "exclude_ids": "exclude", "overwrite": "force"}
 # Advice for Python alone has other words here.
 _ADVICE = {
-    r"; this pool has [^:]*: make it with (.* and )?last_layer=.*": "; the command cannot read that: "
-    "choose in Python, with labelnext.select",
+    r"; this pool has [^:]*: make it with (.* and )?last_layer=.*": "; give a pool folder that has "
+    "it, or choose in Python, with labelnext.select",
     r"\bmake it with (?=proba|features)": "give ",
     r"\bof shape \(n_members, (.*)\)$": r"of shape (n_members, \1), in an .npz file",
     r"\blabelnext\.write_pool\b": "labelnext convert",

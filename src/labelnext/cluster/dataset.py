@@ -36,13 +36,7 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Blocks:
-    """Consecutive rows of a Ray Data set, by references of the blocks that they are in.
-
-    Parameters
-    ----------
-    stretches : tuple of Stretch
-        The rows, in their order.
-    """
+    """Consecutive rows of a Ray Data set, by references of the blocks that they are in."""
 
     stretches: tuple[Stretch, ...]
 
@@ -189,14 +183,8 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
 class DatasetSource(Source):
     """A Ray Data set as the source of a pool.
 
-    Parameters
-    ----------
-    blocks : Blocks
-        The rows.
-    names : dict
-        What the columns of proba, features and ids are called, of those that there are.
-    first : dict
-        Of proba and features the first row, which all others are like.
+    `names` says what the columns of proba, features and ids are called, of those that there are,
+    and `first` has the first row of proba and features, which all others are like.
     """
 
     name = "the Ray data set"

@@ -11,8 +11,11 @@ import torch
 from torch.utils.data import default_collate
 
 from labelnext.networks._frames import as_numbers, is_frame
+from labelnext.networks._outputs import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
 
 # Never shown to a network: with labels many would compute a loss, and return that first.
@@ -35,7 +38,7 @@ def collate(samples: list[Any]) -> Any:
             if _keys(sample) != keys:
                 raise ValueError(
                     f"all samples must have the same keys, but number {number} of the batch has "
-                    f"{sorted(map(str, _keys(sample)))} and number 0 {sorted(map(str, keys))}"
+                    f"{_sorted(_keys(sample))} and number 0 {_sorted(keys)}"
                 )
         return {
             key: _column(str(key), [sample[key] for sample in samples])
@@ -145,7 +148,7 @@ class Arguments:
                 missing = sorted(set(self._required) - set(named))
                 raise ValueError(
                     f"{self._model}.forward requires {missing}, but the batches have the keys "
-                    f"{sorted(map(str, inputs))}."
+                    f"{_sorted(inputs)}."
                 )
             args = (inputs,)
         return tuple(self._move(value) for value in args), {}
@@ -177,7 +180,7 @@ class Arguments:
         if keys != self._keys:
             raise ValueError(
                 f"All batches must have the same keys: the batch that begins with sample {row} "
-                f"has {sorted(map(str, keys))}, the first had {sorted(map(str, self._keys))}."
+                f"has {_sorted(keys)}, the first had {_sorted(self._keys)}."
             )
 
     def _move(self, value: Any) -> Any:
@@ -194,6 +197,10 @@ class Arguments:
             return type(value)(map(self._move, value))
         # Batches of graphs, packed sequences and the like know the way themselves.
         return value.to(self._device) if hasattr(value, "to") else value
+
+
+def _sorted(keys: Iterable[Any]) -> str:
+    return f"[{listed(sorted(repr(str(key)) for key in keys))}]"
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pools._text import broken
 from labelnext.pools.check import check_shape, refuse_dtype
 from labelnext.pools.files import some_bytes
 from labelnext.pools.known import decoded
@@ -115,6 +116,8 @@ def open_npy(files: Files, path: str) -> NpyFile:
             f"{path} is no .npy file with an array of numbers ({' '.join(str(error).split())}); "
             "write it with numpy.save."
         ) from None
+    if not shape:
+        raise ValueError(f"{path} holds a single number; it needs a row for each sample.")
     found = NpyFile(path, header.tell(), shape, dtype)
     if dtype.hasobject:
         raise ValueError(
@@ -171,7 +174,10 @@ class RowsSource(Source):
         # Strings may be stored in another width in each shard.
         dtype = max((file.native for file in self._arrays[what]), key=lambda dtype: dtype.itemsize)
         values = self._take(what, rows, dtype)
-        return decoded(what, values[:, 0] if len(self._arrays[what][0].shape) == 1 else values)
+        try:
+            return decoded(what, values[:, 0] if len(self._arrays[what][0].shape) == 1 else values)
+        except UnicodeDecodeError as error:
+            raise broken(self._arrays[what][0].path, error) from None
 
     def has(self, what: Known) -> bool:
         return what in self._arrays

@@ -84,7 +84,7 @@ def open_pool(
         Likewise; also a file of text, .txt (a value on each line), .csv, .json or .jsonl, or the
         values themselves. Of a file, ids are looked for under the names id and ids; groups and
         labels only if they are asked for. A pool folder has its own.
-    classes, task, bias
+    classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
     Returns
@@ -175,6 +175,12 @@ class _Single:
             with _reading(self.name), self.files.opened(self.place) as file:
                 matrix = scipy.sparse.load_npz(file)
             return ArraySource(**{what: matrix}, name=self.name)
+        if what in PARTS and isinstance(self.files, LocalFiles):
+            # Read by rows alone are arrays whose rows lie one after the other; others are mapped.
+            with suppress(ValueError, EOFError):
+                array = np.load(self.place, mmap_mode="r", allow_pickle=False)
+                if array.ndim == 3 or (array.ndim == 2 and not array.flags.c_contiguous):
+                    return ArraySource(**{what: array}, name=self.name)
         return open_npy_files(self.name, self.files, {what: self.place})
 
 

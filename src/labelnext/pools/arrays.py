@@ -197,8 +197,10 @@ def joined(sources: Mapping[str, Source]) -> Source:
     if not others:
         return first
     parts = [part for part in PARTS if part in sources]
-    # Sparse features are read from memory alone, so the probabilities come there too.
-    if all(sources[p].in_memory for p in parts) or any(sources[p].sparse for p in parts):
+    # Sparse features and committees are read from memory alone, so the other part comes there too.
+    if all(sources[p].in_memory for p in parts) or any(
+        sources[p].sparse or sources[p].n_members is not None for p in parts
+    ):
         arrays = {part: sources[part].array(part) for part in parts}
         name = " and ".join(dict.fromkeys(sources[part].name for part in parts))
         whole = ArraySource(**arrays, name=name)
