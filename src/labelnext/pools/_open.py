@@ -84,7 +84,7 @@ def open_pool(
         Likewise; also a file of text, .txt (a value on each line), .csv, .json or .jsonl, or the
         values themselves. Of a file, ids are looked for under the names id and ids; groups and
         labels only if they are asked for. A pool folder has its own.
-    classes, task, bias
+    classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
     Returns

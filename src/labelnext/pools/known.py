@@ -60,7 +60,9 @@ def decoded(what: Known, values: Any) -> NDArray[Any]:
     """
     if what == "ids":
         return as_ids(values)
-    array = _decoded(_as_array(values), what)
+    array = _as_array(values)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
     if array.dtype.kind in "UTO":
         array = array.astype(object)
         array[array == ""] = None
@@ -88,7 +90,8 @@ def as_ids(ids: Any) -> NDArray[Any]:
         raise ValueError(f"ids must have one dimension, one for each sample, got {array.shape}.")
     if array.dtype.kind == "O":
         array = _of_one_kind(array)
-    array = _decoded(array, "ids")
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
     if array.dtype.kind in "UTO":
         return array.astype(object, copy=False)
     if array.dtype.kind not in "iu":
@@ -340,16 +343,6 @@ def _as_array(values: Any) -> NDArray[Any]:
     if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
         values = list(values) if hasattr(values, "__iter__") else values
     return np.asarray(without_tensor(values), dtype=None if hasattr(values, "dtype") else object)
-
-
-def _decoded(array: NDArray[Any], what: str) -> NDArray[Any]:
-    """Return bytes as the texts that they are in UTF-8; anything else as it is."""
-    if array.dtype.kind != "S":
-        return array
-    try:
-        return np.char.decode(array, "utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{what} that are bytes must be UTF-8: {error}; decode them.") from None
 
 
 def _of_one_kind(array: NDArray[Any]) -> NDArray[Any]:
