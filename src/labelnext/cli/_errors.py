@@ -61,7 +61,8 @@ def in_our_words(error: object) -> str:
         lambda call: call[1].replace(",", ""),
         message,
     )
-    message = re.sub(rf"\b({_NAMES})=(\.\.\.|True|'[^']*'|[\w.]+)", _option, message)
+    # labelnext.extract(..., resume=True) is no command, and stays.
+    message = re.sub(rf"(?<!\(\.\.\., )\b({_NAMES})=(\.\.\.|True|'[^']*'|[\w.]+)", _option, message)
     return re.sub(rf"(?<![-\w])({'|'.join(_PLAIN)})\b", lambda name: _spelt(name[1]), message)
 
 
