@@ -86,18 +86,8 @@ class Arguments:
     A mapping is passed by keyword, without labels and, as `transformers.Trainer` does it,
     without what forward does not name. Of a tuple or list, as many of the first elements are
     passed as forward requires; what follows is taken for labels. Anything else is passed as it
-    is.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The network, without wrappers.
-    device : torch.device
-        Where its inputs must be.
-    dtype : torch.dtype or None
-        What floats are converted to; None leaves them.
-    copy : bool
-        Whether batches are the caller's memory, in which a network must not work in place.
+    is. They go to `device`, floats in `dtype` unless it is None, and are copied if batches are the
+    caller's memory, in which a network must not work in place.
     """
 
     def __init__(
@@ -126,15 +116,7 @@ class Arguments:
         self._keys: set[str] | None = None
 
     def __call__(self, batch: Any, row: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments, on their device.
-
-        Parameters
-        ----------
-        batch : object
-            What the loader yielded.
-        row : int
-            The sample that it begins with, for messages.
-        """
+        """Return the arguments, on their device; `row` is the first sample, for messages."""
         args: tuple[Any, ...] = (batch,)
         if isinstance(batch, tuple | list):
             args = self._inputs(batch)

@@ -96,42 +96,18 @@ class Known:
 
 @dataclass
 class Source:
-    """Batches of samples in their order.
+    """Batches of samples in their order."""
 
-    Parameters
-    ----------
-    batches : callable
-        Starts to yield them.
-    n_rows : int or None
-        How many samples there are, if that is known.
-    batch_size : int or None
-        How many samples are in each batch but the last, if that is known.
-    item : callable or None
-        Returns one sample, if one can be asked for.
-    arrays : bool
-        Whether the batches are slices of arrays, whose dtype is no choice for a network.
-    generator : torch.Generator or None
-        The generator that iterating draws from, if it is not the global one.
-    first_row : int
-        Which sample of the whole data is the first, where these are a part of it.
-    divided : int or None
-        Among how many workers a stream is divided, each of which might yield all of it.
-    promised : int
-        The length that such a stream says it has.
-    counted : str
-        What it counts: samples, or batches where the loader cuts none.
-    """
-
-    batches: Callable[[], Iterator[Any]]
-    n_rows: int | None
-    batch_size: int | None
-    item: Callable[[int], Any] | None = None
-    arrays: bool = False
-    generator: torch.Generator | None = None
-    first_row: int = 0
-    divided: int | None = None
-    promised: int = 0
-    counted: str = "samples"
+    batches: Callable[[], Iterator[Any]]  # starts to yield them
+    n_rows: int | None  # how many samples there are, if that is known
+    batch_size: int | None  # how many are in each batch but the last, if that is known
+    item: Callable[[int], Any] | None = None  # returns one sample, if one can be asked for
+    arrays: bool = False  # whether they are slices of arrays, whose dtype is no one's choice
+    generator: torch.Generator | None = None  # that iterating draws from, if not the global one
+    first_row: int = 0  # which sample of the whole data is the first
+    divided: int | None = None  # among how many workers, each of which might yield all of it
+    promised: int = 0  # the length that such a stream says it has,
+    counted: str = "samples"  # or "batches", where the loader cuts none
 
     def __iter__(self) -> Iterator[Any]:
         batches = self.batches()
@@ -217,18 +193,10 @@ def without_index(data: Any) -> Any:
 
 
 def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> Source:
-    """Return the batches of a loader, data set, array or list of samples.
+    """Return the batches of a loader, data set, array or list of samples, `without_index`.
 
-    Parameters
-    ----------
-    data : object
-        What the user passed, `without_index`.
-    batch_size : int
-        Samples a batch, where it is not a loader that decides.
-    num_workers : int
-        Processes that read samples, likewise.
-    pin : bool
-        Whether batches are to be sent to a GPU.
+    `batch_size` and `num_workers` count where it is not a loader that decides; `pin` says whether
+    batches are to be sent to a GPU.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")

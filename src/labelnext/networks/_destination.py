@@ -43,28 +43,14 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder, and how to begin in it or go on.
-
-    Parameters
-    ----------
-    path : str
-        The folder.
-    bias : bool
-        Whether the gradient with respect to the last layer's bias counts too.
-    resume, overwrite : bool
-        As those of `PoolWriter`.
-    settings : dict
-        What tells this extraction from others.
-    classes : list, optional
-        The names of the classes that the user gave; None for those of the network.
-    """
+    """A folder, and how to begin in it or go on; `settings` tell this extraction from others."""
 
     path: str
     bias: bool
     resume: bool
     overwrite: bool
     settings: dict[str, Any]
-    classes: list[Any] | None = None
+    classes: list[Any] | None = None  # that the user named; None for those of the network
 
     def open(self, found: Found) -> PoolWriter:
         """Return a writer, when it is known what the probabilities are of."""
@@ -92,10 +78,7 @@ class Destination:
     def finished(self) -> dict[int, int]:
         """Return the shards that are there to go on with, and their numbers of rows.
 
-        Raises
-        ------
-        ValueError
-            If they were begun by another extraction than this.
+        Those that were begun by another extraction are refused.
         """
         begun = _head_of(self.path) if self.resume else None
         if begun is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from labelnext.pools import Pool, open_pool
@@ -235,24 +236,11 @@ def extract(
 
     if cluster is None:
         from labelnext.networks._to_files import extract_to
-
-        layer = extract_to(
-            out, model, data, bias=bias, known=known, classes=classes, **files, **how
-        )
     else:
         from labelnext.networks._on_ray import extract_on_ray
 
-        layer = extract_on_ray(
-            out,
-            model,
-            data,
-            bias=bias,
-            known=known,
-            classes=classes,
-            cluster=cluster,
-            **files,
-            **how,
-        )
+        extract_to = partial(extract_on_ray, cluster=cluster)
+    layer = extract_to(out, model, data, bias=bias, known=known, classes=classes, **files, **how)
     found: Any = unwrap(model).get_submodule(layer)
     return Pool.of(open_pool(out), last_layer=last_layer(found))
 
@@ -324,7 +312,7 @@ def proba_and_features(
 
     Parameters
     ----------
-    model, data, head, task, device, dtype, amp, batch_size, num_workers, progress
+    model, data, head, task, device, dtype, amp, batch_size, num_workers, progress : any
         As those of `labelnext.extract`, which makes a pool of the result.
 
     Returns

@@ -134,16 +134,8 @@ def locate(
 ) -> Head:
     """Find the head of a network, without wrappers and in evaluation mode.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The network.
-    args, kwargs : tuple and dict
-        Arguments of its forward, of which the first samples are used.
-    named : str, torch.nn.Module or None
-        The layer that the user says it is.
-    task : str
-        What the probabilities are of; decides between activations that look alike.
+    `args` and `kwargs` are arguments of its forward, of which the first samples are used; `named`
+    is the layer that the user says it is; `task` decides between activations that look alike.
     """
     first = first_tensor((*args, *kwargs.values()))
     if first is not None and first.ndim:

@@ -78,18 +78,10 @@ def run_into(
 ) -> C:
     """Run a network over data and hand all that is caught to a collector, which is returned.
 
-    Parameters
-    ----------
-    collect : callable
-        Makes the collector, when the head has been found.
-    model, data, head, task, device, dtype, amp, batch_size, num_workers, progress
-        As those of `labelnext.extract`.
-    before : callable, default=None
-        May change the network before the first of the samples; that is undone too.
-    parts : tuple of str, default=("proba", "features")
-        What is to be kept; of a regression there are no probabilities.
-    first_row : int, default=0
-        Which sample of the whole data is the first, for messages.
+    `collect` makes the collector, when the head has been found. `before` may change the network
+    before the first of the samples; that is undone too. `parts` are to be kept; of a regression
+    there are no probabilities. `first_row` is the first sample, for messages. The other options are
+    those of `labelnext.extract`.
     """
     model = unwrap(model)
     asked = asked_task(model, task)

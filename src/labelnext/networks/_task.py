@@ -26,10 +26,7 @@ _PROBLEMS: dict[Any, Task] = {
 def asked_task(model: nn.Module, task: Any) -> Task | None:
     """Return the task that the caller or else the network's configuration says, if either does.
 
-    Raises
-    ------
-    ValueError
-        If it is no task, or the two contradict each other.
+    A contradiction is refused.
     """
     if task is not None:
         check_task(task, TASKS)
@@ -46,16 +43,10 @@ def asked_task(model: nn.Module, task: Any) -> Task | None:
 
 
 def task_of(model: nn.Module, asked: Task | None, head: Head) -> Task:
-    """Return the task of a network whose head has been found.
+    """Return the task of a network whose head has been found, which must fit it.
 
     Where nobody says one, a single output is that of a binary classifier; but transformers train
     it as a regression.
-
-    Raises
-    ------
-    ValueError
-        If the head has the wrong number of outputs, or what the network ends with belongs to
-        another task.
     """
     n_outputs, activation = head.module.out_features, head.activation
     config = getattr(model, "config", None)

@@ -169,21 +169,11 @@ def _add(advance: Callable[[int], None], before: int, done: int) -> None:
 
 
 class Shards:
-    """Write what is caught to a pool folder; shards that are there are passed over.
+    """Write what is caught to a pool folder; the `finished` shards are passed over.
 
     A shard is full at the end of the first batch with which it has `rows_per_shard` rows, so
-    that whoever begins at its first row sees the batches that the first run saw.
-
-    Parameters
-    ----------
-    destination : Destination
-        Where they go.
-    finished : mapping of int to int
-        The shards that are there, and how many rows they have.
-    known : Known
-        What is known of the samples of the pass.
-    plan : Plan
-        The pass, which begins with the first sample of a shard.
+    that whoever begins at its first row sees the batches that the first run saw. The pass begins
+    with the first sample of a shard.
     """
 
     def __init__(

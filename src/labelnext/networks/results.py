@@ -29,36 +29,16 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a pass when the head has been found.
-
-    Parameters
-    ----------
-    head : Head
-        What is caught of.
-    task : str
-        What the probabilities are of.
-    n_rows : int or None
-        How many rows there will be, if that is known.
-    parts : tuple of str
-        What is kept: "proba", "features" or both. Of a regression there are no probabilities.
-    dtype : torch.dtype, optional
-        What features are kept as; None for what they come as.
-    given : torch.Tensor, optional
-        All features, where they need not be computed.
-    classes : list, optional
-        What the network calls its classes.
-    first_row : int, default=0
-        Which sample of the whole data the first row is, for messages.
-    """
+    """What is known of a pass when the head has been found."""
 
     head: Head
     task: Task
-    n_rows: int | None
-    parts: tuple[str, ...]
-    dtype: torch.dtype | None = None
-    given: torch.Tensor | None = None
-    classes: list[Any] | None = None
-    first_row: int = 0
+    n_rows: int | None  # how many rows there will be, if that is known
+    parts: tuple[str, ...]  # what is kept: "proba", "features" or both
+    dtype: torch.dtype | None = None  # what features are kept as; None for what they come as
+    given: torch.Tensor | None = None  # all features, where they need not be computed
+    classes: list[Any] | None = None  # what the network calls its classes
+    first_row: int = 0  # which sample of the whole data is the first, for messages
 
     @property
     def found(self) -> Found:
@@ -213,17 +193,6 @@ class Rows:
 
     Of a known length they are written to where they stay. Of an unknown length they are kept in
     host memory that grows in place, so that there is never a second copy of them all.
-
-    Parameters
-    ----------
-    n_rows : int or None
-        How many there will be, if that is known.
-    width : int
-        How many numbers a row has.
-    dtype : torch.dtype
-        What they are kept as.
-    device : torch.device
-        Where the result is to be.
     """
 
     def __init__(

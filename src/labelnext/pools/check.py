@@ -195,20 +195,8 @@ def refuse_proba(
 ) -> None:
     """Raise what is wrong with a tile of probabilities, the first of each cause.
 
-    Parameters
-    ----------
-    proba : ndarray of shape (m, n_columns)
-        The tile, with something wrong.
-    first_row : int
-        The row of the pool that it starts at.
-    task : str
-        What the columns are.
-    tolerance : float
-        How far from 1 a row may sum.
-    dtype : str
-        What the probabilities are stored in.
-    where : callable, default=str
-        Says where a row of the pool is.
+    The tile starts at `first_row` of the pool; its rows may sum to 1 within `tolerance`, that of
+    their dtype; `where` says where a row of the pool is.
     """
     apply = "softmax" if task == "multiclass" else "sigmoid"
     causes = [
