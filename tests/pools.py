@@ -15,13 +15,37 @@ import scipy.sparse as sp
 import torch
 
 import oracle
-from labelnext.engine import as_gradients, memory_limit
+from labelnext.engine import as_gradients, memory_limit, open_gradients
 from labelnext.engine._file_rows import FileRows
 from labelnext.engine._plain import PlainGradients
-from labelnext.engine._rows import ArrayRows
+from labelnext.engine._rows import ArrayRows, FactorsInFiles
+from labelnext.pools import ArraySource, Pool, Source, open_source
+from labelnext.sampling import d2_sample
+from labelnext.utils.random import as_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class InFiles(ArraySource):
+    """Arrays that are read as files are."""
+
+    in_memory = False
+
+
+def opened(path=None, *, memory_limit=None, **given):
+    """The gradients of a pool in files, or of a source; what is said of the pool wins."""
+    names = ("proba", "features")
+    source = path if isinstance(path, Source) else None
+    source = source or open_source(path, **{name: given.pop(name, None) for name in names})
+    return open_gradients(Pool.of(source, **given), memory_limit=memory_limit)
+
+
+def choose(gradients, k, *, random_state=None, exclude=(), **options):
+    """What `labelnext.select` chooses of a pool with these gradients."""
+    exclude = np.asarray(exclude, dtype=np.int64)
+    rng = as_generator(random_state, gradients.n_rows - len(exclude))
+    return d2_sample(gradients, k, exclude=exclude, random_state=rng, **options)
 
 
 def _dense(order):
@@ -130,10 +154,11 @@ def on_disk(source, *, bias=False, task="multiclass", pruned=False, stretch=2000
     if pruned:
         from labelnext.engine._pruned import PrunedGradients as kind  # noqa: N813
 
-    state = kind.state_bytes(source.n_columns, task)
+    files = FactorsInFiles(source, task)
+    state = kind.state_bytes(files.n_columns, task)
     small = {"STRETCH": stretch, "LEAST_STRETCH": stretch, "GAP": stretch // 4}
     with mock.patch.multiple(memory_limit, **small):
-        rows = FileRows(source, memory_limit.least_limit(source, state) + kept, state)
+        rows = FileRows(files, memory_limit.least_limit(files, state) + kept, state)
     return kind(rows, bias=bias, task=task)
 
 
@@ -141,7 +166,7 @@ def _disk(*, pruned, shards=True):
     """Shards of a pool folder that are cut unevenly, or two .npy files of which a part is kept."""
 
     def store(proba, features, bias, folder, task):
-        from labelnext.pools import PoolWriter, open_source
+        from labelnext.pools import PoolWriter
 
         n = len(proba)
         if shards:

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 import labelnext
 import pools
 from adversarial import adversarial
-from labelnext.pools import ArraySource, open_source
 from labelnext.sampling import d2_sample, farthest_first
 
 NONE = np.empty(0, dtype=np.int64)
 
 
-class Watched(ArraySource):
+class Watched(pools.InFiles):
     """A source that writes down what was read of it, in which order."""
 
     def __init__(self, *arrays, cuts=None):
@@ -47,7 +46,7 @@ class TestPasses:
     )
     def test_what_is_left_out_would_not_have_changed(self, pool, bias, stretch, with_cuts):
         proba, features, blocks = pool
-        source = ArraySource(proba, features)
+        source = pools.InFiles(proba, features)
         if with_cuts:
             source.cuts = np.unique([0, len(proba) // 3, len(proba) // 2, len(proba)])
         memory = pools.pruned(proba, features, bias=bias)
@@ -69,7 +68,7 @@ class TestPasses:
         proba, features = (x.astype(dtype) for x in pools.confident(9000, 6, 16, seed=1))
         batch = d2_sample(pools.pruned(proba, features, bias=False), 400, random_state=0)
         row_bytes = 22 * np.dtype(dtype).itemsize
-        disk = pools.on_disk(ArraySource(proba, features), pruned=True, stretch=4096 * row_bytes)
+        disk = pools.on_disk(pools.InFiles(proba, features), pruned=True, stretch=4096 * row_bytes)
         assert np.diff(disk.rows.layout.starts).tolist() == [4096, 4096, 808]
         other = d2_sample(disk, 400, random_state=0)
         np.testing.assert_array_equal(other.indices, batch.indices)
@@ -79,7 +78,7 @@ class TestPasses:
     def test_farthest_first(self, pruned):
         proba, features = pools.confident(5000, seed=2)
         memory = pools.plain(proba, features, bias=False)
-        disk = pools.on_disk(ArraySource(proba, features), pruned=pruned)
+        disk = pools.on_disk(pools.InFiles(proba, features), pruned=pruned)
         batches = [farthest_first(pool, 40, np.array([3])) for pool in (memory, disk)]
         np.testing.assert_array_equal(*(batch.indices for batch in batches))
 
@@ -92,7 +91,7 @@ class TestBytes:
         pool = pools.on_disk(source, pruned=True, stretch=20_000)
         assert sum(hi - lo for part, lo, hi in source.seen if part == "proba") == source.n_rows
         source.seen.clear()
-        batch = labelnext.select(pool, 600, random_state=0)
+        batch = pools.choose(pool, 600, random_state=0)
         rows = sum(hi - lo for part, lo, hi in source.seen if part == "features")
         total = source.n_rows * source.row_bytes
         assert batch.stats["bytes_total"] == batch.stats["passes"] * total
@@ -103,8 +102,8 @@ class TestBytes:
 
     def test_of_a_pool_in_random_order_no_more_than_all_of_it(self):
         proba, features = pools.confident(20_000, 10, 32, seed=3)
-        pool = pools.on_disk(ArraySource(proba, features), pruned=True, stretch=20_000)
-        stats = labelnext.select(pool, 600, random_state=0).stats
+        pool = pools.on_disk(pools.InFiles(proba, features), pruned=True, stretch=20_000)
+        stats = pools.choose(pool, 600, random_state=0).stats
         assert 0.3 * stats["bytes_total"] < stats["bytes_read"] <= stats["bytes_total"]
 
     def test_what_is_kept_is_read_once(self):
@@ -114,13 +113,13 @@ class TestBytes:
         n_kept = pool.rows.kept.n_rows
         assert 0.45 * source.n_rows < n_kept < 0.5 * source.n_rows
         source.seen.clear()
-        stats = labelnext.select(pool, 600, random_state=0).stats
+        stats = pools.choose(pool, 600, random_state=0).stats
         assert min(lo for _, lo, _ in source.seen) >= n_kept
         assert stats["bytes_read"] <= stats["passes"] * (source.n_rows - n_kept) * source.row_bytes
 
     def test_of_plain_passes_all_is_read(self):
         proba, features = pools.confident(3000)
-        stats = labelnext.select(pools.on_disk(ArraySource(proba, features)), 40).stats
+        stats = pools.choose(pools.on_disk(pools.InFiles(proba, features)), 40).stats
         assert stats["bytes_read"] == stats["bytes_total"] == stats["passes"] * 3000 * 12 * 8
 
     def test_in_memory_none(self):
@@ -147,7 +146,7 @@ class TestReading:
         assert np.diff(pool.rows.layout.starts).max() == 1300
         source.seen.clear()
         memory = pools.pruned(*by_confidence(), bias=False)
-        batches = [labelnext.select(p, 600, random_state=0).indices for p in (pool, memory)]
+        batches = [pools.choose(p, 600, random_state=0).indices for p in (pool, memory)]
         np.testing.assert_array_equal(*batches)
         allowed = {*cuts, *pool.rows.layout.starts.tolist()}
         assert all({lo, hi} <= allowed for _, lo, hi in source.seen)
@@ -168,7 +167,7 @@ class TestReading:
         if pruned and task == "multilabel":
             task = "multiclass"
         proba, features = pools.confident(500)
-        source = ArraySource(proba, features, ids=[f"row {i}" for i in range(500)])
+        source = pools.InFiles(proba, features, ids=[f"row {i}" for i in range(500)])
         memory = pools.plain(proba, features, bias=True, task=task)
         rows = np.array([499, 3, 3, 250])
         for kept in (0, 250 * source.row_bytes, 10**6):
@@ -185,7 +184,7 @@ class TestState:
     def test_at_most_64_bytes_a_row(self):
         # What is there besides is counted by the operating system in test_disk_memory.
         proba, features = (x.astype(np.float32) for x in pools.confident(50_000, seed=3))
-        pool = pools.on_disk(ArraySource(proba, features), pruned=True)
+        pool = pools.on_disk(pools.InFiles(proba, features), pruned=True)
         state = pool.start(NONE)
         arrays = [
             value
@@ -217,7 +216,7 @@ class TestOpen:
         return tmp_path / "pool"
 
     def test_says_what_it_is(self, folder, compiled):
-        pool = labelnext.open_pool(folder)
+        pool = pools.opened(folder)
         kind = "PrunedGradients" if compiled else "PlainGradients"
         assert repr(pool) == (
             f"{kind} of 200 rows: multiclass, 4 classes, 8 features in float64 with a "
@@ -225,33 +224,29 @@ class TestOpen:
         )
 
     def test_knows_bias_and_task_unless_told(self, folder):
-        assert labelnext.open_pool(folder).bias
-        assert not labelnext.open_pool(folder, bias=False).bias
-        assert labelnext.open_pool(folder, task="multilabel").task == "multilabel"
-        assert not labelnext.open_pool(ArraySource(*pools.confident(9))).bias
+        assert pools.opened(folder).bias
+        assert not pools.opened(folder, bias=False).bias
+        assert pools.opened(folder, task="multilabel").task == "multilabel"
+        assert not pools.opened(pools.InFiles(*pools.confident(9))).bias
 
     def test_files_named_one_by_one(self, tmp_path):
         proba, features = pools.confident(300)
         np.save(tmp_path / "a.npy", proba)
         np.save(tmp_path / "b.npy", features)
-        pool = labelnext.open_pool(proba=tmp_path / "a.npy", features=str(tmp_path / "b.npy"))
+        pool = pools.opened(proba=tmp_path / "a.npy", features=str(tmp_path / "b.npy"))
         np.testing.assert_array_equal(
-            labelnext.select(pool, 30, random_state=1).indices,
+            pools.choose(pool, 30, random_state=1).indices,
             labelnext.select(proba, features, 30, random_state=1).indices,
         )
-        with pytest.raises(TypeError, match="A source has its own parts"):
-            labelnext.open_pool(
-                open_source(tmp_path / "a.npy", features=tmp_path / "b.npy"), ids="i"
-            )
 
     @pytest.mark.parametrize("task", ["multiclass", "binary"])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_probabilities_of_one_dimension(self, task, dtype):
         proba, features = pools.confident(300, n_classes=2)
         proba = proba[:, 1].astype(dtype)
-        pool = labelnext.open_pool(ArraySource(proba, features), task=task)
+        pool = pools.opened(pools.InFiles(proba, features), task=task)
         memory = labelnext.engine.as_gradients(proba, features, task=task)
-        batches = [labelnext.select(p, 30, random_state=1) for p in (pool, memory)]
+        batches = [pools.choose(p, 30, random_state=1) for p in (pool, memory)]
         np.testing.assert_array_equal(*(batch.indices for batch in batches))
         np.testing.assert_array_equal(*(batch.pseudo_labels for batch in batches))
 
@@ -271,16 +266,12 @@ class TestOpen:
         arrays[part][row, 2] = value
         labelnext.write_pool(tmp_path / "pool", *arrays.values(), rows_per_shard=70)
         with pytest.raises(ValueError, match=message):
-            labelnext.open_pool(tmp_path / "pool")
-
-    def test_one_class_is_warned_of(self):
-        with pytest.warns(UserWarning, match="one class only"):
-            labelnext.open_pool(ArraySource(np.ones((5, 1)), np.ones((5, 2))))
+            pools.opened(tmp_path / "pool")
 
     def test_a_binary_pool_has_one_column(self):
         with pytest.raises(ValueError, match="has one column"):
-            labelnext.open_pool(ArraySource(*pools.confident(5)), task="binary")
+            pools.opened(pools.InFiles(*pools.confident(5)), task="binary")
 
     def test_an_unknown_task(self):
         with pytest.raises(ValueError, match="task must be"):
-            labelnext.open_pool(ArraySource(*pools.confident(5)), task="ordinal")
+            pools.opened(pools.InFiles(*pools.confident(5)), task="ordinal")

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-import labelnext
 import pools
 from labelnext.engine import _base, memory_limit
-from labelnext.engine._rows import ArrayRows
+from labelnext.engine._rows import ArrayRows, FactorsInFiles
 from labelnext.engine.memory_limit import free_memory, lay_out, least_limit, parse_limit, say_bytes
 from labelnext.pools import ArraySource
 from labelnext.sampling import _d2, d2_sample
@@ -34,7 +33,7 @@ def test_amounts(limit, n_bytes):
 )
 def test_no_amounts(limit):
     with pytest.raises(ValueError, match=r"no amount of memory.*'1GB'"):
-        labelnext.open_pool(ArraySource(*pools.confident(9)), memory_limit=limit)
+        pools.opened(pools.InFiles(*pools.confident(9)), memory_limit=limit)
 
 
 @pytest.mark.parametrize("limit", [1e9, True, [1]])
@@ -59,9 +58,10 @@ def test_what_is_free_is_less_than_there_is():
 
 
 def test_too_small_a_limit_says_what_is_needed():
-    source = ArraySource(*pools.confident(50_000))
+    arrays = pools.confident(50_000)
+    source = FactorsInFiles(ArraySource(*arrays))
     with pytest.raises(ValueError, match=r"is 1MB.*needs (\S+): 19 bytes for each of its 50,000"):
-        labelnext.open_pool(source, memory_limit="1MB")
+        pools.opened(pools.InFiles(*arrays), memory_limit="1MB")
     needed = least_limit(source, 61.125)
     # What the message says will do, and not much less.
     lay_out(source, parse_limit(say_bytes(needed)), 61.125)
@@ -81,6 +81,7 @@ def test_stretches_and_what_is_kept_fit_the_limit(limit, cuts):
     source = ArraySource(np.ones((50_000, 3)), np.ones((50_000, 100)))
     if cuts is not None:
         source.cuts = np.array(cuts)
+    source = FactorsInFiles(source)
     layout = lay_out(source, limit, 61.125)
     sizes = np.diff(layout.starts)
     assert layout.starts[[0, -1]].tolist() == [0, 50_000]
@@ -122,7 +123,7 @@ class Watched(pools.PlainGradients):
 @pytest.mark.parametrize("drawn", [128, 40])
 def test_what_is_needed_follows_what_a_selection_has_at_once(monkeypatch, rule, largest, drawn):
     # One rule for both: else a change of sampling would break limits without a word.
-    before = least_limit(ArraySource(*pools.confident(6000)), 61.125)
+    before = least_limit(FactorsInFiles(ArraySource(*pools.confident(6000))), 61.125)
     for name, value in rule.items():
         monkeypatch.setattr(_base, name, value)
     assert _d2.MOST_DRAWN is _base.MOST_DRAWN
@@ -134,7 +135,7 @@ def test_what_is_needed_follows_what_a_selection_has_at_once(monkeypatch, rule, 
     assert max(pool.blocks) == largest
     assert max(pool.draws) <= drawn
     assert max(pool.draws) > drawn // 2
-    source = ArraySource(proba, features)
+    source = FactorsInFiles(ArraySource(proba, features))
     of_a_centre = 8 * (4 * 4 + 3 * 8 + 32)
     rows = (largest - 512) + 4 * (drawn - 128)
     assert least_limit(source, 61.125) == before + of_a_centre * rows

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import labelnext
+import pools
+from labelnext.engine._rows import FactorsInFiles
 from labelnext.engine.memory_limit import least_limit
 from labelnext.pools import PoolWriter, open_source
 
@@ -17,13 +19,17 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import labelnext
+from labelnext.engine import open_gradients
+from labelnext.pools import Pool, open_source
 
 def kilobytes(name):
     return int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 
 def choose(path):
-    pool = labelnext.open_pool(path, memory_limit=limit)
-    return pool, labelnext.select(pool, k, random_state=0)
+    pool = Pool.of(open_source(path))
+    batch = labelnext.select(pool, k, random_state=0, memory_limit=limit)
+    # What has been opened is kept.
+    return open_gradients(pool, memory_limit=limit), batch
 
 folder, limit, k = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 # What the libraries set up at their first use is no part of a pool's growth.
@@ -67,7 +73,7 @@ def write(folder, n, n_classes, n_features):
 def test_a_selection_stays_below_its_limit(tmp_path, n, n_classes, n_features, spare):
     write(tmp_path / "pool", n, n_classes, n_features)
     write(tmp_path / "warm", 55_000, n_classes, n_features)
-    source = open_source(tmp_path / "pool")
+    source = FactorsInFiles(open_source(tmp_path / "pool"))
     limit = least_limit(source, 61.125) + spare
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, str(tmp_path), str(limit), "700"],
@@ -91,12 +97,12 @@ def test_a_selection_stays_below_its_limit(tmp_path, n, n_classes, n_features, s
 
 def test_the_batch_is_that_of_memory(tmp_path):
     write(tmp_path / "pool", 60_000, 10, 16)
-    source = open_source(tmp_path / "pool")
+    source = FactorsInFiles(open_source(tmp_path / "pool"))
     limit = least_limit(source, 61.125)
-    pool = labelnext.open_pool(tmp_path / "pool", memory_limit=limit)
+    pool = pools.opened(tmp_path / "pool", memory_limit=limit)
     assert pool.rows.kept.n_rows == 0
     arrays = (source.read(part, 0, 60_000) for part in ("proba", "features"))
     np.testing.assert_array_equal(
-        labelnext.select(pool, 300, random_state=1).indices,
+        pools.choose(pool, 300, random_state=1).indices,
         labelnext.select(*arrays, 300, random_state=1).indices,
     )

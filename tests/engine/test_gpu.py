@@ -46,7 +46,7 @@ class TestOneBatch:
         assert type(gradients) is TorchGradients
         assert gradients.device.type == "cuda"
         same(
-            select(gradients, k, exclude=[1, 6], random_state=5),
+            pools.choose(gradients, k, exclude=[1, 6], random_state=5),
             select(*arrays, k, bias=bias, task=task, exclude=[1, 6], random_state=5),
         )
 

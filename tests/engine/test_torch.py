@@ -16,6 +16,7 @@ from labelnext import select
 from labelnext.engine import _torch, _torch_pass, _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
 from labelnext.engine._torch_rows import is_out_of_memory, room
+from labelnext.pools import check
 from labelnext.sampling import d2_sample
 
 NONE = np.empty(0, dtype=np.int64)
@@ -27,7 +28,8 @@ def tensors(dtype=torch.float32, pool=POOL):
 
 
 def batch_of(k=100, pool=None, **arguments):
-    return d2_sample(pool or TorchGradients(*tensors(), bias=False, **arguments), k, random_state=3)
+    pool = pool or TorchGradients(*tensors(), bias=False, **arguments)
+    return pools.choose(pool, k, random_state=3)
 
 
 @pytest.fixture(scope="module", name="batch")
@@ -442,10 +444,14 @@ class TestInputs:
 
 def accelerated(*arguments, **options):
     """`as_gradients` of CPU tensors as if they were on an accelerator."""
-    from labelnext.engine import _tensors
+    from labelnext.pools import arrays
+
+    def as_part(part, values):
+        return check.real_tensor(part, values), None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_tensors, "common_device", lambda *_: torch.device("cuda"))
+        patch.setattr(arrays, "common_device", lambda *_: torch.device("cuda"))
+        patch.setattr(arrays, "as_part", as_part)
         return as_gradients(*arguments, **options)
 
 
@@ -460,7 +466,7 @@ class TestAtTheEdge:
         assert type(pool) is TorchGradients
         arrays = (x.numpy() for x in (proba, features))
         same(
-            select(pool, 50, random_state=1),
+            pools.choose(pool, 50, random_state=1),
             select(*arrays, 50, bias=True, task=task, random_state=1),
         )
 
@@ -480,5 +486,5 @@ class TestAtTheEdge:
             accelerated(proba, features, task="binary")
         with pytest.raises(TypeError, match="sparse tensor"):
             accelerated(proba, features.to_sparse())
-        with pytest.warns(UserWarning, match="one class only"):
-            accelerated(torch.ones(700, 1), features)
+        # A single column is P(y = 1).
+        assert accelerated(torch.ones(700, 1), features).n_classes == 2

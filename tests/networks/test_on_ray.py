@@ -127,7 +127,7 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert files(tmp_path / "there") == files(tmp_path / "here")
     assert pool.n_rows == N
     batch = labelnext.select(pool, 5, random_state=0)
-    again = labelnext.select(open_pool(tmp_path / "here"), 5, random_state=0)
+    again = labelnext.select(labelnext.open_pool(tmp_path / "here"), 5, random_state=0)
     assert batch.indices.tolist() == again.indices.tolist()
 
 

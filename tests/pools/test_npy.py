@@ -172,3 +172,13 @@ def test_one_array_alone_is_what_its_name_says(folder):
     assert open_pool(folder / "vectors.npy").source.parts == ("features",)
     assert open_pool(folder / "features.npy").source.parts == ("features",)
     assert open_pool(folder / "proba.npy").source.parts == ("proba",)
+
+
+def test_columns_first_and_committees_are_mapped(tmp_path):
+    np.save(tmp_path / "h.npy", np.asfortranarray(FEATURES))
+    np.save(tmp_path / "proba.npy", np.stack([PROBA, PROBA[::-1]]))
+    pool = open_pool(proba=tmp_path / "proba.npy", features=tmp_path / "h.npy")
+    assert pool.n_members == 2
+    assert np.array_equal(pool.features, FEATURES)
+    assert np.array_equal(pool[2:4].proba[1], PROBA[::-1][2:4])
+    assert open_pool(tmp_path / "h.npy").source.in_memory

@@ -74,7 +74,7 @@ TaskOption = Annotated[
     Task | None,
     option(
         "--task",
-        None,
+        "NAME",
         INPUT,
         "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) or "
         "a single one (binary). Or the features are the gradients (regression, vectors). Without, "

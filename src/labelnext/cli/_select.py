@@ -119,17 +119,19 @@ def select(
     ] = None,
     num_shards: Annotated[
         int | None,
-        option("--num-shards", "N", PLACE, "How many shards; as many as there is room for."),
+        option("--num-shards", "N", PLACE, "How many shards, else as many as there is room for."),
     ] = None,
     num_cpus: Annotated[
-        float | None, option("--num-cpus", "N", PLACE, "Cores for each shard; 1.")
+        float | None, option("--num-cpus", "N", PLACE, "Cores for each shard, else 1.")
     ] = None,
     num_gpus: Annotated[
-        float | None, option("--num-gpus", "N", PLACE, "GPUs for each shard; none.")
+        float | None, option("--num-gpus", "N", PLACE, "GPUs for each shard, else none.")
     ] = None,
     timeout: Annotated[
         float | None,
-        option("--timeout", "SECONDS", PLACE, "When a shard without an answer is lost; 600."),
+        option(
+            "--timeout", "SECONDS", PLACE, "When a shard that does not answer is lost, else 600."
+        ),
     ] = None,
     memory_limit: Annotated[
         str | None,

@@ -31,9 +31,12 @@ def strategies(
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         for *first, last in rows:
             line = "  ".join(text.ljust(width) for text, width in zip(first, widths, strict=True))
-            typer.echo(f"{line}  {last}")
+            typer.echo(f"{line}  {last}".rstrip())
         return
-    table = Table("name", "needs", "what it does", "paper", box=SIMPLE_HEAD)
-    for name, *more in rows:
-        table.add_row(f"[bold]{name}[/]", *more)
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("name", no_wrap=True, style="bold")
+    table.add_column("needs", max_width=15)
+    table.add_column("what it does, and its paper")
+    for name, needs, summary, paper in rows:
+        table.add_row(name, needs, f"{summary}\n[dim]{paper}[/]" if paper else summary)
     console.print(table)

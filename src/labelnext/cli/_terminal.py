@@ -98,8 +98,10 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
     """Lay out the first picks of a batch, and its last."""
     k = len(columns["rank"])
     potentials = columns.get("potential")
+    title = f"{k:,} of {n_left:,} candidates chosen"
     table = Table(
-        title=f"{k:,} of {n_left:,} candidates chosen",
+        min_width=len(title) + 2,  # else it would be broken into lines
+        title=title,
         title_justify="left",
         title_style="bold",
         caption=None if potentials is None else _worth(potentials),

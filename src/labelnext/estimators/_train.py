@@ -22,7 +22,7 @@ from labelnext.estimators._net import (
     with_weights,
 )
 from labelnext.networks import proba_and_features
-from labelnext.networks.dropout import proba_with_dropout
+from labelnext.networks.committees import proba_with_dropout
 from labelnext.networks.results import as_arrays, with_both_classes
 
 if TYPE_CHECKING:

@@ -85,14 +85,14 @@ def _data_of(clf: Any, X: Any) -> Any:
 
 def has_dropout(clf: Any) -> bool:
     """Tell whether a fitted network has dropout layers."""
-    from labelnext.networks import dropout as _dropout
+    from labelnext.networks import committees
 
-    return _dropout.has_dropout(_module_of(clf))
+    return committees.has_dropout(_module_of(clf))
 
 
 def ask_with_dropout(clf: Any, X: Any, seed: int) -> NDArray[Any]:
     """Return the probabilities of samples with dropout at work; the network stays as it is."""
-    from labelnext.networks.dropout import proba_with_dropout
+    from labelnext.networks.committees import proba_with_dropout
     from labelnext.networks.results import with_both_classes
 
     if isinstance(clf, SkorchClassifier):

@@ -45,7 +45,6 @@ class BlockSource(Source):
         self._forget()
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
         out = np.empty((hi - lo, self.width(part)), self.dtypes[part])
         edges = self._edges[part]
         row, block = lo, int(np.searchsorted(edges, lo, "right")) - 1
@@ -56,14 +55,12 @@ class BlockSource(Source):
         return out
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for; each block is decoded once."""
         out = np.empty((len(rows), self.width(part)), self.dtypes[part])
         for places, values in self._taken(part, rows):
             out[places] = values
         return out
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Read ids, groups or labels of some rows, or of all; None if there are none."""
         if what not in self._edges:
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
@@ -77,7 +74,6 @@ class BlockSource(Source):
         return out
 
     def has(self, what: Known) -> bool:
-        """Tell whether ids, groups or labels are there."""
         return what in self._edges
 
     @abstractmethod

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pools._text import broken
 from labelnext.pools.check import check_shape, refuse_dtype
 from labelnext.pools.files import some_bytes
 from labelnext.pools.known import decoded
@@ -64,7 +65,6 @@ class NpyFile:
         return self.offset + self.n_rows * self.row_bytes
 
     def read(self, files: Files, lo: int, out: NDArray[Any]) -> None:
-        """Fill an array of rows, in this machine's byte order, from row lo on."""
         files.read_into(self.path, self.offset + lo * self.row_bytes, _bytes_of(out))
         if not self.dtype.isnative:
             out.byteswap(inplace=True)
@@ -72,7 +72,6 @@ class NpyFile:
     def take(
         self, files: Files, rows: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]
     ) -> None:
-        """Read some rows into places of an array; rows that are near come with one read."""
         order = np.argsort(rows, kind="stable")
         rows, places = rows[order], places[order]
         far = np.diff(rows) > 1 + files.gap // self.row_bytes
@@ -117,6 +116,8 @@ def open_npy(files: Files, path: str) -> NpyFile:
             f"{path} is no .npy file with an array of numbers ({' '.join(str(error).split())}); "
             "write it with numpy.save."
         ) from None
+    if not shape:
+        raise ValueError(f"{path} holds a single number; it needs a row for each sample.")
     found = NpyFile(path, header.tell(), shape, dtype)
     if dtype.hasobject:
         raise ValueError(
@@ -155,7 +156,6 @@ class RowsSource(Source):
         self.cuts = np.array([0, self.n_rows])
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
         out = np.empty((hi - lo, self.width(part)), self.dtypes[part])
         for shard, start, stop in self._stretches(lo, hi):
             first = int(self._starts[shard])
@@ -165,25 +165,24 @@ class RowsSource(Source):
         return out
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for."""
         return self._take(part, rows, self.dtypes[part])
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Read ids, groups or labels of some rows, or of all; None if there are none."""
         if what not in self._arrays:
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
         # Strings may be stored in another width in each shard.
         dtype = max((file.native for file in self._arrays[what]), key=lambda dtype: dtype.itemsize)
         values = self._take(what, rows, dtype)
-        return decoded(what, values[:, 0] if len(self._arrays[what][0].shape) == 1 else values)
+        try:
+            return decoded(what, values[:, 0] if len(self._arrays[what][0].shape) == 1 else values)
+        except UnicodeDecodeError as error:
+            raise broken(self._arrays[what][0].path, error) from None
 
     def has(self, what: Known) -> bool:
-        """Tell whether ids, groups or labels are there."""
         return what in self._arrays
 
     def where(self, row: int) -> str:
-        """Say in which file a row is, and which row of the file it is."""
         shard = int(np.searchsorted(self._starts, row, "right")) - 1
         return f"row {row - self._starts[shard]} of {self._main[shard].path}"
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._joined import joined
 from labelnext.pools._npy import open_npy_files
 from labelnext.pools._text import SUFFIXES as TEXT
 from labelnext.pools._text import broken, parse_text
-from labelnext.pools.arrays import ArraySource
+from labelnext.pools.arrays import ArraySource, joined
 from labelnext.pools.files import LocalFiles, local_path, scheme_of
 from labelnext.pools.known import USUAL, check_unique
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
@@ -85,7 +84,7 @@ def open_pool(
         Likewise; also a file of text, .txt (a value on each line), .csv, .json or .jsonl, or the
         values themselves. Of a file, ids are looked for under the names id and ids; groups and
         labels only if they are asked for. A pool folder has its own.
-    classes, task, bias
+    classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
     Returns
@@ -131,16 +130,11 @@ def open_pool(
     said: dict[str, Any] = {"classes": classes, "task": task, "bias": bias}
     for what, value in (("ids", ids), ("groups", groups), ("labels", labels)):
         (wanted if value is None or isinstance(value, str | os.PathLike) else said)[what] = value
-    source = _open(path, wanted)
+    source = open_source(path, **wanted)
     if wanted.get("labels") is not None:
         names = source.classes if classes is None else classes
         said["labels"] = _numbers(source.known("labels"), names)
     return Pool.of(source, **said)
-
-
-def open_source(path: Spec | None = None, **wanted: Spec | None) -> Source:
-    """Open files as `open_pool` does, as a source."""
-    return _open(path, wanted)
 
 
 def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
@@ -176,6 +170,12 @@ class _Single:
             with _reading(self.name), self.files.opened(self.place) as file:
                 matrix = scipy.sparse.load_npz(file)
             return ArraySource(**{what: matrix}, name=self.name)
+        if what in PARTS and isinstance(self.files, LocalFiles):
+            # Read by rows alone are arrays whose rows lie one after the other; others are mapped.
+            with suppress(ValueError, EOFError):
+                array = np.load(self.place, mmap_mode="r", allow_pickle=False)
+                if array.ndim == 3 or (array.ndim == 2 and not array.flags.c_contiguous):
+                    return ArraySource(**{what: array}, name=self.name)
         return open_npy_files(self.name, self.files, {what: self.place})
 
 
@@ -215,17 +215,8 @@ class _Archive:
         parts = {part: arrays.pop(part) for part in PARTS if part in arrays}
         if not parts:
             ((what, values),) = arrays.items()
-            with _reading(f"{self.name}:{names[what]}"):
-                return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
+            return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
         return ArraySource(**parts, name=self.name).with_known(arrays)
-
-    def _read(self, *names: str) -> list[Any]:
-        with (
-            _reading(self.name),
-            self.files.opened(self.place) as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            return [archive[name] for name in names]
 
 
 class _Folder:
@@ -247,7 +238,7 @@ class _Folder:
         return self.pool
 
 
-def _open(path: Spec | None, asked: Mapping[str, Spec | None]) -> Source:
+def open_source(path: Spec | None = None, **asked: Spec | None) -> Source:
     """Open what is asked for: columns and arrays of one file or folder, and other files."""
     wanted = {what: os.fspath(spec) for what, spec in asked.items() if spec is not None}
     main = None if path is None else _container(os.fspath(path))
@@ -279,8 +270,9 @@ def _open(path: Spec | None, asked: Mapping[str, Spec | None]) -> Source:
     for what, (file, name) in elsewhere.items():
         sources[what] = _source_of(file, name, what)
     source = joined({what: sources[what] for what in (*PARTS, *KNOWN) if what in sources})
-    if not isinstance(source, PoolSource):  # whose writer has seen to it
-        check_unique(source)
+    named = sources.get("ids", source)
+    if not isinstance(named, PoolSource):  # whose writer has seen to it
+        check_unique(named)
     return source
 
 

@@ -130,7 +130,6 @@ class ParquetSource(BlockSource):
         )
 
     def where(self, row: int) -> str:
-        """Say in which file a row is, and which row of the file it is."""
         block = int(np.searchsorted(self.cuts, row, "right")) - 1
         inside = row - int(self.cuts[block]) + self._first[block]
         return f"row {inside} of {self._found[self._groups[block][0]].path}"

@@ -57,7 +57,7 @@ def write_pool(
         dtype; memory-mapped arrays are read piece by piece.
     features : array-like of shape (n_rows, n_features), default=None
         Features, unless a pool is written.
-    ids, groups, labels, classes, bias, task, last_layer, missing_label
+    ids, groups, labels, classes, bias, task, last_layer, missing_label : optional
         As those of `labelnext.Pool`; None for what the pool says.
     rows_per_shard : int, default=None
         Rows in a shard; None for about 256 MB.

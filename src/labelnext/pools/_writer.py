@@ -34,7 +34,6 @@ from labelnext.pools.manifest import (
     ShardRecord,
     check_kind,
     head_of,
-    head_text,
     looks_like_a_pool,
     manifest_text,
     read_head,
@@ -42,6 +41,7 @@ from labelnext.pools.manifest import (
     shard_name,
     shard_number,
     shard_text,
+    text_of,
 )
 from labelnext.pools.source import digest_of_bytes
 from labelnext.utils.labels import MISSING_LABEL, split_labels
@@ -294,7 +294,7 @@ class PoolWriter:
                 f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
                 "them with overwrite=True."
             )
-        write_once(self.path / SETTINGS, head_text(self._head))
+        write_once(self.path / SETTINGS, text_of(self._head))
         head = read_head((self.path / SETTINGS).read_bytes(), str(self.path / SETTINGS))
         if head != self._head:
             both = (*head, *self._head)

@@ -69,7 +69,6 @@ class ZarrSource(BlockSource):
         self._arrays = self._open()
 
     def where(self, row: int) -> str:
-        """Say which row of the arrays a row is."""
         return f"row {row} of {self._place}/{next(iter(self._names.values()))}"
 
     def fingerprint(self) -> str:

@@ -100,32 +100,26 @@ class LocalFiles(Files):
         self._open()
 
     def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
-        """Fill an array of bytes from a file, from an offset on, or raise."""
         _fill(self._handle(path), path, offset, buffer.data)
 
     def read_many(
         self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
     ) -> None:
-        """Fill parts of an array of bytes, each from its offset in a file, or raise."""
         handle, view = self._handle(path), buffer.data
         for offset, (lo, hi) in zip(offsets, spots, strict=True):
             _fill(handle, path, offset, view[lo:hi])
 
     def read_some(self, path: str, most: int) -> bytes:
-        """Return a file's first bytes, all if it has no more than `most`."""
         return os.pread(self._handle(path).number, most, 0)
 
     def size(self, path: str) -> int:
-        """Return how many bytes a file has."""
         with told(path):
             return os.stat(path).st_size
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether a path is a folder."""
         return os.path.isdir(path)
 
     def listing(self, folder: str) -> dict[str, int]:
-        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
 
         def refuse(error: OSError) -> None:
             raise error
@@ -139,19 +133,16 @@ class LocalFiles(Files):
         return found
 
     def arrow(self, path: str) -> Any:
-        """Open a file for pyarrow."""
         import pyarrow as pa
 
         with told(path):
             return pa.OSFile(path)
 
     def opened(self, path: str) -> Any:
-        """Open a file to be read from its start on."""
         with told(path):
             return open(path, "rb")
 
     def zarr_store(self, place: str) -> Any:
-        """Return what zarr reads a folder from."""
         return place
 
     def _handle(self, path: str) -> _Handle:

@@ -121,7 +121,6 @@ class PoolSource(RowsSource):
 
     @property
     def last_layer(self) -> Any:
-        """The weights of the last layer and its bias, read of their file."""
         if "last_layer" not in self._head:
             return None
         path = posixpath.join(self._folder, LAST_LAYER)
@@ -250,7 +249,7 @@ def shard_number(name: str) -> int | None:
 
 def shard_text(record: ShardRecord) -> bytes:
     """Lay out what is known of a shard."""
-    return _text(_plain(record))
+    return text_of(_plain(record))
 
 
 def read_shard(content: bytes, path: str) -> ShardRecord:
@@ -268,11 +267,6 @@ def head_of(task: str, bias: bool, settings: Mapping[str, Any], **later: Any) ->
     head |= {name: value for name, value in later.items() if value is not None}
     # As they come back from the file: tuples as lists, keys as strings.
     return head | {"settings": json.loads(json.dumps(dict(settings)))}
-
-
-def head_text(head: Mapping[str, Any]) -> bytes:
-    """Lay out what all who write to a pool must agree on."""
-    return _text(head)
 
 
 def read_head(content: bytes, path: str) -> dict[str, Any]:
@@ -302,7 +296,7 @@ def manifest_text(head: Mapping[str, Any], shards: Sequence[ShardRecord]) -> byt
         "dtypes": {part: first.files[part].dtype for part in widths},
         **{what: said[first.kind[what]] for what in KNOWN if what == "ids" or what in first.files},
     }
-    return _text({**head, **summary, "shards": [_plain(shard) for shard in shards]})
+    return text_of({**head, **summary, "shards": [_plain(shard) for shard in shards]})
 
 
 def read_manifest(content: bytes, path: str) -> tuple[dict[str, Any], list[ShardRecord]]:
@@ -335,7 +329,8 @@ def _plain(record: ShardRecord) -> dict[str, Any]:
     return {"n_rows": record.n_rows, "files": files}
 
 
-def _text(known: Mapping[str, Any]) -> bytes:
+def text_of(known: Mapping[str, Any]) -> bytes:
+    """Lay out what is known."""
     return (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode()
 
 

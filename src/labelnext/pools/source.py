@@ -186,24 +186,19 @@ class _View(Source):
         self.device, self.sparse = source.device, source.sparse
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
         return self.source.read(part, lo, hi)
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for."""
         return self.source.take(part, self._rows(rows))
 
     @property
     def last_layer(self) -> Any:
-        """The weights of the last layer and its bias."""
         return self.source.last_layer
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
         return self.source.known(what, self._rows(np.arange(self.n_rows) if rows is None else rows))
 
     def where(self, row: int) -> str:
-        """Say where a row is."""
         return self.source.where(int(self._rows(np.array([row]))[0]))
 
     def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -212,29 +207,7 @@ class _View(Source):
 
 
 class PartOfSource(_View):
-    """Some rows of a source that follow one another, as a source.
-
-    Parameters
-    ----------
-    source : Source
-        The whole.
-    lo, hi : int
-        The first row, and the one after the last.
-
-    Raises
-    ------
-    ValueError
-        If these are no rows of the source.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from labelnext.pools import ArraySource, PartOfSource
-    >>> whole = ArraySource(np.full((4, 2), 0.5), np.arange(8.0).reshape(4, 2))
-    >>> PartOfSource(whole, 1, 3).read("features", 0, 2)
-    array([[2., 3.],
-           [4., 5.]])
-    """
+    """Some rows of a source that follow one another, as a source."""
 
     def __init__(self, source: Source, lo: int, hi: int) -> None:
         check_range(source, lo, hi)
@@ -245,7 +218,6 @@ class PartOfSource(_View):
         self.cuts = np.unique(np.clip(source.cuts, lo, hi)) - lo
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of the part."""
         return self.source.read(part, self.lo + lo, self.lo + hi)
 
     def fingerprint(self) -> str:
@@ -262,15 +234,7 @@ class PartOfSource(_View):
 
 
 class RowsOfSource(_View):
-    """Some rows of a source in any order, as a source: read where they are asked for.
-
-    Parameters
-    ----------
-    source : Source
-        The whole.
-    rows : ndarray of int64
-        Which rows, each at most once.
-    """
+    """Some rows of a source in any order, as a source: read where they are asked for."""
 
     def __init__(self, source: Source, rows: NDArray[np.int64]) -> None:
         super().__init__(source)
@@ -279,7 +243,6 @@ class RowsOfSource(_View):
         self.cuts = np.array([0, self.n_rows])
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of these."""
         return self.source.take(part, self.rows[lo:hi])
 
     def fingerprint(self) -> str:
@@ -301,13 +264,7 @@ class RowsOfSource(_View):
 
 
 class TwoColumns(_View):
-    """A source of P(y = 1) as one of the probabilities of both classes, in float64.
-
-    Parameters
-    ----------
-    source : Source
-        Its probabilities have one column.
-    """
+    """A source of P(y = 1) as one of the probabilities of both classes, in float64."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
@@ -322,11 +279,9 @@ class TwoColumns(_View):
         self.dtypes = {**source.dtypes, "proba": dtype}
 
     def read(self, part: Part, lo: int, hi: int) -> Any:
-        """Read rows lo to hi of one part."""
         return self._both(part, self.source.read(part, lo, hi))
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> Any:
-        """Read some rows of one part, in the order asked for."""
         return self._both(part, self.source.take(part, rows))
 
     def array(self, part: Part) -> Any:
@@ -358,15 +313,7 @@ class TwoColumns(_View):
 
 
 class StoredPart:
-    """Probabilities or features that lie in files, as an array that is read where it is indexed.
-
-    Parameters
-    ----------
-    source : Source
-        Where they lie.
-    part : {"proba", "features"}
-        Which they are.
-    """
+    """Probabilities or features that lie in files, as an array: read where it is indexed."""
 
     ndim = 2
 
