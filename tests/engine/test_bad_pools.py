@@ -276,7 +276,7 @@ class TestTasks:
 
     @pytest.mark.parametrize("task", ["softmax", "Binary", 2])
     def test_there_are_five(self, task):
-        with pytest.raises(ValueError, match="'multiclass', .*, 'regression' or 'vectors', got"):
+        with pytest.raises(ValueError, match=r"'multiclass', .*, 'regression' or 'vectors', got"):
             as_gradients(*good(), task=task)
 
     @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
