@@ -63,14 +63,11 @@ def measure(
     """Time whole selections, in turns with the floor: one product of the rows with k centres."""
     import torch
 
-    from labelnext.engine._torch import TorchGradients
-
     proba, features = factors(n, n_features, n_classes, getattr(torch, dtype), device)
     inputs = sum(x.numel() * x.element_size() for x in (proba, features))
 
     def selection(seed: int) -> labelnext.Batch:
-        pool = TorchGradients(proba, features, bias=False)
-        return labelnext.select(pool, k, random_state=seed)
+        return labelnext.select(proba, features, k, random_state=seed)
 
     # Libraries, kernels and torch's own store of memory come with the first.
     selection(0)
@@ -123,7 +120,7 @@ def products(proba: torch.Tensor, features: torch.Tensor, k: int) -> float:
     """
     import torch
 
-    from labelnext.engine._torch_room import plain_float32
+    from labelnext.engine._torch_rows import plain_float32
 
     with plain_float32(proba.device):
         for first in range(0, k, BLOCK):

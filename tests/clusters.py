@@ -19,6 +19,7 @@ from labelnext.cluster import session as _session
 from labelnext.engine import open_gradients
 from labelnext.engine.ray import ray_pool
 from labelnext.pools import Pool
+from labelnext.pools.files import LocalFiles
 from labelnext.sampling import d2_sample
 from labelnext.utils.random import as_generator
 
@@ -169,3 +170,22 @@ def processes_that_mention(text):
         if text in line:
             found.append(line)
     return found
+
+
+def bytes_read(monkeypatch):
+    """Count the bytes that this process, not actors, reads of files of pools, beside headers."""
+    counts = []
+
+    def counting(method, count):
+        def counted(*given):
+            counts.append(count(*given))
+            return method(*given)
+
+        return counted
+
+    for name, count in [
+        ("read_into", lambda files, path, offset, buffer: buffer.nbytes),
+        ("read_many", lambda files, path, offsets, spots, buffer: sum(b - a for a, b in spots)),
+    ]:
+        monkeypatch.setattr(LocalFiles, name, counting(getattr(LocalFiles, name), count))
+    return counts

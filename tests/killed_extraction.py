@@ -16,23 +16,16 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from labelnext.networks._to_files import extract_to
+from labelnext.networks import extract
 from labelnext.pools import open_source
 
 N, ROWS = 240, 16
 X = torch.randn(N, 6, generator=torch.Generator().manual_seed(7))
 OPTIONS = {
-    "bias": False,
     "ids": range(N, 2 * N),
     "rows_per_shard": ROWS,
-    "overwrite": False,
-    "head": None,
-    "task": "multiclass",
-    "device": None,
     "dtype": "float16",
-    "amp": None,
     "batch_size": 4,
-    "num_workers": 0,
     "progress": False,
 }
 
@@ -63,7 +56,7 @@ def extraction(path, log):
     if process == 0:
         code = 1
         with contextlib.suppress(KeyboardInterrupt):
-            extract_to(path, network(), Slow(log), resume=True, **OPTIONS)
+            extract(network(), Slow(log), out=path, resume=True, **OPTIONS)
             code = 0
         os._exit(code)
     return process

@@ -55,11 +55,9 @@ def forget_files(folder: Path) -> None:
 
 def read_once(folder: Path, n: int) -> dict[str, float]:
     """Time reading the first rows once, first from the disk and then from the system's cache."""
-    from labelnext.pools import open_source
+    import labelnext
 
-    source = open_source(folder)
-    if n < source.n_rows:
-        source = source.part(0, n)
+    source = labelnext.open_pool(folder)[:n].source
     forget_files(folder)
     seconds = []
     for _ in range(2):
@@ -73,23 +71,23 @@ def read_once(folder: Path, n: int) -> dict[str, float]:
 
 def _main(folder: str, n: int, k: int, resident: int | None, limit: int | None) -> None:
     import labelnext
-    from labelnext.pools import ArraySource, open_source
+    from labelnext.engine import open_gradients
 
     # Libraries and compiled code do not grow with the pool: a first selection brings them in.
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.ones(100), size=20_000).astype(np.float16)
     features = rng.random((20_000, 128)).astype(np.float16)
-    labelnext.select(labelnext.open_pool(ArraySource(proba, features)), 300, random_state=0)
+    labelnext.select(proba, features, 300, random_state=0)
     del proba, features
     _forget()
     before = memory_status("VmRSS")
     if resident is not None:
         limit = resident - before
-    source = open_source(folder)
-    if n < source.n_rows:
-        source = source.part(0, n)
+    pool = labelnext.open_pool(folder)[:n]
+    source = pool.source
     read_before, start = _read(), time.perf_counter()
-    pool = labelnext.open_pool(source, memory_limit=limit)
+    # The pool keeps what was read of it: the selection below does not open it again.
+    open_gradients(pool, memory_limit=limit)
     opened, read_opened = time.perf_counter(), _read()
     passes: list[dict[str, float]] = []
 
@@ -100,7 +98,7 @@ def _main(folder: str, n: int, k: int, resident: int | None, limit: int | None) 
                 {"picks": stats["picks"], "bytes_read": stats["bytes_read"], "seconds": seconds}
             )
 
-    batch = labelnext.select(pool, k, random_state=0, progress=note)
+    batch = labelnext.select(pool, k, random_state=0, progress=note, memory_limit=limit)
     print(
         json.dumps(
             {

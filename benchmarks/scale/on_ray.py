@@ -30,21 +30,21 @@ def measure(folder: Path, n: int, k: int, repeats: int, shards: int = 2) -> dict
     """
     import labelnext
     from labelnext.engine import as_gradients
-    from labelnext.engine.ray import RayOptions, as_origin, ray_pool
-    from labelnext.pools import open_source
+    from labelnext.engine.ray import ray_pool
+    from labelnext.sampling import d2_sample
 
-    source = open_source(folder).part(0, n)
-    memory = as_gradients(source.read("proba", 0, n), source.read("features", 0, n))
-    options = RayOptions(address="local", num_shards=shards)
+    files = labelnext.open_pool(folder)[:n]
+    memory = as_gradients(files.read("proba"), files.read("features"))
+    cluster = labelnext.Ray(address="local", num_shards=shards)
     start = time.perf_counter()
-    with ray_pool(lambda: as_origin(source), options) as there:
+    with ray_pool(files, cluster) as there:
         up = time.perf_counter() - start
         batches: dict[tuple[str, int], Any] = {}
 
         def timer(name: str, pool: Any) -> Any:
             def run(seed: int) -> float:
                 begun = time.perf_counter()
-                batches[name, seed] = labelnext.select(pool, k, random_state=seed)
+                batches[name, seed] = d2_sample(pool, k, random_state=seed)
                 return time.perf_counter() - begun
 
             return run

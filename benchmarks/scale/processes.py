@@ -58,12 +58,11 @@ class ProcessParts(Parts):
 
 def _serve(pipe: Connection, folder: str, lo: int, hi: int) -> None:
     """Be one shard: read its rows, and answer until the pipe is closed."""
+    import labelnext
     from labelnext.engine import as_gradients
-    from labelnext.pools import open_source
 
-    source = open_source(folder)
-    proba, features = (source.read(part, lo, hi) for part in ("proba", "features"))
-    part = Part(as_gradients(proba, features), lo)
+    rows = labelnext.open_pool(folder)[lo:hi]
+    part = Part(as_gradients(rows.read("proba"), rows.read("features")), lo)
     while True:
         try:
             method, arguments = pickle.loads(pipe.recv_bytes())
@@ -96,14 +95,14 @@ def process_parts(folder: Path, n: int, shards: int) -> Iterator[ProcessParts]:
 
 def measure(folder: Path, n: int, k: int, shards: int) -> dict[str, Any]:
     """Choose a batch from shards and return what the driver sent, received and waited for."""
-    import labelnext
+    from labelnext.sampling import d2_sample
 
     with process_parts(folder, n, shards) as parts:
         pool = ShardedGradients(parts)
-        labelnext.select(pool, k, random_state=1)  # code is compiled, in each process
+        d2_sample(pool, k, random_state=1)  # code is compiled, in each process
         before = vars(parts).copy()
         start = time.perf_counter()
-        batch = labelnext.select(pool, k, random_state=0)
+        batch = d2_sample(pool, k, random_state=0)
         seconds = time.perf_counter() - start
         counted = {
             name: vars(parts)[name] - before[name]

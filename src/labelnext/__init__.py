@@ -13,7 +13,7 @@ from types import ModuleType
 from labelnext._version import __version__
 from labelnext.cluster import Ray
 from labelnext.networks import extract
-from labelnext.pools import Pool, write_pool
+from labelnext.pools import Pool, open_pool, write_pool
 from labelnext.sampling import Batch
 from labelnext.strategies import select
 

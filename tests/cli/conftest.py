@@ -1,14 +1,24 @@
 """A small pool in files, and the command in this process."""
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from labelnext.cli import app
 
 N, N_CLASSES, N_FEATURES = 40, 3, 5
+# How the library spells what the command spells otherwise.
+PYTHON = re.compile(
+    r"\b(proba|features|ids|groups|labels|classes|task|strategy|bias|resume|overwrite|last_layer|"
+    r"cluster|exclude)="
+    r"|memory_limit|max_per_group|condition_on_labeled|random_state|exclude_ids|num_shards|num_cpus"
+    r"|num_gpus|open_pool|write_pool|Pool\("
+)
 
 
 @pytest.fixture
@@ -55,7 +65,9 @@ def run():
 
 @pytest.fixture
 def complaint(run):
-    """Run the command, and return the one line with which it refuses."""
+    """Run the command, and return the one line with which it refuses, in the command's words."""
+
+    commands = typer.main.get_command(app).commands
 
     def _complaint(*arguments):
         result = run(*arguments)
@@ -64,6 +76,14 @@ def complaint(run):
         assert result.stderr.startswith("labelnext: ")
         assert result.stderr.count("\n") == 1
         assert result.stderr.endswith("\n")
+        said = re.sub(r"/tmp/\S*", "", result.stderr)  # folders are named after tests
+        said = said.replace("labelnext.extract(..., resume=True)", "")  # is no command
+        assert PYTHON.search(said) is None, said
+        params = commands[arguments[0]].params if arguments[0] in commands else []
+        known = {name for param in params for name in (*param.opts, *param.secondary_opts)}
+        typed = {str(argument).partition("=")[0] for argument in arguments}
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said))
+        assert named <= known | typed | {"--help"}, said
         return result.stderr
 
     return _complaint

@@ -79,7 +79,7 @@ def test_ctrl_c_is_no_traceback(run, monkeypatch, folder, reason):
     def interrupt(*_args, **_kwargs):
         raise reason
 
-    monkeypatch.setattr("labelnext.sampling.select", interrupt)
+    monkeypatch.setattr("labelnext.select", interrupt)
     result = run("select", "pool.parquet", "-k", 3)
     assert result.exit_code == 130
     assert result.stdout == ""
@@ -89,6 +89,6 @@ def test_errors_of_ours_are_not_hidden(run, monkeypatch, folder):
     def fail(*_args, **_kwargs):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("labelnext.sampling.select", fail)
+    monkeypatch.setattr("labelnext.select", fail)
     with pytest.raises(ZeroDivisionError):
         run("select", "pool.parquet", "-k", 3)

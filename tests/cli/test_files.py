@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import labelnext
-from labelnext.cli import _convert, _files_pool
+from labelnext.cli import _convert
 from labelnext.pools import PoolWriter, open_source
 
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
@@ -64,20 +64,6 @@ def test_read_as_it_is_needed_it_gives_the_same_batch(pool, folder, run, ids, ex
     assert rows(run("select", *source, "-k", K)) == expected
 
 
-@pytest.mark.parametrize("size", [1, 1 << 60])
-def test_what_is_larger_than_memory_is_read_as_it_is_needed(
-    folder, run, monkeypatch, expected, size
-):
-    opened = []
-    inner = _files_pool.open_files
-    monkeypatch.setattr(_files_pool, "open_files", lambda *a: opened.append(a) or inner(*a))
-    monkeypatch.setattr(_files_pool, "_bytes_in_memory", lambda path: size)
-    assert rows(run("select", "pool.parquet", "-k", K)) == expected
-    with_ids = run("select", *FILES, "--ids", "ids.txt", "-k", K)
-    assert rows(with_ids) == expected
-    assert len(opened) == (2 if size > 1 else 0)
-
-
 def test_without_ids_the_row_is_the_id(folder, run, expected):
     rows(run("convert", "probs.npy", "emb.npy", "rows"))
     batch = rows(run("select", "rows", "-k", K))
@@ -86,7 +72,7 @@ def test_without_ids_the_row_is_the_id(folder, run, expected):
 
 
 def test_exclude(pool, folder, run, monkeypatch):
-    monkeypatch.setattr(_files_pool, "STRETCH", 7)
+    monkeypatch.setattr("labelnext.pools.known.STRETCH", 7)
     run("select", "pool", "-k", 5, "-o", "b.csv")
     more = rows(run("select", "pool", "-x", "b.csv", "-k", 5))
     assert more == rows(run("select", "pool.parquet", "-x", "b.csv", "-k", 5))
@@ -167,12 +153,12 @@ def test_convert_goes_on(folder, run, complaint, monkeypatch):
     run("convert", "pool.parquet", "whole", "--rows-per-shard", 6)
     inner, calls = _convert._copy, []
 
-    def interrupted(source, names, writer, rows, show):
+    def interrupted(pool, writer, rows, show):
         def stop(done, total):
             if done >= 18:
                 raise KeyboardInterrupt
 
-        inner(source, names, writer, rows, stop)
+        inner(pool, writer, rows, stop)
 
     monkeypatch.setattr(_convert, "_copy", interrupted)
     result = run("convert", "pool.parquet", "made", "--rows-per-shard", 6)
@@ -188,7 +174,7 @@ def test_convert_goes_on(folder, run, complaint, monkeypatch):
     )
     write = PoolWriter.write
     monkeypatch.setattr(
-        PoolWriter, "write", lambda self, n, *rest: calls.append(n) or write(self, n, *rest)
+        PoolWriter, "write", lambda self, n, **rest: calls.append(n) or write(self, n, **rest)
     )
     assert run("convert", "pool.parquet", "made", "--rows-per-shard", 6, "--resume").exit_code == 0
     assert calls == [3, 4, 5, 6]
@@ -222,32 +208,34 @@ def test_convert_killed_goes_on(folder, run, tmp_path):
     [
         (
             ("select", "pool.npz", "-k", 3, "--memory-limit", "1GB"),
-            ".npz file cannot be read piece",
+            "--memory-limit: pool.npz is read into memory as a whole",
         ),
         (("select", "pool.parquet", "-k", 3, "--memory-limit", "much"), "--memory-limit 'much'"),
         (("select", "pool", "-k", 3, "--memory-limit", "1kB"), "--memory-limit is 1kB, but"),
-        (("select", "-p", "probs.npy", "-k", 3, "--memory-limit", "1GB"), "--features is missing"),
-        (
-            ("select", "-p", "pool.npz", "-f", "emb.npy", "-k", 3, "--memory-limit", "1GB"),
-            "--proba",
-        ),
         (("select", "pool", "-k", 41), "only 40 samples are left"),
         (("select", "pool", "-p", "score", "-k", 3), "pool folder, which has its own parts"),
-        (("select", "pool.parquet", "-p", "score", "-k", 3, "--memory-limit", "1GB"), "no 'score'"),
+        (
+            ("select", "pool.parquet", "-p", "score", "-k", 3, "--memory-limit", "1GB"),
+            "pool.parquet has no 'score'",
+        ),
         (("select", "pool", "--ids", "short.txt", "-k", 3), "has 40 rows and short.txt has 2"),
         (
             ("select", "pool", "-x", "short.txt", "-k", 3),
-            "not in the pool: a, b; the pool has ids ",
+            "not in the pool: 'a', 'b'; the pool has ids ",
         ),
         (("select", "empty", "-k", 3), "empty"),
-        (("select", "nowhere/", "-k", 3), "POOL nowhere: there is no such file"),
+        (("select", "nowhere/", "-k", 3), "nowhere; check the path"),
         (("convert", "pool.parquet"), "what to convert and the folder to make"),
         (("convert", "a", "b", "c", "d", "e"), "got 5 paths"),
+        (("convert", "ids.txt"), "what to convert and the folder to make"),
         (("convert", "nowhere.parquet", "made"), "nowhere.parquet"),
         (("convert", "ids.txt", "made"), "ids.txt"),
         (("convert", "probs.npy", "short.npy", "made"), "rows"),
         (("convert", "pool.npz", "made", "-p", "score"), "score"),
-        (("convert", "probs.npy", "emb.npy", "made", "-p", "x"), "single files have no columns"),
+        (
+            ("convert", "probs.npy", "emb.npy", "made", "-p", "x"),
+            "these are probabilities, features and maybe ids; leave out",
+        ),
         (("convert", "pool.parquet", "made", "--rows-per-shard", 0), "at least one"),
         (("convert", "pool.parquet", "made", "--resume", "--force"), "give one of them"),
         (("convert", "pool.parquet", "ids.txt/made"), "ids.txt"),
@@ -264,9 +252,9 @@ def test_mistakes(pool, folder, complaint, arguments, words):
 
 
 def test_a_pool_that_may_not_be_read(pool, complaint, monkeypatch):
-    # Root may read everything; what happens to others is tested with the storage.
+    # Root may read everything; what happens to others is tested with the pools.
     def refuse(*_):
-        raise PermissionError(f"{pool} may not be read: permission denied")
+        raise PermissionError(f"{pool} may not be read: permission denied.")
 
-    monkeypatch.setattr("labelnext.pools._folder.read_manifest", refuse)
+    monkeypatch.setattr("labelnext.pools._open.open_pool_folder", refuse)
     assert "permission denied" in complaint("select", "pool", "-k", 3)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,8 @@ import pytest
 import scipy.sparse as sp
 
 import labelnext
+from labelnext.cli import _select
+from labelnext.sampling._batch_files import FORMATS
 
 COLUMNS = ["rank", "row", "id", "pseudo_label", "gradient_norm", "d2", "potential"]
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
@@ -39,6 +42,8 @@ def batch(arrays):
         ("pool.parquet", "--proba", "proba", "--features", "embedding", "--ids", "id"),
         ("-p", "pool.npz:proba", "-f", "pool.parquet:embedding"),
         ("pool.parquet", "-f", "emb.npy"),
+        ("emb.npy", "-p", "probs.npy"),
+        ("emb.npy", "-p", "pool.npz"),
     ],
     ids=" ".join,
 )
@@ -65,14 +70,17 @@ def test_without_ids_the_row_is_the_id(folder, run):
     assert all(row["id"] == row["row"] for row in rows(run("select", *FILES, "-k", 5)))
 
 
-@pytest.mark.parametrize("ending", ["csv", "json", "parquet", "CSV"])
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet", "CSV"])
 def test_output_by_ending(folder, run, batch, ending):
     result = run("select", "pool.parquet", "-k", 8, "-o", f"batch.{ending}")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     path = folder / f"batch.{ending}"
-    if ending == "json":
-        columns = {name: [row[name] for row in json.loads(path.read_text())] for name in COLUMNS}
+    if ending in ("json", "jsonl"):
+        text = path.read_text()
+        records = json.loads(text) if ending == "json" else map(json.loads, text.splitlines())
+        records = list(records)
+        columns = {name: [row[name] for row in records] for name in records[0]}
     elif ending == "parquet":
         columns = pq.read_table(path).to_pydict()
     else:
@@ -87,13 +95,10 @@ def test_output_by_ending(folder, run, batch, ending):
 
 
 def test_seed_bias_and_k_reach_the_selection(folder, run, arrays):
-    expected = labelnext.select(*arrays, 6, bias=True, random_state=3)
-    assert picked(run("select", *FILES, "-k", 6, "--seed", 3, "--bias")) == (
-        expected.indices.tolist()
-    )
-    assert (
-        expected.indices.tolist() != labelnext.select(*arrays, 6, random_state=3).indices.tolist()
-    )
+    expected = labelnext.select(*arrays, 12, bias=True, random_state=4).indices.tolist()
+    assert picked(run("select", *FILES, "-k", 12, "--seed", 4, "--bias")) == expected
+    assert expected != picked(run("select", *FILES, "-k", 12, "--seed", 4))
+    assert expected != picked(run("select", *FILES, "-k", 12, "--bias"))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,11 @@ def test_excluded_ids_are_not_chosen(folder, run, arrays, name, content):
     assert picked(result) == expected.indices.tolist()
 
 
-@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_the_endings_are_those_of_batches():
+    assert [*_select.TABLES] == [*FORMATS]
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
 def test_an_earlier_batch_is_a_list_of_excluded_ids(folder, run, ending):
     run("select", "pool.parquet", "-k", 10, "-o", f"batch.{ending}")
     run("select", "pool.parquet", "-k", 5, "--seed", 1, "-o", "other.csv")
@@ -160,14 +169,14 @@ def test_parquet_of_row_groups_and_numbered_columns(folder, run, arrays, batch):
     assert picked(result) == batch.indices.tolist()
 
 
-def test_numbered_columns_are_in_the_order_of_their_numbers(folder):
-    from labelnext.cli._parquet import read_column
-    from labelnext.cli._sources import Source
-
-    names = [f"e_{j}" for j in (10, 2, 1, 3, 4, 5, 6, 7, 8, 9)]
-    pq.write_table(pa.table({name: [int(name[2:])] for name in names}), "wide.parquet")
-    source = Source(folder / "wide.parquet", "e", (), "--features")
-    assert read_column(source).tolist() == [list(range(1, 11))]
+def test_numbered_columns_are_in_the_order_of_their_numbers(folder, run, arrays):
+    wide = np.random.default_rng(2).normal(size=(40, 11)) * np.logspace(0, 2, 11)
+    np.save("wide.npy", wide)
+    order = (10, 2, 1, 3, 0, 4, 5, 6, 7, 8, 9)
+    table = {"proba": arrays[0].tolist()} | {f"e_{j}": wide[:, j] for j in order}
+    pq.write_table(pa.table(table), "wide.parquet")
+    found = rows(run("select", "wide.parquet", "-f", "e", "-k", 8))
+    assert found == rows(run("select", "-p", "probs.npy", "-f", "wide.npy", "-k", 8))
 
 
 def test_half_precision_and_large_lists(folder, run, arrays):
@@ -191,15 +200,6 @@ def test_sparse_features(folder, run, arrays, batch):
     result = run("select", "-p", "probs.npy", "-f", "emb-sparse.npz", "-k", 8, "--plot", "b.png")
     assert picked(result) == batch.indices.tolist()
     assert (folder / "b.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_npy_is_mapped_and_not_read(folder):
-    from labelnext.cli._arrays import read_array
-    from labelnext.cli._sources import Source
-
-    array = read_array(Source(folder / "emb.npy", None, (), "--features"))
-    assert isinstance(array, np.memmap)
-    assert not array.flags.writeable
 
 
 def test_one_column_of_probabilities_is_binary(folder, run, arrays):
@@ -231,12 +231,18 @@ def test_force_replaces_and_keeps_links(folder, run):
     assert (folder / "real.csv").read_text().startswith("rank,")
 
 
-def test_one_class_is_a_warning_in_one_line(folder, run):
-    np.save("ones.npy", np.ones((40, 1)))
-    result = run("select", "-p", "ones.npy", "-f", "emb.npy", "-k", 3)
+def test_a_warning_is_one_line(folder, run, monkeypatch):
+    inner = labelnext.select
+
+    def warned(*arguments, **options):
+        for _ in range(2):
+            warnings.warn("All gradients\nare 0.", UserWarning, stacklevel=2)
+        return inner(*arguments, **options)
+
+    monkeypatch.setattr(labelnext, "select", warned)
+    result = run("select", "pool.parquet", "-k", 3)
     assert result.exit_code == 0
-    assert result.stderr.startswith("labelnext: warning: proba has one class only")
-    assert result.stderr.count("\n") == 1
+    assert result.stderr == "labelnext: warning: All gradients are 0\n"
 
 
 def test_a_terminal_gets_a_summary(folder, run, monkeypatch):
@@ -284,4 +290,4 @@ class TestCheckpoint:
         words = complaint(
             "select", "pool.parquet", "-k", 5, "--checkpoint", "run.ckpt", "--seed", 3
         )
-        assert "another random_state; delete it to start anew" in words
+        assert "another --seed; delete it to start again" in words

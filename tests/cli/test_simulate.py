@@ -108,7 +108,9 @@ def test_the_example_is_written_once(file, run, complaint):
     text = (file.parent / "new.toml").read_text()
     assert "labelnext simulate new.toml --out results" in text
     assert "{{" not in text
-    assert "exists already" in complaint("simulate", "new.toml", "--example")
+    assert "new.toml: exists already; choose another name" in complaint(
+        "simulate", "new.toml", "--example"
+    )
     assert "ends in .toml" in complaint("simulate", "new.txt", "--example")
 
 

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from labelnext.cli import _write
-from labelnext.cli._errors import InputError
-from labelnext.cli._write import check_folder, write_whole
+from labelnext.cli._errors import InputError, check_folder, write
 
 
 def test_a_file_that_comes_in_the_meantime_is_kept(tmp_path):
     path = tmp_path / "b.csv"
     path.write_text("precious")
     with pytest.raises(InputError, match="exists already"):
-        write_whole(path, b"new", force=False)
+        write(path, b"new", force=False)
     assert path.read_text() == "precious"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -25,7 +23,7 @@ def test_a_file_that_comes_in_the_meantime_is_kept(tmp_path):
 def test_the_mode_is_the_usual_one(tmp_path):
     path, plain = tmp_path / "b.csv", tmp_path / "plain"
     plain.write_text("")
-    write_whole(path, b"new", force=False)
+    write(path, b"new", force=False)
     assert path.stat().st_mode == plain.stat().st_mode
 
 
@@ -36,10 +34,10 @@ def _refuse(*_args):
 def test_without_hard_links(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "hardlink_to", _refuse)
     path = tmp_path / "b.csv"
-    write_whole(path, b"new", force=False)
+    write(path, b"new", force=False)
     assert path.read_bytes() == b"new"
     with pytest.raises(InputError, match="exists already"):
-        write_whole(path, b"newer", force=False)
+        write(path, b"newer", force=False)
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -49,9 +47,20 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=r"cannot write .*b.csv: no space left on device; choose"):
-        write_whole(tmp_path / "b.csv", b"new", force=True)
+    with pytest.raises(
+        InputError, match=r"Cannot write .*b.csv: the disk is full.*; choose another"
+    ):
+        write(tmp_path / "b.csv", b"new", force=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_whatever_else_goes_wrong(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(InputError, match=r"Cannot write .*b.csv: input/output error; choose"):
+        write(tmp_path / "b.csv", b"new", force=True)
 
 
 def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
@@ -63,13 +72,13 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
 KILLED = """
 import os, signal
 from pathlib import Path
-from labelnext.cli._write import write_whole
+from labelnext.cli._errors import write
 
 def die(descriptor):
     os.kill(os.getpid(), signal.SIGKILL)
 
 os.fsync = die  # half-way: the draft is written, the name not yet given
-write_whole(Path("b.csv"), b"half", force={force})
+write(Path("b.csv"), b"half", force={force})
 """
 
 
@@ -85,10 +94,3 @@ def test_a_killed_process_leaves_nothing_under_the_name(tmp_path, force):
     assert path.exists() == force
     if force:
         assert path.read_text() == "precious"
-
-
-def test_json_is_strict_and_keeps_letters():
-    assert (
-        _write.as_json({"id": ["Žluť"], "d2": [0.1]})
-        == '[\n{"id": "Žluť", "d2": 0.1}\n]\n'.encode()
-    )

@@ -13,16 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+import torch
 
 import clusters
 import labelnext
 import pools
 from clusters import EXCLUDE, K, arrays, choose, in_shards, same, undisturbed
+from labelnext.cluster import Ray, as_pool
 from labelnext.cluster import session as _session
-from labelnext.engine import as_gradients
-from labelnext.engine._ray_origins import Arrays
-from labelnext.engine.ray import RayOptions, as_origin
-from labelnext.pools import open_source
+from labelnext.engine import open_gradients
+from labelnext.engine import ray as engine_ray
+from labelnext.pools import Pool
 
 pytestmark = pytest.mark.xdist_group("ray")
 ROOT = Path(__file__).parents[2]
@@ -50,62 +51,110 @@ def rows_of(batch):
     return {name: x[batch["id"]] for name, x in zip(("proba", "features"), made, strict=True)}
 
 
-class Unequal(Arrays):
-    """Arrays that are cut into shards of very different sizes."""
-
-    places = (1, 700, 701, 2048, 2500, 2999)
-
-    def cuts(self, n_shards):
-        return np.array([0, *self.places[: n_shards - 1], self.n_rows])
+def on_ray(*given, num_shards=2, num_cpus=0.1, **options):
+    """Select in shards on the cluster that this process is on."""
+    cluster = Ray(num_shards=num_shards, num_cpus=num_cpus)
+    return labelnext.select(*given, cluster=cluster, **options)
 
 
-def unequal(form=np.asarray, bias=False):
-    proba, features = arrays()
-    return Unequal(proba, form(features), bias=bias, task="multiclass", stored_as=None)
+@pytest.fixture(name="unequal")
+def _unequal(monkeypatch):
+    """Pools are cut into shards of very different sizes."""
+    places = [1, 700, 701, 2048, 2500, 2999]
+    monkeypatch.setattr(
+        engine_ray, "cuts", lambda pool, n: np.array([0, *places[: n - 1], pool.n_rows])
+    )
+
+
+def other_task(task):
+    """A pool of 900 rows for each task, with what is known of its rows."""
+    proba, features = pools.confident(900, n_classes=4)
+    known = {"ids": [f"row-{i}" for i in range(900)], "task": task}
+    if task in {"regression", "vectors"}:
+        return Pool(features=features, **known)
+    return Pool(proba[:, 1] if task == "binary" else proba, features, **known)
+
+
+LABELED = [5, 450, 899]
+# What `select` may be asked for; each with the pool's bias and labels.
+OPTIONS = {
+    "bias": {"bias": True},
+    "exclude": {"exclude": np.arange(0, 3000, 7)},
+    "groups": {"groups": np.arange(3000) % 40, "max_per_group": 2},
+    "labelled rows": {"labels": LABELED},
+    "centres": {"labels": LABELED, "condition_on_labeled": True},
+    "all": {
+        "bias": True,
+        "exclude": {1, 2, 2999},
+        "groups": np.arange(3000) % 40,
+        "max_per_group": 2,
+        "labels": LABELED,
+        "condition_on_labeled": True,
+    },
+}
 
 
 @pytest.mark.usefixtures("ray")
 class TestOneBatch:
     @pytest.mark.parametrize("num_shards", [1, 2, 3, 7])
+    @pytest.mark.usefixtures("unequal")
     def test_seed_by_seed(self, num_shards):
-        with in_shards(num_shards, unequal) as pool:
-            assert len(pool.parts.shards) == num_shards
+        with in_shards(num_shards) as pool:
+            assert pool.parts.n_parts == num_shards
             for seed in range(3):
                 same(choose(pool, seed), undisturbed(seed))
 
-    def test_of_sparse_features_with_a_bias(self):
-        whole = as_gradients(arrays()[0], sp.csr_array(arrays()[1]), bias=True)
-        with in_shards(3, lambda: unequal(sp.csr_array, bias=True)) as pool:
-            same(choose(pool, 4), choose(whole, 4))
+    @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+    @pytest.mark.parametrize("in_files", [False, True], ids=["", "files"])
+    def test_with_each_option(self, options, in_files, tmp_path):
+        options = dict(options)
+        known = {"bias": options.pop("bias", False)}
+        if "labels" in options:
+            labels = np.full(3000, np.nan)
+            labels[options.pop("labels")] = [1, 0, 4]
+            known["labels"] = labels
+        pool = Pool(*arrays(), **known)
+        batch = labelnext.select(pool, 60, random_state=3, **options)
+        if in_files:
+            # The files say otherwise: the caller wins.
+            labelnext.write_pool(tmp_path / "pool", *arrays(), bias=not known["bias"])
+            pool = labelnext.open_pool(tmp_path / "pool", **known)
+            same(batch, labelnext.select(pool, 60, random_state=3, **options))
+        same(batch, on_ray(pool, 60, random_state=3, num_shards=3, **options))
 
-    def test_of_large_shards_beside_small_ones(self):
-        proba, features = pools.confident(40000, n_classes=4, n_features=40, seed=5)
-        features = np.maximum(features, 0).astype(np.float16)
-        whole = as_gradients(proba, features)
-
-        def origin():
-            made = Unequal(proba, features, bias=False, task="multiclass", stored_as=None)
-            made.places = (39000,)
-            return made
-
-        with in_shards(2, origin) as pool:
-            kinds = [type(pool.parts.call("about", {i: ()})[i].form).__name__ for i in range(2)]
-            assert kinds == ["PrunedForm", "PlainForm"]
-            same(choose(pool, 1), choose(whole, 1))
-
-    def test_of_labels(self):
-        proba, features = arrays()
-        options = {"exclude": EXCLUDE, "random_state": 2, "task": "multilabel"}
-        batch = labelnext.select(proba, features, 50, **options)
-        other = labelnext.select(
-            proba, features, 50, **options, engine="ray", num_shards=2, num_cpus=0.1
+    @pytest.mark.parametrize("task", ["multilabel", "binary", "regression", "vectors"])
+    def test_of_each_task(self, task):
+        pool = other_task(task)
+        batch, other = (
+            choose(pool, 50, exclude=EXCLUDE[:10], random_state=2)
+            for choose in (labelnext.select, on_ray)
         )
         same(batch, other)
+        assert other.ids.tolist() == [f"row-{i}" for i in other.indices]
 
-    def test_of_a_pool_that_was_made_before(self):
-        pool = as_gradients(arrays()[0], arrays()[1].astype(np.float32), bias=True)
-        other = labelnext.select(pool, 60, random_state=3, engine="ray", num_shards=2, num_cpus=0)
-        same(labelnext.select(pool, 60, random_state=3), other)
+    @pytest.mark.usefixtures("unequal")
+    def test_of_sparse_features_with_a_bias(self):
+        pool = Pool(arrays()[0], sp.csr_array(arrays()[1]), bias=True)
+        with in_shards(3, pool) as shards:
+            same(choose(shards, 4), choose(open_gradients(pool), 4))
+
+    def test_of_tensors_in_bfloat16(self):
+        pool = Pool(*(torch.from_numpy(x).to(torch.bfloat16) for x in arrays()))
+        same(labelnext.select(pool, 60, random_state=3), on_ray(pool, 60, random_state=3))
+
+    def test_of_rows_of_a_pool(self):
+        pool = Pool(*arrays())[np.arange(2999, 0, -2)]
+        same(labelnext.select(pool, 60, random_state=3), on_ray(pool, 60, random_state=3))
+
+    def test_of_large_shards_beside_small_ones(self, monkeypatch):
+        proba, features = pools.confident(40000, n_classes=4, n_features=40, seed=5)
+        features = np.maximum(features, 0).astype(np.float16)
+        pool = Pool(proba, features)
+        monkeypatch.setattr(engine_ray, "cuts", lambda pool, n: np.array([0, 39000, 40000]))
+        with in_shards(2, pool) as shards:
+            kinds = [type(shards.parts.call("about", {i: ()})[i].form).__name__ for i in range(2)]
+            assert kinds == ["PrunedForm", "PlainForm"]
+            same(choose(shards, 1), choose(open_gradients(pool), 1))
 
     @pytest.mark.parametrize("one_dimensional", [False, True], ids=["", "P(y = 1)"])
     def test_of_files_that_shards_read(self, tmp_path, one_dimensional):
@@ -113,55 +162,70 @@ class TestOneBatch:
         proba = proba[:, 1] if one_dimensional else proba
         np.save(tmp_path / "proba.npy", proba)
         np.save(tmp_path / "features.npy", features)
-        source = open_source(tmp_path)
-        other = labelnext.select(
-            source, 80, random_state=3, engine="ray", num_shards=3, num_cpus=0.1
-        )
+        pool = labelnext.open_pool(tmp_path)
+        other = on_ray(pool, 80, random_state=3, num_shards=3)
         same(labelnext.select(proba, features, 80, random_state=3), other)
         # Neither rows of the pool nor what they are made of passed through this process.
         assert other.stats["bytes_sent"] < features.nbytes
 
+    def test_of_files_of_which_this_process_reads_ids_of_picks_alone(self, tmp_path, monkeypatch):
+        ids = [f"{i:05d}" for i in range(3000)]
+        labelnext.write_pool(tmp_path / "pool", *arrays(), ids=ids, rows_per_shard=400)
+        read = clusters.bytes_read(monkeypatch)
+        pool = labelnext.open_pool(tmp_path / "pool")
+        assert sum(read) == 0
+        batch = on_ray(pool, K, exclude=EXCLUDE, random_state=1, num_shards=3)
+        same(batch, undisturbed(1))
+        np.testing.assert_array_equal(batch.ids, [ids[i] for i in batch.indices])
+        # Ids of the picks, with those between ones that are near.
+        assert 0 < sum(read) <= 3000 * 5
+        # And it would be seen.
+        labelnext.select(pool, 5, random_state=1)
+        assert sum(read) > sum(x.nbytes for x in arrays())
+
     def test_of_files_that_are_larger_than_the_memory_of_shards(self, tmp_path):
         labelnext.write_pool(tmp_path / "pool", *arrays())
-        other = labelnext.select(
-            open_source(tmp_path / "pool"),
+        pool = labelnext.open_pool(tmp_path / "pool")
+        other = on_ray(
+            pool,
             K,
             exclude=EXCLUDE,
             random_state=1,
-            engine="ray",
-            num_shards=2,
-            num_cpus=0.1,
             memory_limit="100MB",
             checkpoint=tmp_path / "run.ckpt",
         )
         same(other, undisturbed(1))
         assert (tmp_path / "run.ckpt").exists()
         with pytest.raises(ValueError, match="memory"):
-            labelnext.select(
-                open_source(tmp_path / "pool"), 5, engine="ray", num_shards=2, memory_limit=1000
-            )
+            on_ray(pool, 5, memory_limit=1000)
 
     def test_shards_are_cut_where_files_are(self, tmp_path):
         pq.write_table(table(0, 1000), tmp_path / "pool.parquet", row_group_size=130)
-        origin = as_origin(open_source(tmp_path / "pool.parquet"))
-        np.testing.assert_array_equal(origin.cuts(3), [0, 390, 650, 1000])
-        np.testing.assert_array_equal(origin.cuts(20)[:3], [0, 50, 100])
+        pool = labelnext.open_pool(tmp_path / "pool.parquet")
+        np.testing.assert_array_equal(engine_ray.cuts(pool, 3), [0, 390, 650, 1000])
+        np.testing.assert_array_equal(engine_ray.cuts(pool, 20)[:3], [0, 50, 100])
 
     @LOUD
     def test_of_a_data_set_in_its_order(self, ray):
         cuts = itertools.pairwise([0, 10, 1500, 1501, 3000])
         dataset = ray.data.from_arrow([table(lo, hi) for lo, hi in cuts])
-        other = labelnext.select(
-            dataset, K, exclude=EXCLUDE, random_state=0, engine="ray", num_shards=3, num_cpus=0.1
-        )
+        other = on_ray(dataset, K, exclude=EXCLUDE, random_state=0, num_shards=3)
         same(other, undisturbed(0))
+        np.testing.assert_array_equal(other.ids, other.indices)
+        pool = as_pool(dataset, bias=True)
+        np.testing.assert_array_equal(pool.source.cuts, [0, 10, 1500, 1501, 3000])
+        rows = np.array([2999, 3, 1500])
+        np.testing.assert_array_equal(pool.read("features", rows), arrays()[1][rows])
+        assert pool.part(1490, 1600).source.where(10) == "row 0 of block 2 of the Ray data set"
+        same(
+            on_ray(pool, 50, random_state=0),
+            labelnext.select(Pool(*arrays(), bias=True), 50, random_state=0),
+        )
 
     @LOUD
     def test_of_a_data_set_that_has_yet_to_be_made(self, ray):
         dataset = ray.data.range(3000, override_num_blocks=4).map_batches(rows_of, batch_size=100)
-        other = labelnext.select(
-            dataset, K, exclude=EXCLUDE, random_state=0, engine="ray", num_shards=2, num_cpus=0.1
-        )
+        other = on_ray(dataset, K, exclude=EXCLUDE, random_state=0)
         same(other, undisturbed(0))
         # Ray's bars would put another in its place, for good.
         assert print.__module__ == "builtins"
@@ -180,7 +244,7 @@ class TestStats:
             assert parts.traffic.bytes_received - before[1] < 3 * 8 * 80
 
     def test_are_in_the_batch(self):
-        batch = labelnext.select(*arrays(), 50, engine="ray", num_shards=2, num_cpus=0)
+        batch = on_ray(*arrays(), 50)
         assert batch.stats["shards"] == 2
         assert batch.stats["restarts"] == 0
         assert 10 < batch.stats["messages"] < 200
@@ -192,7 +256,7 @@ class TestRefusals:
     def test_too_few_resources_within_a_bounded_time(self):
         start = time.monotonic()
         message = (
-            r"no room for shard \d within 2 s: 3 shards need 30 CPU \(16 on the cluster, "
+            r"no room for actor \d within 2 s: 3 actors need 30 CPU \(16 on the cluster, "
             r".* free\), 6 gold \(0 on the cluster, 0 free\); ask for fewer"
         )
         with (
@@ -205,7 +269,7 @@ class TestRefusals:
     def test_gpus_where_there_are_none(self):
         start = time.monotonic()
         with (
-            pytest.raises(TimeoutError, match=r"no room for shard 0 .* GPU \(0 on the cluster"),
+            pytest.raises(TimeoutError, match=r"no room for actor 0 .* GPU \(0 on the cluster"),
             in_shards(2, num_gpus=1, start_timeout=1),
         ):
             pass
@@ -213,14 +277,14 @@ class TestRefusals:
 
     def test_more_shards_than_rows(self):
         with pytest.raises(ValueError, match=r"at most the number of rows, 3,000, got 3,001"):
-            labelnext.select(*arrays(), 5, engine="ray", num_shards=3001)
+            on_ray(*arrays(), 5, num_shards=3001)
 
     def test_a_number_that_is_none_by_its_row_in_the_pool(self):
         proba, features = (x.copy() for x in arrays())
         features[2500, 3] = np.nan
         with pytest.raises(ValueError, match="features is nan at row 2500, column 3") as caught:
-            labelnext.select(proba, features, 5, engine="ray", num_shards=3, num_cpus=0)
-        assert caught.value.__notes__ == ["In shard 2 of 3 (rows 2,000 to 2,999 of the arrays)."]
+            on_ray(proba, features, 5, num_shards=3)
+        assert caught.value.__notes__ == ["In shard 2 of 3 (rows 2,000 to 2,999 of arrays)."]
 
     def test_what_is_no_choice(self):
         for k, exclude, message in [
@@ -229,13 +293,18 @@ class TestRefusals:
             (5, [3000], "rows from 0 to 2999"),
         ]:
             with pytest.raises(ValueError, match=message):
-                labelnext.select(*arrays(), k, exclude=exclude, engine="ray", num_shards=2)
+                on_ray(*arrays(), k, exclude=exclude)
 
     @LOUD
     def test_a_data_set_without_features_or_rows(self, ray):
-        dataset = ray.data.from_items([{"proba": [0.5, 0.5], "embedding": [1.0]}])
-        with pytest.raises(ValueError, match=r"'features' is not among .*'embedding'"):
-            labelnext.select(dataset, 1, engine="ray")
+        dataset = ray.data.from_items([{"probability": [0.5, 0.5], "vector": [1.0]}])
+        with pytest.raises(ValueError, match=r"needs the column .* but has .*'vector'"):
+            on_ray(dataset, 1)
+        dataset = ray.data.from_items([{"proba": [0.5, 0.5], "vector": [1.0]}])
+        with pytest.raises(ValueError, match=r"needs features; this pool has probabilities only"):
+            on_ray(dataset, 1)
+        with pytest.raises(ValueError, match=r"the Ray data set has no rows"):
+            on_ray(ray.data.from_items([{"proba": [0.5, 0.5]}]).limit(0), 1)
 
     @LOUD
     def test_lists_of_different_lengths_in_a_data_set(self, ray):
@@ -243,15 +312,11 @@ class TestRefusals:
         with pytest.raises(
             ValueError, match=r"'features' must be of one length.* 2 numbers .* 3 numbers"
         ):
-            labelnext.select(ray.data.from_items(rows), 1, engine="ray", num_shards=1, num_cpus=0)
+            on_ray(ray.data.from_items(rows), 1, num_shards=1)
 
     def test_another_cluster_than_that_of_the_process(self):
         with pytest.raises(ValueError, match=r"has joined a Ray cluster already, at .*'local'"):
-            labelnext.select(*arrays(), 5, engine="ray", address="local")
-
-    def test_one_class_is_warned_of(self):
-        with pytest.warns(UserWarning, match="one class only"):
-            labelnext.select(np.ones((9, 1)), np.ones((9, 2)), 2, engine="ray", num_shards=1)
+            labelnext.select(*arrays(), 5, cluster=Ray("local"))
 
     @pytest.mark.parametrize(
         ("options", "error", "message"),
@@ -267,20 +332,13 @@ class TestRefusals:
     )
     def test_options_that_are_none(self, options, error, message):
         with pytest.raises(error, match=message):
-            RayOptions(**options)
-
-
-def test_options_of_a_cluster_without_one():
-    with pytest.raises(TypeError, match="num_shards, timeout are for engine='ray' only"):
-        labelnext.select(*arrays(), 5, num_shards=2, timeout=3)
-    with pytest.raises(ValueError, match="engine must be 'local' or 'ray', got 'spark'"):
-        labelnext.select(*arrays(), 5, engine="spark")
+            Ray(**options)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ImportError, match=r'pip install "labelnext\[ray\]"'):
-        labelnext.select(*arrays(), 5, engine="ray")
+        labelnext.select(*arrays(), 5, cluster=Ray())
 
 
 @pytest.mark.usefixtures("ray")
@@ -288,7 +346,7 @@ class TestACluster:
     def test_that_was_joined_is_left_as_it_was(self, ray):
         before, named = clusters.settled(ray), ray.util.list_named_actors(all_namespaces=True)
         held = ray.put(np.arange(10))
-        labelnext.select(*arrays(), 50, engine="ray", num_shards=2, num_cpus=0.5)
+        on_ray(*arrays(), 50, num_cpus=0.5)
         assert ray.is_initialized()
         assert ray.get(held).sum() == 45
         del held
@@ -299,15 +357,15 @@ class TestACluster:
         assert ray.util.list_named_actors(all_namespaces=True) == named
 
     def test_has_as_many_shards_as_there_is_room_for(self):
-        batch = labelnext.select(*arrays(), 5, engine="ray", num_cpus=6)
+        batch = labelnext.select(*arrays(), 5, cluster=Ray(num_cpus=6))
         assert batch.stats["shards"] == 2
 
     def test_is_joined_by_its_address_or_by_none_and_goes_on(self, ray, tmp_path):
         address = ray.get_runtime_context().gcs_address
         script = (
             "import sys, labelnext, clusters, ray\n"
-            "batch = labelnext.select(*clusters.arrays(), 50, random_state=0, engine='ray', "
-            f"num_shards=2, num_cpus=0.5, address={address!r})\n"
+            "batch = labelnext.select(*clusters.arrays(), 50, random_state=0, "
+            f"cluster=labelnext.Ray({address!r}, num_shards=2, num_cpus=0.5))\n"
             "assert not ray.is_initialized()\n"
             "print(batch.indices.tolist())"
         )
@@ -325,10 +383,10 @@ class TestACluster:
             "given = clusters.arrays(), 50\n"
             "why = 'AuthToken|Found multiple'\n"
             "with pytest.raises(ConnectionError, match=why):\n"
-            "    labelnext.select(*given[0], 50, engine='ray', address='auto')\n"
+            "    labelnext.select(*given[0], 50, cluster=labelnext.Ray('auto'))\n"
             "with pytest.warns(UserWarning, match='can join.*; one of its own is started'):\n"
-            "    batch = labelnext.select(*given[0], 50, random_state=0, engine='ray', "
-            "num_shards=2, num_cpus=0.5)\n"
+            "    batch = labelnext.select(*given[0], 50, random_state=0, "
+            "cluster=labelnext.Ray(num_shards=2, num_cpus=0.5))\n"
             "print(batch.indices.tolist())"
         )
         start = time.monotonic()
@@ -417,8 +475,8 @@ def test_one_that_was_started_leaves_nothing(tmp_path):
         "import os\n"
         "before = dict(os.environ)\n"
         "import labelnext, clusters\n"
-        "batch = labelnext.select(*clusters.arrays(), 50, random_state=0, engine='ray', "
-        "num_shards=2, num_cpus=0.5, address='local')\n"
+        "batch = labelnext.select(*clusters.arrays(), 50, random_state=0, "
+        "cluster=labelnext.Ray('local', num_shards=2, num_cpus=0.5))\n"
         "import ray\n"
         "assert not ray.is_initialized()\n"
         "changed = {k for k in {*before, *os.environ} if before.get(k) != os.environ.get(k)}\n"

@@ -195,8 +195,8 @@ def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
                 start.append(time.monotonic())
 
         message = (
-            rf"^Shard 1 of 3 \(rows 1,000 to 1,999 of arrays, from row 1000 of arrays on\) was lost "
-            rf"{ATTEMPTS} times; the last time because it cannot be set up again: "
+            rf"^Shard 1 of 3 \(rows 1,000 to 1,999 of arrays, from row 1000 of arrays on\) was "
+            rf"lost {ATTEMPTS} times; the last time because it cannot be set up again: "
             rf"FileNotFoundError: .*{needed}"
         )
         with pytest.raises(ShardLostError, match=message):

@@ -411,6 +411,18 @@ def test_numbers_from_0_are_handed_on_as_they_are(blobs):
     assert_array_equal(clf.predict_proba(X), np.tile([0.0, 1.0], (60, 1)))
 
 
+def test_numbers_in_place_of_labels_allow_no_further_fit(blobs):
+    class Further(NumbersOnly):
+        def partial_fit(self, X, y):
+            return self.fit(X, y)
+
+    X, y = blobs
+    names = np.where(np.isnan(y), "", np.where(y == 0, "ant", "bee"))
+    clf = SklearnClassifier(Further(), missing_label="").fit(X, names)
+    with pytest.raises(ValueError, match="can't be fitted further; call fit"):
+        clf.partial_fit(X, names)
+
+
 def test_what_scikit_learn_refuses_is_refused(blobs):
     X, y = blobs
     names = np.where(np.isnan(y), "", np.where(y == 0, "ant", "bee"))

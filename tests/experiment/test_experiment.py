@@ -40,6 +40,17 @@ def test_names_stand_for_things():
     ]
 
 
+def test_names_are_those_of_the_registry_and_near_ones_come_from_it():
+    from labelnext import strategies
+
+    for name in strategies.names():
+        assert type(make(strategies=[name]).strategies[name]) is strategies.find(name)
+    near = make(strategies=["least-confident"]).strategies["least-confident"]
+    assert near.method == "least_confident"
+    with pytest.raises(ValueError, match=r"did you mean 'max-herding'.*typi-clust.*module:name"):
+        make(strategies="max-hearding")
+
+
 def test_any_strategy_of_the_pool_has_a_name():
     from labelnext import pool
 

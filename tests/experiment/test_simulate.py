@@ -135,3 +135,22 @@ def test_split_keeps_samples_with_their_labels_and_takes_any_labels():
             ("one", "zero")[label] for label in labels
         ]
     assert len(parts.X) + len(parts.X_test) == len(X)
+
+
+def test_strategies_have_names(parts):
+    one, other = (
+        simulate(strategy, LogisticRegression(), parts, batch_size=5, n_batches=1).picks
+        for strategy in ("badge", Badge())
+    )
+    np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="unknown strategy 'bagde'; did you mean 'badge'"):
+        simulate("bagde", LogisticRegression(), parts, batch_size=5, n_batches=1)
+
+
+def test_classes_of_one_sample_are_named_but_not_all():
+    with pytest.raises(ValueError, match=r"only one of 'lonely'; leave such classes out"):
+        split(X, ["lonely", *map(str, y[1:])], seed=0, n_start=5)
+    with pytest.raises(ValueError, match="these look like measurements") as caught:
+        split(X, np.linspace(0, 1, len(X)), seed=0, n_start=5)
+    assert "and 1,794 more" in str(caught.value)
+    assert len(str(caught.value)) < 300

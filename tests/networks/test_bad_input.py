@@ -245,7 +245,7 @@ def test_features_too_large_for_float16():
 
 def test_a_task_that_is_none_or_not_the_models():
     with refuses("task must be"):
-        extract(nets.Mlp(), X, task="regression")
+        extract(nets.Mlp(), X, task="vectors")
     with refuses("one logit, got 4"):
         extract(nets.Mlp(), X, task="binary")
     with refuses("ends with sigmoid", "task='multilabel'"):
@@ -457,3 +457,56 @@ def test_dtypes_that_are_none():
 def test_models_that_are_no_modules(model):
     with refuses("must be a torch.nn.Module", error=TypeError):
         extract(model, X)
+
+
+# Short messages
+
+
+class Deep(nn.Module):
+    """Many layers with long names, and what they give, all returned."""
+
+    def __init__(self, end=None):
+        super().__init__()
+        self.end = end
+        self.blocks_of_a_transformer_with_many_layers = nn.ModuleList(
+            nn.ModuleDict({"the_projection_of_the_attention": nn.Linear(6, 6)}) for _ in range(300)
+        )
+
+    def forward(self, x):
+        states = []
+        for block in self.blocks_of_a_transformer_with_many_layers:
+            x = x + block["the_projection_of_the_attention"](x)
+            states.append(x)
+        return {f"state_{i}": state for i, state in enumerate(states)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"head": "blocks.1"},
+        {"head": "blocks_of_a_transformer_with_many_layers"},
+        {"head": "blocks_of_a_transformer_with_many_layers.3.the_projection_of_the_attention"},
+        {"head": nn.ModuleList(nn.Linear(6, 6) for _ in range(300))},
+        {"head": torch.ones(500, 500)},
+    ],
+    ids=["none", "not there", "too many", "not last", "another module", "no module"],
+)
+def test_messages_of_large_networks_are_short(options):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        extract(Deep(), X, **options)
+    assert 50 < len(str(caught.value)) < 1_200
+
+
+def test_messages_of_large_batches_are_short():
+    rows = [{f"column_{i}": 0.0 for i in range(2_000)} for _ in range(4)]
+    rows[2]["more"] = 0.0
+    for data in (rows[:2], rows, DataLoader(rows[1:], batch_size=1)):
+        with pytest.raises((ValueError, RuntimeError)) as caught:
+            extract(nets.TwoInputs(), data)
+        assert len(str(caught.value)) < 700
+
+
+def test_names_that_are_near_are_offered():
+    with refuses("head='fcc'", "did you mean 'fc'"):
+        extract(nets.Mlp(), X, head="fcc")

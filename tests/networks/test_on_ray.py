@@ -15,11 +15,10 @@ from torch.utils.data import DataLoader, TensorDataset
 import clusters
 import labelnext
 from labelnext.cluster import Ray, ShardLostError
-from labelnext.engine import open_pool
 from labelnext.networks import extract
 from labelnext.networks._destination import Destination
 from labelnext.networks._on_ray import Extractor
-from labelnext.pools import open_source
+from labelnext.pools import open_pool
 
 # Ray Data itself warns of what it deprecates.
 pytestmark = [
@@ -61,7 +60,10 @@ def items(act=None):
     return Items()
 
 
-def run(data, path, model=None, cluster=Ray(num_shards=2), **options):
+TWO = Ray(num_shards=2)
+
+
+def run(data, path, model=None, cluster=TWO, **options):
     options = {"batch_size": 4, "rows_per_shard": 8, "progress": False} | options
     return extract(model or network(), data, out=path, cluster=cluster, **options)
 
@@ -125,7 +127,7 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert files(tmp_path / "there") == files(tmp_path / "here")
     assert pool.n_rows == N
     batch = labelnext.select(pool, 5, random_state=0)
-    again = labelnext.select(open_pool(tmp_path / "here"), 5, random_state=0)
+    again = labelnext.select(labelnext.open_pool(tmp_path / "here"), 5, random_state=0)
     assert batch.indices.tolist() == again.indices.tolist()
 
 
@@ -137,6 +139,22 @@ def test_any_number_of_actors(tmp_path, num_shards):
     cluster = Ray(num_shards=num_shards, num_cpus=num_cpus, start_timeout=30)
     run(X, tmp_path / "there", cluster=cluster, **options)
     assert files(tmp_path / "there") == files(tmp_path / "here")
+
+
+def test_the_process_that_calls_reads_no_sample_and_no_row(tmp_path, monkeypatch):
+    caller, read = os.getpid(), clusters.bytes_read(monkeypatch)
+
+    def act(i):
+        if os.getpid() == caller:
+            raise OSError("read by the caller")
+
+    pool = run(items(act), tmp_path / "pool", ids=[f"{i:03d}" for i in range(N)])
+    batch = labelnext.select(pool, 5, random_state=0, cluster=TWO)
+    assert batch.ids.tolist() == [f"{i:03d}" for i in batch.indices]
+    # Ids alone: when they are found to be unique, and those of picks with what lies between.
+    assert sum(read) <= 2 * N * 3
+    pool.read("features")
+    assert sum(read) > N * 9 * 4
 
 
 def test_going_on(tmp_path):
@@ -198,7 +216,7 @@ def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tm
     with pytest.raises(ShardLostError, match="Shard 3 was lost 5 times"):
         run(items(lambda i: kill(i, tmp_path, 30, 5)), path)
     with pytest.raises(ValueError, match="unfinished"):
-        open_source(path)
+        open_pool(path)
     here(tmp_path / "here")
     run(items(), path, resume=True)
     assert files(path) == files(tmp_path / "here")

@@ -51,7 +51,7 @@ def test_mixed_precision_on_request(amp):
 
 def test_a_pool_is_views_of_what_was_written():
     proba, features = proba_and_features(nets.Mlp(), X)
-    pool = labelnext.engine.as_gradients(proba, features)
+    pool = labelnext.Pool(proba, features)
     assert np.shares_memory(pool.features, features.numpy())
     assert np.shares_memory(pool.proba, proba.numpy())
 

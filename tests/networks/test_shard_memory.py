@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from labelnext.networks._to_files import extract_to
+from labelnext import extract
 
 torch.set_num_threads(1)
 
@@ -33,12 +33,8 @@ def now(field):
 
 
 def run(n, name):
-    extract_to(
-        Path(sys.argv[1], name), model, DataLoader(Batches(n), batch_size=None), bias=False,
-        ids=None, rows_per_shard=10_000, resume=False, overwrite=False, head=None,
-        task="multiclass", device=None, dtype=None, amp=None, batch_size=1, num_workers=0,
-        progress=False,
-    )
+    data = DataLoader(Batches(n), batch_size=None)
+    extract(model, data, out=Path(sys.argv[1], name), rows_per_shard=10_000, progress=False)
 
 
 model = nn.Sequential(nn.Linear(6, 256), nn.ReLU(), nn.Linear(256, 4))

@@ -233,8 +233,11 @@ REFUSED = {
     "size of shards": (lambda: (None, X, {"rows_per_shard": 12}), "was 8 and is 12 now"),
     "size of batches": (lambda: (None, X, {"batch_size": 5}), "was 8 and is 10 now"),
     "ids": (lambda: (None, X, {"ids": range(N)}), "ids"),
+    "groups": (lambda: (None, X, {"groups": range(N)}), "groups"),
+    "labels": (lambda: (None, X, {"labels": Y}), "labels"),
+    "classes": (lambda: (None, X, {"classes": [*"abcd"]}), "classes was None"),
     "bias": (lambda: (None, X, {"bias": True}), "bias"),
-    "task": (lambda: (None, X, {"task": "multilabel"}), "task"),
+    "task": (lambda: (None, X, {"task": "multilabel"}), "task was None and is 'multilabel'"),
     "head": (lambda: (None, X, {"head": "fc"}), "head was None and is 'fc' now"),
     "amp": (lambda: (None, X, {"amp": True}), "amp was None"),
 }
@@ -313,7 +316,6 @@ def test_options_without_a_folder():
         {"resume": True},
         {"overwrite": True},
         {"rows_per_shard": 8},
-        {"ids": range(N)},
     ):
         with pytest.raises(TypeError, match="out='folder'"):
             extract(nets.Mlp(), X, **options)

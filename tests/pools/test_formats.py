@@ -131,11 +131,11 @@ def test_a_stretch_crosses_no_cut(pool):
 @pytest.mark.parametrize("gap", [0, 20, 10_000], ids=["none", "near", "far"])
 @pytest.mark.parametrize("window", [16, 1 << 20], ids=["narrow", "wide"])
 def test_rows_here_and_there_are_read_in_any_runs(tmp_path, monkeypatch, batch, gap, window):
-    from labelnext.pools import _files, _npy
+    from labelnext.pools import _npy, files
 
     monkeypatch.setattr(_npy, "BATCH", batch)
     monkeypatch.setattr(_npy, "WINDOW", window)
-    monkeypatch.setattr(_files.LocalFiles, "gap", gap)
+    monkeypatch.setattr(files.LocalFiles, "gap", gap)
     rng = np.random.default_rng(0)
     proba = rng.random((300, 3)).astype(">f4")
     np.save(tmp_path / "proba.npy", proba)

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from labelnext.pools import open_source
+from labelnext.pools import open_pool, open_source
 
 PROBA = np.random.default_rng(0).random((6, 3)).astype(np.float32)
 FEATURES = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float16)
@@ -90,7 +90,7 @@ BROKEN = {
     "ids rows": (saved(np.arange(7), "ids"), r"proba\.npy has 6 rows and .*ids\.npy has 7"),
     "ids twice": (
         saved(np.array([3, 1, 2, 4, 1, 0]), "ids"),
-        r"1 ids are there more than once, such as 1 \(row 1 of .*, and row 4 of",
+        r"1 ids are there more than once: 1 \(1: row 1 of .*, and row 4 of",
     ),
 }
 
@@ -107,20 +107,47 @@ def test_says_what_is_wrong(folder, name):
     ("arguments", "error", "message"),
     [
         ({"path": "nowhere"}, FileNotFoundError, "There is no .*nowhere; check the path"),
-        ({"path": "proba.npy"}, TypeError, "is one .npy file; give two"),
-        ({"proba": "proba.npy"}, TypeError, r"needs a path, or both proba=\.\.\. and features"),
+        ({"ids": "ids.npy"}, TypeError, r"needs a path, or files with the parts.*proba=\.\.\."),
+        ({"proba": "probs"}, ValueError, r"proba='probs': expected a file that ends in \.npy, "),
+        (
+            {"path": "proba.npy", "ids": "x"},
+            TypeError,
+            "is one array, which has no 'x'; give files",
+        ),
+        (
+            {"proba": "other.npy:a"},
+            ValueError,
+            r"other\.npy:a: this file holds one array without a",
+        ),
+        (
+            {"path": "other.npy", "proba": "proba.npy", "features": "features.npy"},
+            TypeError,
+            "is one array, and proba and features are both in other files; leave it out",
+        ),
         ({"path": ".", "proba": "prob"}, ValueError, "has no 'prob'; .*; did you mean 'proba'"),
         ({"path": ".", "ids": "id"}, ValueError, "has no 'id'; it has features, other, proba"),
         ({"path": "notes"}, ValueError, r"notes: this folder is of no known format.*a\.txt"),
-        ({"path": "both.npz"}, ValueError, r"no known format.*numpy\.save, or load and write_pool"),
+        ({"path": "other.npz"}, ValueError, r"is no \.npz archive; rename it to \.npy"),
         ({"path": "notes/a.txt"}, ValueError, r"a\.txt: this file is of no known format"),
     ],
-    ids=["missing", "half", "path", "name", "ids", "folder", "npz", "text"],
+    ids=[
+        "missing",
+        "path",
+        "suffix",
+        "array",
+        "colon",
+        "three",
+        "name",
+        "ids",
+        "dir",
+        "npz",
+        "text",
+    ],
 )
 def test_says_what_is_missing(folder, monkeypatch, arguments, error, message):
     (folder / "notes").mkdir()
     (folder / "notes" / "a.txt").write_text("text")
-    np.savez(folder / "both.npz", proba=PROBA)
+    (folder / "other.npz").write_bytes((folder / "other.npy").read_bytes())
     monkeypatch.chdir(folder)
     with pytest.raises(error, match=message):
         open_source(**arguments)
@@ -128,7 +155,30 @@ def test_says_what_is_missing(folder, monkeypatch, arguments, error, message):
 
 def test_says_which_name_to_give(folder):
     os.rename(folder / "features.npy", folder / "hidden.npy")
+    pool = open_pool(folder)
     with pytest.raises(
-        ValueError, match=r"no 'embedding'; it has hidden, other, proba; name it wi"
+        ValueError, match=r"probabilities only; .* also has 'hidden', 'other'; name"
     ):
-        open_source(folder)
+        pool.read("features")
+    (folder / "proba.npy").unlink()
+    with pytest.raises(
+        ValueError, match=r"no 'proba'; it has hidden, other; name it with proba=\."
+    ):
+        open_pool(folder)
+
+
+def test_one_array_alone_is_what_its_name_says(folder):
+    os.rename(folder / "other.npy", folder / "vectors.npy")
+    assert open_pool(folder / "vectors.npy").source.parts == ("features",)
+    assert open_pool(folder / "features.npy").source.parts == ("features",)
+    assert open_pool(folder / "proba.npy").source.parts == ("proba",)
+
+
+def test_columns_first_and_committees_are_mapped(tmp_path):
+    np.save(tmp_path / "h.npy", np.asfortranarray(FEATURES))
+    np.save(tmp_path / "proba.npy", np.stack([PROBA, PROBA[::-1]]))
+    pool = open_pool(proba=tmp_path / "proba.npy", features=tmp_path / "h.npy")
+    assert pool.n_members == 2
+    assert np.array_equal(pool.features, FEATURES)
+    assert np.array_equal(pool[2:4].proba[1], PROBA[::-1][2:4])
+    assert open_pool(tmp_path / "h.npy").source.in_memory

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from labelnext import Pool
-from labelnext.pools import ArraySource
+from labelnext.pools import ArraySource, arrays
 
 RNG = np.random.default_rng(0)
 N = 12
@@ -115,7 +115,9 @@ class TestParts:
         assert hot.features is None
         assert hot.n_features is None
         assert hot.n_rows == N
-        with pytest.raises(ValueError, match=r"has features only; make it with proba too"):
+        with pytest.raises(
+            ValueError, match=r"has features only; name or pass the probabilities: proba="
+        ):
             cold.read("proba")
         with pytest.raises(ValueError, match=r"has probabilities only"):
             hot.read("features", [0])
@@ -148,6 +150,46 @@ class TestTensors:
             Pool(PROBA, features.to("meta"))
         with pytest.raises(ValueError, match="device meta, where tensors hold no numbers"):
             Pool(features=features.to("meta"))
+
+
+class TestOnADevice:
+    """Tensors that are kept: here those on the CPU, in the guise of another device's."""
+
+    @pytest.fixture(autouse=True)
+    def kept(self, monkeypatch):
+        monkeypatch.setattr(arrays, "common_device", lambda *_: torch.device("cpu"))
+        monkeypatch.setattr(arrays, "as_part", lambda _, x: (x.detach(), str(x.dtype)[6:]))
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+    def test_they_are_cut_read_and_sent_as_tensors(self, dtype):
+        proba, features = torch.tensor(PROBA, dtype=dtype), torch.tensor(FEATURES, dtype=dtype)
+        pool = Pool(proba, features, ids=IDS)
+        assert pool.features.data_ptr() == features.data_ptr()
+        for rows in (slice(2, 9), slice(None, None, 3), slice(None, None, -1), [7, 2, 4]):
+            expected = features[torch.from_numpy(np.arange(N)[rows].copy())]
+            for part in (pool[rows], pickle.loads(pickle.dumps(pool[rows]))):
+                assert torch.equal(part.features, expected)
+                assert torch.equal(part[1:3].read("features"), expected[1:3])
+                assert torch.equal(part.read("features", [1, 0]), expected[[1, 0]])
+        assert pool.fingerprint() == Pool(proba.clone(), features.clone()).fingerprint()
+        assert pool.fingerprint() != Pool(proba, -features).fingerprint()
+        assert "4 features in" in repr(pool)
+        assert repr(pool).endswith("on cpu")
+
+    def test_a_part_sends_its_own_rows_only(self):
+        pool = Pool(torch.full((20_000, 2), 0.5), torch.ones(20_000, 5))
+        assert len(pickle.dumps(pool[10:20])) < 6000
+
+    def test_a_single_column_becomes_two(self):
+        p = torch.tensor(PROBA[:, 0], dtype=torch.float32)
+        for proba in (p, p[:, None]):
+            pool = Pool(proba, torch.tensor(FEATURES))
+            assert (pool.proba.dtype, pool.proba.shape) == (torch.float64, (N, 2))
+            assert torch.equal(pool[3:5].proba[:, 1], p[3:5].double())
+            assert torch.equal(pool.read("proba", [4])[:, 0], 1 - p[[4]].double())
+        members = Pool(torch.stack([p, p])[:, :, None])
+        assert members.proba.shape == (2, N, 2)
+        assert members[[2, 1]].proba.shape == (2, 2, 2)
 
 
 class TestASingleColumn:
@@ -307,9 +349,9 @@ class TestIds:
             (
                 ["a"] * N,
                 ValueError,
-                "1 ids are there more than once: 'a'; 'a' is that of rows 0 and",
+                "1 ids are there more than once: 'a' .*row 0, and row 1",
             ),
-            ([*range(N - 1), 4], ValueError, "more than once: 4; 4 is that of rows 4 and 11"),
+            ([*range(N - 1), 4], ValueError, "more than once: 4 .4: row 4, and row 11"),
             (["a", *range(N - 1)], TypeError, "got str 'a' at row 0 and int 0 at row 1"),
             ([*range(N - 1), "b"], TypeError, "got int 0 at row 0 and str 'b' at row 11"),
             ([*IDS[:-1], None], TypeError, "NoneType None at row 11"),
@@ -319,7 +361,7 @@ class TestIds:
             (
                 np.arange(N, dtype=np.uint64) + 2**63,
                 ValueError,
-                "2..63, got 92233720368547758; .*as strings",
+                "2..63, got 9223372036854775819; .*as str",
             ),
         ],
     )
@@ -377,6 +419,9 @@ class TestLabels:
         assert pool.missing_label == -1
         again = Pool.of(pool, bias=True)
         assert again.labeled.tolist() == pool.labeled.tolist()
+        assert Pool.of(pool, missing_label=0).labeled.tolist() == [0, 2, 3, 5, 6, 8, 9, 11]
+        with pytest.raises(TypeError, match="unexpected keyword argument 'lables'"):
+            Pool.of(pool, lables=[0] * 12)
 
     def test_several_at_once(self):
         labels = np.zeros((N, 3))

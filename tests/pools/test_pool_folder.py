@@ -400,23 +400,25 @@ def test_ids_must_differ(tmp_path, text):
     ids[[2, 8]] = ids[1]
     said = repr(ids.tolist()[1])
     writer = PoolWriter(tmp_path)
-    with pytest.raises(ValueError, match=rf"such as {said} \(row 1 of ids.*row 2 of ids"):
+    with pytest.raises(ValueError, match=rf"more than once: {said} \({said}: row 1, and row 2"):
         write(writer, ids=ids)
     assert writer.finished == {}
     ids[2] = "7" if text else 7
     write(writer, ids=ids)
-    where = rf"1 ids .* {said} \(row 1 of .*shard-00000/proba\.npy, and row 1 of .*shard-00002"
+    where = (
+        rf"1 ids .* {said} \({said}: row 1 of .*shard-00000/proba\.npy, and row 1 of .*shard-00002"
+    )
     with pytest.raises(ValueError, match=where):
         writer.finish()
     assert not writer.complete
 
 
 def test_a_long_pool_of_ids_is_gone_through_in_bounded_memory(tmp_path, monkeypatch):
-    from labelnext.pools import _unique
+    from labelnext.pools import known
 
-    monkeypatch.setattr(_unique, "AT_ONCE", 3)
-    monkeypatch.setattr(_unique, "STRETCH", 4)
-    monkeypatch.setattr(_unique, "hash", len, raising=False)  # strings of one length meet
+    monkeypatch.setattr(known, "AT_ONCE", 3)
+    monkeypatch.setattr(known, "STRETCH", 4)
+    monkeypatch.setattr(known, "hash", len, raising=False)  # strings of one length meet
     ids = np.array(["a", "b", "cc", "dd", "e", "f", "gg", "ggg", "h", "i"], dtype=object)
     writer = PoolWriter(tmp_path)
     write(writer, ids=ids)
@@ -425,7 +427,7 @@ def test_a_long_pool_of_ids_is_gone_through_in_bounded_memory(tmp_path, monkeypa
     ids[9] = "a"
     writer = PoolWriter(tmp_path, overwrite=True)
     write(writer, ids=ids)
-    with pytest.raises(ValueError, match="1 ids are there more than once, such as 'a'"):
+    with pytest.raises(ValueError, match="1 ids are there more than once: 'a'"):
         writer.finish()
 
 
@@ -448,7 +450,7 @@ def test_refuses_what_cannot_be_a_shard(tmp_path, shard, ids, message):
 
 def test_refuses_what_cannot_be_a_pool(tmp_path):
     with pytest.raises(ValueError, match="task must be 'multiclass'"):
-        PoolWriter(tmp_path / "pool", task="regression")
+        PoolWriter(tmp_path / "pool", task="clustering")
     with pytest.raises(ValueError, match="not to s3://"):
         PoolWriter("s3://bucket/pool")
     assert os.listdir(tmp_path) == []
@@ -458,9 +460,9 @@ def test_refuses_what_cannot_be_a_pool(tmp_path):
 
 
 def test_reads_after_a_fork_and_with_many_shards(tmp_path, monkeypatch):
-    from labelnext.pools import _files
+    from labelnext.pools import files
 
-    monkeypatch.setattr(_files, "HANDLES", 3)
+    monkeypatch.setattr(files, "HANDLES", 3)
     writer = PoolWriter(tmp_path)
     for row in range(10):
         writer.write(row, PROBA[row : row + 1], FEATURES[row : row + 1], IDS[row : row + 1])

@@ -106,8 +106,13 @@ def test_files_are_named(bucket):
             ids=bucket("npy/ids.npy"),
         )
     )
-    with pytest.raises(ValueError, match="must be in one place"):
-        open_source(proba=bucket("npy/proba.npy"), features="features.npy")
+
+
+def test_parts_may_be_in_two_places(bucket, tmp_path):
+    np.save(tmp_path / "h.npy", FEATURES)
+    np.save(tmp_path / "i.npy", IDS)
+    files = {"features": tmp_path / "h.npy", "ids": tmp_path / "i.npy"}
+    check(open_source(proba=bucket("npy/proba.npy"), **files))
 
 
 def test_only_what_is_asked_for_is_read(bucket, monkeypatch):
@@ -146,10 +151,9 @@ def test_few_files_are_held_open(bucket, monkeypatch):
     [
         ("nowhere", FileNotFoundError, "There is no s3://bucket/nowhere; check the path"),
         ("unfinished", ValueError, "unfinished: 1 shard and no"),
-        ("npy/features.npy", TypeError, "is one .npy file; give two"),
         ("pool/pool.json", ValueError, "this file is of no known format"),
     ],
-    ids=["missing", "unfinished", "half", "format"],
+    ids=["missing", "unfinished", "format"],
 )
 def test_says_what_is_wrong(bucket, place, error, message):
     with pytest.raises(error, match=message):
@@ -234,7 +238,7 @@ def test_a_uri_of_this_machine_is_a_path(tmp_path):
 
 
 def test_what_zarr_reads_from_is_never_written(bucket):
-    from labelnext.pools._zarr_store import FilesStore
+    from labelnext.pools._zarr import FilesStore
 
     files = open_source(bucket("zarr"))._files
     store = FilesStore(files, "bucket/zarr")
@@ -247,7 +251,7 @@ def test_what_zarr_reads_from_is_never_written(bucket):
 
 
 def test_zarr_may_ask_for_ranges(bucket):
-    from labelnext.pools._zarr_store import FilesStore
+    from labelnext.pools._zarr import FilesStore
 
     store = FilesStore(open_source(bucket("pool"))._files, "bucket/pool")
     key, prototype = "shard-00000/proba.npy", default_buffer_prototype()

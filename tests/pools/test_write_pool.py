@@ -107,8 +107,8 @@ def test_never_replaces_something_else(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ((PROBA,), TypeError, "needs features too"),
-        ((ArraySource(PROBA, FEATURES), FEATURES), TypeError, "either a source"),
+        ((), ValueError, "needs probabilities, features or both"),
+        ((ArraySource(PROBA, FEATURES), FEATURES), TypeError, "either a pool"),
         ((PROBA, FEATURES[:9]), ValueError, "10 rows of proba and 9 of features"),
         ((np.array([[None]]), FEATURES), TypeError, "proba must hold real numbers"),
     ],
@@ -124,8 +124,8 @@ def test_refuses_what_is_no_pool(tmp_path, arguments, error, message):
     ("options", "message"),
     [
         ({"rows_per_shard": 0}, "at least 1, got 0"),
-        ({"task": "regression"}, "task must be"),
-        ({"ids": [0] * 10}, "10 rows|more than once, such as 0"),
+        ({"task": "clustering"}, "task must be"),
+        ({"ids": [0] * 10}, "10 rows|more than once: 0"),
     ],
     ids=["rows", "task", "ids"],
 )

@@ -69,11 +69,14 @@ BAD = {
         r"features must have two dimensions, got shape \(10,\)",
     ),
     "complex": ({"proba": PROBA, "features": FEATURES + 1j}, "must hold real numbers"),
-    "names": ({"proba": PROBA, "emb": FEATURES}, "has no 'embedding'; it has emb, proba"),
+    "names": (
+        {"prob": PROBA, "emb": FEATURES},
+        "has no 'proba'; it has (emb, prob|prob, emb); did",
+    ),
     "ids": ({"proba": PROBA, "features": FEATURES, "id": np.ones((10, 1))}, "ids in one dimension"),
     "ids twice": (
         {"proba": PROBA, "features": FEATURES, "id": np.arange(10) // 2},
-        "5 ids are there more than once, such as 0",
+        "5 ids are there more than once: 0, 1, 2, 3, 4 \\(0: row 0",
     ),
 }
 

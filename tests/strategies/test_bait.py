@@ -9,9 +9,8 @@ from sklearn.neural_network import MLPClassifier
 
 from labelnext.estimators import proba_and_features
 from labelnext.pool import Bait
-from labelnext.strategies import _pairs
-from labelnext.strategies._fisher import Design
-from labelnext.strategies._pairs import fisher, seen
+from labelnext.strategies import _fisher
+from labelnext.strategies._fisher import Design, fisher, seen
 
 NAN = np.nan
 
@@ -152,8 +151,8 @@ def test_bad_input():
 @pytest.mark.parametrize(
     ("n", "d", "n_classes", "strip"), [(7, 5, 3, 1), (40, 6, 2, 8), (4100, 4, 4, 9)]
 )
-def test_strips_of_pairs_are_the_whole(n, d, n_classes, strip, dtype, monkeypatch):
-    monkeypatch.setattr(_pairs, "STRIP", strip)
+def test_strips_of_fisher_are_the_whole(n, d, n_classes, strip, dtype, monkeypatch):
+    monkeypatch.setattr(_fisher, "STRIP", strip)
     rng = np.random.default_rng(n)
     proba, h = rng.dirichlet(np.ones(n_classes), size=n), rng.normal(size=(n, d)).astype(dtype)
     wide = h.astype(np.float64)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.naive_bayes import GaussianNB
 
 from labelnext.pool import Bald, BatchBald
-from labelnext.strategies._configurations import Configurations
+from labelnext.strategies._bald import Configurations
 
 N, CLASSES, MEMBERS = 9, 3, 4
 X = np.random.default_rng(0).normal(size=(N + 2, 2))

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 import labelnext.pool
 from labelnext.pool import Badge, RandomSampling, UncertaintySampling
 from labelnext.strategies import check_query_strategy
-from labelnext.strategies._contract_asker import Asker
-from labelnext.strategies._contract_check import CHECKS
+from labelnext.strategies._contract import CHECKS
+from labelnext.strategies._contract_batches import Asker
 
 STRATEGIES = [
     obj
@@ -35,7 +35,7 @@ def test_the_contract(strategy, check):
 class NoUtilitiesOfPicks(RandomSampling):
     def _choose(self, query):
         picks = super()._choose(query)[0]
-        return picks, np.ones((query.batch_size, query.n_candidates))
+        return picks, np.ones((query.k, query.n_candidates))
 
 
 class OtherBatchWithUtilities(RandomSampling):
@@ -50,7 +50,7 @@ class OtherBatchWithUtilities(RandomSampling):
 
 class OtherRandomness(RandomSampling):
     def _choose(self, query):
-        picks = np.random.default_rng().permutation(query.n_candidates)[: query.batch_size]
+        picks = np.random.default_rng().permutation(query.n_candidates)[: query.k]
         return picks, query.utilities_of_scores(np.ones(query.n_candidates), picks)
 
 
@@ -76,7 +76,7 @@ class AnswersInLists(RandomSampling):
 
 class Remembers(RandomSampling):
     def _choose(self, query):
-        self.last = query.batch_size
+        self.last = query.k
         return super()._choose(query)
 
 
@@ -100,8 +100,10 @@ class SilentlyCut(RandomSampling):
 
 
 class DenseOnly(RandomSampling):
+    needs = ("features",)
+
     def _choose(self, query):
-        np.linalg.norm(query.X)
+        np.linalg.norm(query.features())
         return super()._choose(query)
 
 
@@ -173,12 +175,12 @@ def test_a_strategy_may_say_that_batches_are_no_prefixes():
 
 
 def test_frames_are_left_out_where_their_library_is_missing(monkeypatch):
-    from labelnext.strategies import _contract_containers as _containers
+    from labelnext.strategies import _contract
 
     def missing(name):
         raise ImportError(name)
 
-    assert set(_containers._frames()) == {"a frame of pandas", "a frame of polars"}
-    monkeypatch.setattr(_containers.importlib, "import_module", missing)
-    assert _containers._frames() == {}
+    assert set(_contract._frames()) == {"a frame of pandas", "a frame of polars"}
+    monkeypatch.setattr(_contract.importlib, "import_module", missing)
+    assert _contract._frames() == {}
     check_query_strategy(RandomSampling())

@@ -19,6 +19,7 @@ from labelnext.estimators import proba_and_features
 from labelnext.estimators.predict import last_step
 from labelnext.pool import DropQuery
 from labelnext.strategies._drop_query import disagreements
+from labelnext.utils.random import as_generator
 from small_nets import Cnn, Mlp
 
 NAN = np.nan
@@ -90,7 +91,7 @@ def test_the_most_disputed_where_too_few_are():
     }
     assert len(batches) == 5
     clf = LogisticRegression(C=0.001).fit(X[:60], Y[:60])
-    rng = DropQuery(random_state=0)._generator(240)
+    rng = as_generator(0, 240)
     counts = disagreements(last_step(clf, POOL), POOL, 3, 0.75, rng)
     n_disputed = int((counts >= 2).sum())
     k = n_disputed + 3

@@ -12,10 +12,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from labelnext.pool import MaxHerding, UncertaintyHerding
-from labelnext.strategies import _temperature, _uncertainty_herding
+from labelnext.strategies import _uncertainty_herding
 from labelnext.strategies._herding import Herding
-from labelnext.strategies._temperature import best_temperature, calibration_error, temper
+from labelnext.strategies._query import Free
 from labelnext.strategies._tiles import Points
+from labelnext.strategies._uncertainty_herding import best_temperature, calibration_error, temper
 
 NAN = np.nan
 
@@ -99,13 +100,16 @@ def test_lazy_picks_are_the_plain_ones(data):
     k = data.draw(st.integers(1, n - n_centres))
     lots = np.random.default_rng(n).permutation(n - n_centres)
     herding = Herding(Points.lay_out(X), weights, radius)
-    picks = Herding(Points.lay_out(X), weights, radius).pick(k, lots)
+    free = Free(np.arange(n - n_centres), None)
+    picks, at_pick = Herding(Points.lay_out(X), weights, radius).pick(k, lots, free)
     taken = np.zeros(n - n_centres, dtype=bool)
-    for pick in picks:
+    assert np.flatnonzero(~free.mask).tolist() == sorted(picks)
+    for pick, gain in zip(picks, at_pick, strict=True):
         # All gains anew, and the first by lot of those that are equal up to rounding.
         now = np.where(taken, -np.inf, herding.gains())
         best = np.flatnonzero(now >= now.max() - 1e-9 * abs(now.max()))
         assert pick == best[lots[best].argmin()]
+        assert gain == pytest.approx(now[pick], abs=1e-9)
         taken[pick] = True
         herding.add(pick)
 
@@ -250,10 +254,10 @@ def test_labels_are_held_out_for_the_temperature(kind, monkeypatch):
     y = (rng.random(400) < 1 / (1 + np.exp(-2 * X[:, 0]))).astype(float)
     y[300:] = NAN
     labels, missing = labels_of(y, kind)
-    seen, found = [], []
+    seen, found, held_out = [], [], _uncertainty_herding.held_out_temperature
 
     def held_out_temperature(query):
-        found.append(_temperature.held_out_temperature(query))
+        found.append(held_out(query))
         return found[-1]
 
     monkeypatch.setattr(_uncertainty_herding, "held_out_temperature", held_out_temperature)

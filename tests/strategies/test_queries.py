@@ -28,9 +28,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from labelnext import strategies
 from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier
 from labelnext.estimators import ColdStart
-from labelnext.pool import Badge, RandomSampling, UncertaintySampling
+from labelnext.pool import Badge, DropQuery, RandomSampling, UncertaintySampling
 
 NAN = np.nan
 RNG = np.random.default_rng(2)
@@ -315,7 +316,8 @@ def test_one_known_class_is_a_cold_start_too():
         picks, Badge(random_state=0).query(X, y, GaussianNB(), batch_size=5)
     )
     utilities = UncertaintySampling("margin_sampling").query(X, y, clf, return_utilities=True)[1]
-    assert set(np.unique(utilities[~np.isnan(utilities)])) == {0.0}
+    # Of one class nothing can be learned: all samples are equally uncertain, as without any.
+    assert set(np.unique(utilities[~np.isnan(utilities)])) == {1.0}
 
 
 def test_costs_in_a_cold_start():
@@ -363,13 +365,17 @@ def test_without_a_seed_batches_differ_and_numpys_seed_rules(strategy):
 
 
 def test_rounds_with_one_seed_differ():
-    # The same candidates, another number of labels.
+    # Randomness depends on how many candidates there are: else all rounds of a loop would draw at
+    # the same quantiles of the pool.
     more = Y.copy()
-    more[1] = 0
+    more[UNLABELLED[-1]] = 0
     strategy = RandomSampling(random_state=0)
-    rows = np.arange(20, 40)
-    first = strategy.query(X, Y, candidates=rows, batch_size=20)
-    assert strategy.query(X, more, candidates=rows, batch_size=20).tolist() != first.tolist()
+    first, second = (strategy.query(X, y, batch_size=39).tolist() for y in (Y, more))
+    assert first[:5] != second[:5]
+    # Of so many candidates, whichever they are, the same places are drawn.
+    rows = np.arange(5, 45)
+    places = strategy.query(X, Y, candidates=rows, batch_size=39) - 5
+    assert UNLABELLED[places].tolist() == first
 
 
 def test_random_sampling_is_uniform():
@@ -453,7 +459,7 @@ def test_bad_seeds(make, random_state, error, message):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"clf": None}, TypeError, "classifier with predict_proba, got NoneType"),
+        ({"clf": None}, TypeError, "query needs a classifier as clf, whose probabilities"),
         ({"clf": RidgeClassifier()}, TypeError, r"got RidgeClassifier\. Take .*Calibrated"),
         ({"clf": SGDClassifier(loss="hinge")}, TypeError, r"got SGDClassifier\. Take .*Calibrated"),
         (
@@ -485,6 +491,36 @@ def test_bad_seeds(make, random_state, error, message):
 def test_bad_classifiers(strategy, arguments, error, message):
     with pytest.raises(error, match=message):
         strategy.query(**{"X": X, "y": Y, "clf": GaussianNB()} | arguments)
+
+
+class SingleColumn(LogisticRegression):
+    """Gives P(y = 1) alone."""
+
+    def predict_proba(self, X):
+        return super().predict_proba(X)[:, 1:]
+
+
+@pytest.mark.parametrize("name", sorted({*strategies.names()} - {"random"}))
+def test_a_single_column_of_probabilities_is_used(name):
+    single, both = SingleColumn().fit(X, TRUE), LogisticRegression().fit(X, TRUE)
+    clfs = [single, both]
+    if name.endswith("bald"):
+        clfs = [[clf, GaussianNB().fit(X, TRUE)] for clf in clfs]
+    strategy = strategies.find(name)(random_state=0)
+    picks = [strategy.query(X, Y, clf, fit_clf=False, batch_size=6) for clf in clfs]
+    np.testing.assert_array_equal(*picks)
+
+
+def test_features_of_ones_own_need_no_warning_about_trees():
+    clf = DecisionTreeClassifier(max_depth=2, random_state=0)
+    with pytest.warns(UserWarning, match="is made of trees"):
+        Badge(random_state=0).query(X, Y, clf, batch_size=3)
+    # Of the tree's own choosing, passed by hand.
+    scaled = StandardScaler().fit_transform(X)
+    picks = Badge(random_state=0).query(X, Y, clf, batch_size=3, features=scaled)
+    assert len(set(picks)) == 3
+    with pytest.raises(TypeError, match="features of your own can't be asked"):
+        DropQuery(random_state=0).query(X, Y, clf, batch_size=3, features=scaled)
 
 
 def test_the_advice_for_a_classifier_without_probabilities_works():

@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from labelnext.pool import FeatureQueryStrategy
+from labelnext.strategies import QueryStrategy
 
 NAN = np.nan
 X = np.random.default_rng(0).normal(size=(12, 2))
@@ -18,16 +18,23 @@ Y = np.where(np.arange(12) % 3 == 0, np.arange(12) % 2, NAN)
 LABELLED = np.arange(0, 12, 3)
 
 
-class Catch(FeatureQueryStrategy):
+class Catch(QueryStrategy):
     """Keeps what it gets."""
+
+    needs = ("features",)
+    looks_at_labeled = True
 
     def _choose(self, query):
         self.caught = query
-        return np.arange(query.batch_size), None
+        return np.arange(query.k)
 
 
-def catch(X=X, y=Y, clf=None, **arguments):
-    strategy = Catch()
+class CatchBoth(Catch):
+    needs = ("proba", "features")
+
+
+def catch(X=X, y=Y, clf=None, strategy=Catch, **arguments):
+    strategy = strategy()
     strategy.query(X, y, clf, **arguments)
     return strategy.caught
 
@@ -44,7 +51,9 @@ def dense(X):
 )
 def test_candidates_come_first_and_labelled_samples_after(container, candidates, own):
     query = catch(container(X), candidates=candidates)
-    assert query.labeled.tolist() == LABELLED.tolist()
+    # Rows of the pool of a query: the candidates, and after them the labelled samples.
+    assert query.candidates.tolist() == list(range(len(own)))
+    assert query.labeled.tolist() == list(range(len(own), len(own) + 4))
     assert query.labels.tolist() == Y[LABELLED].tolist()
     np.testing.assert_array_equal(dense(query.features()), own)
     np.testing.assert_array_equal(
@@ -52,21 +61,33 @@ def test_candidates_come_first_and_labelled_samples_after(container, candidates,
     )
 
 
-def test_one_call_of_the_classifier_for_both():
+@pytest.mark.parametrize(
+    ("classes", "column", "expected"),
+    [
+        # A single column is P(y = 1) ...
+        (None, 0.75, [0.25, 0.75]),
+        ([0, 1], 0.75, [0.25, 0.75]),
+        # ... but of one class nothing can be learned: all samples are equally uncertain.
+        ([1], 1.0, [0.5, 0.5]),
+    ],
+)
+def test_one_call_of_the_classifier_for_both(classes, column, expected):
     calls = []
 
     class Net:
         def predict_proba(self, X):
             calls.append(len(X))
-            return np.full((len(X), 1), 1.0), X**2
+            return np.full((len(X), 1), column), X**2
 
-    query = catch(clf=Net())
+    net = Net()
+    if classes is not None:
+        net.classes_ = np.array(classes)
+    query = catch(clf=net, strategy=CatchBoth)
     proba, features = query.proba_and_features(with_labeled=True)
     assert calls == [12]
-    # Of one class nothing can be learned: all samples are equally uncertain.
-    np.testing.assert_array_equal(proba, np.full((12, 2), 0.5))
+    np.testing.assert_array_equal(proba, [expected] * 12)
     np.testing.assert_array_equal(features[8:], X[LABELLED] ** 2)
-    np.testing.assert_array_equal(query.proba(), np.full((8, 2), 0.5))
+    np.testing.assert_array_equal(query.proba(), [expected] * 8)
 
 
 def test_a_cold_start_has_one_scale_for_both():

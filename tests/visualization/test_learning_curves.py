@@ -40,6 +40,8 @@ def test_current_axes_by_default_and_one_seed_without_band(axes):
     [
         (0.8, ["80 %: 20 instead of 30 labels"]),
         (0.65, []),  # both at 15
+        (0.9, ["90 %: 20 instead of 30 labels"]),
+        (0.94, []),  # both at 30, random without reaching it
         (0.95, []),  # one seed never, though the mean curve does
         (0.99, []),  # none ever
     ],
@@ -47,6 +49,12 @@ def test_current_axes_by_default_and_one_seed_without_band(axes):
 def test_gains_are_what_the_seeds_needed_on_average(axes, level, words):
     plot_learning_curves(LABELS, {"badge": BADGE, "random": RANDOM}, levels=[level], axes=axes)
     assert [text.get_text() for text in axes.texts if text.get_text()] == words
+
+
+def test_a_level_that_the_last_did_not_reach_is_a_lower_bound(axes):
+    curves = {"badge": BADGE, "random": [[0.6, 0.7, 0.8], [0.6, 0.95, 0.9]]}
+    plot_learning_curves(LABELS, curves, levels=[0.9], axes=axes)
+    assert "90 %: 20 instead of over 25 labels" in [text.get_text() for text in axes.texts]
 
 
 def test_a_narrow_gain_is_written_beside_it(axes):

@@ -1,6 +1,14 @@
-"""What the user did wrong, in one line that says what to do."""
+"""What went wrong, in one line and in the command's words; and what is found before the work."""
 
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from labelnext.cluster import ShardLostError
+
+PICTURES = (".png", ".pdf", ".svg")
 
 
 class InputError(Exception):
@@ -9,15 +17,125 @@ class InputError(Exception):
 
 def one_line(error: object) -> str:
     """Put the text of an error on one line, without a full stop at the end."""
-    return " ".join(str(error).split()).rstrip(".")
+    return " ".join(str(error).split()).removesuffix(".")
 
 
-def some(items: Iterable[object], limit: int = 5) -> str:
-    """Name the first few of ``items``, and say how many more there are.
+# What the library calls the command's options in its messages.
+_PARTS = ("proba", "features", "ids", "groups", "labels")
+_WORDS = ("classes", "task", "strategy", "bias", "resume", "overwrite")
+# These are nothing but options wherever they stand.
+_PLAIN = (
+    "memory_limit",
+    "max_per_group",
+    "condition_on_labeled",
+    "random_state",
+    "exclude_ids",
+    "num_shards",
+    "num_cpus",
+    "num_gpus",
+)
+_NAMES = "|".join((*_PARTS, *_WORDS, *_PLAIN))
+# And how the command spells those that it has another word for.
+_SPELT = {"random_state": "seed", "exclude_ids": "exclude", "overwrite": "force"}
+# Advice for Python alone has other words here.
+_ADVICE = {
+    r"; this pool has [^:]*: make it with (.* and )?last_layer=.*": "; give a pool folder that has "
+    "it, or choose in Python, with labelnext.select",
+    r"\bmake it with (?=proba|features)": "give ",
+    r"\bof shape \(n_members, (.*)\)$": r"of shape (n_members, \1), in an .npz file",
+    r"\blabelnext\.write_pool\b": "labelnext convert",
+    r"^k must\b": "-k must",
+    r"\ba smaller k\b": "a smaller -k",
+    r"; pass groups too$": "; give --groups SOURCE too",
+}
 
-    >>> some("abcdefgh")
-    'a, b, c, d, e and 3 more'
-    """
-    items = list(items)
-    shown = ", ".join(str(item) for item in items[:limit])
-    return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
+
+def in_our_words(error: object) -> str:
+    """Say what the library says with the command's options, in one line."""
+    message = one_line(error)
+    for pattern, words in _ADVICE.items():
+        message = re.sub(pattern, words, message)
+    # Calls that a user of Python would write: what they are called with is what matters.
+    message = re.sub(
+        rf"\b(?:labelnext\.)?(?:open_pool|Pool|select)\(((?:{_NAMES})=[^()]*)\)",
+        lambda call: call[1].replace(",", ""),
+        message,
+    )
+    # labelnext.extract(..., resume=True) is no command, and stays.
+    message = re.sub(rf"(?<!\(\.\.\., )\b({_NAMES})=(\.\.\.|True|'[^']*'|[\w.]+)", _option, message)
+    return re.sub(rf"(?<![-\w])({'|'.join(_PLAIN)})\b", lambda name: _spelt(name[1]), message)
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value = found[1], found[2].strip("'")
+    if value == "True" or (value == "..." and name not in _PARTS):
+        return _spelt(name)
+    return f"{_spelt(name)} {'SOURCE' if value == '...' else value}"
+
+
+def _spelt(name: str) -> str:
+    return "--" + _SPELT.get(name, name).replace("_", "-")
+
+
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """Turn what the library refuses into one line."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ImportError, ShardLostError) as error:
+        message: object = error
+        if isinstance(error, OSError) and error.strerror:
+            message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        raise InputError(in_our_words(message)) from None
+
+
+def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool | None) -> None:
+    """Find out before the work what would fail after it; None if there is no --force."""
+    if path.suffix.lower() not in endings:
+        *most, last = endings
+        ends = f"{', '.join(most)} or {last}" if most else last
+        raise InputError(f"{option} {path}: expected a name that ends in {ends}")
+    check_folder(path.parent, f"{option} {path}")
+    if path.is_dir():
+        raise InputError(f"{option} {path}: this is a folder; name a file in it")
+    if path.exists() and not force:
+        raise _exists(f"{option} {path}", force)
+
+
+def check_folder(folder: Path, what: str) -> None:
+    """Refuse a folder that is not there or cannot be written to."""
+    if not folder.is_dir():
+        raise InputError(f"{what}: there is no folder {folder}; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{what}: the folder {folder} may not be written to; choose another")
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder that results go to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = one_line(error.strerror or error).lower()
+        raise InputError(f"--out {folder}: {reason}; choose another folder") from None
+    check_folder(folder, f"--out {folder}")
+
+
+def write(path: Path, content: bytes, *, force: bool | None) -> None:
+    """Write a file that appears whole or not at all."""
+    from labelnext.pools.disk import write_whole, writing
+
+    try:
+        with writing(str(path), "choose another place"):
+            write_whole(path, content, overwrite=bool(force))
+    except FileExistsError:
+        raise _exists(path, force) from None
+    except OSError as error:
+        reason = one_line(error.strerror or error)
+        if not reason.startswith("Cannot write"):
+            reason = f"Cannot write {path}: {reason.lower()}; choose another place"
+        raise InputError(reason) from None
+
+
+def _exists(what: object, force: bool | None) -> InputError:
+    advice = "choose another name" if force is None else "add --force to replace it"
+    return InputError(f"{what}: exists already; {advice}")

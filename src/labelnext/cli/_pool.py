@@ -1,76 +1,193 @@
-"""The pool of ``labelnext select``: its parts, read and found to belong together."""
+"""The pool of a command: its options, and the one way in which they are opened."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
+import typer
 
-from labelnext.cli._arrays import names_in, read_array
-from labelnext.cli._errors import InputError
-from labelnext.cli._ids import Ids, check_unique, read_ids, rows_of
-from labelnext.cli._sources import ID_SUFFIXES, Source, parse_source
-from labelnext.pools.names import IDS
+from labelnext.cli._errors import InputError, input_errors
+from labelnext.utils.tasks import TASKS, check_task
 
 if TYPE_CHECKING:
-    from labelnext.engine import Gradients
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from labelnext import Pool
+
+    Rows = NDArray[np.int64]
+
+INPUT = "What to read"
+Task = StrEnum("Task", {name: name for name in TASKS})  # type: ignore[misc]
+# What stands for row numbers where a file lists ids: FILE:row.
+ROW = "row"
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Probabilities, features and ids, row by row, and the rows not to be chosen."""
-
-    proba: Any
-    features: Any
-    ids: Ids
-    excluded: NDArray[np.int64]
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.ids)
-
-    @property
-    def n_left(self) -> int:
-        return self.n_rows - len(self.excluded)
-
-    def names(self, rows: Sequence[int]) -> list[Any]:
-        """Return the ids of some rows."""
-        return [self.ids[row] for row in rows]
-
-    def gradients(self, *, bias: bool) -> "Gradients":
-        """Make a pool of gradients of the arrays."""
-        from labelnext.engine import as_gradients
-
-        return as_gradients(self.proba, self.features, bias=bias)
+def option(name: str, metavar: str | None, panel: str, text: str) -> Any:
+    """Describe an option, by its long name and maybe its short one."""
+    return typer.Option(*name.split(), metavar=metavar, rich_help_panel=panel, help=text)
 
 
-def find_ids(ids: str | None, pool: Path | None) -> Source | None:
-    """Find the ids: those asked for, or the pool file's, if it has any."""
-    if ids is not None:
-        return parse_source(ids, "--ids", usual=IDS, suffixes=ID_SUFFIXES, pool=pool)
-    if pool is None:
+def _source(name: str, text: str) -> Any:
+    return option(name, "SOURCE", INPUT, text)
+
+
+Proba = Annotated[
+    str | None,
+    _source(
+        "--proba -p",
+        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
+    ),
+]
+Features = Annotated[
+    str | None,
+    _source("--features -f", "Features: what the model's last linear layer sees, the embedding."),
+]
+Ids = Annotated[
+    str | None,
+    _source(
+        "--ids",
+        "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
+        "number of the row is the id.",
+    ),
+]
+Groups = Annotated[
+    str | None,
+    _source("--groups", "What each sample belongs to (its patient, its video); files as for ids."),
+]
+Labels = Annotated[
+    str | None,
+    _source("--labels", "The labels that are known, others empty; files as for ids."),
+]
+Classes = Annotated[
+    str | None,
+    option(
+        "--classes",
+        "NAMES",
+        INPUT,
+        "The names of the classes in the order of the columns, as cat,dog,... or a file.",
+    ),
+]
+TaskOption = Annotated[
+    Task | None,
+    option(
+        "--task",
+        "NAME",
+        INPUT,
+        "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) or "
+        "a single one (binary). Or the features are the gradients (regression, vectors). Without, "
+        "what the files say, else multiclass.",
+    ),
+]
+Bias = Annotated[
+    bool | None,
+    option(
+        "--bias/--no-bias",
+        None,
+        INPUT,
+        "Count the gradient of the last layer's bias too. Without, what the files say, else no.",
+    ),
+]
+
+
+def open_files(
+    path: str | None,
+    *,
+    proba: str | None,
+    features: str | None,
+    classes: str | None,
+    task: StrEnum | None,
+    bias: bool | None,
+    **known: str | None,
+) -> "Pool":
+    """Open the files that a command names; what it says wins over what they say."""
+    from labelnext.pools import open_pool
+
+    if path is None and proba is None and features is None:
+        raise InputError(
+            "nothing to choose from: give POOL, a file or folder, or --proba and --features"
+        )
+    with input_errors():
+        return open_pool(
+            path,
+            proba=proba,
+            features=features,
+            classes=_class_names(classes),
+            task=None if task is None else check_task(task.value, TASKS),
+            bias=bias,
+            **known,
+        )
+
+
+def _class_names(classes: str | None) -> list[Any] | None:
+    """Read the names of classes from a file, or from a list with commas."""
+    from labelnext.pools import lists_values, read_values
+
+    if classes is None:
         return None
-    own = Source(pool, None, IDS, "--ids")
-    found = [name for name in IDS if name in names_in(own)]
-    return Source(pool, found[0], IDS, "--ids") if found else None
+    if lists_values(classes):
+        names = read_values(classes, "labels")
+    else:
+        names = [name.strip() for name in classes.split(",")]
+    texts = [str(name) for name in names]
+    # Labels are numbers then.
+    if all(text.isdecimal() and str(int(text)) == text for text in texts):
+        return [int(text) for text in texts]
+    return names
 
 
-def read_pool(proba: Source, features: Source, ids: Source | None, exclude: list[Source]) -> Pool:
-    """Read the pool and check that its parts belong together."""
-    p, h = read_array(proba), read_array(features)
-    n = p.shape[0] if p.ndim else 0
-    if n == 0:
-        raise InputError(f"--proba {proba}: the pool is empty; it needs a row for each sample")
-    names: Ids = range(n) if ids is None else read_ids(ids)
-    for source, length in ((features, h.shape[0] if h.ndim else 0), (ids, len(names))):
-        if length != n:
+def excluded_rows(pool: "Pool", sources: Sequence[str]) -> "Rows":
+    """Find the rows that are not to be chosen, by what files list: ids, or rows if they say so."""
+    import numpy as np
+
+    found = [np.empty(0, np.int64), *(_excluded_by(pool, source) for source in sources)]
+    return np.unique(np.concatenate(found))
+
+
+def _excluded_by(pool: "Pool", source: str) -> "Rows":
+    from labelnext.pools import read_values
+
+    file, _, name = source.rpartition(":")
+    with input_errors():
+        if name == ROW and file:
+            return _as_rows(pool, read_values(file if _is_plain(file) else source), source)
+        if "ids" in pool.known:
+            try:
+                return pool.rows_of(read_values(source))
+            except ValueError as error:
+                raise ValueError(str(error).replace("ids:", f"--exclude {source}:", 1)) from None
+        # Numbers that do not say what they are may be anything, such as a labelling tool's own.
+        if not _is_plain(source):
+            with suppress(ValueError):
+                return _as_rows(pool, read_values(f"{source}:{ROW}"), source)
+        read_values(source)  # if it cannot be read at all, that is what to say
+    raise InputError(
+        f"--exclude {source}: this pool has no ids, so it is not known what these are; give the "
+        f"pool's with --ids, or list rows, counted from 0, in a column '{ROW}' as batches have it "
+        f"or in a file of numbers alone as --exclude FILE.txt:{ROW}"
+    )
+
+
+def _is_plain(file: str) -> bool:
+    """Tell whether a file lists values alone, without a name."""
+    from labelnext.pools import read_values
+
+    suffix = Path(file).suffix.lower()
+    if suffix in (".json", ".jsonl"):
+        with suppress(ValueError):
+            read_values(f"{file}:\0")  # a list without names answers to any
+            return True
+    return suffix in (".txt", ".npy")
+
+
+def _as_rows(pool: "Pool", values: Sequence[Any], source: str) -> "Rows":
+    import numpy as np
+
+    for value in values:
+        if not str(value).isdecimal() or int(value) >= pool.n_rows:
             raise InputError(
-                f"{proba} has {n:,} rows and {source} has {length:,}; "
-                "they must have one for each sample, in the same order"
+                f"--exclude {source}: rows must be from 0 to {pool.n_rows - 1:,}, got {value!r}"
             )
-    if ids is not None:
-        check_unique(names, ids)
-    excluded = [value for source in exclude for value in read_ids(source)]
-    return Pool(p, h, names, rows_of(excluded, names, "--exclude"))
+    return np.array([int(value) for value in values], dtype=np.int64)

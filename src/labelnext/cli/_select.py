@@ -3,40 +3,58 @@
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelnext.cli._errors import InputError, one_line
-from labelnext.cli._files_pool import FilesPool, lies_in_files, open_pool_files
-from labelnext.cli._pool import Pool, find_ids, read_pool
-from labelnext.cli._sources import ID_SUFFIXES, parse_pool, parse_source
-from labelnext.cli._summary import batch_table, choosing, terminal, working
-from labelnext.cli._write import PICTURES, TABLES, check_folder, check_output, write_whole
-from labelnext.pools.names import FEATURES, IDS, PROBA
+from labelnext.cli._errors import (
+    PICTURES,
+    InputError,
+    check_folder,
+    check_output,
+    input_errors,
+    one_line,
+    write,
+)
+from labelnext.cli._pool import (
+    INPUT,
+    Bias,
+    Classes,
+    Features,
+    Groups,
+    Ids,
+    Labels,
+    Proba,
+    TaskOption,
+    excluded_rows,
+    open_files,
+    option,
+)
+from labelnext.cli._terminal import batch_table, choosing, terminal, working
 from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
-    from labelnext.sampling import Batch
+    from labelnext import Batch, Pool
 
 SELECT_HELP = (
-    "Choose the samples that people should label next, with BADGE.\n\n"
-    "The batch lists rank, row, id, pseudo_label, gradient_norm, d2 and potential (what is left "
-    "to cover after this pick), in order: its first 50 are the batch for -k 50.\n\n"
-    "A SOURCE is a file (.npy, .npz, .parquet), an array or column in one ([cyan]FILE:NAME[/]) "
-    "or, with POOL, the name of one of its columns. A column holds a list for each sample, or "
-    "is several columns NAME_0, NAME_1, ...\n\n"
+    "Choose the samples that people should label next.\n\n"
+    "POOL is a .parquet or .npz file, a folder (of [bold]labelnext convert[/], of Parquet or .npy "
+    "files, a Zarr group), or one .npy file with features. Its columns or arrays are found under "
+    "the names proba, embedding and id. A SOURCE is another name there, another file, or "
+    "[cyan]FILE:NAME[/]; a column holds a list for each sample, or is several, NAME_0, NAME_1, "
+    "...\n\n"
+    "The batch is in the order of the picks; by BADGE its first 50 are the batch for -k 50.\n\n"
     "[bold]Examples[/]\n\n"
     "[green]labelnext select pool.parquet -k 200 -o batch.csv --plot batch.png[/]\n\n"
     "[green]labelnext select -p probs.npy -f emb.npy --ids ids.txt -k 200 -o batch.csv[/]\n\n"
     "[green]labelnext select pool.parquet -x batch.csv -k 200 -o batch-2.csv[/]\n\n"
-    "[green]labelnext select pool/ --memory-limit 1GB -k 200 -o batch.csv[/]"
+    "[green]labelnext select emb.npy -k 50 --strategy typi-clust[/]   (without a model)"
 )
-INPUT, CHOICE, OUTPUT = "What to choose from", "What to choose", "Where to put it"
-PLACE = "Where to work"
+CHOICE, OUTPUT, PLACE = "What to choose", "Where to put it", "Where to work"
+TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 class Engine(StrEnum):
@@ -51,309 +69,274 @@ def select(
     pool: Annotated[
         str | None,
         typer.Argument(
-            metavar="POOL",
-            show_default=False,
-            help="One .parquet or .npz file with the columns [bold]proba[/], [bold]embedding[/] "
-            "and, if you like, [bold]id[/]. Or a folder: of Parquet files, a Zarr group, or what "
-            "[bold]labelnext convert[/] and [bold]labelnext.extract[/] write.",
+            metavar="POOL", show_default=False, help="A file or a folder, or s3://... and the like."
         ),
     ] = None,
-    proba: Annotated[
-        str | None,
-        typer.Option(
-            "--proba",
-            "-p",
-            metavar="SOURCE",
-            rich_help_panel=INPUT,
-            help="Predicted probabilities: a row for each sample, a column for each class "
-            "(or P(class 1) alone).",
-        ),
-    ] = None,
-    features: Annotated[
-        str | None,
-        typer.Option(
-            "--features",
-            "-f",
-            metavar="SOURCE",
-            rich_help_panel=INPUT,
-            help="Features: what the model's last linear layer sees, the embedding.",
-        ),
-    ] = None,
-    ids: Annotated[
-        str | None,
-        typer.Option(
-            "--ids",
-            metavar="SOURCE",
-            rich_help_panel=INPUT,
-            help="The samples' ids; also .txt (one on each line), .csv or .json. "
-            "Without, the number of the row is the id.",
-        ),
-    ] = None,
+    proba: Proba = None,
+    features: Features = None,
+    ids: Ids = None,
+    groups: Groups = None,
+    labels: Labels = None,
+    classes: Classes = None,
+    task: TaskOption = None,
+    bias: Bias = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(
-            "--exclude",
-            "-x",
-            metavar="SOURCE",
-            rich_help_panel=INPUT,
-            help="Ids that are labelled already, as a file like those for --ids: an earlier "
-            "batch will do. Repeat it for several.",
+        option(
+            "--exclude -x",
+            "SOURCE",
+            INPUT,
+            "Ids not to choose, as an earlier batch has them, or rows from 0 on as FILE:row. "
+            "Repeat it for several.",
         ),
     ] = None,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option(
-            "--memory-limit",
-            metavar="SIZE",
-            show_default=False,
-            rich_help_panel=INPUT,
-            help="Read the files as they are needed, and take no more memory than this (1GB, "
-            "500MiB, ...). Without, half of what is free for folders and what is larger than "
-            "that; smaller files are read into memory. The batch is the same.",
-        ),
-    ] = None,
-    k: Annotated[
-        int,
-        typer.Option("-k", metavar="N", rich_help_panel=CHOICE, help="How many samples to choose."),
-    ],
+    k: Annotated[int, option("-k", "N", CHOICE, "How many samples to choose.")],
+    strategy: Annotated[
+        str, option("--strategy", "NAME", CHOICE, "How: one of [bold]labelnext strategies[/].")
+    ] = "badge",
     seed: Annotated[
-        int,
-        typer.Option(
-            "--seed",
-            metavar="N",
-            rich_help_panel=CHOICE,
-            help="The same seed chooses the same batch.",
-        ),
+        int, option("--seed", "N", CHOICE, "The same seed chooses the same batch.")
     ] = 0,
-    bias: Annotated[
+    max_per_group: Annotated[
+        int | None, option("--max-per-group", "N", CHOICE, "How many picks a group may have.")
+    ] = None,
+    condition_on_labeled: Annotated[
         bool,
-        typer.Option(
-            "--bias",
-            rich_help_panel=CHOICE,
-            help="Count the gradient of the last layer's bias too.",
-        ),
+        option("--condition-on-labeled", None, CHOICE, "Keep away from labelled samples (BADGE)."),
     ] = False,
     engine: Annotated[
-        Engine,
-        typer.Option(
-            "--engine",
-            rich_help_panel=PLACE,
-            help="In this process, or in shards on a Ray cluster (extra [bold]ray[/]): the same "
-            "batch.",
-        ),
+        Engine, option("--engine", None, PLACE, "In this process, or on a Ray cluster (BADGE).")
     ] = Engine.LOCAL,
     address: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--address",
-            metavar="HOST:PORT",
-            show_default=False,
-            rich_help_panel=PLACE,
-            help="The head of the Ray cluster; [bold]auto[/], that of this machine; "
-            "[bold]local[/], a new one. Without, one that runs, else a new one.",
+            "HOST:PORT",
+            PLACE,
+            "The head of the Ray cluster; [bold]auto[/], that of this machine; [bold]local[/], a "
+            "new one. Without, one that runs, else a new one.",
         ),
     ] = None,
     num_shards: Annotated[
         int | None,
-        typer.Option(
-            "--num-shards",
-            metavar="N",
-            show_default=False,
-            rich_help_panel=PLACE,
-            help="Into how many shards to cut the pool. Without, as many as there is room for.",
-        ),
+        option("--num-shards", "N", PLACE, "How many shards, else as many as there is room for."),
     ] = None,
     num_cpus: Annotated[
-        float | None,
-        typer.Option(
-            "--num-cpus",
-            metavar="N",
-            show_default=False,
-            rich_help_panel=PLACE,
-            help="Cores for each shard. Without, 1.",
-        ),
+        float | None, option("--num-cpus", "N", PLACE, "Cores for each shard, else 1.")
     ] = None,
     num_gpus: Annotated[
-        float | None,
-        typer.Option(
-            "--num-gpus",
-            metavar="N",
-            show_default=False,
-            rich_help_panel=PLACE,
-            help="GPUs for each shard. Without, none.",
-        ),
+        float | None, option("--num-gpus", "N", PLACE, "GPUs for each shard, else none.")
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(
-            "--timeout",
-            metavar="SECONDS",
-            show_default=False,
-            rich_help_panel=PLACE,
-            help="A shard that has not answered by then counts as lost, and is built again. "
-            "Without, 600.",
+        option(
+            "--timeout", "SECONDS", PLACE, "When a shard that does not answer is lost, else 600."
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-            help="The batch, as .csv, .json or .parquet. Without, CSV to standard output.",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-            help="A picture of it, as .png, .pdf or .svg: the picks in the pool, and how many "
-            "of them are worth it.",
+    memory_limit: Annotated[
+        str | None,
+        option(
+            "--memory-limit",
+            "SIZE",
+            PLACE,
+            "Memory for what is read of files, of a shard on a cluster: 1GB, 500MiB, ... Without, "
+            "half of what is free.",
         ),
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--checkpoint",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-            help="Keep this file up to date: if the run is cut off, the same command goes on from "
-            "there, to the same batch.",
+            "FILE",
+            PLACE,
+            "Kept up to date, so that the same command goes on where it was cut off (BADGE).",
         ),
     ] = None,
-    force: Annotated[
-        bool,
-        typer.Option("--force", rich_help_panel=OUTPUT, help="Replace files that exist."),
-    ] = False,
+    output: Annotated[
+        Path | None,
+        option(
+            "--output -o",
+            "FILE",
+            OUTPUT,
+            "The batch, as .csv, .json, .jsonl or .parquet. Without, CSV to standard output.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
+    ] = None,
+    force: Annotated[bool, option("--force", None, OUTPUT, "Replace files that exist.")] = False,
 ) -> None:
-    """Choose the samples that people should label next, with BADGE."""
-    for path, option, endings in (
-        (output, "--output", tuple(TABLES)),
-        (plot, "--plot", PICTURES),
-    ):
-        if path is not None:
-            check_output(path, option, endings, force=force)
+    """Choose the samples that people should label next."""
+    _check_outputs(output, plot, checkpoint, force=force)
     if k < 1:
         raise InputError(f"-k {k}: choose at least one sample")
     if seed < 0:
         raise InputError(f"--seed {seed}: a seed is 0 or more")
-    if checkpoint is not None:
-        check_folder(checkpoint.parent, f"--checkpoint {checkpoint}")
+    for_badge = {
+        "--checkpoint": checkpoint is not None,
+        "--engine ray": engine is Engine.RAY,
+        "--condition-on-labeled": condition_on_labeled,
+    }
+    by_badge = _check_strategy(strategy, [name for name, given in for_badge.items() if given])
+    cluster = _cluster(
+        engine,
+        address=address,
+        num_shards=num_shards,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        timeout=timeout,
+    )
     console = terminal()
-    with working(console, "Reading the pool ..."):
-        data = _open(pool, proba, features, ids, exclude or [], memory_limit)
-    if k > data.n_left:
-        raise InputError(
-            f"-k {k}: only {data.n_left:,} samples are left to choose from ({data.n_rows:,} in "
-            f"the pool, {len(data.excluded):,} excluded); ask for at most {data.n_left}"
-            if data.n_left
-            else f"-k {k}: all {data.n_rows:,} samples of the pool are excluded; nothing is left"
+    with working(console, "Looking at the pool ..."):
+        data = open_files(
+            pool,
+            proba=proba,
+            features=features,
+            ids=ids,
+            groups=groups,
+            labels=labels,
+            classes=classes,
+            task=task,
+            bias=bias,
         )
-    with choosing(console, k) as progress:
-        place = {
-            "engine": engine.value,
-            "address": address,
-            "num_shards": num_shards,
-            "num_cpus": num_cpus,
-            "num_gpus": num_gpus,
-            "timeout": timeout,
-        }
+        _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
+        excluded = excluded_rows(data, exclude or [])
+        n_left = _count_left(data, excluded, k)
+    show = choosing(console, k) if by_badge else working(console, f"Choosing by {strategy} ...")
+    with show as progress:
         batch = _choose(
-            data, k, bias=bias, seed=seed, progress=progress, checkpoint=checkpoint, place=place
+            data,
+            k,
+            strategy="badge" if by_badge else strategy,
+            exclude=excluded,
+            max_per_group=max_per_group,
+            condition_on_labeled=condition_on_labeled,
+            random_state=seed,
+            progress=progress,
+            checkpoint=checkpoint,
+            memory_limit=memory_limit,
+            cluster=cluster,
         )
-    columns = _columns(batch.to_dict(), data)
     if output is not None:
-        write_whole(output, TABLES[output.suffix.lower()](columns), force=force)
+        with input_errors():
+            batch.save(output, overwrite=force)
     else:
-        sys.stdout.write(as_csv(columns).decode())
+        cells = {name: [*map(_text, values)] for name, values in batch.to_lists().items()}
+        sys.stdout.write(as_csv(cells).decode())
         sys.stdout.flush()
     if plot is not None:
         with working(console, "Drawing ..."):
-            write_whole(plot, _picture(data, batch, plot.suffix.lower()), force=force)
+            write(plot, _picture(data, batch, excluded, plot.suffix.lower()), force=force)
     if console.is_terminal:
         if output is not None or not sys.stdout.isatty():
-            console.print(batch_table(columns, data.n_left))
+            console.print(batch_table(batch.to_lists(), n_left))
         for path in filter(None, (output, plot)):
             console.print(f"Written: {os.fspath(path)}", highlight=False, soft_wrap=True)
 
 
-def _open(
-    pool: str | None,
-    proba: str | None,
-    features: str | None,
-    ids: str | None,
-    exclude: list[str],
-    limit: str | None,
-) -> Pool | FilesPool:
-    """Read the pool, or find out what is in its files."""
-    excluded = [parse_source(x, "--exclude", usual=IDS, suffixes=ID_SUFFIXES) for x in exclude]
-    if lies_in_files(pool, proba, features, limit):
-        return open_pool_files(pool, proba, features, ids, excluded, limit)
-    file = parse_pool(pool)
-    return read_pool(
-        parse_source(proba, "--proba", usual=PROBA, pool=file),
-        parse_source(features, "--features", usual=FEATURES, pool=file),
-        find_ids(ids, file),
-        excluded,
-    )
+def _check_outputs(
+    output: Path | None, plot: Path | None, checkpoint: Path | None, *, force: bool
+) -> None:
+    """Find out before the work what could not be written after it."""
+    if output is not None:
+        check_output(output, "--output", TABLES, force=force)
+    if plot is not None:
+        check_output(plot, "--plot", PICTURES, force=force)
+    if checkpoint is not None:
+        check_folder(checkpoint.parent, f"--checkpoint {checkpoint}")
 
 
-def _choose(
-    data: Pool | FilesPool,
-    k: int,
-    *,
-    bias: bool,
-    seed: int,
-    progress: Callable[[Mapping[str, int]], None],
-    checkpoint: Path | None,
-    place: Mapping[str, Any],
-) -> "Batch":
+def _check_strategy(name: str, for_badge: list[str]) -> bool:
+    """Tell whether a strategy is BADGE; refuse one that there is not, and what it does not take."""
+    if name == "badge":  # without importing them
+        return True
+    from labelnext.strategies import find
+
+    with input_errors():
+        if find(name) is find("badge"):
+            return True
+    if for_badge:
+        raise InputError(
+            f"{for_badge[0]} is for BADGE alone; leave it out, or leave out --strategy {name}"
+        )
+    return False
+
+
+def _cluster(engine: Engine, **options: Any) -> Any:
+    """Return the cluster to work on, None for this process."""
+    from labelnext import Ray
+
+    given = {name: value for name, value in options.items() if value is not None}
+    if engine is Engine.RAY:
+        with input_errors():
+            return Ray(**given)
+    if given:
+        name = "--" + next(iter(given)).replace("_", "-")
+        raise InputError(f"{name} is for a Ray cluster; add --engine ray, or leave it out")
+    return None
+
+
+def _check_fit(
+    data: "Pool", memory_limit: str | None, plot: Path | None, *, condition_on_labeled: bool
+) -> None:
+    """Refuse options that have nothing to work on."""
+    if memory_limit is not None and data.source.in_memory:
+        raise InputError(
+            f"--memory-limit: {data.source.name} is read into memory as a whole; leave it out, or "
+            "make a folder of the pool with `labelnext convert`"
+        )
+    if plot is not None and data.n_features is None:
+        raise InputError("--plot draws the pool by its features; give --features, or leave it out")
+    if condition_on_labeled and "labels" not in data.known:
+        raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
+
+
+def _count_left(data: "Pool", excluded: Any, k: int) -> int:
+    """Count the candidates, and refuse a k above them."""
+    import numpy as np
+
+    labelled = np.setdiff1d(data.labeled, excluded)
+    left = data.n_rows - len(excluded) - len(labelled)
+    taken = f"{len(excluded):,} excluded"
+    if len(labelled):
+        taken += f", {len(labelled):,} labelled"
+    if not left:
+        raise InputError(
+            f"-k {k}: nothing is left to choose from ({data.n_rows:,} in the pool, {taken})"
+        )
+    if k > left:
+        raise InputError(
+            f"-k {k}: only {left:,} samples are left to choose from ({data.n_rows:,} in the pool, "
+            f"{taken}); ask for at most {left}"
+        )
+    return left
+
+
+def _choose(data: "Pool", k: int, **options: Any) -> "Batch":
     """Choose a batch, with errors and warnings as one line each."""
-    from labelnext.engine.ray import ShardLostError
-    from labelnext.sampling import select as choose
+    import labelnext
 
-    more = dict(place)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        try:
-            pool: Any
-            if place["engine"] == "ray" and isinstance(data, FilesPool):
-                # Its shards read the files by themselves.
-                pool = data.source
-                more |= {"bias": bias, "memory_limit": data.limit}
-            else:
-                pool = data.gradients(bias=bias)
-            batch = choose(
-                pool,
-                k,
-                exclude=data.excluded,
-                random_state=seed,
-                progress=progress,
-                checkpoint=checkpoint,
-                **more,
-            )
-        except (ValueError, TypeError, ImportError, OSError, ShardLostError) as error:
-            raise InputError(one_line(error)) from None
+        with input_errors():
+            batch = labelnext.select(data, k, **options)
     for message in dict.fromkeys(one_line(warning.message) for warning in caught):
         print(f"labelnext: warning: {message}", file=sys.stderr)
-    return batch
+    # Where there are no ids, rows are what the next round excludes.
+    return replace(batch, ids=batch.indices) if batch.ids is None else batch
 
 
-def _columns(batch: dict[str, Any], data: Pool | FilesPool) -> dict[str, list[Any]]:
-    """Put the ids beside the rows, and everything in plain Python numbers."""
-    columns = {name: values.tolist() for name, values in batch.items()}
-    ids = data.names(columns["row"])
-    order = ("rank", "row", "id", "pseudo_label", "gradient_norm", "d2", "potential")
-    return {name: ids if name == "id" else columns[name] for name in order}
+def _text(value: Any) -> Any:
+    """Return one cell of CSV, as `Batch.save` writes it."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _picture(data: Pool | FilesPool, batch: "Batch", suffix: str) -> bytes:
+def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:
     """Draw the batch, as the bytes of a file."""
     import io
 
+    import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -361,7 +344,8 @@ def _picture(data: Pool | FilesPool, batch: "Batch", suffix: str) -> bytes:
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
-    plot_batch(data.features, batch, exclude=data.excluded, figure=figure)
+    taken = np.union1d(excluded, data.labeled)
+    plot_batch(data.features, batch, exclude=taken, figure=figure)
     content = io.BytesIO()
     figure.savefig(content, format=suffix[1:], dpi=150)
     return content.getvalue()

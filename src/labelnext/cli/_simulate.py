@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelnext.cli._errors import InputError, one_line
-from labelnext.cli._summary import counting, terminal
-from labelnext.cli._write import check_folder, check_output, write_whole
+from labelnext.cli._errors import InputError, check_output, make_folder, one_line, write
+from labelnext.cli._terminal import counting, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,12 +51,7 @@ def simulate(
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: there must be at least one process")
     experiment = _read(file)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = one_line(error.strerror or error).lower()
-        raise InputError(f"--out {out}: {reason}; choose another folder") from None
-    check_folder(out, f"--out {out}")
+    make_folder(out)
     start = time.perf_counter()
     results = _run(experiment, out, jobs)
     files = results.write_report(out)
@@ -69,8 +63,8 @@ def simulate(
 def _write_example(file: Path) -> None:
     from labelnext.experiment.toml import EXAMPLE
 
-    check_output(file, "EXPERIMENT", (".toml", ".TOML"), force=False)
-    write_whole(file, EXAMPLE.format(name=file.name).encode(), force=False)
+    check_output(file, "EXPERIMENT", (".toml",), force=None)
+    write(file, EXAMPLE.format(name=file.name).encode(), force=None)
     typer.echo(f"Written: {os.fspath(file)}")
 
 

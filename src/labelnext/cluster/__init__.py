@@ -4,7 +4,7 @@ Nothing here imports Ray before a cluster is used.
 """
 
 from labelnext.cluster.actors import ShardLostError
-from labelnext.cluster.dataset import as_pool, is_dataset
+from labelnext.cluster.dataset import as_pool
 from labelnext.cluster.options import Ray
 
-__all__ = ["Ray", "ShardLostError", "as_pool", "is_dataset"]
+__all__ = ["Ray", "ShardLostError", "as_pool"]

@@ -60,17 +60,7 @@ class Call(NamedTuple):
 
 @dataclass(eq=False)
 class Task:
-    """A call to be answered by one actor, or by any.
-
-    Parameters
-    ----------
-    number : int
-        What it is known by.
-    call : callable
-        Returns the call, when its turn has come.
-    place : int, default=None
-        The place whose actor must do it; None for any.
-    """
+    """A call, made when its turn has come, to be answered by the actor of a place, or by any."""
 
     number: int
     call: Callable[[], Call]
@@ -111,26 +101,10 @@ class Actors:
     which. Each attempt ends within `start_timeout` (twice as much after each time that it was not
     enough) and `timeout` for each call of the set-up and for the call itself.
 
-    Parameters
-    ----------
-    ray : module
-        The module ``ray``, on a cluster.
-    kind : type of Actor
-        The actors' class.
-    options : Ray
-        What each actor may take, and how long to wait.
-    n_places : int
-        How many actors there may be at a time.
-    timeout : float
-        Seconds that a call may take, unless the options say so.
-    set_up : callable
-        Yields the calls that a new actor of a place begins with.
-    name : callable
-        What messages call a task, by its number.
-    advice : str, default=""
-        What to do when a task was lost for good.
-    can_shrink : bool, default=False
-        Whether fewer actors will do if there is no room for all.
+    `timeout` is that of a call unless the options say one; `set_up` yields the calls that a new
+    actor of a place begins with; `name` is what messages call a task, by its number, and `advice`
+    follows where one was lost for good. With `can_shrink` fewer actors will do if there is no room
+    for all.
     """
 
     def __init__(
@@ -238,8 +212,7 @@ class Actors:
         ready, _ = self.ray.wait(list(busy), num_returns=1, timeout=left)
         if ready:
             ready, _ = self.ray.wait(list(busy), num_returns=len(busy), timeout=0)
-            return [busy[reference] for reference in ready]
-        return [place for place in busy.values() if _late(place)]
+        return [place for reference, place in busy.items() if reference in ready or _late(place)]
 
     def _answer(self, place: Place) -> Any:
         """Return the answer of an actor; _Lost if it is."""

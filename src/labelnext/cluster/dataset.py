@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from labelnext.pools.check import check_shape
-from labelnext.pools.known import as_ids
-from labelnext.pools.names import FEATURES, IDS, PROBA
+from labelnext.pools.known import USUAL, as_ids
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import PARTS, Source, check_range, digest_of
 from labelnext.utils.names import did_you_mean
@@ -37,13 +36,7 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Blocks:
-    """Consecutive rows of a Ray Data set, by references of the blocks that they are in.
-
-    Parameters
-    ----------
-    stretches : tuple of Stretch
-        The rows, in their order.
-    """
+    """Consecutive rows of a Ray Data set, by references of the blocks that they are in."""
 
     stretches: tuple[Stretch, ...]
 
@@ -149,7 +142,7 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
     """Make a pool of a Ray Data set with the columns proba, features or both, and perhaps id.
 
     What it is made by is run; the rows stay where they are. The columns may have the other names
-    that `labelnext.pools.open_source` knows. Further columns are not read.
+    that `labelnext.open_pool` knows. Further columns are not read.
 
     Parameters
     ----------
@@ -170,8 +163,8 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
     """
     there = dataset.columns() or []
     names = {
-        what: next((name for name in usual if name in there), None)
-        for what, usual in (("proba", PROBA), ("features", FEATURES), ("ids", IDS))
+        what: next((name for name in USUAL[what] if name in there), None)
+        for what in ("proba", "features", "ids")
     }
     named = {what: name for what, name in names.items() if name is not None}
     if not named.keys() & {"proba", "features"}:
@@ -190,14 +183,8 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
 class DatasetSource(Source):
     """A Ray Data set as the source of a pool.
 
-    Parameters
-    ----------
-    blocks : Blocks
-        The rows.
-    names : dict
-        What the columns of proba, features and ids are called, of those that there are.
-    first : dict
-        Of proba and features the first row, which all others are like.
+    `names` says what the columns of proba, features and ids are called, of those that there are,
+    and `first` has the first row of proba and features, which all others are like.
     """
 
     name = "the Ray data set"
@@ -237,9 +224,9 @@ class DatasetSource(Source):
             values[block_of == block] = self.read(part, lo, hi)[rows[block_of == block] - lo]
         return values
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
         """Return the ids of some rows, or of all, looked up where they are, or None."""
-        if "ids" not in self._names:
+        if what not in self._names:
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
         block_of = np.searchsorted(self.cuts, rows, side="right") - 1

@@ -43,25 +43,13 @@ QUIET = {"logging_level": "ERROR", "log_to_driver": False}
 def joined(address: str | None) -> Iterator[Any]:
     """Have this process on a cluster for a while; yields the module ``ray``.
 
-    A cluster that was joined goes on as it was; one that was started ends, with its files.
-
-    Parameters
-    ----------
-    address : str or None
-        See `RayOptions`.
-
-    Raises
-    ------
-    ImportError
-        If Ray is not installed.
-    ConnectionError
-        If there is no cluster at the address.
-    ValueError
-        If the address is none, or this process is on another cluster already.
+    A cluster that was joined goes on as it was; one that was started ends, with its files. An
+    ImportError says that Ray is not installed, a ConnectionError that there is no cluster at the
+    address (see `Ray`), a ValueError that it is no address or that this process is on another.
     """
     folder = None
     with _settings():
-        ray: Any = require("ray", extra="ray", what="engine='ray'")
+        ray: Any = require("ray", extra="ray", what="cluster=labelnext.Ray()")
         if ray.is_initialized():
             _check_same(ray, address)
             yield ray

@@ -21,7 +21,7 @@ from labelnext.pools.pool import Pool
 from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,42 +33,17 @@ TIMEOUT = 600.0
 
 @contextmanager
 def ray_pool(
-    pool: Pool | Callable[[], Pool],
-    cluster: Ray | None = None,
-    *,
-    memory_limit: int | str | None = None,
+    pool: Pool, cluster: Ray | None = None, *, memory_limit: int | str | None = None
 ) -> Iterator[ShardedGradients]:
     """Have a pool in shards on a Ray cluster; they end with the context.
 
-    Parameters
-    ----------
-    pool : Pool or callable
-        What the shards are cut of; or what returns it, once the cluster has been joined.
-    cluster : Ray, default=None
-        Which cluster, how many shards, and what each may take.
-    memory_limit : int or str, default=None
-        What a shard of a pool in files may keep of it in memory. None: all of its rows.
-
-    Yields
-    ------
-    ShardedGradients
-        The pool. One selection at a time can be made from it; ``parts.counters()`` has what that
-        took, for `Batch.stats`.
-
-    Raises
-    ------
-    ImportError
-        If Ray is not installed.
-    ConnectionError
-        If there is no cluster at the address.
-    TimeoutError
-        If the cluster has no room for the shards.
-    ShardLostError
-        If a shard cannot be rebuilt.
+    One selection at a time can be made from it. ``parts.counters()`` has what that took, for
+    `Batch.stats`. Of a pool in files each shard reads its own rows, within a memory limit of its
+    own.
     """
     cluster = cluster or Ray()
     with joined(cluster.address) as ray:
-        parts = RayParts(ray, pool() if callable(pool) else pool, cluster, memory_limit)
+        parts = RayParts(ray, pool, cluster, memory_limit)
         try:
             yield ShardedGradients(parts)
         finally:
@@ -78,27 +53,10 @@ def ray_pool(
 class RayParts(Parts):
     """Parts of a pool in actors on a Ray cluster.
 
-    **What is lost is rebuilt.** A new actor reads the same rows and makes one pass with all
-    centres so far; then the call is repeated. D² is a pure function of the rows and the centres,
-    so the batch is that of a run that nobody disturbed. What ends the run is the loss of the
-    process that chooses the batch, or of the cluster's head, or of one shard again and again; see
-    `labelnext.cluster.actors.Actors`.
-
-    Parameters
-    ----------
-    ray : module
-        The module ``ray``, on a cluster.
-    pool : Pool
-        All rows.
-    cluster : Ray
-        How many shards, what each may take, and how long to wait.
-    memory_limit : int, str or None
-        As that of `ray_pool`.
-
-    Raises
-    ------
-    ValueError
-        If there are more shards than rows.
+    **What is lost is rebuilt**, as `labelnext.cluster.actors.Actors` says: a new actor reads the
+    same rows and makes one pass with all centres so far; then the call is repeated. D² is a pure
+    function of the rows and the centres, so the batch is that of a run that nobody disturbed. What
+    ends the run is the loss of the process that chooses the batch, or of the cluster's head.
     """
 
     def __init__(
@@ -109,6 +67,10 @@ class RayParts(Parts):
             raise TypeError(
                 f"Shards on a cluster are cut of arrays, files and Ray Data sets, not of tensors "
                 f"on {pool.source.device}; fetch them by .cpu(), and ask for GPUs with num_gpus=1."
+            )
+        if pool.source.sparse and cluster.num_gpus:
+            raise TypeError(
+                "Sparse features stay on the CPU; leave out num_gpus, or make them dense."
             )
         n_rows = pool.n_rows
         self.n_parts = cluster.num_shards or room(ray, cluster, n_rows)
@@ -206,5 +168,8 @@ def _own(value: Any) -> Any:
 
 def _on_gpu(pool: Pool) -> Pool:
     torch: Any = require("torch", extra="torch", what="num_gpus")
-    parts = {part: torch.as_tensor(np.array(pool.read(part))).cuda() for part in pool.source.parts}
+    source = pool.source
+    parts = {part: torch.as_tensor(np.array(source.array(part))).cuda() for part in source.parts}
+    if source.stored_as is not None:
+        parts["proba"] = parts["proba"].to(getattr(torch, source.stored_as))
     return Pool(**parts, task=pool.task, bias=pool.bias)

@@ -30,18 +30,8 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     A scikit-learn classifier whose labels may be missing.
 
     A subclass calls `_start` first in `fit`, which checks the labels and the parameters that all
-    classifiers share, and `_cheapest` last in `predict`, which turns probabilities into labels.
-
-    Parameters
-    ----------
-    classes : array-like of shape (n_classes,), default=None
-        All classes there are, or None for those that occur among the labels.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    cost_matrix : array-like of shape (n_classes, n_classes), default=None
-        What it costs to predict class j for a sample of class i, in the order of `classes`.
-    random_state : int, RandomState, Generator or None, default=None
-        Decides ties.
+    classifiers share, or `_go_on` where it is fitted further, and `_cheapest` last in `predict`,
+    which turns probabilities into labels.
     """
 
     def __init__(
@@ -108,6 +98,13 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             check_classification_targets(self.classes_[codes[codes >= 0]])
         self.cost_matrix_ = self._check_cost_matrix()
         self.random_state_ = check_random_state(self.random_state)
+        return codes
+
+    def _go_on(self, y: Any, classes: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
+        """Return the labels of a further fit as codes; all classes must be known already."""
+        if classes is not None:
+            encode_labels(check_classes(classes, self.missing_label), self.classes_)
+        codes, _ = encode_labels(y, self.classes_, self.missing_label)
         return codes
 
     def _check_cost_matrix(self) -> npt.NDArray[np.float64]:

@@ -77,7 +77,8 @@ def fit_on_labeled(
     have it, gets all samples. Any other gets the labelled ones, if they are of two classes or
     more; if not, a `ColdStart` takes its place, for which all samples are equally probable. A
     classifier that stays fitted when it is cloned, as a `FrozenEstimator` does, is not fitted
-    again.
+    again. One of another library that refuses the labels, as XGBoost does with strings, is fitted
+    within a `SklearnClassifier`, which gives it numbers and takes them back.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def fit_on_labeled(
     Returns
     -------
     classifier
-        The fitted copy, or a `ColdStart`.
+        The fitted copy, alone or in a `SklearnClassifier`, or a `ColdStart`.
 
     Raises
     ------

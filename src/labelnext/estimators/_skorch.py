@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier, leave_out_weightless
-from labelnext.utils import MISSING_LABEL, check_classes, check_random_state, encode_labels
+from labelnext.utils import MISSING_LABEL, check_random_state
 from labelnext.utils.extras import require
 from labelnext.utils.tensors import without_tensor
 
@@ -415,12 +415,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         goes_on = goes_on and hasattr(self, "net_")
         X = self._check_samples(X, reset=not goes_on)
         classes = self.classes if classes is None else classes
-        if goes_on:
-            if classes is not None:
-                encode_labels(check_classes(classes, self.missing_label), self.classes_)
-            codes, _ = encode_labels(y, self.classes_, self.missing_label)
-        else:
-            codes = self._start(y, classes)
+        codes = self._go_on(y, classes) if goes_on else self._start(y, classes)
         if len(codes) != len(X):
             raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels")
         weights = leave_out_weightless(sample_weight, codes)

@@ -22,7 +22,7 @@ from labelnext.estimators._net import (
     with_weights,
 )
 from labelnext.networks import proba_and_features
-from labelnext.networks.dropout import proba_with_dropout
+from labelnext.networks.committees import proba_with_dropout
 from labelnext.networks.results import as_arrays, with_both_classes
 
 if TYPE_CHECKING:
@@ -95,21 +95,7 @@ def train(
     weights: npt.NDArray[np.float64] | None,
     held_out: npt.NDArray[np.int64] | None,
 ) -> None:
-    """Train a net further on samples that all have labels.
-
-    Parameters
-    ----------
-    net : Net
-        As `build_net` makes it.
-    X : ndarray of shape (n_samples, ...)
-        The samples.
-    codes : ndarray of shape (n_samples,), int64
-        Their classes.
-    weights : ndarray of shape (n_samples,), float64, or None
-        What they count.
-    held_out : ndarray of int64, or None
-        The samples that decide when to stop.
-    """
+    """Train a net further on samples of the classes `codes`; those held out say when to stop."""
     for_now: dict[str, Any] = {}
     n_trained = len(codes)
     if held_out is not None:
@@ -131,22 +117,9 @@ def train(
 def hold_out(
     codes: npt.NDArray[np.int64], fraction: float, rng: np.random.RandomState
 ) -> npt.NDArray[np.int64] | None:
-    """Choose samples for validation, each class in proportion, none without its last sample.
+    """Choose rows for validation, each class in proportion, none without its last sample.
 
-    Parameters
-    ----------
-    codes : ndarray of shape (n_samples,), int64
-        The class of each sample, from 0.
-    fraction : float
-        The share to hold out, between 0 and 1.
-    rng : RandomState
-        Draws within the classes; it is advanced.
-
-    Returns
-    -------
-    ndarray of int64, or None
-        The rows held out, ascending; None if they would be fewer than two, whose loss says
-        nothing.
+    None if they would be fewer than two, whose loss says nothing.
     """
     counts = np.bincount(codes)
     share = fraction * counts

@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier, leave_out_weightless
-from labelnext.utils import MISSING_LABEL, check_classes, encode_labels
+from labelnext.utils import MISSING_LABEL, encode_labels
 from labelnext.utils.encoding import label_dtype
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             As in `fit`.
         ValueError
             As in `fit`; or if a label or one of `classes` was not among the classes of the
-            first call.
+            first call, or `fit` gave numbers to an estimator that refused the labels.
         """
         self._check_estimator()
         first = not hasattr(self, "estimator_")
@@ -222,9 +222,12 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             codes = self._start(y, self.classes if classes is None else classes)
             self._forget()
         else:
-            if classes is not None:
-                encode_labels(check_classes(classes, self.missing_label), self.classes_)
-            codes, _ = encode_labels(y, self.classes_, self.missing_label)
+            codes = self._go_on(y, classes)
+        if self._of_numbers is not None:
+            raise ValueError(
+                f"{type(self.estimator).__name__} refused the labels in fit and was given numbers "
+                f"in their place, so it can't be fitted further; call fit with all samples."
+            )
         if "classes" in inspect.signature(self.estimator_.partial_fit).parameters:
             fit_kwargs["classes"] = self.classes_
         weights = leave_out_weightless(sample_weight, codes)

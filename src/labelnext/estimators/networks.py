@@ -40,13 +40,8 @@ def is_network(clf: Any) -> bool:
 def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the probabilities of samples and the inputs of the last linear layer.
 
-    Parameters
-    ----------
-    clf : torch.nn.Module, skorch net or SkorchClassifier
-        A fitted network. It is left as it is.
-    X : array of shape (n_samples, ...)
-        Samples. Floats are given the type of the network's weights, and so are whole numbers
-        unless the network embeds them.
+    The network is left as it is. Floats are given the type of its weights, and so are whole
+    numbers unless it embeds them.
     """
     from labelnext.networks.results import as_arrays
 
@@ -58,14 +53,9 @@ def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def last_layer(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return weights and bias of the last linear layer, found with the help of a few samples.
+    """Return weights, shape (n_features, n_outputs), and bias, 0 where there is none.
 
-    Returns
-    -------
-    weights : ndarray of shape (n_features, n_outputs)
-        The weights.
-    bias : ndarray of shape (n_outputs,)
-        The bias, 0 where there is none.
+    A few samples help to find the last linear layer.
     """
     import torch
 
@@ -95,14 +85,14 @@ def _data_of(clf: Any, X: Any) -> Any:
 
 def has_dropout(clf: Any) -> bool:
     """Tell whether a fitted network has dropout layers."""
-    from labelnext.networks import dropout as _dropout
+    from labelnext.networks import committees
 
-    return _dropout.has_dropout(_module_of(clf))
+    return committees.has_dropout(_module_of(clf))
 
 
 def ask_with_dropout(clf: Any, X: Any, seed: int) -> NDArray[Any]:
     """Return the probabilities of samples with dropout at work; the network stays as it is."""
-    from labelnext.networks.dropout import proba_with_dropout
+    from labelnext.networks.committees import proba_with_dropout
     from labelnext.networks.results import with_both_classes
 
     if isinstance(clf, SkorchClassifier):
@@ -140,17 +130,7 @@ def features_of_untrained(net: Any, X: Any) -> NDArray[Any]:
 
 
 def fit_net(net: Any, X: Any, labels: NDArray[Any]) -> Any:
-    """Fit a net of skorch to labelled samples, and return it.
-
-    Parameters
-    ----------
-    net : skorch net
-        It is fitted itself.
-    X : array of shape (n_samples, ...)
-        Samples.
-    labels : ndarray of shape (n_samples,)
-        The numbers of their classes, none missing.
-    """
+    """Fit a net of skorch itself to samples that all have labels, and return it."""
     from labelnext.networks.untouched import RandomStates
 
     before = RandomStates()
@@ -165,13 +145,7 @@ def fit_net(net: Any, X: Any, labels: NDArray[Any]) -> Any:
 
 
 def class_numbers(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return labels as the loss takes them: int64, or float32 for a single logit.
-
-    Raises
-    ------
-    ValueError
-        If they are not whole numbers from 0.
-    """
+    """Return labels, whole numbers from 0, as the loss takes them: float32 for a single logit."""
     numbers = labels.dtype.kind in "iubf"
     if not numbers or (labels < 0).any() or (labels != np.floor(labels)).any():
         raise ValueError(

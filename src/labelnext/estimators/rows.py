@@ -18,12 +18,6 @@ def as_samples(X: Any, name: str = "X") -> Any:
 
     Lists become arrays, those of anything but numbers arrays of objects, and so do tensors. One
     dimension is allowed for objects alone, texts say: of numbers it is a mistake.
-
-    Raises
-    ------
-    ValueError
-        If the samples are numbers in fewer than two dimensions, or a list whose items differ in
-        length.
     """
     X = without_tensor(X)
     if sp.issparse(X):
@@ -47,13 +41,7 @@ def as_samples(X: Any, name: str = "X") -> Any:
 
 
 def as_numbers(X: Any) -> Any:
-    """Return samples as a matrix of numbers, sparse or dense, without a copy where there is one.
-
-    Raises
-    ------
-    TypeError
-        If they are not numbers.
-    """
+    """Return samples as a matrix of numbers, sparse or dense, without a copy where it is one."""
     if sp.issparse(X):
         return X
     array = np.asarray(X)

@@ -72,13 +72,7 @@ class Penalties(NamedTuple):
 
 
 def paired_p(differences: NDArray[np.float64]) -> float:
-    """Return the p-value of a two-sided paired t-test.
-
-    Examples
-    --------
-    >>> round(paired_p(np.array([1.0, 2.0, 3.0])), 4)
-    0.0742
-    """
+    """Return the p-value of a two-sided paired t-test."""
     from scipy.stats import t
 
     n = len(differences)
@@ -96,11 +90,6 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
 
     S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 6, 1979.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03])
-    array([0.03, 0.06, 0.06])
     """
     p = np.asarray(p_values, dtype=np.float64)
     corrected = np.full(len(p), np.nan)
@@ -135,13 +124,6 @@ def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
     They double: 1, 2, 4, ... batches after the start, as long as the reference strategy is not
     yet at 99 % of its final accuracy. From there on all have learned what there is to learn. The
     authors' script counts the start among the points, too, where nobody can beat anybody.
-
-    Examples
-    --------
-    >>> from labelnext.experiment import Curves
-    >>> rising = np.array([[0.1, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0, 1.0]])
-    >>> compared_points(Curves(np.arange(9), {"random": rising}, (0,)), "random")
-    array([1, 2, 4])
     """
     values = whole(curve, reference)
     n_points = len(curve.labels)

@@ -267,16 +267,13 @@ def _tests(tests: Columns) -> str:
 
 
 def _settings(results: Findings) -> str:
-    rows: Columns = {
-        "setting": [str(setting) for setting in results.budgets],
-        "start": [budget.start for budget in results.budgets.values()],
-        "batch": [budget.batch for budget in results.budgets.values()],
-        "rounds": [budget.rounds for budget in results.budgets.values()],
-        "labels in the end": [budget.total for budget in results.budgets.values()],
-    }
+    items = "".join(
+        f"<li>{escape(str(setting))}: {budget.rounds} batches to {budget.total:,} labels</li>"
+        for setting, budget in results.budgets.items()
+    )
     seeds = ", ".join(map(str, results.seeds))
     used = ", ".join(f"{name} {number}" for name, number in versions().items())
-    return _table(rows) + f"<p>Seeds: {seeds}.<br>Versions: {escape(used)}.</p>"
+    return f"<ul>{items}</ul><p>Seeds: {seeds}.<br>Versions: {escape(used)}.</p>"
 
 
 def _section(title: str, text: str, *parts: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 from labelnext.engine import open_gradients
 from labelnext.estimators import proba_and_features
@@ -67,23 +68,10 @@ class Watched:
 
 
 def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return Cohen's kappa of two lists of labels: 1 if they are equal, 0 if by chance as equal.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> kappa(np.array([0, 0, 1, 1]), np.array([0, 0, 1, 0]))
-    0.5
-    >>> kappa(np.array([1, 1]), np.array([1, 1]))
-    1.0
-    """
-    observed = float(np.mean(first == second))
-    if observed == 1.0:
+    """Return Cohen's kappa of two lists of labels: 1 if they are equal, 0 if by chance as equal."""
+    if (first == second).all():
         return 1.0  # also where both know one class only, for which kappa is not defined
-    by_chance = sum(
-        float(np.mean(first == label) * np.mean(second == label)) for label in np.unique(first)
-    )
-    return (observed - by_chance) / (1 - by_chance)
+    return float(cohen_kappa_score(first, second))
 
 
 class StoppingAdvice(NamedTuple):
@@ -131,13 +119,7 @@ class StoppingAdvice(NamedTuple):
 
 
 def stable_at(agreement: Sequence[float]) -> int | None:
-    """Return the first round at which predictions were stable, or None.
-
-    Examples
-    --------
-    >>> stable_at([float("nan"), 0.9, 0.985, 0.995, 1.0])
-    4
-    """
+    """Return the first round at which predictions were stable, or None."""
     values = np.asarray(agreement, dtype=np.float64)
     for place in range(WINDOW, len(values)):
         if np.mean(values[place - WINDOW + 1 : place + 1]) >= AGREEMENT:
@@ -146,13 +128,7 @@ def stable_at(agreement: Sequence[float]) -> int | None:
 
 
 def fallen_at(potential: Sequence[float]) -> int | None:
-    """Return the first round at which the potential had fallen, or None.
-
-    Examples
-    --------
-    >>> fallen_at([2.0, 4.0, 0.3, 1.0, 0.3, 0.2, float("nan")])
-    5
-    """
+    """Return the first round at which the potential had fallen, or None."""
     values = np.asarray(potential, dtype=np.float64)
     values = values[np.isfinite(values)]
     low = values <= FALL * np.maximum.accumulate(values)

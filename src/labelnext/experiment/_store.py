@@ -110,7 +110,8 @@ class Store:
         found = []
         for *numbers, picks in rows:
             values: list[Any] = [float("nan") if value is None else value for value in numbers]
-            found.append(Round(*values, np.frombuffer(picks, "<i8").astype(np.int64)))
+            measures: dict[str, Any] = dict(zip(MEASURES, values, strict=True))
+            found.append(Round(**measures, picks=np.frombuffer(picks, "<i8").astype(np.int64)))
         return found
 
     def failure(self, key: str) -> tuple[int, str, str] | None:

@@ -25,8 +25,9 @@ data = ["digits", {{ use = "letter", samples = 6000 }}]
 # {{ use = "mlp", hidden_layer_sizes = [128] }}
 models = ["logistic"]
 
-# random, margin, entropy, and all strategies of labelnext.pool; your own are "module:Class".
-# The first is the one to look at.
+# Any name that "labelnext strategies" lists, or margin, entropy, least-confident; with parameters:
+# {{ use = "max-herding", radius = 0.5 }}; your own are "module:Class". The
+# first is the one to look at.
 strategies = ["badge", "margin", "random"]
 
 # How many labels at the start, how many a batch buys, and how many batches.

@@ -11,8 +11,11 @@ import torch
 from torch.utils.data import default_collate
 
 from labelnext.networks._frames import as_numbers, is_frame
+from labelnext.networks._outputs import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
 
 # Never shown to a network: with labels many would compute a loss, and return that first.
@@ -35,7 +38,7 @@ def collate(samples: list[Any]) -> Any:
             if _keys(sample) != keys:
                 raise ValueError(
                     f"all samples must have the same keys, but number {number} of the batch has "
-                    f"{sorted(map(str, _keys(sample)))} and number 0 {sorted(map(str, keys))}"
+                    f"{_sorted(_keys(sample))} and number 0 {_sorted(keys)}"
                 )
         return {
             key: _column(str(key), [sample[key] for sample in samples])
@@ -83,18 +86,8 @@ class Arguments:
     A mapping is passed by keyword, without labels and, as `transformers.Trainer` does it,
     without what forward does not name. Of a tuple or list, as many of the first elements are
     passed as forward requires; what follows is taken for labels. Anything else is passed as it
-    is.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The network, without wrappers.
-    device : torch.device
-        Where its inputs must be.
-    dtype : torch.dtype or None
-        What floats are converted to; None leaves them.
-    copy : bool
-        Whether batches are the caller's memory, in which a network must not work in place.
+    is. They go to `device`, floats in `dtype` unless it is None, and are copied if batches are the
+    caller's memory, in which a network must not work in place.
     """
 
     def __init__(
@@ -123,15 +116,7 @@ class Arguments:
         self._keys: set[str] | None = None
 
     def __call__(self, batch: Any, row: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments, on their device.
-
-        Parameters
-        ----------
-        batch : object
-            What the loader yielded.
-        row : int
-            The sample that it begins with, for messages.
-        """
+        """Return the arguments, on their device; `row` is the first sample, for messages."""
         args: tuple[Any, ...] = (batch,)
         if isinstance(batch, tuple | list):
             args = self._inputs(batch)
@@ -145,7 +130,7 @@ class Arguments:
                 missing = sorted(set(self._required) - set(named))
                 raise ValueError(
                     f"{self._model}.forward requires {missing}, but the batches have the keys "
-                    f"{sorted(map(str, inputs))}."
+                    f"{_sorted(inputs)}."
                 )
             args = (inputs,)
         return tuple(self._move(value) for value in args), {}
@@ -177,7 +162,7 @@ class Arguments:
         if keys != self._keys:
             raise ValueError(
                 f"All batches must have the same keys: the batch that begins with sample {row} "
-                f"has {sorted(map(str, keys))}, the first had {sorted(map(str, self._keys))}."
+                f"has {_sorted(keys)}, the first had {_sorted(self._keys)}."
             )
 
     def _move(self, value: Any) -> Any:
@@ -194,6 +179,10 @@ class Arguments:
             return type(value)(map(self._move, value))
         # Batches of graphs, packed sequences and the like know the way themselves.
         return value.to(self._device) if hasattr(value, "to") else value
+
+
+def _sorted(keys: Iterable[Any]) -> str:
+    return f"[{listed(sorted(repr(str(key)) for key in keys))}]"
 
 
 def first_tensor(value: Any) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,11 @@ from torch.utils.data import (
 
 from labelnext.networks._batches import collate
 from labelnext.networks._frames import by_position
+from labelnext.pools.known import as_groups, as_ids, check_ids, check_length
+from labelnext.utils.labels import MISSING_LABEL, split_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _ACCEPTED = (
     "a DataLoader, a data set (anything with a length and items, or an IterableDataset), a "
@@ -29,6 +34,8 @@ _INSTEAD = (
     "DataLoader(dataset, batch_size=..., shuffle=False); for a part of a data set, "
     "torch.utils.data.Subset(dataset, indices)."
 )
+# Characters of an error of the data's own, in a message.
+LONGEST = 400
 _DIVIDE = (
     "Each sample must be yielded by one worker: pass num_workers=0, or divide the samples by "
     "torch.utils.data.get_worker_info() and give the data set a __len__, the number of all."
@@ -46,44 +53,61 @@ _SETTINGS = (
 )
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of the samples, in their order."""
+
+    ids: NDArray[Any] | None = None
+    groups: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = None
+
+    @classmethod
+    def of(cls, n_rows: int | None, ids: Any, groups: Any, labels: Any) -> Known:
+        """Check it before anything runs, as far as the number of samples is known."""
+        if labels is not None:
+            labels, _ = split_labels(labels, MISSING_LABEL, name="labels")
+        if groups is not None:
+            groups = as_groups(groups, len(groups))
+        known = cls(None if ids is None else as_ids(ids), groups, labels)
+        if n_rows is not None:
+            known.check(n_rows)
+        if known.ids is not None:
+            check_ids(known.ids, len(known.ids))
+        return known
+
+    def check(self, n_rows: int) -> None:
+        """Refuse what does not line up with the samples."""
+        for name, values in vars(self).items():
+            if values is not None:
+                check_length(name, values, n_rows)
+
+    def part(self, lo: int, hi: int) -> Known:
+        """Return what is known of samples lo to hi, which must be there."""
+        parts = {}
+        for name, values in vars(self).items():
+            if values is not None and len(values) < hi:
+                raise ValueError(
+                    f"There are {len(values):,} {name}, and more samples than that; give one for "
+                    f"each sample."
+                )
+            parts[name] = None if values is None else values[lo:hi]
+        return Known(**parts)
+
+
 @dataclass
 class Source:
-    """Batches of samples in their order.
+    """Batches of samples in their order."""
 
-    Parameters
-    ----------
-    batches : callable
-        Starts to yield them.
-    n_rows : int or None
-        How many samples there are, if that is known.
-    batch_size : int or None
-        How many samples are in each batch but the last, if that is known.
-    item : callable or None
-        Returns one sample, if one can be asked for.
-    arrays : bool
-        Whether the batches are slices of arrays, whose dtype is no choice for a network.
-    generator : torch.Generator or None
-        The generator that iterating draws from, if it is not the global one.
-    first_row : int
-        Which sample of the whole data is the first, where these are a part of it.
-    divided : int or None
-        Among how many workers a stream is divided, each of which might yield all of it.
-    promised : int
-        The length that such a stream says it has.
-    counted : str
-        What it counts: samples, or batches where the loader cuts none.
-    """
-
-    batches: Callable[[], Iterator[Any]]
-    n_rows: int | None
-    batch_size: int | None
-    item: Callable[[int], Any] | None = None
-    arrays: bool = False
-    generator: torch.Generator | None = None
-    first_row: int = 0
-    divided: int | None = None
-    promised: int = 0
-    counted: str = "samples"
+    batches: Callable[[], Iterator[Any]]  # starts to yield them
+    n_rows: int | None  # how many samples there are, if that is known
+    batch_size: int | None  # how many are in each batch but the last, if that is known
+    item: Callable[[int], Any] | None = None  # returns one sample, if one can be asked for
+    arrays: bool = False  # whether they are slices of arrays, whose dtype is no one's choice
+    generator: torch.Generator | None = None  # that iterating draws from, if not the global one
+    first_row: int = 0  # which sample of the whole data is the first
+    divided: int | None = None  # among how many workers, each of which might yield all of it
+    promised: int = 0  # the length that such a stream says it has,
+    counted: str = "samples"  # or "batches", where the loader cuts none
 
     def __iter__(self) -> Iterator[Any]:
         batches = self.batches()
@@ -116,14 +140,15 @@ class Source:
                 f"whose length is {self.promised:,}. {_DIVIDE}"
             )
 
-    def refuse_from_outside(self, **known: Any) -> None:
-        """Refuse what lines up with the data set's own order where rows come in another."""
+    def known(self, **known: Any) -> Known:
+        """Take what lines up with the data set's own order, if rows come in that."""
         names = [name for name, values in known.items() if values is not None]
         if self.divided and names:
             raise ValueError(
                 f"{', '.join(names)} must be in the order of the rows, but {self.divided} workers "
                 f"each yield a share of the IterableDataset, in turns; pass num_workers=0."
             )
+        return Known.of(self.n_rows, **known)
 
     def _where(self, error: Exception, number: int) -> str:
         """Say which sample could not be read: they are asked for once more, one by one."""
@@ -168,18 +193,10 @@ def without_index(data: Any) -> Any:
 
 
 def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> Source:
-    """Return the batches of a loader, data set, array or list of samples.
+    """Return the batches of a loader, data set, array or list of samples, `without_index`.
 
-    Parameters
-    ----------
-    data : object
-        What the user passed, `without_index`.
-    batch_size : int
-        Samples a batch, where it is not a loader that decides.
-    num_workers : int
-        Processes that read samples, likewise.
-    pin : bool
-        Whether batches are to be sent to a GPU.
+    `batch_size` and `num_workers` count where it is not a loader that decides; `pin` says whether
+    batches are to be sent to a GPU.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
@@ -292,7 +309,7 @@ def _part(array: Any, rows: slice) -> torch.Tensor:
 def _as_text(error: Exception) -> str:
     # An error that came from a worker brings its whole traceback; the last line is what it is.
     lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[-1]}" if lines[-1] else type(error).__name__
+    return f"{type(error).__name__}: {lines[-1][:LONGEST]}" if lines[-1] else type(error).__name__
 
 
 def check_order(loader: DataLoader[Any]) -> None:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from labelnext.networks.device import as_dtype
+from labelnext.networks.results import Found
 from labelnext.networks.untouched import unwrap
 from labelnext.pools import PoolWriter
+from labelnext.pools.files import local_folder
 from labelnext.pools.manifest import SETTINGS, read_head
-from labelnext.pools.place import local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.utils.tasks import Task
+    from labelnext.networks._data import Known
 
 ROWS_PER_SHARD = 65_536
 # What the settings are, in words that a message can use.
@@ -34,38 +35,31 @@ _WORDS = {
     "dtype": "dtype",
     "amp": "amp",
     "ids": "ids (their digest)",
+    "groups": "groups (their digest)",
+    "labels": "labels (their digest)",
+    "task": "task",
 }
 
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder, and how to begin in it or go on.
-
-    Parameters
-    ----------
-    path : str
-        The folder.
-    bias : bool
-        Whether the gradient with respect to the last layer's bias counts too.
-    resume, overwrite : bool
-        As those of `PoolWriter`.
-    settings : dict
-        What tells this extraction from others.
-    """
+    """A folder, and how to begin in it or go on; `settings` tell this extraction from others."""
 
     path: str
     bias: bool
     resume: bool
     overwrite: bool
     settings: dict[str, Any]
+    classes: list[Any] | None = None  # that the user named; None for those of the network
 
-    def open(self, task: Task) -> PoolWriter:
+    def open(self, found: Found) -> PoolWriter:
         """Return a writer, when it is known what the probabilities are of."""
         return PoolWriter(
             self.path,
-            task=task,
+            task=found.task,
             bias=self.bias,
-            settings=self.settings,
+            classes=found.classes if self.classes is None else self.classes,
+            settings={**self.settings, "layer": found.layer},
             resume=self.resume,
             overwrite=self.overwrite,
         )
@@ -74,40 +68,54 @@ class Destination:
         """Return the same folder, to go on with what has been begun by this extraction."""
         return replace(self, resume=True, overwrite=False)
 
-    def reopened(self) -> PoolWriter:
-        """Return a writer of the folder as it was begun."""
-        begun = begun_with(self.path)
-        assert begun is not None  # by this extraction
-        return self.going_on().open(begun["task"])
+    def finish(self, n_shards: int) -> str:
+        """Write the manifest of a folder that this extraction began; return the layer's name."""
+        found = begun_with(self.path)
+        assert found is not None
+        self.going_on().open(found).finish(n_shards)
+        return found.layer
 
     def finished(self) -> dict[int, int]:
         """Return the shards that are there to go on with, and their numbers of rows.
 
-        Raises
-        ------
-        ValueError
-            If they were begun by another extraction than this.
+        Those that were begun by another extraction are refused.
         """
-        begun = begun_with(self.path) if self.resume else None
+        begun = _head_of(self.path) if self.resume else None
         if begun is None:
             return {}
-        before = begun["settings"]
-        for name, word in _WORDS.items():
-            if before.get(name) != self.settings[name]:
+        pairs = {word: (begun["settings"].get(n), self.settings[n]) for n, word in _WORDS.items()}
+        if self.classes is not None:
+            pairs["classes"] = (begun.get("classes"), self.classes)
+        for word, (before, now) in pairs.items():
+            if before != now:
                 raise ValueError(
                     f"{self.path} was begun with another extraction: {word} was "
-                    f"{before.get(name)!r} and is {self.settings[name]!r} now; go on with the "
-                    f"same, start over with overwrite=True, or choose another folder."
+                    f"{_short(before)} and is {_short(now)} now; go on with the same, start over "
+                    f"with overwrite=True, or choose another folder."
                 )
-        finished = self.open(begun["task"]).finished
+        finished = self.open(_found_in(begun)).finished
         _check_sizes(self.path, finished, self.settings["n_rows"], self.settings["rows_per_shard"])
         return finished
 
 
-def begun_with(path: str | PathLike[str]) -> dict[str, Any] | None:
-    """Return what was agreed on by who began to write a folder; None if nobody has."""
+def begun_with(path: str | PathLike[str]) -> Found | None:
+    """Return what was found out by who began to write a folder; None if nobody has."""
+    begun = _head_of(path)
+    return None if begun is None else _found_in(begun)
+
+
+def _head_of(path: str | PathLike[str]) -> dict[str, Any] | None:
     file = local_folder(path) / SETTINGS
     return read_head(file.read_bytes(), str(file)) if file.is_file() else None
+
+
+def _found_in(begun: Mapping[str, Any]) -> Found:
+    return Found(begun["task"], begun.get("classes"), begun["settings"].get("layer", ""))
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def rows_of_a_shard(
@@ -115,19 +123,19 @@ def rows_of_a_shard(
 ) -> int:
     """Return how many rows fill a shard: whole batches, or as many as before when going on."""
     if asked is None:
-        begun = begun_with(path) if resume else None
+        begun = _head_of(path) if resume else None
         asked = (begun or {}).get("settings", {}).get("rows_per_shard") or ROWS_PER_SHARD
     if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
         raise ValueError(f"rows_per_shard must be an integer of at least 1, got {asked!r}.")
     return asked if batch_size is None else -(-asked // batch_size) * batch_size
 
 
-def digest_of_ids(ids: NDArray[Any] | None) -> str | None:
-    """Return what tells these ids from others."""
-    if ids is None:
+def _digest(values: NDArray[Any] | None) -> str | None:
+    """Return what tells these values from others."""
+    if values is None:
         return None
     digest = hashlib.blake2b(digest_size=16)
-    for value in ids.tolist():
+    for value in values.tolist():
         digest.update(f"{value!r},".encode())
     return digest.hexdigest()
 
@@ -152,7 +160,7 @@ def settings_of(
     *,
     n_rows: int | None,
     rows_per_shard: int,
-    ids: NDArray[Any] | None,
+    known: Known,
 ) -> dict[str, Any]:
     """Return what tells an extraction from others that must not be mixed with it."""
     model = unwrap(model)
@@ -167,7 +175,10 @@ def settings_of(
         "rows_per_shard": rows_per_shard,
         "dtype": None if dtype is None else str(as_dtype(dtype, "dtype")),
         "amp": None if amp is None else str(amp),
-        "ids": digest_of_ids(ids),
+        "task": options["task"],
+        "ids": _digest(known.ids),
+        "groups": _digest(known.groups),
+        "labels": _digest(known.labels),
     }
 
 

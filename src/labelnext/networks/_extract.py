@@ -1,32 +1,32 @@
-"""From a network and a data set to a pool of gradients."""
+"""The public edge: from a network and data to a pool, to its two parts, or to its last layer."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labelnext.engine import as_gradients
+from labelnext.pools import Pool, open_pool
+from labelnext.pools.source import PARTS
 from labelnext.utils.extras import require
-from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     import torch
     from numpy.typing import ArrayLike, DTypeLike
 
     from labelnext.cluster import Ray
-    from labelnext.engine import Gradients
     from labelnext.networks._head import Head
     from labelnext.utils.tasks import Task
 
 
 def extract(
-    model: torch.nn.Module,
+    model: torch.nn.Module | Sequence[torch.nn.Module],
     data: Any,
     *,
     head: str | torch.nn.Module | None = None,
-    task: Task = "multiclass",
+    task: Task | None = None,
     bias: bool = False,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | DTypeLike | None = None,
@@ -34,43 +34,58 @@ def extract(
     batch_size: int = 256,
     num_workers: int = 0,
     progress: bool | Callable[[int, int | None], None] = True,
+    n_passes: int | None = None,
+    ids: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    classes: ArrayLike | None = None,
     out: str | PathLike[str] | None = None,
     rows_per_shard: int | None = None,
-    ids: ArrayLike | None = None,
     resume: bool = False,
     overwrite: bool = False,
     cluster: Ray | None = None,
-) -> Gradients:
+) -> Pool:
     """
-    Run a network once over data and return its pool of gradients, to select from.
+    Run a network once over data and return a pool of what it says, to select from.
 
     The gradient of the loss at the pseudo-label with respect to the last linear layer is the
-    outer product of the residual and of what that layer is given [1]_. Both are caught in
+    outer product of the residual and of what that layer is given [1]_. The pool has the
+    probabilities, of which the residual is made, and that input as features. Both are caught in
     evaluation mode and in `torch.inference_mode`. Afterwards, also after an exception or
     Ctrl-C, the network is as it was: the mode of each submodule, hooks, gradients, statistics of
     batch normalisation, and the states of random generators.
 
     Parameters
     ----------
-    model : torch.nn.Module
+    model : torch.nn.Module, or list of them
         The network. The module inside `torch.compile`, `DataParallel` or
         `DistributedDataParallel` is run itself, on one device; compiled code that holds the last
-        layer is run as it was written.
-    data : DataLoader, Dataset, tensor, array, dict or list
+        layer is run as it was written. Of several networks, a committee, the pool has the
+        probabilities of each, shape (n_members, n_rows, n_classes), and no features.
+    data : DataLoader, Dataset, tensor, array, frame, dict or list
         The samples. A DataLoader must neither shuffle nor drop the last batch. Any data set with
         a length and items will do, and so will an `IterableDataset`, a tensor or array with one
-        row for each sample, a dict of them, or a list of samples. Of batches that are tuples, as
-        many elements are passed as `forward` requires (at least one); the rest are taken for
-        labels. Batches that are dicts are passed by keyword, without labels and without what
-        `forward` does not name. Labels are never used. Floats in tensors and arrays, but not
-        those of a loader or data set, are converted to the dtype of the weights.
+        row for each sample, a dict of them, or a list of samples. A frame or series of pandas or
+        polars is read by position, never by its index: a frame of numbers as an array, one of
+        other things as dicts of its columns. Several workers may read an `IterableDataset` only
+        if it has a length, and yields as many samples: each worker must yield its share, and row
+        i is the i-th sample that the loader yields.
+
+        Of batches that are tuples, as many elements are passed as `forward` requires (at least
+        one); the rest are taken for labels. Batches that are dicts are passed by keyword, without
+        labels and without what `forward` does not name. Labels in data are never used. Floats in
+        tensors and arrays, but not those of a loader or data set, are converted to the dtype of
+        the weights.
     head : str or torch.nn.Module, default=None
         The last linear layer, by its name or itself, for a network with several; None to find
         the one whose output is the network's, as `labelnext.networks.find_head` does.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
-        What the network is trained for: softmax, independent sigmoids, or one sigmoid. The loss
-        is the cross-entropy, for sigmoids the binary one at the rounded probabilities. A last
-        layer with one output is that of a "binary" network.
+    task : {"multiclass", "multilabel", "binary", "regression"}, default=None
+        What the network is trained for: softmax, independent sigmoids, one sigmoid, or numbers.
+        The loss is the cross-entropy, for sigmoids the binary one at the rounded probabilities.
+        Of a regression the pool has features only, which are the gradient of the output. None for
+        what the network's configuration says in the manner of transformers (`problem_type`; one
+        output is a regression), else "binary" for a last layer with one output, else
+        "multiclass".
     bias : bool, default=False
         Whether the gradient with respect to the last layer's bias counts too.
     device : str or torch.device, default=None
@@ -91,15 +106,20 @@ def extract(
         Whether to show a bar with the rate and the time left, on stderr and only if that is a
         terminal or a notebook; or a function to call after each batch as
         ``progress(done, total)``, with None for a total that is not known.
+    n_passes : int, default=None
+        How many passes to make with dropout at work, beside the one in evaluation mode. The pool
+        then has the probabilities of each pass, shape (n_passes, n_rows, n_classes), and the
+        features of evaluation mode. The same call drops the same. None for no such passes.
+    ids, groups, labels, classes : array-like, default=None
+        What is known of the samples, in their order, and the names of the classes; as those of
+        `labelnext.Pool`. Classes are None for those in the network's configuration (`id2label`),
+        if someone named them.
     out : str or path-like, default=None
         A folder to write the pool to, shard by shard: no more than one shard is in memory. None
-        keeps the pool in memory.
+        keeps the pool in memory. Committees are kept in memory only.
     rows_per_shard : int, default=None
         With `out`: how many rows to write at once, rounded up to whole batches. None for 65,536,
         or for what an extraction was begun with that is resumed.
-    ids : array-like of shape (n_rows,), default=None
-        With `out`: the ids of the samples, integers or strings, to be kept with them. None for
-        the numbers of the rows.
     resume : bool, default=False
         With `out`: whether to go on with an extraction of the same data by the same network, of
         which some shards are finished. Their samples are not computed again, nor read where data
@@ -107,14 +127,18 @@ def extract(
         or with a `worker_init_fn`.
     overwrite : bool, default=False
         With `out`: whether to delete a pool that is in the folder.
-    cluster : Ray, default=None
-        With `out`: the cluster whose actors each write shards.
+    cluster : labelnext.Ray, default=None
+        With `out`: a Ray cluster, whose actors each write shards to the folder, which all its
+        machines must see. Samples are divided among them, so data must have items by number, or
+        be a Ray Data set, whose columns are passed by keyword; a single column, beside labels,
+        may have any name. The shards of actors that are lost are written by others. With GPUs
+        `device` is "cuda". None for this process.
 
     Returns
     -------
-    Gradients
-        The pool, for `labelnext.select`: row i is sample i. With `out`, that of
-        `labelnext.open_pool`.
+    Pool
+        The pool, for `labelnext.select`: row i is sample i. It has the weights of the last layer
+        too, unless it is a committee's. With `out`, that of `labelnext.open_pool`.
 
     Raises
     ------
@@ -124,9 +148,10 @@ def extract(
         If the disk is full, or `out` may not be written to. Shards that are finished stay.
     ValueError
         If the last layer is not clear or not last, outputs are not n × C, logits are not finite
-        (the message says of which sample), data is empty or would not line up with the rows, the
-        device is not there, or what is to be resumed was begun with another network, data,
-        dtype or size of shards.
+        (the message says of which sample), data is empty or would not line up with the rows,
+        workers yield samples twice, the task contradicts the network, ids or the like do not line
+        up, the device is not there, or what is to be resumed was begun with another network,
+        data, dtype or size of shards.
     TypeError
         If model or data is of no kind that is known, or cannot be sent to a cluster.
     RuntimeError
@@ -134,8 +159,7 @@ def extract(
     ImportError
         If torch is not installed, or Ray is not and was asked for.
     ConnectionError, TimeoutError, ShardLostError
-        With ``engine="ray"``: there is no cluster at the address, it has no room for an actor, or
-        a shard was lost too often.
+        With `cluster`: it is not there, has no room for an actor, or a shard was lost too often.
 
     See Also
     --------
@@ -165,8 +189,16 @@ def extract(
     >>> pool.n_rows
     100
     >>> folder.cleanup()
+
+    What several networks say, for strategies that ask a committee:
+
+    >>> others = [torch.nn.Linear(4, 3) for _ in range(5)]
+    >>> labelnext.extract(others, torch.randn(100, 4), progress=False).n_members
+    5
     """
     require("torch", extra="torch", what="labelnext.extract")
+    from labelnext.networks._data import without_index
+
     how: dict[str, Any] = {
         "head": head,
         "task": task,
@@ -177,45 +209,89 @@ def extract(
         "num_workers": num_workers,
         "progress": progress,
     }
-    if out is None:
-        if (
-            rows_per_shard is not None
-            or ids is not None
-            or resume
-            or overwrite
-            or cluster is not None
-        ):
-            raise TypeError(
-                "rows_per_shard, ids, resume, overwrite and cluster are for a pool in files: "
-                "say where with out='folder'."
-            )
-        proba, values = proba_and_features(model, data, **how)
-        if proba.shape[1] == 1 and task == "multiclass":
-            task = "binary"
-        return as_gradients(proba, values, bias=bias, task=task)
-    from labelnext.networks._data import without_index
-
-    data = without_index(data)
-    if resume and overwrite:
-        raise ValueError("Either resume=True goes on with a pool or overwrite=True deletes it.")
+    known = {"ids": ids, "groups": groups, "labels": labels}
     files: dict[str, Any] = {
-        "bias": bias,
-        "ids": ids,
         "rows_per_shard": rows_per_shard,
         "resume": resume,
         "overwrite": overwrite,
     }
+    data = without_index(data)
+    if out is None:
+        given = [name for name, value in files.items() if value not in (None, False)]
+        if given or cluster is not None:
+            raise TypeError(
+                f"{', '.join(given or ['cluster'])} is for a pool in files: say where with "
+                f"out='folder'."
+            )
+        return _in_memory(model, data, n_passes, bias, known, classes, how)
+    if resume and overwrite:
+        raise ValueError("Either resume=True goes on with a pool or overwrite=True deletes it.")
+    if n_passes is not None or _are_several(model):
+        raise TypeError(
+            "A pool in files has the probabilities of one network; leave out=... out to keep those "
+            "of a committee in memory, or write a folder for each member."
+        )
+    from labelnext.networks.results import last_layer
+    from labelnext.networks.untouched import unwrap
+
     if cluster is None:
         from labelnext.networks._to_files import extract_to
-
-        extract_to(out, model, data, **files, **how)
     else:
         from labelnext.networks._on_ray import extract_on_ray
 
-        extract_on_ray(out, model, data, cluster=cluster, **files, **how)
-    from labelnext.pools import open_pool
+        extract_to = partial(extract_on_ray, cluster=cluster)
+    layer = extract_to(out, model, data, bias=bias, known=known, classes=classes, **files, **how)
+    found: Any = unwrap(model).get_submodule(layer)
+    return Pool.of(open_pool(out), last_layer=last_layer(found))
 
-    return open_pool(out)
+
+def _in_memory(
+    model: Any,
+    data: Any,
+    n_passes: int | None,
+    bias: bool,
+    known: dict[str, Any],
+    classes: Any,
+    how: dict[str, Any],
+) -> Pool:
+    from labelnext.networks._run import run_into
+    from labelnext.networks._to_files import survey
+    from labelnext.networks.committees import check_committee, opinions, opinions_with_dropout
+    from labelnext.networks.results import Result, last_layer
+
+    several = _are_several(model)
+    if several or n_passes is not None:
+        check_committee(model, n_passes, several=several, bias=bias, dtype=how["dtype"])
+    source = survey(next(iter(model)) if several else model, data, **how)
+    samples = vars(source.known(**known))
+    layer: Any = None
+    features: Any = None
+    proba: Any = None
+    if several:
+        proba, plan = opinions(model, data, n_rows=source.n_rows, **how)
+    else:
+        parts = PARTS if n_passes is None else PARTS[1:]
+        result = run_into(Result, model, data, parts=parts, **how)
+        (proba, features), plan = result.finish(), result.plan
+        layer = last_layer(plan.head.module)
+        if n_passes is not None:
+            how = {**how, "dtype": None}
+            proba, plan = opinions_with_dropout(model, n_passes, data, n_rows=source.n_rows, **how)
+    return Pool(
+        proba,
+        features,
+        **samples,
+        classes=plan.classes if classes is None else classes,
+        task=plan.task,
+        bias=bias,
+        last_layer=layer,
+    )
+
+
+def _are_several(model: Any) -> bool:
+    import torch
+
+    return isinstance(model, list | tuple | torch.nn.ModuleList)
 
 
 def proba_and_features(
@@ -223,47 +299,27 @@ def proba_and_features(
     data: Any,
     *,
     head: str | torch.nn.Module | None = None,
-    task: Task = "multiclass",
+    task: Task | None = None,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | DTypeLike | None = None,
     amp: bool | str | torch.dtype | None = None,
     batch_size: int = 256,
     num_workers: int = 0,
     progress: bool | Callable[[int, int | None], None] = False,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Any, torch.Tensor]:
     """
     Run a network once over data and return probabilities, and what its last layer was given.
 
-    All parameters are those of `labelnext.extract`, which makes a pool of the result.
-
     Parameters
     ----------
-    model : torch.nn.Module
-        The network.
-    data : DataLoader, Dataset, tensor, array, dict or list
-        The samples.
-    head : str or torch.nn.Module, default=None
-        The last linear layer; None to find it.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
-        What the probabilities are of.
-    device : str or torch.device, default=None
-        Where to run; None for where the weights are.
-    dtype : str, torch.dtype or numpy.dtype, default=None
-        What the features are kept as.
-    amp : bool, str or torch.dtype, default=None
-        Automatic mixed precision; None for on a CUDA device only.
-    batch_size : int, default=256
-        Samples a batch.
-    num_workers : int, default=0
-        Processes that read samples.
-    progress : bool or callable, default=False
-        Whether to show a bar.
+    model, data, head, task, device, dtype, amp, batch_size, num_workers, progress : any
+        As those of `labelnext.extract`, which makes a pool of the result.
 
     Returns
     -------
     proba : torch.Tensor of shape (n_rows, n_classes)
         Probabilities, in float32 or, from logits in float64, in float64. One column is the
-        probability of the second class, of a head with a single logit.
+        probability of the second class, of a head with a single logit. None of a regression.
     features : torch.Tensor of shape (n_rows, n_features)
         The input of the last linear layer; the caller's own tensor if the model is no more than
         that layer.
@@ -288,9 +344,11 @@ def proba_and_features(
     array([0.31, 0.33, 0.36], dtype=float32)
     """
     require("torch", extra="torch", what="labelnext.networks.proba_and_features")
-    from labelnext.networks._run import run
+    from labelnext.networks._run import run_into
+    from labelnext.networks.results import Result
 
-    return run(
+    proba, features = run_into(
+        Result,
         model,
         data,
         head=head,
@@ -301,7 +359,9 @@ def proba_and_features(
         batch_size=batch_size,
         num_workers=num_workers,
         progress=progress,
-    )
+    ).finish()
+    assert features is not None
+    return proba, features
 
 
 def find_head(
@@ -309,7 +369,7 @@ def find_head(
     example: Any,
     *,
     head: str | torch.nn.Module | None = None,
-    task: Task = "multiclass",
+    task: Task | None = None,
 ) -> Head:
     """
     Find the last linear layer of a network: the one whose output is the network's output.
@@ -327,7 +387,7 @@ def find_head(
         A batch as a loader yields it, with labels or without.
     head : str or torch.nn.Module, default=None
         The layer to check, by its name or itself; None to search among all.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
+    task : {"multiclass", "multilabel", "binary", "regression"}, default=None
         What the network is trained for; see `labelnext.extract`.
 
     Returns
@@ -353,15 +413,15 @@ def find_head(
     require("torch", extra="torch", what="labelnext.networks.find_head")
     from labelnext.networks._batches import Arguments
     from labelnext.networks._head import locate
-    from labelnext.networks._task import task_of
+    from labelnext.networks._task import asked_task, task_of
     from labelnext.networks.device import check_device
     from labelnext.networks.untouched import untouched, unwrap
 
-    check_task(task)
     network = unwrap(model)
+    asked = asked_task(network, task)
     place = check_device(network, None)
     with untouched(network):
         args, kwargs = Arguments(network, place, copy=True)(example, 0)
-        found = locate(network, args, kwargs, head, task)
-    task_of(task, found.module.out_features, found.activation)
+        found = locate(network, args, kwargs, head, asked or "multiclass")
+    task_of(network, asked, found)
     return found

@@ -15,11 +15,13 @@ from labelnext.networks._outputs import (
     FITTING,
     agrees,
     is_pooled,
+    listed,
     may_agree,
     take_positions,
     tensors_in,
 )
 from labelnext.networks.untouched import uncompiled, without_prefix
+from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,8 +97,9 @@ def catching(model: nn.Module, head: Head) -> Iterator[Callable[..., Caught]]:
         if len(calls) <= head.call or head.output not in outputs:
             raise ValueError(
                 f"The head {head.name!r} was called {len(calls)} times on a batch, and the model "
-                f"returned {list(outputs)}; on the first samples its call {head.call + 1} gave "
-                f"the output {head.output!r}. The model must do the same with each batch."
+                f"returned {listed(map(repr, outputs)) or 'nothing'}; on the first samples its "
+                f"call {head.call + 1} gave the output {head.output!r}. The model must do the same "
+                f"with each batch."
             )
         features, logits = calls[head.call]
         calls.clear()
@@ -131,16 +134,8 @@ def locate(
 ) -> Head:
     """Find the head of a network, without wrappers and in evaluation mode.
 
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The network.
-    args, kwargs : tuple and dict
-        Arguments of its forward, of which the first samples are used.
-    named : str, torch.nn.Module or None
-        The layer that the user says it is.
-    task : str
-        What the probabilities are of; decides between activations that look alike.
+    `args` and `kwargs` are arguments of its forward, of which the first samples are used; `named`
+    is the layer that the user says it is; `task` decides between activations that look alike.
     """
     first = first_tensor((*args, *kwargs.values()))
     if first is not None and first.ndim:
@@ -198,22 +193,27 @@ def _linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
 
 
 def _named(model: nn.Module, linears: dict[str, nn.Linear], head: Any) -> nn.Linear:
-    seen = f"Linear layers of the model: {', '.join(name or 'itself' for name in linears)}."
+    seen = f"Linear layers of the model: {listed(name or 'itself' for name in linears)}."
     if isinstance(head, str):
         try:
             module = model.get_submodule(without_prefix(head))
         except AttributeError as error:
-            raise ValueError(f"model has no submodule head={head!r}. {seen}") from error
+            near = did_you_mean(head, linears)
+            raise ValueError(f"model has no submodule head={head!r}{near}. {seen}") from error
     elif isinstance(head, nn.Module):
         module = head
         if all(module is not m for m in model.modules()):
-            raise ValueError(f"head is not a submodule of the model: {head}. {seen}")
+            raise ValueError(
+                f"head, a {type(head).__name__}, is not a submodule of the model. {seen}"
+            )
     else:
-        raise TypeError(f"head must be the name of a submodule or a module, got {head!r}. {seen}")
+        raise TypeError(
+            f"head must be the name of a submodule or a module, got {type(head).__name__}. {seen}"
+        )
     inside = list(_linear_layers(module).values())
     if len(inside) != 1:
         raise ValueError(
-            f"head={head!r} must be a torch.nn.Linear, or hold one and no other, but holds "
+            f"{_said(head)} must be a torch.nn.Linear, or hold one and no other, but holds "
             f"{len(inside)}. {seen}"
         )
     return inside[0]
@@ -284,11 +284,12 @@ def _fits(rank: str | None, output: torch.Tensor, call: _Call) -> bool:
 def _why_not(
     found: list[Head], calls: list[_Call], outputs: dict[str, torch.Tensor], named: Any
 ) -> str:
-    seen = "; ".join(map(str, calls)) or "none"
-    returned = ", ".join(f"{path or 'output'} {tuple(t.shape)}" for path, t in outputs.items())
+    # Those that give as many numbers as some output has are the likely ones.
+    seen = listed([c for c in calls if c.copy is not None] or calls) or "none"
+    returned = listed(f"{path or 'output'} {tuple(t.shape)}" for path, t in outputs.items())
     name = calls[-1].name if calls else "fc"
     if found:
-        names = ", ".join(f"{h.name} (for {h.output or 'the output'})" for h in found)
+        names = listed(f"{h.name} (for {h.output or 'the output'})" for h in found)
         return (
             f"The model has more than one head: {names}. Choose one with "
             f'head="{found[0].name}", or pass the module. Linear layers seen: {seen}.'
@@ -306,7 +307,13 @@ def _why_not(
         )
     return (
         f"The head must be last: what the model returns ({returned}) is not what "
-        f"{f'head={named!r}' if named is not None else 'any one linear layer'} gives, nor the "
+        f"{_said(named)} gives, nor the "
         f"softmax or sigmoid of it. Linear layers seen: {seen}. Let the model return the logits "
         f"of its last linear layer, or name another with head={name!r}."
     )
+
+
+def _said(named: Any) -> str:
+    if named is None:
+        return "any one linear layer"
+    return f"head={named!r}" if isinstance(named, str) else f"head, a {type(named).__name__},"

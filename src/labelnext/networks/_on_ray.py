@@ -15,7 +15,7 @@ from labelnext.cluster.actors import Actor, Actors, Call, Task, in_short, room
 from labelnext.cluster.dataset import blocks_in_order, is_dataset
 from labelnext.cluster.session import joined
 from labelnext.networks._batches import LABELS
-from labelnext.networks._data import arrays_in, can_be_cut, cut, open_source
+from labelnext.networks._data import Known, arrays_in, can_be_cut, cut, open_source
 from labelnext.networks._destination import (
     Destination,
     begun_with,
@@ -23,18 +23,17 @@ from labelnext.networks._destination import (
     settings_of,
 )
 from labelnext.networks._run import run_into, showing
-from labelnext.networks._to_files import check_ids, write_stretch
+from labelnext.networks._task import asked_task
+from labelnext.networks._to_files import listed_classes, write_stretch
 from labelnext.networks.device import device_of
-from labelnext.networks.results import Result
+from labelnext.networks.results import Found, Result
 from labelnext.networks.untouched import unwrap
-from labelnext.pools.place import local_folder
-from labelnext.utils.tasks import check_task
+from labelnext.pools.files import local_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from labelnext.cluster.dataset import Blocks
@@ -53,35 +52,37 @@ def extract_on_ray(
     data: Any,
     *,
     bias: bool,
-    ids: Any,
+    known: Mapping[str, Any],
+    classes: Any,
     rows_per_shard: int | None,
     resume: bool,
     overwrite: bool,
     cluster: Ray,
     **options: Any,
-) -> None:
+) -> str:
     """Have the shards that are missing written by actors, and write the manifest.
 
-    All parameters are those of `labelnext.extract`.
+    All parameters are those of `labelnext.extract`, `known` its ids, groups and labels. Returns
+    the name of the last layer.
     """
-    check_task(options["task"])
     model, progress = unwrap(model), options.pop("progress")
+    asked_task(model, options["task"])
     if options["device"] is None:
         options["device"] = "cuda" if cluster.num_gpus else "cpu"
     with joined(cluster.address) as ray:
         samples = as_samples(data, options["batch_size"], options["num_workers"])
-        names = check_ids(ids, samples.n_rows)
+        told = Known.of(samples.n_rows, **known)
         folder = os.path.abspath(local_folder(path))
         size = rows_of_a_shard(rows_per_shard, samples.batch_size, folder, resume=resume)
-        settings = settings_of(
-            model, options, n_rows=samples.n_rows, rows_per_shard=size, ids=names
-        )
         destination = Destination(
             folder,
             bias=bool(bias),
             resume=bool(resume),
             overwrite=bool(overwrite),
-            settings=settings,
+            settings=settings_of(
+                model, options, n_rows=samples.n_rows, rows_per_shard=size, known=told
+            ),
+            classes=listed_classes(classes),
         )
         finished = destination.finished()
         n_shards = -(-samples.n_rows // size)
@@ -91,10 +92,10 @@ def extract_on_ray(
                 actors = _actors(ray, cluster, len(missing), _job(model, samples, options))
                 try:
                     done = sum(finished.values())
-                    _write(actors, destination, samples, names, missing, advance, done)
+                    _write(actors, destination, samples, told, missing, advance, done)
                 finally:
                     actors.close()
-        destination.reopened().finish(n_shards)
+        return destination.finish(n_shards)
 
 
 def _job(model: Any, samples: Samples, options: dict[str, Any]) -> tuple[Any, ...]:
@@ -129,15 +130,15 @@ def _write(
     actors: Actors,
     destination: Destination,
     samples: Samples,
-    ids: NDArray[Any] | None,
+    known: Known,
     missing: list[int],
     advance: Callable[[int], None],
     done: int,
 ) -> None:
     size = destination.settings["rows_per_shard"]
     few = samples.part(0, min(FEW, samples.n_rows))
-    [(_, task)] = actors.run([Task(missing[0], lambda: Call("task", (few,)))])
-    destination.open(task)  # so that it is begun; actors go on
+    [(_, found)] = actors.run([Task(missing[0], lambda: Call("find", (few,)))])
+    destination.open(found)  # so that it is begun; actors go on
     going_on = destination.going_on()
 
     def rows(number: int) -> tuple[int, int]:
@@ -145,8 +146,7 @@ def _write(
 
     def call(number: int) -> Call:
         lo, hi = rows(number)
-        some = None if ids is None else ids[lo:hi]
-        return Call("write", (going_on, lo, samples.part(lo, hi), some))
+        return Call("write", (going_on, lo, samples.part(lo, hi), known.part(lo, hi)))
 
     for number, _ in actors.run(Task(number, partial(call, number)) for number in missing):
         lo, hi = rows(number)
@@ -162,25 +162,25 @@ class Extractor(Actor):
         torch.set_num_threads(self.n_threads)
         self.model, self.read, self.common, self.options = job
 
-    def task(self, part: Any) -> str:
-        """Return what the network's probabilities are of, found on a few samples."""
+    def find(self, part: Any) -> Found:
+        """Return what is found out on a few samples."""
         data = self.read(self.common, part, self.model)
-        return run_into(Result, self.model, data, progress=False, **self.options).plan.task
+        return run_into(Result, self.model, data, progress=False, **self.options).plan.found
 
-    def write(self, destination: Destination, first_row: int, part: Any, ids: Any) -> None:
+    def write(self, destination: Destination, first_row: int, part: Any, known: Known) -> None:
         """Write one shard, unless it is there."""
-        begun = begun_with(destination.path)
-        if begun is None:
+        found = begun_with(destination.path)
+        if found is None:
             raise FileNotFoundError(
                 f"{os.uname().nodename} does not see {destination.path}: out must be a folder on a "
                 f"file system that all machines of the cluster share."
             )
         number = first_row // destination.settings["rows_per_shard"]
-        if number in destination.open(begun["task"]).finished:
+        if number in destination.open(found).finished:
             return  # an actor that was given up may have been faster
         data = self.read(self.common, part, self.model)
         write_stretch(
-            destination, self.model, data, first_row, ids, lambda done: None, self.options
+            destination, self.model, data, first_row, known, lambda done: None, self.options
         )
 
 

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+# Characters of a name in a message.
+LONGEST = 80
 
 
 def tensors_in(output: Any) -> dict[str, torch.Tensor]:
@@ -36,6 +39,17 @@ def tensors_in(output: Any) -> dict[str, torch.Tensor]:
         for name, part in parts.items()
         for rest, tensor in tensors_in(part).items()
     }
+
+
+def listed(names: Iterable[Any], most: int = 5) -> str:
+    """Name the last few of some things, for messages, and say how many more there are.
+
+    >>> listed(["a", "b", "c"], 2)
+    'b, c (and 1 before)'
+    """
+    texts = [text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in map(str, names)]
+    before = f" (and {len(texts) - most:,} before)" if len(texts) > most else ""
+    return ", ".join(texts[-most:]) + before
 
 
 # What may come after the logits: each a function of them that the probabilities do not need.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
@@ -21,7 +22,7 @@ from rich.text import Text
 from labelnext.networks._batches import Arguments, first_tensor
 from labelnext.networks._data import Source, open_source, without_index
 from labelnext.networks._head import catching, locate
-from labelnext.networks._task import task_of
+from labelnext.networks._task import asked_task, class_names, task_of
 from labelnext.networks.device import (
     as_dtype,
     check_device,
@@ -29,16 +30,17 @@ from labelnext.networks.device import (
     lend_weights,
     precision,
 )
-from labelnext.networks.results import Plan, Result, features_given
+from labelnext.networks.results import Plan, features_given
 from labelnext.networks.untouched import is_compiled, uncompiled, untouched, unwrap
-from labelnext.utils.tasks import Task, check_task
+from labelnext.pools.source import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import Task as Shown
 
-    from labelnext.networks._head import Caught
+    from labelnext.networks._head import Caught, Head
+    from labelnext.utils.tasks import Task
 
 
 class Collector(Protocol):
@@ -57,18 +59,13 @@ class Collector(Protocol):
 C = TypeVar("C", bound=Collector)
 
 
-def run(model: Any, data: Any, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Run a network over data, with the options of `run_into`; return all that is caught."""
-    return run_into(Result, model, data, **options).finish()
-
-
 def run_into(
     collect: Callable[[Plan], C],
     model: Any,
     data: Any,
     *,
     head: Any = None,
-    task: Task = "multiclass",
+    task: Task | None = None,
     device: Any = None,
     dtype: Any = None,
     amp: Any = None,
@@ -76,23 +73,18 @@ def run_into(
     num_workers: int = 0,
     progress: Any = False,
     before: Callable[[torch.nn.Module], None] | None = None,
+    parts: tuple[str, ...] = PARTS,
     first_row: int = 0,
 ) -> C:
     """Run a network over data and hand all that is caught to a collector, which is returned.
 
-    Parameters
-    ----------
-    collect : callable
-        Makes the collector, when the head has been found.
-    model, data, head, task, device, dtype, amp, batch_size, num_workers, progress
-        As those of `labelnext.extract`.
-    before : callable, default=None
-        May change the network before the first of the samples; that is undone too.
-    first_row : int, default=0
-        Which sample of the whole data is the first, for messages.
+    `collect` makes the collector, when the head has been found. `before` may change the network
+    before the first of the samples; that is undone too. `parts` are to be kept; of a regression
+    there are no probabilities. `first_row` is the first sample, for messages. The other options are
+    those of `labelnext.extract`.
     """
     model = unwrap(model)
-    check_task(task)
+    asked = asked_task(model, task)
     place = check_device(model, device)
     dtype = None if dtype is None else as_dtype(dtype, "dtype")
     data = without_index(data)
@@ -116,9 +108,9 @@ def run_into(
         for batch in source:
             args, kwargs = arguments(batch, first_row + (result.n_written if result else 0))
             if result is None:
-                found = locate(model, args, kwargs, head, task)
-                task = task_of(task, found.module.out_features, found.activation)
-                result = collect(Plan(found, task, source.n_rows, dtype, given, first_row))
+                found = locate(model, args, kwargs, head, asked or "multiclass")
+                plan = _plan(model, asked, found, source, parts)
+                result = collect(replace(plan, dtype=dtype, given=given))
                 if is_compiled(model, found.name):
                     stack.enter_context(uncompiled(model))
                 catch = stack.enter_context(catching(model, found))
@@ -137,6 +129,24 @@ def run_into(
         raise ValueError("data holds no samples.")
     source.check_shares(result.n_written, result.n_batches, ended=True)
     return result
+
+
+def _plan(
+    model: torch.nn.Module, asked: Task | None, head: Head, source: Source, parts: tuple[str, ...]
+) -> Plan:
+    task = task_of(model, asked, head)
+    if task == "regression":
+        parts = tuple(part for part in parts if part != "proba")
+        if not parts:
+            raise ValueError("A regression has no probabilities, which a committee is made of.")
+    return Plan(
+        head,
+        task,
+        source.n_rows,
+        parts,
+        classes=class_names(model, task, head.module.out_features),
+        first_row=source.first_row,
+    )
 
 
 def _n_samples(

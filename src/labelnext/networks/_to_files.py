@@ -7,24 +7,21 @@ from itertools import groupby
 from os import fspath
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 
 from labelnext.networks._data import can_be_cut, cut, open_source
 from labelnext.networks._destination import Destination, rows_of_a_shard, settings_of
 from labelnext.networks._run import run_into, showing
+from labelnext.networks._task import asked_task
 from labelnext.networks.device import check_device
 from labelnext.networks.results import Plan, Result
 from labelnext.networks.untouched import unwrap
-from labelnext.pools.known import as_ids, check_ids_length
-from labelnext.utils.tasks import check_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from os import PathLike
 
-    from numpy.typing import NDArray
-
-    from labelnext.networks._data import Source
+    from labelnext.networks._data import Known, Source
     from labelnext.networks._head import Caught
     from labelnext.pools import PoolWriter
 
@@ -35,19 +32,20 @@ def extract_to(
     data: Any,
     *,
     bias: bool,
-    ids: Any,
+    known: Mapping[str, Any],
+    classes: Any,
     rows_per_shard: int | None,
     resume: bool,
     overwrite: bool,
     **options: Any,
-) -> None:
+) -> str:
     """Run a network over data and write the shards that are missing, and the manifest.
 
-    All parameters are those of `labelnext.extract`.
+    All parameters are those of `labelnext.extract`, `known` its ids, groups and labels. Returns
+    the name of the last layer.
     """
     source = survey(model, data, **options)
-    source.refuse_from_outside(ids=ids)
-    names = check_ids(ids, source.n_rows)
+    samples = source.known(**known)
     destination = Destination(
         fspath(path),
         bias=bool(bias),
@@ -58,31 +56,30 @@ def extract_to(
             options,
             n_rows=source.n_rows,
             rows_per_shard=rows_of_a_shard(rows_per_shard, source.batch_size, path, resume=resume),
-            ids=names,
+            known=samples,
         ),
+        classes=listed_classes(classes),
     )
     progress = options.pop("progress")
     in_parts = source.n_rows is not None and can_be_cut(data)
     write = _without_the_finished if in_parts else _past_the_finished
-    n_shards = write(destination, model, data, names, progress, options)
-    destination.reopened().finish(n_shards)
+    n_shards = write(destination, model, data, samples, progress, options)
+    return destination.finish(n_shards)
 
 
 def survey(model: Any, data: Any, **options: Any) -> Source:
     """Check what can be checked before anything runs; return what is known of the data."""
-    check_task(options["task"])
-    place = check_device(unwrap(model), options["device"])
+    network = unwrap(model)
+    asked_task(network, options["task"])
+    place = check_device(network, options["device"])
     return open_source(
         data, options["batch_size"], options["num_workers"], pin=place.type == "cuda"
     )
 
 
-def check_ids(ids: Any, n_rows: int | None) -> NDArray[Any] | None:
-    """Return ids as an array, as many as there are samples, if that is known."""
-    names: NDArray[Any] | None = None if ids is None else as_ids(ids)
-    if n_rows is not None:
-        check_ids_length(names, n_rows)
-    return names
+def listed_classes(classes: Any) -> list[Any] | None:
+    """Return the names of classes as they are written down."""
+    return None if classes is None else np.asarray(classes, dtype=object).tolist()
 
 
 def write_stretch(
@@ -90,16 +87,16 @@ def write_stretch(
     model: Any,
     data: Any,
     first_row: int,
-    ids: NDArray[Any] | None,
+    known: Known,
     advance: Callable[[int], None],
     options: Mapping[str, Any],
 ) -> None:
     """Write shards that follow one another, of which none is there.
 
-    `data` and `ids` are of their samples alone, the first of which is sample `first_row`;
+    `data` and `known` are of their samples alone, the first of which is sample `first_row`;
     `advance` is told how many of them are done; `options` are those of `run_into`.
     """
-    collect = partial(Shards, destination, {}, ids)
+    collect = partial(Shards, destination, {}, known)
 
     def progress(done: int, total: int | None) -> None:
         advance(done)
@@ -122,7 +119,7 @@ def _without_the_finished(
     destination: Destination,
     model: Any,
     data: Any,
-    ids: NDArray[Any] | None,
+    known: Known,
     progress: Any,
     options: Mapping[str, Any],
 ) -> int:
@@ -135,7 +132,7 @@ def _without_the_finished(
     with showing(progress, n_rows) as advance:
         for first, last in stretches(set(range(n_shards)) - finished.keys()):
             lo, hi = first * size, min((last + 1) * size, n_rows)
-            some = None if ids is None else ids[lo:hi]
+            some = known.part(lo, hi)
             # A loader as it is may know more than one that is made over a part.
             part = data if hi - lo == n_rows else cut(data, lo, hi)
             count = partial(_add, advance, done)
@@ -148,13 +145,13 @@ def _past_the_finished(
     destination: Destination,
     model: Any,
     data: Any,
-    ids: NDArray[Any] | None,
+    known: Known,
     progress: Any,
     options: Mapping[str, Any],
 ) -> int:
     """Read all samples and run those of missing shards; return how many shards there are."""
     finished = destination.finished()
-    collect = partial(Shards, destination, finished, ids)
+    collect = partial(Shards, destination, finished, known)
     shards = run_into(collect, model, data, progress=progress, **options)
     n_shards = shards.finish()
     if max(finished, default=-1) >= n_shards:
@@ -163,8 +160,7 @@ def _past_the_finished(
             f"{shards.n_written:,} samples, in shard {n_shards - 1}; go on with the same data, "
             f"start over with overwrite=True, or choose another folder."
         )
-    if ids is not None:
-        check_ids_length(ids, shards.n_written)
+    known.check(shards.n_written)
     return n_shards
 
 
@@ -173,33 +169,23 @@ def _add(advance: Callable[[int], None], before: int, done: int) -> None:
 
 
 class Shards:
-    """Write what is caught to a pool folder; shards that are there are passed over.
+    """Write what is caught to a pool folder; the `finished` shards are passed over.
 
     A shard is full at the end of the first batch with which it has `rows_per_shard` rows, so
-    that whoever begins at its first row sees the batches that the first run saw.
-
-    Parameters
-    ----------
-    destination : Destination
-        Where they go.
-    finished : mapping of int to int
-        The shards that are there, and how many rows they have.
-    ids : ndarray or None
-        The ids of the samples of the pass.
-    plan : Plan
-        The pass, which begins with the first sample of a shard.
+    that whoever begins at its first row sees the batches that the first run saw. The pass begins
+    with the first sample of a shard.
     """
 
     def __init__(
         self,
         destination: Destination,
         finished: Mapping[int, int],
-        ids: NDArray[Any] | None,
+        known: Known,
         plan: Plan,
     ) -> None:
-        self.writer: PoolWriter = destination.open(plan.task)
+        self.writer: PoolWriter = destination.open(plan.found)
         self.rows_per_shard: int = destination.settings["rows_per_shard"]
-        self.finished, self.ids, self.plan = finished, ids, plan
+        self.finished, self.known, self.plan = finished, known, plan
         self.n_written = self.n_batches = 0
         self.number: int = plan.first_row // self.rows_per_shard
         # Where the shard begins, in the pass.
@@ -241,14 +227,9 @@ class Shards:
     def _close(self) -> None:
         n_rows = self.n_written - self._start
         if self._result is not None:
-            proba, features = map(_as_array, self._result.finish())
-            if self.ids is not None and len(self.ids) < self.n_written:
-                raise ValueError(
-                    f"There are {len(self.ids):,} ids, and more samples than that; give each "
-                    f"sample an id."
-                )
-            ids = None if self.ids is None else self.ids[self._start : self.n_written]
-            self.writer.write(self.number, proba, features, ids)
+            proba, features = self._result.finish()
+            known = self.known.part(self._start, self.n_written)
+            self.writer.write(self.number, proba, features, **vars(known))
             self._result = None
         elif self.finished[self.number] != n_rows:
             raise ValueError(
@@ -259,10 +240,3 @@ class Shards:
             )
         self._start = self.n_written
         self.number += 1
-
-
-def _as_array(tensor: torch.Tensor) -> NDArray[Any]:
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()  # NumPy has no bfloat16
-    array: NDArray[Any] = tensor.detach().cpu().numpy()
-    return array

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,32 +19,31 @@ if TYPE_CHECKING:
     from labelnext.utils.tasks import Task
 
 
+class Found(NamedTuple):
+    """What only a pass finds out, and all who write its rows must agree on."""
+
+    task: Task
+    classes: list[Any] | None
+    layer: str
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What is known of a pass when the head has been found.
-
-    Parameters
-    ----------
-    head : Head
-        What is caught of.
-    task : str
-        What the probabilities are of.
-    n_rows : int or None
-        How many rows there will be, if that is known.
-    dtype : torch.dtype, optional
-        What features are kept as; None for what they come as.
-    given : torch.Tensor, optional
-        All features, where they need not be computed.
-    first_row : int, default=0
-        Which sample of the whole data the first row is, for messages.
-    """
+    """What is known of a pass when the head has been found."""
 
     head: Head
     task: Task
-    n_rows: int | None
-    dtype: torch.dtype | None = None
-    given: torch.Tensor | None = None
-    first_row: int = 0
+    n_rows: int | None  # how many rows there will be, if that is known
+    parts: tuple[str, ...]  # what is kept: "proba", "features" or both
+    dtype: torch.dtype | None = None  # what features are kept as; None for what they come as
+    given: torch.Tensor | None = None  # all features, where they need not be computed
+    classes: list[Any] | None = None  # what the network calls its classes
+    first_row: int = 0  # which sample of the whole data is the first, for messages
+
+    @property
+    def found(self) -> Found:
+        """What all who write the rows must agree on."""
+        return Found(self.task, self.classes, self.head.name)
 
     def part(self, start: int, n_rows: int) -> Plan:
         """Return the plan of so many rows from `start` on, or fewer at the end.
@@ -86,13 +85,16 @@ class Result:
                 f"The model's outputs must be n × C, one row of logits for each sample, but it "
                 f"gave {n_rows} for the {expected} samples from {plan.first_row + start} on."
             )
-        proba = probabilities(caught.logits, plan.task)
-        features = caught.features
-        if self._proba is None:
-            self._proba = Rows(plan.n_rows, proba.shape[1], proba.dtype, proba.device)
-        self._proba.write(start, proba)
-        overflow = torch.zeros((), dtype=torch.bool)
-        if plan.given is None:
+        if "proba" in plan.parts:
+            proba = probabilities(caught.logits, plan.task)
+            if self._proba is None:
+                self._proba = Rows(plan.n_rows, proba.shape[1], proba.dtype, proba.device)
+            self._proba.write(start, proba)
+            bad = proba.isnan().any(dim=1)
+        else:
+            bad = ~caught.logits.isfinite().all(dim=1)
+        features, overflow = caught.features, torch.zeros((), dtype=torch.bool)
+        if "features" in plan.parts and plan.given is None:
             if self._features is None:
                 dtype = plan.dtype or _kept_as(features)
                 self._features = Rows(plan.n_rows, features.shape[1], dtype, features.device)
@@ -100,7 +102,7 @@ class Result:
             if kept.dtype.itemsize < features.dtype.itemsize:
                 overflow = ~kept.isfinite().all(dim=1)
         self.check()
-        self._doubts = (plan.first_row + start, proba.isnan().any(dim=1), overflow, ~caught.agreed)
+        self._doubts = (plan.first_row + start, bad, overflow, ~caught.agreed)
         self.n_written += n_rows
         self.n_batches += 1
 
@@ -113,13 +115,14 @@ class Result:
         """Raise if the batch before had values that cannot be used."""
         if self._doubts is None:
             return
-        start, missing, overflow, differs = self._doubts
-        if missing.any():
-            row = start + int(missing.to(torch.uint8).argmax())
+        start, bad, overflow, differs = self._doubts
+        if bad.any():
+            row = start + int(bad.to(torch.uint8).argmax())
+            what = "outputs" if self.plan.task == "regression" else "logits"
             raise ValueError(
-                f"The logits of sample {row} are NaN or infinite, so it has no probabilities. "
-                f"Look at that sample for missing or very large values, and at the model for "
-                f"diverged weights; with mixed precision, try amp=False or amp=torch.bfloat16."
+                f"The {what} of sample {row} are NaN or infinite, so it has no gradient. Look at "
+                f"that sample for missing or very large values, and at the model for diverged "
+                f"weights; with mixed precision, try amp=False or amp=torch.bfloat16."
             )
         if overflow.any():
             row = start + int(overflow.to(torch.uint8).argmax())
@@ -135,17 +138,26 @@ class Result:
                 f"linear layer."
             )
 
-    def finish(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return probabilities and features of all rows."""
+    def finish(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return probabilities and features of all rows; None for what is not kept."""
         self.check()
-        if self._proba is None:
-            raise ValueError("data holds no samples.")
         self.plan.check_n_rows(self.n_written)
-        proba = self._proba.finish(self.n_written)
-        if self.plan.given is not None:
-            return proba, self.plan.given
-        assert self._features is not None
-        return proba, self._features.finish(self.n_written)
+        proba = None if self._proba is None else self._proba.finish(self.n_written)
+        if self._features is not None:
+            return proba, self._features.finish(self.n_written)
+        return proba, self.plan.given if "features" in self.plan.parts else None
+
+
+def last_layer(module: nn.Linear) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return copies of the weights, shape (C, d), and the bias of a layer, if it has one."""
+    with torch.no_grad():
+        bias: Any = module.bias  # which its type says is never None
+        return _copy(module.weight), None if bias is None else _copy(bias)
+
+
+def _copy(values: torch.Tensor) -> NDArray[Any]:
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    return np.array(values.detach().to("cpu", dtype).numpy())
 
 
 def features_given(
@@ -181,17 +193,6 @@ class Rows:
 
     Of a known length they are written to where they stay. Of an unknown length they are kept in
     host memory that grows in place, so that there is never a second copy of them all.
-
-    Parameters
-    ----------
-    n_rows : int or None
-        How many there will be, if that is known.
-    width : int
-        How many numbers a row has.
-    dtype : torch.dtype
-        What they are kept as.
-    device : torch.device
-        Where the result is to be.
     """
 
     def __init__(
@@ -236,7 +237,7 @@ class Rows:
             self._grown.resize(needed + needed // 8, refcheck=False)
 
 
-def as_arrays(proba: torch.Tensor, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
+def as_arrays(proba: Any, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return arrays, with a column of probabilities for each of two classes of a single logit.
 
     To D² sampling it makes no difference: all gradients are longer by √2.
@@ -244,7 +245,12 @@ def as_arrays(proba: torch.Tensor, features: torch.Tensor) -> tuple[NDArray[Any]
     return with_both_classes(proba), without_tensor(features)
 
 
-def with_both_classes(proba: torch.Tensor) -> NDArray[Any]:
+def with_both_classes(proba: Any) -> NDArray[Any]:
     """Return probabilities as an array, of a single logit those of both classes."""
+    if proba is None:
+        raise ValueError(
+            "A classifier is needed, but the network's configuration says that it is a regression; "
+            "for labelnext.extract say task='binary' if that is wrong."
+        )
     columns: NDArray[Any] = without_tensor(proba)
     return np.hstack([1 - columns, columns]) if columns.shape[1] == 1 else columns

@@ -1,23 +1,19 @@
-"""Arrays of a pool as they lie in files: reading them in stretches, writing them in shards.
+"""Pools: what samples are chosen from, in memory or in files of any format.
 
-It knows rows, dtypes and ids, and nothing of gradients: `labelnext.engine` makes pools of it.
+It knows rows, dtypes, ids, groups and labels, and nothing of gradients: `labelnext.engine` makes
+distances of it.
 """
 
-from labelnext.pools._open import open_source
+from labelnext.pools._open import lists_values as lists_values
+from labelnext.pools._open import open_pool
+from labelnext.pools._open import open_source as open_source
+from labelnext.pools._open import read_values as read_values
 from labelnext.pools._write_pool import write_pool
+from labelnext.pools._write_pool import write_shard as write_shard
 from labelnext.pools._writer import PoolWriter
-from labelnext.pools.arrays import ArraySource
-from labelnext.pools.check import check_proba
+from labelnext.pools.arrays import ArraySource as ArraySource
 from labelnext.pools.pool import Pool
-from labelnext.pools.source import PartOfSource, Source
+from labelnext.pools.source import PartOfSource as PartOfSource
+from labelnext.pools.source import Source
 
-__all__ = [
-    "ArraySource",
-    "PartOfSource",
-    "Pool",
-    "PoolWriter",
-    "Source",
-    "check_proba",
-    "open_source",
-    "write_pool",
-]
+__all__ = ["Pool", "PoolWriter", "Source", "open_pool", "write_pool"]

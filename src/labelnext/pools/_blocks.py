@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools.source import Part, Source
+from labelnext.pools.source import Known, Part, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -23,12 +23,8 @@ CACHE_BYTES = 1 << 25
 class BlockSource(Source):
     """Blocks, the last of which are kept decoded: many reads may come of one.
 
-    Of each part at least the last block is kept, however large.
-
-    Parameters
-    ----------
-    edges : dict of ndarray of int64
-        Where the blocks of proba, features and maybe ids begin, from 0 to the number of rows.
+    Of each part at least the last block is kept, however large. `edges` are where the blocks of
+    each part, and of ids, groups and labels, begin, from 0 to the number of rows.
     """
 
     cache_bytes: int
@@ -36,8 +32,8 @@ class BlockSource(Source):
 
     def __init__(self, edges: Mapping[str, NDArray[np.int64]]) -> None:
         self._edges = dict(edges)
-        self.n_rows = int(self._edges["features"][-1])
-        self.cuts = self._edges["features"]
+        self.cuts = self._edges.get("features", next(iter(self._edges.values())))
+        self.n_rows = int(self.cuts[-1])
         self.cache_bytes = CACHE_BYTES
         self._forget()
 
@@ -49,7 +45,6 @@ class BlockSource(Source):
         self._forget()
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
         out = np.empty((hi - lo, self.width(part)), self.dtypes[part])
         edges = self._edges[part]
         row, block = lo, int(np.searchsorted(edges, lo, "right")) - 1
@@ -60,32 +55,42 @@ class BlockSource(Source):
         return out
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for; each block is decoded once."""
-        return self._take(part, rows, np.empty((len(rows), self.width(part)), self.dtypes[part]))
+        out = np.empty((len(rows), self.width(part)), self.dtypes[part])
+        for places, values in self._taken(part, rows):
+            out[places] = values
+        return out
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Read the ids of some rows, or of all; None if there are none."""
-        if "ids" not in self._edges:
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        if what not in self._edges:
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
         if not len(rows):
-            return self._block("ids", 0)[:0]
-        first = int(np.searchsorted(self._edges["ids"], rows[0], "right")) - 1
-        return self._take("ids", rows, np.empty(len(rows), self._block("ids", first).dtype))
+            return self._block(what, 0)[:0]
+        taken = list(self._taken(what, rows))
+        # One block may hold whole numbers, and another missing ones, which are NaN.
+        values = np.concatenate([values for _, values in taken])
+        out = np.empty_like(values)
+        out[np.concatenate([places for places, _ in taken])] = values
+        return out
+
+    def has(self, what: Known) -> bool:
+        return what in self._edges
 
     @abstractmethod
     def _decode(self, part: str, block: int) -> NDArray[Any]:
-        """Read a block of proba, features or ids."""
+        """Read a block of a part, or of ids, groups or labels."""
 
-    def _take(self, part: str, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
+    def _taken(
+        self, part: str, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Go through the blocks that some rows are in: which of the rows, and their values."""
         edges = self._edges[part]
         of = np.searchsorted(edges, rows, "right") - 1
         order = np.argsort(of, kind="stable")
         for places in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
             if len(places):
                 block = int(of[places[0]])
-                out[places] = self._block(part, block)[rows[places] - edges[block]]
-        return out
+                yield places, self._block(part, block)[rows[places] - edges[block]]
 
     def _block(self, part: str, block: int) -> NDArray[Any]:
         """Return a block as it was kept, or decode it."""

@@ -1,4 +1,4 @@
-"""A matrix in a .npy file, of which any rows can be read by themselves."""
+"""Matrices in .npy files, of which any rows can be read alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pools._text import broken
+from labelnext.pools.check import check_shape, refuse_dtype
+from labelnext.pools.files import some_bytes
+from labelnext.pools.known import decoded
+from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, digest_of
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from labelnext.pools._files import Files
+    from labelnext.pools.files import Files
 
 # A header is 128 bytes long, or a few more.
 HEADER_BYTES = 1 << 16
@@ -24,24 +32,12 @@ BATCH = 1 << 24
 
 @dataclass(frozen=True)
 class NpyFile:
-    """What a .npy file holds, and where in it.
-
-    Parameters
-    ----------
-    path : str
-        The file.
-    offset : int
-        Where the first number is.
-    shape : tuple of int
-        Of the array; one dimension is read as one column.
-    dtype : numpy.dtype
-        As stored, maybe in a foreign byte order.
-    """
+    """What a .npy file holds, and where in it; one dimension is read as one column."""
 
     path: str
     offset: int
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype[Any]  # as stored, maybe in a foreign byte order
 
     @property
     def n_rows(self) -> int:
@@ -69,7 +65,6 @@ class NpyFile:
         return self.offset + self.n_rows * self.row_bytes
 
     def read(self, files: Files, lo: int, out: NDArray[Any]) -> None:
-        """Fill an array of rows, in this machine's byte order, from row lo on."""
         files.read_into(self.path, self.offset + lo * self.row_bytes, _bytes_of(out))
         if not self.dtype.isnative:
             out.byteswap(inplace=True)
@@ -77,7 +72,6 @@ class NpyFile:
     def take(
         self, files: Files, rows: NDArray[np.int64], out: NDArray[Any], places: NDArray[np.int64]
     ) -> None:
-        """Read some rows into places of an array; rows that are near come with one read."""
         order = np.argsort(rows, kind="stable")
         rows, places = rows[order], places[order]
         far = np.diff(rows) > 1 + files.gap // self.row_bytes
@@ -107,13 +101,7 @@ class NpyFile:
 
 
 def open_npy(files: Files, path: str) -> NpyFile:
-    """Read the header of a .npy file, and see that the file is as long as it says.
-
-    Raises
-    ------
-    ValueError
-        If it is no .npy file, is cut short, or has its columns one after the other.
-    """
+    """Read the header of a .npy file, and see that the file is as long as it says."""
     size = files.size(path)
     header = io.BytesIO(files.read_some(path, HEADER_BYTES))
     try:
@@ -128,6 +116,8 @@ def open_npy(files: Files, path: str) -> NpyFile:
             f"{path} is no .npy file with an array of numbers ({' '.join(str(error).split())}); "
             "write it with numpy.save."
         ) from None
+    if not shape:
+        raise ValueError(f"{path} holds a single number; it needs a row for each sample.")
     found = NpyFile(path, header.tell(), shape, dtype)
     if dtype.hasobject:
         raise ValueError(
@@ -146,6 +136,112 @@ def open_npy(files: Files, path: str) -> NpyFile:
             "again."
         )
     return found
+
+
+class RowsSource(Source):
+    """Shards of .npy files, one for each part that is there, that were found to fit together."""
+
+    def __init__(self, name: str, files: Files, arrays: Mapping[str, Sequence[NpyFile]]) -> None:
+        self.name = name
+        self._files, self._arrays = files, arrays
+        first: dict[Part, NpyFile] = {part: arrays[part][0] for part in PARTS if part in arrays}
+        self._main = arrays[next(iter(first), next(iter(arrays)))]
+        self._starts = np.cumsum([0, *(file.n_rows for file in self._main)])
+        self.n_rows = int(self._starts[-1])
+        self.n_columns, self.n_features = (
+            first[part].width if part in first else 0 for part in PARTS
+        )
+        self.dtypes = {part: file.native for part, file in first.items()}
+        self.one_dimensional = "proba" in first and len(first["proba"].shape) == 1
+        self.cuts = np.array([0, self.n_rows])
+
+    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
+        out = np.empty((hi - lo, self.width(part)), self.dtypes[part])
+        for shard, start, stop in self._stretches(lo, hi):
+            first = int(self._starts[shard])
+            rows = out[start - lo : stop - lo]
+            self._arrays[part][shard].read(self._files, start - first, rows)
+            self._was_read(part, shard, start - first, rows)
+        return out
+
+    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self._take(part, rows, self.dtypes[part])
+
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        if what not in self._arrays:
+            return None
+        rows = np.arange(self.n_rows) if rows is None else rows
+        # Strings may be stored in another width in each shard.
+        dtype = max((file.native for file in self._arrays[what]), key=lambda dtype: dtype.itemsize)
+        values = self._take(what, rows, dtype)
+        try:
+            return decoded(what, values[:, 0] if len(self._arrays[what][0].shape) == 1 else values)
+        except UnicodeDecodeError as error:
+            raise broken(self._arrays[what][0].path, error) from None
+
+    def has(self, what: Known) -> bool:
+        return what in self._arrays
+
+    def where(self, row: int) -> str:
+        shard = int(np.searchsorted(self._starts, row, "right")) - 1
+        return f"row {row - self._starts[shard]} of {self._main[shard].path}"
+
+    def fingerprint(self) -> str:
+        """Return a digest of shapes, dtypes and some of the files' bytes."""
+        files = [file for shards in self._arrays.values() for file in shards]
+        known = [(f.shape, f.dtype.str, some_bytes(self._files, f.path)) for f in files]
+        return digest_of(*known)
+
+    def _take(self, part: str, rows: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
+        shards = self._arrays[part]
+        out = np.empty((len(rows), shards[0].width), dtype)
+        of = np.searchsorted(self._starts, rows, "right") - 1
+        order = np.argsort(of, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
+            if len(places):
+                shard = int(of[places[0]])
+                inside = rows[places] - self._starts[shard]
+                shards[shard].take(self._files, inside, out, places)
+        return out
+
+    def _stretches(self, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
+        """Cut rows lo to hi where shards begin: the shard, and its rows of the pool."""
+        shard = int(np.searchsorted(self._starts, lo, "right")) - 1
+        while lo < hi:
+            stop = min(hi, int(self._starts[shard + 1]))
+            yield shard, lo, stop
+            lo, shard = stop, shard + 1
+
+    def _was_read(self, part: Part, shard: int, first: int, rows: NDArray[Any]) -> None:
+        """Look at rows that were read in order; of plain files nothing is known of them."""
+
+
+def open_npy_files(name: str, files: Files, paths: Mapping[str, str]) -> RowsSource:
+    """Open a .npy file for each part, and for ids, groups and labels."""
+    found = {what: open_npy(files, path) for what, path in paths.items()}
+    for part in PARTS:
+        if part in found:
+            refuse_dtype(found[part].dtype, found[part].path)
+            check_shape(found[part].shape, part, f" in {found[part].path}")
+    one = next(found[what] for what in (*PARTS, *KNOWN) if what in found)
+    for what, file in found.items():
+        kinds, dimensions = ("iuSU", (1,)) if what == "ids" else ("iufbSU", (1, 2))
+        if what not in PARTS and (
+            len(file.shape) not in dimensions or file.dtype.kind not in kinds
+        ):
+            expected = (
+                "integers or strings in one dimension" if what == "ids" else ("numbers or strings")
+            )
+            raise TypeError(
+                f"{file.path} must hold {what}, {expected}, got shape {file.shape} and dtype "
+                f"{file.dtype}."
+            )
+        if file.n_rows != one.n_rows:
+            raise ValueError(
+                f"{one.path} has {one.n_rows:,} rows and {file.path} has {file.n_rows:,}; they "
+                "must have one for each sample, in the same order."
+            )
+    return RowsSource(name, files, {what: [file] for what, file in found.items()})
 
 
 def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:

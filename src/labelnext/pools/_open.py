@@ -1,63 +1,96 @@
-"""Which format a pool's files are in, told by what is there."""
+"""The one reader of files: which format a pool's files are in, and what is found in them."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from labelnext.pools._folder import PoolSource, looks_like_a_pool, open_pool_folder
-from labelnext.pools._npy_pair import open_npy_pair
-from labelnext.pools._unique import check_unique
-from labelnext.pools.names import FEATURES, IDS, PROBA, pick
-from labelnext.pools.place import find_place, scheme_of
+import numpy as np
+
+from labelnext.pools._npy import open_npy_files
+from labelnext.pools._text import SUFFIXES as TEXT
+from labelnext.pools._text import broken, parse_text
+from labelnext.pools.arrays import ArraySource, joined
+from labelnext.pools.files import LocalFiles, local_path, scheme_of
+from labelnext.pools.known import USUAL, check_unique
+from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
+from labelnext.pools.pool import Pool
+from labelnext.pools.source import KNOWN, PARTS, Source
+from labelnext.utils.extras import require
+from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
-    from labelnext.pools._files import Files
-    from labelnext.pools.names import Wanted
-    from labelnext.pools.source import Source
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import ArrayLike
+
+    from labelnext.pools.files import Files
+    from labelnext.pools.source import Known, Part
+    from labelnext.utils.tasks import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
+ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
 EXPECTED = (
-    "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy or Parquet "
-    "files"
+    "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy, .npz or "
+    "Parquet files"
 )
+Spec = str | os.PathLike[str]
 
 
-def open_source(
-    path: str | os.PathLike[str] | None = None,
+def open_pool(
+    path: Spec | None = None,
     *,
-    proba: str | os.PathLike[str] | None = None,
-    features: str | os.PathLike[str] | None = None,
-    ids: str | os.PathLike[str] | None = None,
-) -> Source:
+    proba: Spec | None = None,
+    features: Spec | None = None,
+    ids: Spec | ArrayLike | None = None,
+    groups: Spec | ArrayLike | None = None,
+    labels: Spec | ArrayLike | None = None,
+    classes: ArrayLike | None = None,
+    task: Task | None = None,
+    bias: bool | None = None,
+) -> Pool:
     """
-    Open the files of a pool, to be read piece by piece.
+    Open a pool that lies in files, to be read as it is needed: it may be larger than memory.
 
     What format they are in is told by what is there:
 
-    - a folder that `labelnext.write_pool` or `PoolWriter` has written;
+    - a folder that `labelnext.write_pool` or `labelnext.extract` has written, which is read
+      fastest;
     - Parquet, a file or a folder of files in the order of their names, with a column of lists of
-      numbers for each part, or of numbers in NAME_0, NAME_1, ...; read row group by row group, so
-      that for single rows a pool folder is faster;
+      numbers for each part, or of numbers in NAME_0, NAME_1, ...; read row group by row group;
     - a Zarr group (extra ``zarr``) with an array for each part, read chunk by chunk; chunks that
       are missing are zeros, as they are for Zarr;
-    - ``.npy`` files, in one folder under the usual names or each named by itself, whose rows are
-      read by themselves.
+    - ``.npy`` files, in one folder under the usual names or each named; rows are read alone. One
+      alone, as `path`, holds features;
+    - ``.npz`` files, which are read into memory; also of a sparse matrix that SciPy saved.
+
+    The files must not be changed while the pool is in use. Values are checked where they are
+    first read.
 
     Parameters
     ----------
     path : str or path-like, default=None
         The file or folder, or a URI such as ``s3://bucket/pool`` that pyarrow reads, or fsspec if
-        it is installed; None if `proba` and `features` are ``.npy`` files.
-    proba, features, ids : str or path-like, default=None
-        Which columns, arrays or ``.npy`` files hold the probabilities, the features and the ids.
-        None looks for the usual names: proba, probs or probabilities; embedding, embeddings or
-        features; id or ids, without which the source has no ids.
+        it is installed; None if each part is named.
+    proba, features : str or path-like, default=None
+        The name of a column or array of `path`, another file, or ``FILE:NAME`` for a column or
+        array in one. None looks for the usual names: proba, probs or probabilities; embedding,
+        embeddings or features. One of the two is enough.
+    ids, groups, labels : str, path-like or array-like, default=None
+        Likewise; also a file of text, .txt (a value on each line), .csv, .json or .jsonl, or the
+        values themselves. Of a file, ids are looked for under the names id and ids; groups and
+        labels only if they are asked for. A pool folder has its own.
+    classes, task, bias : optional
+        As those of `labelnext.Pool`; they win over what the files say.
 
     Returns
     -------
-    Source
-        The pool's arrays.
+    Pool
+        The pool.
 
     Raises
     ------
@@ -68,100 +101,376 @@ def open_source(
     PermissionError
         If one may not be read.
     ValueError
-        If the files are of no known format, damaged or unfinished, do not line up, or have an id
-        twice.
+        If the files are of no known format, damaged or unfinished, do not line up, have an id
+        twice, or do not have what is named.
     TypeError
         If they hold no numbers.
 
     See Also
     --------
     labelnext.write_pool : Write a pool folder, the format that is read fastest.
+    labelnext.Pool : A pool of arrays in memory.
 
     Examples
     --------
     >>> import numpy as np, os, tempfile
-    >>> from labelnext.pools import open_source
+    >>> import labelnext
     >>> folder = tempfile.TemporaryDirectory()
     >>> np.save(os.path.join(folder.name, "proba.npy"), np.full((3, 2), 0.5, np.float32))
     >>> np.save(os.path.join(folder.name, "embedding.npy"), np.arange(6.0).reshape(3, 2))
-    >>> open_source(folder.name).take("features", np.array([2, 0]))
+    >>> pool = labelnext.open_pool(folder.name, ids=["a", "b", "c"])
+    >>> pool.features[[2, 0]]
     array([[4., 5.],
            [0., 1.]])
+    >>> pool.ids_of([2])
+    array(['c'], dtype=object)
     >>> folder.cleanup()
     """
-    wanted = [None if name is None else os.fspath(name) for name in (proba, features, ids)]
-    source = _open(None if path is None else os.fspath(path), *wanted)
-    if not isinstance(source, PoolSource):  # whose writer has seen to it
-        check_unique(source)
+    wanted: dict[str, Any] = {"proba": proba, "features": features}
+    said: dict[str, Any] = {"classes": classes, "task": task, "bias": bias}
+    for what, value in (("ids", ids), ("groups", groups), ("labels", labels)):
+        (wanted if value is None or isinstance(value, str | os.PathLike) else said)[what] = value
+    source = open_source(path, **wanted)
+    if wanted.get("labels") is not None:
+        names = source.classes if classes is None else classes
+        said["labels"] = _numbers(source.known("labels"), names)
+    return Pool.of(source, **said)
+
+
+def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
+    """Read ids, groups or labels from a file of any format, ``FILE`` or ``FILE:NAME``.
+
+    Ids are all integers or all strings; what is missing among groups and labels is None.
+    """
+    values: list[Any] = _source_of(*_split(os.fspath(spec), what), what).known(what).tolist()
+    return values
+
+
+def lists_values(spec: Spec) -> bool:
+    """Tell whether ids, groups or labels are named by a file, not by a column of the pool."""
+    return _is_file(os.fspath(spec))
+
+
+@dataclass(frozen=True)
+class _Single:
+    """One array, without a name: a .npy file, or a sparse matrix that SciPy saved."""
+
+    name: str
+    files: Files
+    place: str
+
+    names: tuple[str, ...] = ()
+    stems: tuple[str, ...] = ()
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        (what,) = names
+        if self.place.lower().endswith(".npz"):
+            import scipy.sparse
+
+            with _reading(self.name), self.files.opened(self.place) as file:
+                matrix = scipy.sparse.load_npz(file)
+            return ArraySource(**{what: matrix}, name=self.name)
+        if what in PARTS and isinstance(self.files, LocalFiles):
+            # Read by rows alone are arrays whose rows lie one after the other; others are mapped.
+            with suppress(ValueError, EOFError):
+                array = np.load(self.place, mmap_mode="r", allow_pickle=False)
+                if array.ndim == 3 or (array.ndim == 2 and not array.flags.c_contiguous):
+                    return ArraySource(**{what: array}, name=self.name)
+        return open_npy_files(self.name, self.files, {what: self.place})
+
+
+@dataclass(frozen=True)
+class _NpyFolder:
+    """A folder of .npy files, which are its arrays."""
+
+    name: str
+    files: Files
+    place: str
+    names: tuple[str, ...]
+
+    stems: tuple[str, ...] = ()
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        places = {what: f"{self.place}/{name}.npy" for what, name in names.items()}
+        return open_npy_files(self.name, self.files, places)
+
+
+class _Archive:
+    """An .npz file, whose arrays are read into memory."""
+
+    stems: tuple[str, ...] = ()
+
+    def __init__(self, name: str, files: Files, place: str) -> None:
+        self.name, self.files, self.place = name, files, place
+        with _reading(name), files.opened(place) as file, np.load(file) as archive:
+            self.names: list[str] = list(archive.files)
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        with (
+            _reading(self.name),
+            self.files.opened(self.place) as file,
+            np.load(file, allow_pickle=False) as archive,
+        ):
+            arrays: dict[Any, Any] = {what: archive[name] for what, name in names.items()}
+        parts = {part: arrays.pop(part) for part in PARTS if part in arrays}
+        if not parts:
+            ((what, values),) = arrays.items()
+            return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
+        return ArraySource(**parts, name=self.name).with_known(arrays)
+
+
+class _Folder:
+    """A pool folder of labelnext, which has its own parts."""
+
+    stems: tuple[str, ...] = ()
+
+    def __init__(self, name: str, files: Files, place: str) -> None:
+        self.pool = open_pool_folder(name, files, place)
+        self.name = name
+        self.names = [*self.pool.parts, *(what for what in KNOWN if self.pool.has(what))]
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        odd = [f"{what}={name!r}" for what, name in names.items() if what != name]
+        if odd:
+            raise TypeError(
+                f"{self.name} is a pool folder, which has its own parts; leave out {odd[0]}."
+            )
+        return self.pool
+
+
+def open_source(path: Spec | None = None, **asked: Spec | None) -> Source:
+    """Open what is asked for: columns and arrays of one file or folder, and other files."""
+    wanted = {what: os.fspath(spec) for what, spec in asked.items() if spec is not None}
+    main = None if path is None else _container(os.fspath(path))
+    names: dict[str, str] = {}
+    elsewhere: dict[str, tuple[str, str | None]] = {}
+    for what, spec in wanted.items():
+        if main is not None and (own := _own_name(main, spec)) is not None:
+            names[what] = own
+        elif main is None or _is_file(spec):
+            elsewhere[what] = _split(spec, what)
+        elif isinstance(main, _Folder):
+            main.source({what: spec})  # which says that it has its own
+        elif isinstance(main, _Single):
+            raise TypeError(
+                f"{path} is one array, which has no '{spec}'; give files, as "
+                "open_pool(proba=..., features=...)."
+            )
+        else:
+            raise _no_such(main, spec, what, asked=True)
+    if main is None and not elsewhere.keys() & {*PARTS}:
+        raise TypeError(
+            "open_pool needs a path, or files with the parts: open_pool(proba=..., features=...)."
+        )
+    sources: dict[str, Source] = {}
+    if main is not None:
+        own_source = _of_main(main, names, elsewhere)
+        known = [what for what in KNOWN if own_source.has(what)]
+        sources = dict.fromkeys([*own_source.parts, *known], own_source)
+    for what, (file, name) in elsewhere.items():
+        sources[what] = _source_of(file, name, what)
+    source = joined({what: sources[what] for what in (*PARTS, *KNOWN) if what in sources})
+    named = sources.get("ids", source)
+    if not isinstance(named, PoolSource):  # whose writer has seen to it
+        check_unique(named)
     return source
 
 
-def _open(path: str | None, proba: str | None, features: str | None, ids: str | None) -> Source:
-    if path is None:
-        if proba is None or features is None:
+def _of_main(main: Any, names: dict[str, str], elsewhere: Collection[str]) -> Source:
+    """Find in a container what is not elsewhere, under its usual names where none was given."""
+    if isinstance(main, _Folder):
+        return main.source(names)
+    if isinstance(main, _Single):
+        free = [part for part in reversed(PARTS) if part not in elsewhere]
+        stem = os.path.splitext(os.path.basename(main.place))[0]
+        if stem.lower() in USUAL["proba"]:
+            free.reverse()
+        if not free:
             raise TypeError(
-                "open_source needs a path, or both proba=... and features=... as .npy files."
+                f"{main.name} is one array, and proba and features are both in other files; "
+                "leave it out."
             )
-        return _pair(proba, features, ids)
-    files, place = find_place(path)
+        return main.source({free[0]: ""})
+    for what in (*PARTS, "ids"):
+        found = next((name for name in USUAL[what] if name in (*main.names, *main.stems)), None)
+        if what not in names and what not in elsewhere and found is not None:
+            names[what] = found
+    if not names.keys() & {*PARTS}:
+        missing: Part = "proba" if "proba" not in elsewhere else "features"
+        raise _no_such(main, USUAL[missing][0], missing, asked=False)
+    source: Source = main.source(names)
+    source.unused = tuple(name for name in main.names if name not in names.values())
+    return source
+
+
+def _source_of(file: str, name: str | None, what: Any) -> Source:
+    """Open a part, or ids, groups or labels, in a file of its own."""
+    suffix = os.path.splitext(file)[1].lower()
+    if what in PARTS or suffix not in TEXT:
+        container = _container(file)
+        source: Source = container.source({what: _found(container, name, what)})
+        return source
+    files, place = _place(file)
+    with files.opened(place) as opened:
+        values = parse_text(opened.read(), suffix, file, name, USUAL[what])
+    where = file if name is None else f"{file}:{name}"
+    if what == "ids":
+        for number, value in enumerate(values):
+            if value is None or value == "":
+                raise ValueError(f"{where}: id number {number} is empty; fill it in.")
+            if type(value) not in (int, str):
+                raise TypeError(
+                    f"{where}: ids must be integers or strings, got {type(value).__name__} "
+                    f"{value!r}; convert them first."
+                )
+        if any(type(value) is str for value in values):
+            values = [str(value) for value in values]
+    return ArraySource.of_known(what, values, where)
+
+
+def _found(container: Any, name: str | None, what: str) -> Any:
+    """Find the array or column of a file that is meant: the one named, a usual one, or the only."""
+    if isinstance(container, _Single):
+        if name is not None:
+            raise ValueError(
+                f"{container.name}:{name}: this file holds one array without a name; give "
+                f"{what}={container.name!r}."
+            )
+        return ""
+    there = (*container.names, *container.stems)
+    for each in (*USUAL[what], *there[: len(there) == 1]) if name is None else (name,):
+        if each in there:
+            return each
+    raise _no_such(
+        container, USUAL[what][0] if name is None else name, what, asked=name is not None
+    )
+
+
+def _no_such(container: Any, name: str, what: str, *, asked: bool) -> ValueError:
+    names = list(container.names)
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" * (len(names) > 12))
+    hint = "" if asked else f"; name it with {what}=..."
+    return ValueError(
+        f"{container.name} has no '{name}'; it has {shown or 'nothing'}"
+        f"{did_you_mean(name, names)}{hint}."
+    )
+
+
+def _own_name(main: Any, spec: str) -> str | None:
+    """Return what a container calls an array of that name, if it has one."""
+    for name in (spec, spec.removesuffix(".npy") if isinstance(main, _NpyFolder) else spec):
+        if name in main.names or name in main.stems:
+            return name
+    return None
+
+
+def _is_file(spec: str) -> bool:
+    file, colon, _ = spec.rpartition(":")
+    return any(
+        os.path.splitext(each)[1].lower() in (*ARRAYS, *TEXT) or os.path.exists(each)
+        for each in ([spec, file] if colon else [spec])
+    )
+
+
+def _split(spec: str, what: str) -> tuple[str, str | None]:
+    """Read ``FILE`` or ``FILE:NAME``."""
+    suffixes = (*ARRAYS, *TEXT) if what in KNOWN else ARRAYS
+    file, colon, name = spec.rpartition(":")
+    if os.path.splitext(spec)[1].lower() in suffixes or os.path.exists(spec):
+        return spec, None
+    if colon and (os.path.splitext(file)[1].lower() in suffixes or os.path.exists(file)):
+        return file, name
+    if scheme_of(spec) is not None:
+        return spec, None
+    raise ValueError(
+        f"{what}={spec!r}: expected a file that ends in {', '.join(suffixes[:-1])} or "
+        f"{suffixes[-1]}, or FILE:NAME for one array or column in it."
+    )
+
+
+def _place(path: str) -> tuple[Files, str]:
+    """Return the files that a path is among, and its place there."""
+    scheme = scheme_of(path)
+    if scheme is not None and scheme != "file":
+        from labelnext.pools._remote import find_remote  # which brings pyarrow
+
+        return find_remote(path, scheme)
+    return LocalFiles(), local_path(path)
+
+
+def _container(path: str) -> Any:
+    """Tell from what is there which format a file or folder is in, and open it."""
+    files, place = _place(path)
     if files.is_folder(place):
-        return _open_folder(path, files, place, (proba, features, ids))
+        return _folder(path, files, place)
     start = files.read_some(place, len(NPY))
     if start == NPY:
-        if proba is not None or features is None:
-            raise TypeError(
-                f"{path} is one .npy file; give two, as open_source(proba=..., features=...)."
+        if path.lower().endswith(".npz"):
+            raise ValueError(
+                f"{path} is no .npz archive; rename it to .npy if it was written by numpy.save."
             )
-        return _pair(path, features, ids)
+        return _Single(path, files, place)
     if start.startswith(PARQUET):
-        return _parquet(path, files, [place], (proba, features, ids))
-    raise ValueError(f"{path}: this file {EXPECTED}{_hint(start)}.")
+        return _parquet(path, files, [place])
+    if start.startswith(ZIP) and path.lower().endswith(".npz"):
+        archive = _Archive(path, files, place)
+        sparse = {"format", "shape", "data"} <= {*archive.names}
+        return _Single(path, files, place) if sparse else archive
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in ARRAYS:
+        raise broken(path, f"it does not begin as a {suffix} file does")
+    raise ValueError(f"{path}: this file {EXPECTED}.")
 
 
-def _open_folder(path: str, files: Files, place: str, wanted: Wanted) -> Source:
+def _folder(path: str, files: Files, place: str) -> Any:
     found = files.listing(place)
     if looks_like_a_pool(name.split("/")[0] for name in found):
-        if any(name is not None for name in wanted):
-            raise TypeError(
-                f"{path} is a pool folder, which has its own parts; leave out proba, features and "
-                "ids."
-            )
-        return open_pool_folder(path, files, place)
+        return _Folder(path, files, place)
     if {"zarr.json", ".zgroup"} & found.keys():
-        from labelnext.pools._zarr import open_zarr  # which needs an extra
+        require("zarr", extra="zarr", what=f"Reading {place}")
+        from labelnext.pools._zarr import ZarrGroup
 
-        return open_zarr(path, files, place, wanted)
+        return ZarrGroup(path, files, place)
     # Those of other programs, such as _SUCCESS, are hidden by their names.
     shown = sorted(n for n in found if not any(part[0] in "._" for part in n.split("/")))
-    if arrays := {name.removesuffix(".npy") for name in shown if name.endswith(".npy")}:
-        proba, features, ids = (name and name.removesuffix(".npy") for name in wanted)
-        names = [pick(proba, PROBA, arrays, path), pick(features, FEATURES, arrays, path)]
-        if ids is not None or arrays & {*IDS}:
-            names.append(pick(ids, IDS, arrays, path))
-        return open_npy_pair(path, files, *(f"{place}/{name}.npy" for name in names))
+    if arrays := tuple(name.removesuffix(".npy") for name in shown if name.endswith(".npy")):
+        return _NpyFolder(path, files, place, arrays)
     tables = [name for name in shown if name.lower().endswith((".parquet", ".parq", ".pq"))]
     if not tables and shown and files.read_some(f"{place}/{shown[0]}", 4) == PARQUET:
         tables = shown  # as they are called where their suffix is not needed
     if tables:
-        return _parquet(path, files, [f"{place}/{name}" for name in tables], wanted)
+        return _parquet(path, files, [f"{place}/{name}" for name in tables])
     raise ValueError(f"{path}: this folder {EXPECTED}; it has {', '.join(shown[:5]) or 'none'}.")
 
 
-def _parquet(path: str, files: Files, places: list[str], wanted: Wanted) -> Source:
-    from labelnext.pools._parquet import open_parquet  # which brings pyarrow
+def _parquet(path: str, files: Files, places: list[str]) -> Any:
+    from labelnext.pools._parquet import ParquetFiles  # which brings pyarrow
 
-    return open_parquet(path, files, places, wanted)
-
-
-def _pair(proba: str, features: str, ids: str | None) -> Source:
-    places = [find_place(path) for path in (proba, features, ids) if path is not None]
-    if len({scheme_of(path) for path in (proba, features, ids) if path is not None}) > 1:
-        raise ValueError(f"{proba} and {features} must be in one place; copy one to the other's.")
-    name = f"{proba} and {features}"
-    return open_npy_pair(name, places[0][0], *(place for _, place in places))
+    return ParquetFiles(path, files, places)
 
 
-def _hint(start: bytes) -> str:
-    if start.startswith(ZIP):
-        return "; of an .npz archive, save the arrays with numpy.save, or load and write_pool them"
-    return ""
+class _reading:  # noqa: N801 — reads as a statement
+    """Say of a file that NumPy or a decoder cannot read what to do about it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if isinstance(error, EOFError | ValueError | KeyError | zipfile.BadZipFile | zlib.error):
+            raise broken(self.path, error) from None
+
+
+def _numbers(labels: Any, classes: Any) -> Any:
+    """Return labels that were read as text as numbers, if they all are, and no class is a text."""
+    given = [label for label in labels.ravel().tolist() if label is not None]
+    if classes is not None and any(isinstance(name, str) for name in classes):
+        return labels
+    if not all(isinstance(label, str) and "_" not in label for label in given):
+        return labels
+    for kind in (int, float):
+        with suppress(ValueError):
+            return [None if label is None else kind(label) for label in labels]
+    return labels

@@ -1,45 +1,100 @@
-"""Parquet files as a source, row group by row group."""
+"""Parquet files as a source: columns of numbers, or of lists of numbers, by row groups."""
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from labelnext.pools._blocks import BlockSource
-from labelnext.pools._files import some_bytes
-from labelnext.pools._footers import find_columns, kind_of, read_footer, reading
-from labelnext.pools.columns import as_matrix, refuse_nulls, uneven
-from labelnext.pools.known import as_ids
-from labelnext.pools.source import PARTS, digest_of
+from labelnext.pools.files import StoreError, some_bytes, told
+from labelnext.pools.known import as_ids, decoded
+from labelnext.pools.source import PARTS, Part, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from labelnext.pools._files import Files
-    from labelnext.pools._footers import ParquetFile
-    from labelnext.pools.names import Wanted
+    from labelnext.pools.files import Files
+
+# The dtype of the numbers in a column, and whether they are in lists.
+Kind = tuple[np.dtype[Any], bool]
+
+
+class ColumnError(ValueError):
+    """A column that is no matrix: null, uneven, or not of numbers."""
+
+
+@dataclass(frozen=True)
+class ParquetFile:
+    """A file, and what its footer says."""
+
+    path: str
+    metadata: Any
+    schema: Any
+
+
+class ParquetFiles:
+    """A file, or the files of a folder in the order of their names; their footers are read."""
+
+    def __init__(self, name: str, files: Files, paths: Sequence[str]) -> None:
+        self.name, self.files = name, files
+        with ThreadPoolExecutor(files.threads) as threads:
+            self.found = list(threads.map(lambda path: _footer(files, path), paths))
+        self.names: list[str] = self.found[0].schema.names
+        # What NAME_0, NAME_1, ... are called together.
+        stems = dict.fromkeys(re.sub(r"_\d+$", "", name) for name in self.names)
+        self.stems = [stem for stem in stems if stem not in self.names and self._numbered(stem)]
+        if not sum(file.metadata.num_rows for file in self.found):
+            raise ValueError(f"The pool is empty: {name} has no rows.")
+
+    def source(self, names: Mapping[str, str]) -> ParquetSource:
+        """Make a source of some columns: those of each part, and of ids, groups and labels."""
+        columns = {
+            what: [name] if name in self.names else self._numbered(name)
+            for what, name in names.items()
+        }
+        first = self.found[0]
+        for file in self.found:
+            for name in (name for each in columns.values() for name in each):
+                if name not in file.schema.names:
+                    raise ValueError(
+                        f"{file.path} has no column '{name}', and {first.path} has one; all files "
+                        "must have the same columns."
+                    )
+        for name in columns.get("ids", ()):
+            types = {pa.types.is_integer(f.schema.field(name).type): f.path for f in self.found}
+            if len(types) > 1:
+                raise ValueError(
+                    f"column '{name}' holds integers in {types[True]} and others in "
+                    f"{types[False]}; ids must be all integers or all strings."
+                )
+        return ParquetSource(self.name, self.files, self.found, columns)
+
+    def _numbered(self, name: str) -> list[str]:
+        """Return the columns ``NAME_0``, ``NAME_1``, ... in their order, none if one is missing."""
+        found = {
+            int(match[1]): column
+            for column in self.names
+            if (match := re.fullmatch(re.escape(name) + r"_(\d+)", column))
+        }
+        # Embeddings are numbered from 0 or from 1; a gap means that a dimension is missing.
+        start = min(found, default=0)
+        if start > 1 or sorted(found) != list(range(start, start + len(found))):
+            return []
+        return [found[number] for number in sorted(found)]
 
 
 class ParquetSource(BlockSource):
-    """A file, or the files of a folder in the order of their names.
-
-    Parameters
-    ----------
-    name : str
-        What messages call it.
-    files : Files
-        Where the files are.
-    found : sequence of ParquetFile
-        The files.
-    columns : dict of lists of str
-        The columns of proba, features and maybe ids; several if each holds one dimension.
-    """
+    """Columns of Parquet files, row group by row group; several where each is one dimension."""
 
     def __init__(
         self,
@@ -63,16 +118,18 @@ class ParquetSource(BlockSource):
         starts = {file: int(edges[i]) for i, (file, _) in reversed([*enumerate(self._groups)])}
         self._first = [int(edges[i]) - starts[file] for i, (file, _) in enumerate(self._groups)]
         super().__init__(dict.fromkeys(self._columns, edges))
-        self.dtypes = {part: kind_of(found, self._columns[part])[0] for part in PARTS}
-        self._widths: dict[str, int] = {}
-        for part in PARTS:
-            self._widths[part] = self._width(part)
+        there: list[Part] = [part for part in PARTS if part in columns]
+        kinds = {part: _kind_of(found, columns[part]) for part in there}
+        self.dtypes = {part: kinds[part][0] for part in there}
+        self._widths: dict[str, int] = dict.fromkeys(PARTS, 0)
+        for part in there:
+            self._widths[part] = self._find_width(part, listed=kinds[part][1])
         self.n_columns, self.n_features = (self._widths[part] for part in PARTS)
-        flat = len(columns["proba"]) == 1 and not kind_of(found, columns["proba"])[1]
-        self.one_dimensional = flat
+        self.one_dimensional = (
+            "proba" in kinds and len(columns["proba"]) == 1 and not kinds["proba"][1]
+        )
 
     def where(self, row: int) -> str:
-        """Say in which file a row is, and which row of the file it is."""
         block = int(np.searchsorted(self.cuts, row, "right")) - 1
         inside = row - int(self.cuts[block]) + self._first[block]
         return f"row {inside} of {self._found[self._groups[block][0]].path}"
@@ -90,21 +147,21 @@ class ParquetSource(BlockSource):
                 opened, metadata=file.metadata, page_checksum_verification=True
             ).read_row_group(group, columns=self._columns[part])
         columns = [(name, f"column '{name}' of {file.path}") for name in self._columns[part]]
-        if part == "ids":
+        if part not in self.dtypes:
             (name, where), *_ = columns
             chunks = table.column(name).chunks
-            return np.concatenate([_ids(chunk, where, first) for chunk in chunks])
+            return np.concatenate([_known(part, chunk, where, first) for chunk in chunks])
         arrays = [as_matrix(table.column(n).chunks, len(table), w, first) for n, w in columns]
         out = arrays[0] if len(columns) == 1 else np.column_stack(arrays)
         out = out.reshape(len(table), -1)
-        if out.shape[1] != self._widths[part]:
-            raise uneven(columns[0][1], first, out.shape[1], self._widths[part])
+        if self._widths[part] not in (0, out.shape[1]):
+            raise _uneven(columns[0][1], first, out.shape[1], self._widths[part])
         return out
 
-    def _width(self, part: str) -> int:
+    def _find_width(self, part: Part, *, listed: bool) -> int:
         """Find the width of a part from the number of values that footers count."""
-        columns = self._columns[part]
-        if not kind_of(self._found, columns)[1]:
+        columns, width = self._columns[part], 0
+        if not listed:
             return len(columns)
         for block, (number, group) in enumerate(self._groups):
             counted = self._found[number].metadata.row_group(group)
@@ -113,37 +170,133 @@ class ParquetSource(BlockSource):
                 for i in range(counted.num_columns)
                 if counted.column(i).path_in_schema.startswith(f"{columns[0]}.")
             )
-            width = self._widths.setdefault(part, n_values // counted.num_rows)
+            self._widths[part] = width = width or n_values // counted.num_rows
             if n_values != width * counted.num_rows:
                 self._decode(part, block)  # which finds the row and says it
-        return self._widths[part]
+        return width
 
 
-def open_parquet(name: str, files: Files, paths: Sequence[str], wanted: Wanted) -> ParquetSource:
-    """Open Parquet files, of which only the footers are read.
+@contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Say of a file that is damaged what to do about it."""
+    try:
+        with told(path):
+            yield
+    except (FileNotFoundError, PermissionError, ColumnError, StoreError):
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(
+            f"Cannot read {path}: {' '.join(str(error).split()).rstrip('.')}; the file may be cut "
+            "short or of another format: write or copy it again."
+        ) from None
 
-    Raises
-    ------
-    FileNotFoundError
-        If one is not there.
-    ValueError
-        If one is damaged, columns are missing or differ, or there are no rows.
+
+def as_matrix(chunks: Iterable[pa.Array], n_rows: int, where: str, first: int = 0) -> NDArray[Any]:
+    """Put the chunks of a column into one array, so that no second copy is ever held.
+
+    Of a column of lists it has shape (n_rows, width), of one of numbers (n_rows,). `where` and
+    `first` are the column and the number of its first row, for messages.
     """
-    with ThreadPoolExecutor(files.threads) as threads:
-        found = list(threads.map(lambda path: read_footer(files, path), paths))
-    columns = find_columns(found, wanted)
-    if not sum(file.metadata.num_rows for file in found):
-        raise ValueError(f"{name} has no rows; a pool needs at least one.")
-    return ParquetSource(name, files, found, columns)
+    out: NDArray[Any] | None = None
+    row = 0
+    for chunk in filter(len, chunks):
+        part = _matrix(chunk, where, first + row)
+        if len(part) == n_rows:
+            return part
+        if out is None:
+            out = np.empty((n_rows, *part.shape[1:]), part.dtype)
+        if out.shape[1:] != part.shape[1:]:
+            raise _uneven(where, first + row, part.shape[1], out.shape[1])
+        out[row : row + len(part)] = part
+        row += len(part)
+    return np.empty((0, 0)) if out is None else out
 
 
-def _ids(chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
-    refuse_nulls(chunk, where, first)
+def _footer(files: Files, path: str) -> ParquetFile:
+    with reading(path), files.arrow(path) as opened:
+        file = pq.ParquetFile(opened)
+        return ParquetFile(path, file.metadata, file.schema_arrow)
+
+
+def _kind_of(found: Sequence[ParquetFile], columns: Sequence[str]) -> Kind:
+    """Return the kind that the columns of a part have in all files, or refuse them."""
+    kinds: dict[Kind, str] = {}
+    for file in found:
+        for column in columns:
+            kind = file.schema.field(column).type
+            where = f"column '{column}' of {file.path}"
+            if _is_listed(kind) and len(columns) > 1:
+                raise ColumnError(f"{where} holds {kind}; expected a number, one dimension")
+            kinds.setdefault((_dtype_of(kind, where), _is_listed(kind)), f"{where} ({kind})")
+    if len(kinds) > 1:
+        one, other, *_ = kinds.values()
+        raise ValueError(f"{one} and {other} differ; all must be of one type.")
+    return next(iter(kinds))
+
+
+def _is_listed(kind: pa.DataType) -> bool:
+    is_kind = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_one(kind) for is_one in is_kind)
+
+
+def _dtype_of(kind: pa.DataType, where: str) -> np.dtype[Any]:
+    """Return the dtype of the numbers in a column, or refuse one that holds no numbers."""
+    number = kind.value_type if _is_listed(kind) else kind
+    if not (pa.types.is_floating(number) or pa.types.is_integer(number)):
+        raise ColumnError(f"{where} holds {kind}; expected numbers, or lists of numbers")
+    dtype: np.dtype[Any] = np.dtype(number.to_pandas_dtype())
+    return dtype
+
+
+def _matrix(chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
+    _refuse_nulls(chunk, where, first)
+    _dtype_of(chunk.type, where)
+    listed = _is_listed(chunk.type)
+    values = chunk.flatten() if listed else chunk
+    if values.null_count:
+        raise ColumnError(f"{where} has lists with empty entries; every entry must be a number")
+    array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    if not listed:
+        return array
+    lengths = pc.list_value_length(chunk).to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero(lengths != lengths[0])
+    if len(odd):
+        raise _uneven(where, first + int(odd[0]), lengths[odd[0]], lengths[0])
+    return array.reshape(len(chunk), int(lengths[0]))
+
+
+def _uneven(where: str, row: int, length: int, usual: int) -> ColumnError:
+    return ColumnError(
+        f"{where} has lists of different lengths: {length} at row {row}, {usual} before; "
+        "every row must have the same length"
+    )
+
+
+def _refuse_nulls(chunk: pa.Array, where: str, first: int) -> None:
+    if chunk.null_count:
+        row = first + int(np.argmax(chunk.is_null().to_numpy(zero_copy_only=False)))
+        raise ColumnError(
+            f"{where} is empty in {chunk.null_count:,} rows, the first is row {row}; "
+            "fill them or leave these rows out"
+        )
+
+
+def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
+    """Return ids, groups or labels; of the last two some may be missing."""
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
-    if pa.types.is_integer(chunk.type):
-        return as_ids(chunk.to_numpy(zero_copy_only=False))
-    try:
-        return as_ids(np.array(chunk.to_pylist(), dtype=object))
-    except TypeError as error:
-        raise TypeError(f"{where}: {error}") from None
+    if what == "ids":
+        _refuse_nulls(chunk, where, first)
+        if pa.types.is_integer(chunk.type):
+            return as_ids(chunk.to_numpy(zero_copy_only=False))
+        try:
+            return as_ids(np.array(chunk.to_pylist(), dtype=object))
+        except TypeError as error:
+            raise TypeError(f"{where}: {error}") from None
+    if _is_listed(chunk.type):
+        return as_matrix([chunk], len(chunk), where, first)
+    if pa.types.is_integer(chunk.type) or pa.types.is_floating(chunk.type):
+        return chunk.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    values = np.empty(len(chunk), dtype=object)
+    values[:] = chunk.to_pylist()
+    return decoded(what, values)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
-from labelnext.pools._files import HANDLES, Files, StoreError, cut_short, told
+from labelnext.pools.files import HANDLES, Files, StoreError, cut_short, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,15 +24,7 @@ REQUEST = 1 << 23
 
 
 class RemoteFiles(Files):
-    """Files that a URI leads to: s3, gs, abfs, hdfs, and what fsspec knows if it is installed.
-
-    Parameters
-    ----------
-    filesystem : pyarrow.fs.FileSystem
-        The store, with its address and credentials.
-    scheme : str
-        The URI's, for messages.
-    """
+    """Files that a URI leads to: s3, gs, abfs, hdfs, and what fsspec knows if it is installed."""
 
     gap = 1 << 18  # a request takes as long as so many bytes
     threads = 16
@@ -53,14 +45,12 @@ class RemoteFiles(Files):
         self._open()
 
     def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
-        """Fill an array of bytes from a file, from an offset on, or raise."""
         spots = [[lo, min(lo + REQUEST, len(buffer))] for lo in range(0, len(buffer), REQUEST)]
         self.read_many(path, [offset + lo for lo, _ in spots], spots, buffer)
 
     def read_many(
         self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
     ) -> None:
-        """Fill parts of an array of bytes, each from its offset in a file, or raise."""
         handle = self._handle(path)
 
         def request(offset: int, spot: list[int]) -> None:
@@ -76,13 +66,11 @@ class RemoteFiles(Files):
                 pass
 
     def read_some(self, path: str, most: int) -> bytes:
-        """Return a file's first bytes, all if it has no more than `most`."""
         content = np.empty(min(most, self.size(path)), np.uint8)
         self.read_into(path, 0, content)
         return content.tobytes()
 
     def size(self, path: str) -> int:
-        """Return how many bytes a file has."""
         info = self._info(path)
         if info.type != fs.FileType.File:
             with told(self._said(path)):
@@ -90,7 +78,6 @@ class RemoteFiles(Files):
         return int(info.size)
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there are files whose names begin with a path."""
         info = self._info(path)
         if info.type == fs.FileType.NotFound:
             with told(self._said(path)):
@@ -98,20 +85,20 @@ class RemoteFiles(Files):
         return bool(info.type == fs.FileType.Directory)
 
     def listing(self, folder: str) -> dict[str, int]:
-        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
         with self._reaching(folder):
             infos = self._fs.get_file_info(fs.FileSelector(folder, recursive=True))
         start = len(folder.rstrip("/")) + 1
         return {info.path[start:]: info.size for info in infos if info.type == fs.FileType.File}
 
     def arrow(self, path: str) -> Any:
-        """Open a file for pyarrow."""
         with self._reaching(path):
             return self._fs.open_input_file(path)
 
+    def opened(self, path: str) -> Any:
+        return self.arrow(path)
+
     def zarr_store(self, place: str) -> Any:
-        """Return what zarr reads a folder from."""
-        from labelnext.pools._zarr_store import FilesStore
+        from labelnext.pools._zarr import FilesStore
 
         return FilesStore(self, place)
 
@@ -153,13 +140,7 @@ class RemoteFiles(Files):
 
 
 def find_remote(uri: str, scheme: str) -> tuple[RemoteFiles, str]:
-    """Return the store that a URI leads to, and the place there.
-
-    Raises
-    ------
-    ValueError
-        If no library knows such URIs.
-    """
+    """Return the store that a URI leads to, and the place there."""
     try:
         filesystem, place = fs.FileSystem.from_uri(uri)
     except pa.ArrowInvalid as error:

@@ -2,42 +2,65 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from labelnext.pools._files import LocalFiles
-from labelnext.pools._folder import PoolSource, check_kind, looks_like_a_pool
-from labelnext.pools._shard import (
-    describe,
-    find_shard,
-    shard_arrays,
-    write_shard,
-    written_already,
+from labelnext.pools.check import as_part, check_lengths, check_shape
+from labelnext.pools.disk import (
+    draft_of,
+    is_draft,
+    remove,
+    sync_folder,
+    write_npy,
+    write_once,
+    write_through,
+    writing,
 )
-from labelnext.pools._unique import check_unique
-from labelnext.pools.disk import is_draft, remove, sync_folder, write_once, writing
+from labelnext.pools.files import LocalFiles, local_folder
+from labelnext.pools.known import as_groups, check_ids, check_unique, plain
 from labelnext.pools.manifest import (
+    LAST_LAYER,
     MANIFEST,
     SETTINGS,
+    SHARD,
+    FileRecord,
+    PoolSource,
     ShardRecord,
+    check_kind,
     head_of,
-    head_text,
+    looks_like_a_pool,
     manifest_text,
     read_head,
+    read_shard,
     shard_name,
     shard_number,
+    shard_text,
+    text_of,
 )
-from labelnext.pools.place import local_folder
-from labelnext.utils.tasks import check_task
+from labelnext.pools.source import digest_of_bytes
+from labelnext.utils.labels import MISSING_LABEL, split_labels
+from labelnext.utils.tasks import TASKS, check_task
+from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
     from pathlib import Path
 
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
+
+    from labelnext.pools.source import Part
+
+# The longest text, in bytes of UTF-8: each of a shard takes as much room as its longest.
+LONGEST = 1024
+# Whole numbers up to here are the same in float64, which labels are kept in.
+LARGEST_LABEL = 2**53
 
 
 class PoolWriter:
@@ -52,10 +75,14 @@ class PoolWriter:
     ----------
     path : str or path-like
         The folder, which is made if it is not there. A shard that is written is never changed.
-    task : {"multiclass", "multilabel", "binary"}, default="multiclass"
-        What the probabilities are; see `labelnext.engine.as_gradients`.
+    task : str, default="multiclass"
+        What the probabilities are; see `labelnext.Pool`.
     bias : bool, default=False
         Whether the last layer has a bias whose gradient counts too.
+    classes : array-like of shape (n_classes,), default=None
+        The names of the classes.
+    last_layer : tuple of array-like, default=None
+        The weights of the last layer and its bias, or None.
     settings : mapping, default=None
         What else those who go on must agree on, to be kept in JSON: the name of a model, say.
     resume : bool, default=False
@@ -80,7 +107,7 @@ class PoolWriter:
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from labelnext.pools import PoolWriter, open_source
+    >>> from labelnext.pools import PoolWriter, open_pool
     >>> folder = tempfile.TemporaryDirectory()
     >>> writer = PoolWriter(folder.name)
     >>> writer.write(1, np.full((2, 2), 0.5), np.array([[3.0], [4.0]]))
@@ -88,7 +115,7 @@ class PoolWriter:
     >>> writer.finished
     {0: 3, 1: 2}
     >>> writer.finish()
-    >>> open_source(folder.name).read("features", 2, 4)
+    >>> open_pool(folder.name).features[2:4]
     array([[2.],
            [3.]])
     >>> folder.cleanup()
@@ -100,12 +127,23 @@ class PoolWriter:
         *,
         task: str = "multiclass",
         bias: bool = False,
+        classes: ArrayLike | None = None,
+        last_layer: Any = None,
         settings: Mapping[str, Any] | None = None,
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
         self.path = local_folder(path)
-        self._head = head_of(check_task(task), bool(bias), settings or {})
+        names = None if classes is None else np.asarray(classes, dtype=object).tolist()
+        names = None if names is None else [plain(name) for name in names]
+        self._head = head_of(check_task(task, TASKS), bool(bias), settings or {}, classes=names)
+        self._last_layer = b""
+        if last_layer is not None:
+            content, (weights, offset) = io.BytesIO(), last_layer
+            named = {"weights": weights} if offset is None else {"weights": weights, "bias": offset}
+            np.savez(content, allow_pickle=False, **named)
+            self._last_layer = content.getvalue()
+            self._head["last_layer"] = digest_of_bytes(self._last_layer)
         self._known: dict[int, ShardRecord] = {}
         with writing(str(self.path), "free some space, or choose another place"):
             self._begin(resume, overwrite)
@@ -127,7 +165,16 @@ class PoolWriter:
         return (self.path / MANIFEST).exists()
 
     def write(
-        self, shard: int, proba: ArrayLike, features: ArrayLike, ids: ArrayLike | None = None
+        self,
+        shard: int,
+        proba: ArrayLike | None = None,
+        features: ArrayLike | None = None,
+        ids: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        missing_label: Any = MISSING_LABEL,
+        stored_as: str | None = None,
     ) -> None:
         """Write one shard, which is there when this returns, and not before.
 
@@ -135,12 +182,21 @@ class PoolWriter:
         ----------
         shard : int
             Its number, from 0 on: rows of the pool come in the order of these numbers.
-        proba : array-like of shape (n_rows, n_columns) or (n_rows,)
+        proba : array-like of shape (n_rows, n_columns) or (n_rows,), default=None
             Its probabilities, of the dtype and columns of the other shards.
-        features : array-like of shape (n_rows, n_features)
+        features : array-like of shape (n_rows, n_features), default=None
             Its features; likewise. Shards may have different numbers of rows.
         ids : array-like of shape (n_rows,), default=None
             The ids of its samples, integers or strings.
+        groups : array-like of shape (n_rows,), default=None
+            What each sample belongs to, integers or strings.
+        labels : array-like of shape (n_rows,) or (n_rows, n_labels), default=None
+            The labels that are known, numbers in an array of numbers, or strings.
+        missing_label : scalar, str or None, default=numpy.nan
+            What stands for a missing label.
+        stored_as : str, default=None
+            What the probabilities were rounded to, if they come in a wider dtype, such as
+            "bfloat16". Of a tensor it is known.
 
         Raises
         ------
@@ -150,11 +206,19 @@ class PoolWriter:
             If a shape is wrong, an id is there twice, or dtypes or columns are not those of the
             other shards.
         TypeError
-            If an array does not hold real numbers, or ids are neither integers nor strings.
+            If an array is sparse or does not hold real numbers, or ids or groups are neither
+            integers nor strings.
         OSError
             If the disk is full; what was written of this shard is taken away.
         """
-        arrays = shard_arrays(proba, features, ids)
+        arrays, rounded = _shard_arrays(proba, features)
+        n_rows = len(next(iter(arrays.values())))
+        if ids is not None:
+            arrays["ids"] = _stored("ids", check_ids(ids, n_rows))
+        if groups is not None:
+            arrays["groups"] = _stored("groups", as_groups(groups, n_rows))
+        if labels is not None:
+            arrays["labels"] = _stored_labels(labels, n_rows, missing_label)
         shard = _checked(shard)
         folder = self.path / shard_name(shard)
         if self.complete:
@@ -164,16 +228,18 @@ class PoolWriter:
             )
         others = self._shards()
         if shard in others:
-            raise written_already(folder)
-        record = describe(arrays)
+            raise _written_already(folder)
+        stored_as = stored_as or rounded
+        records = {name: _record(array, name, stored_as) for name, array in arrays.items()}
         for number, other in others.items():
-            check_kind(record.kind, other.kind, str(folder), shard_name(number))
+            kind = ShardRecord(n_rows, records).kind
+            check_kind(kind, other.kind, str(folder), shard_name(number))
             break  # the others are like this one
         with writing(
             str(folder),
             f"{len(others):,} shards are finished: free some space and go on with resume=True.",
         ):
-            self._known[shard] = write_shard(folder, arrays)
+            self._known[shard] = _write_shard(folder, arrays, stored_as)
 
     def finish(self, n_shards: int | None = None) -> None:
         """Write the manifest: from now on the folder is a pool.
@@ -228,20 +294,23 @@ class PoolWriter:
                 f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
                 "them with overwrite=True."
             )
-        write_once(self.path / SETTINGS, head_text(self._head))
+        write_once(self.path / SETTINGS, text_of(self._head))
         head = read_head((self.path / SETTINGS).read_bytes(), str(self.path / SETTINGS))
         if head != self._head:
-            name = next(name for name in head if head[name] != self._head[name])
+            both = (*head, *self._head)
+            name = next(name for name in both if head.get(name) != self._head.get(name))
             raise ValueError(
-                f"{self.path} was begun with {name}={head[name]!r}, and now {name} is "
-                f"{self._head[name]!r}; go on with the same, delete it with overwrite=True, or "
+                f"{self.path} was begun with {name}={head.get(name)!r}, and now {name} is "
+                f"{self._head.get(name)!r}; go on with the same, delete it with overwrite=True, or "
                 "choose another path."
             )
+        if self._last_layer:
+            write_once(self.path / LAST_LAYER, self._last_layer)
 
     def delete(self) -> None:
         """Delete the pool, finished or not, and its folder if there is nothing else in it."""
         # Cut off at any point, this leaves nothing that one could go on with.
-        for name in (MANIFEST, SETTINGS):
+        for name in (MANIFEST, SETTINGS, LAST_LAYER):
             (self.path / name).unlink(missing_ok=True)
         sync_folder(self.path)
         for folder in list(self.path.iterdir()):
@@ -255,7 +324,7 @@ class PoolWriter:
         """Return what is known of the shards that are finished, in their order."""
         for number, folder in self._folders().items():
             if number not in self._known:
-                self._known[number] = find_shard(folder)
+                self._known[number] = _find_shard(folder)
         return dict(sorted(self._known.items()))
 
     def _folders(self) -> dict[int, Path]:
@@ -278,3 +347,140 @@ def _checked(shard: int) -> int:
     if isinstance(shard, bool) or not isinstance(shard, int | np.integer) or shard < 0:
         raise ValueError(f"shard must be a number from 0 on, got {shard!r}.")
     return int(shard)
+
+
+def _shard_arrays(proba: Any, features: Any) -> tuple[dict[str, NDArray[Any]], str | None]:
+    """Check what is to be a shard, and lay it out as it is stored; with what it was rounded to."""
+    arrays, stored_as = {}, None
+    if proba is not None:
+        arrays["proba"], dtype = _array("proba", proba)
+        stored_as = dtype if dtype == "bfloat16" else None
+    if features is not None:
+        arrays["features"], _ = _array("features", features)
+    if not arrays:
+        raise ValueError("A shard needs probabilities, features or both.")
+    if len(arrays) == 2:
+        check_lengths(*arrays.values())
+    native = {name: a.astype(a.dtype.newbyteorder("="), copy=False) for name, a in arrays.items()}
+    return native, stored_as
+
+
+def _array(part: Part, values: Any) -> tuple[NDArray[Any], str | None]:
+    if sp.issparse(values):
+        raise TypeError(
+            f"A pool folder holds dense arrays, got sparse {part}; convert it with .toarray(), or "
+            "keep it in memory: Pool(proba, features)."
+        )
+    array, dtype = as_part(part, values.cpu() if is_tensor(values) else values)
+    if part == "proba" and array.ndim == 3:
+        raise ValueError(
+            f"A pool folder holds the probabilities of one model, got those of {len(array)} "
+            f"members, shape {array.shape}; write a folder for each."
+        )
+    check_shape(array.shape, part)
+    return array, dtype
+
+
+def _stored(what: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return ids or groups as they are stored: int64, or UTF-8."""
+    if values.dtype.kind in "iub":
+        return np.asarray(values, dtype=np.int64)
+    if values.dtype.kind == "S":
+        return values
+    texts = values.tolist()
+    odd = next((row for row, value in enumerate(texts) if not isinstance(value, str)), None)
+    if odd is not None:
+        raise TypeError(
+            f"A pool folder holds {what} that are all integers or all strings, got "
+            f"{texts[odd]!r} at row {odd:,} of the shard; convert them first."
+        )
+    return _encoded(what, texts)
+
+
+def _stored_labels(labels: Any, n_rows: int, missing_label: Any) -> NDArray[Any]:
+    """Return labels as they are stored: float64 with NaN, or UTF-8 with empty texts."""
+    array, missing = split_labels(labels, missing_label, name="labels")
+    if len(array) != n_rows:
+        raise ValueError(f"labels has {len(array):,} entries and the shard has {n_rows:,} rows.")
+    present = array[~missing].tolist()
+    # Of a shard without a label its dtype tells which kind the others' are.
+    if not any(isinstance(value, str) for value in present) and (
+        present or array.dtype.kind not in "OU"
+    ):
+        if any(abs(value) > LARGEST_LABEL for value in present):
+            raise ValueError("labels that are numbers must be below 2**53 to be written.")
+        out = np.full(array.shape, np.nan)
+        out[~missing] = present
+        return out
+    if array.ndim > 1 or "" in present:
+        raise ValueError(
+            "labels that are strings must have one dimension to be written, and none may be empty."
+        )
+    texts = np.where(missing, "", array).tolist()
+    return _encoded("labels", texts)
+
+
+def _encoded(what: str, texts: list[str]) -> NDArray[np.bytes_]:
+    encoded = [text.encode() for text in texts]
+    for row, text in enumerate(encoded):
+        if len(text) > LONGEST or text.endswith(b"\0"):
+            raise ValueError(
+                f"The {what.rstrip('s')} at row {row} of the shard has {len(text):,} bytes or "
+                f"ends in a zero byte; {what} must have at most {LONGEST:,} bytes and end in "
+                "something else."
+            )
+    # Never of width 0, which is no dtype of a file.
+    return np.array(encoded, dtype=np.bytes_ if any(encoded) else "S1")
+
+
+def _record(
+    array: NDArray[Any], name: str, stored_as: str | None, offset: int = 0, crc32: int = 0
+) -> FileRecord:
+    rounded = stored_as if name == "proba" else None
+    return FileRecord(list(array.shape), array.dtype.str, offset, crc32, rounded)
+
+
+def _write_shard(
+    folder: Path, arrays: dict[str, NDArray[Any]], stored_as: str | None
+) -> ShardRecord:
+    """Write a shard under another name, and give it its own when the disk has all of it."""
+    draft = draft_of(folder)
+    files = {}
+    try:
+        draft.mkdir()
+        for name, array in arrays.items():
+            written = write_npy(draft / f"{name}.npy", array)
+            files[name] = _record(array, name, stored_as, *written)
+        record = ShardRecord(len(next(iter(arrays.values()))), files)
+        write_through(draft / SHARD, shard_text(record))
+        sync_folder(draft)
+        try:
+            draft.rename(folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
+                raise _written_already(folder) from None
+            raise
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return record
+
+
+def _find_shard(folder: Path) -> ShardRecord:
+    """Read what is known of a shard, and see that its files are as long as that says."""
+    try:
+        record = read_shard((folder / SHARD).read_bytes(), str(folder / SHARD))
+        for name in record.files:
+            file = record.npy(str(folder), name)
+            if LocalFiles().size(file.path) != file.n_bytes:
+                raise ValueError(f"{file.path} does not have {file.n_bytes:,} bytes")
+    except (FileNotFoundError, ValueError) as error:
+        raise ValueError(
+            f"{folder} is damaged: {str(error).split(';')[0]}. Delete it and write the shard again "
+            "with resume=True."
+        ) from None
+    return record
+
+
+def _written_already(folder: Path) -> FileExistsError:
+    return FileExistsError(f"{folder} is written already; PoolWriter.finished lists such shards.")

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import zarr
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from labelnext.pools._blocks import BlockSource
-from labelnext.pools._files import told
 from labelnext.pools.check import check_shape, refuse_dtype
-from labelnext.pools.known import as_ids
-from labelnext.pools.names import FEATURES, IDS, PROBA, pick
-from labelnext.pools.source import PARTS, digest_of
-from labelnext.utils.extras import require
+from labelnext.pools.files import told
+from labelnext.pools.known import decoded
+from labelnext.pools.source import PARTS, Part, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from numpy.typing import NDArray
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
 
-    from labelnext.pools._files import Files
-    from labelnext.pools.names import Wanted
+    from labelnext.pools.files import Files
 
 # Bytes of the chunks that are decoded together, if one chunk has fewer.
 TOGETHER = 1 << 22
@@ -29,31 +31,35 @@ TOGETHER = 1 << 22
 SAMPLED = 3
 
 
-class ZarrSource(BlockSource):
-    """Arrays of a group.
+class ZarrGroup:
+    """A group, and the names of its arrays."""
 
-    Parameters
-    ----------
-    name : str
-        What messages call it.
-    files : Files
-        Where the group is.
-    place : str
-        Its path there.
-    names : dict of str
-        What the arrays of proba, features and maybe ids are called.
-    """
+    stems: tuple[str, ...] = ()
+
+    def __init__(self, name: str, files: Files, place: str) -> None:
+        self.name, self.files, self.place = name, files, place
+        self.names = list(_open_group(files, place).array_keys())
+
+    def source(self, names: Mapping[str, str]) -> ZarrSource:
+        """Make a source of some arrays: those of each part, and of ids, groups and labels."""
+        return ZarrSource(self.name, self.files, self.place, names)
+
+
+class ZarrSource(BlockSource):
+    """Arrays of a group."""
 
     def __init__(self, name: str, files: Files, place: str, names: Mapping[str, str]) -> None:
         self.name = name
         self._files, self._place, self._names = files, place, dict(names)
         self._arrays = self._open()
+        self._there: list[Part] = [part for part in PARTS if part in names]
         self._check()
         super().__init__({part: _edges(array) for part, array in self._arrays.items()})
-        self.dtypes = {part: self._arrays[part].dtype.newbyteorder("=") for part in PARTS}
-        self.one_dimensional = self._arrays["proba"].ndim == 1
-        self.n_columns = 1 if self.one_dimensional else self._arrays["proba"].shape[1]
-        self.n_features = self._arrays["features"].shape[1]
+        self.dtypes = {part: self._arrays[part].dtype.newbyteorder("=") for part in self._there}
+        shapes = {part: self._arrays[part].shape for part in self._there}
+        self.one_dimensional = len(shapes.get("proba", (0, 0))) == 1
+        self.n_columns = 1 if self.one_dimensional else shapes.get("proba", (0, 0))[1]
+        self.n_features = shapes.get("features", (0, 0))[1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in super().__getstate__().items() if k != "_arrays"}
@@ -63,13 +69,12 @@ class ZarrSource(BlockSource):
         self._arrays = self._open()
 
     def where(self, row: int) -> str:
-        """Say which row of the arrays a row is."""
-        return f"row {row} of {self._place}/{self._names['proba']}"
+        return f"row {row} of {self._place}/{next(iter(self._names.values()))}"
 
     def fingerprint(self) -> str:
         """Return a digest of shapes and dtypes, and of some of the chunks."""
         known = []
-        for part in PARTS:
+        for part in self._there:
             edges = self._edges[part]
             blocks = np.unique(np.linspace(0, len(edges) - 2, SAMPLED).astype(np.int64)).tolist()
             sums = [zlib.crc32(self._decode(part, block).data) for block in blocks]
@@ -77,7 +82,7 @@ class ZarrSource(BlockSource):
         return digest_of(*known)
 
     def _open(self) -> dict[str, Any]:
-        group = open_group(self._files, self._place)
+        group = _open_group(self._files, self._place)
         return {part: group[name] for part, name in self._names.items()}
 
     def _decode(self, part: str, block: int) -> NDArray[Any]:
@@ -93,17 +98,18 @@ class ZarrSource(BlockSource):
                 f"{' '.join(str(error).split()).rstrip('.')}; a chunk may be cut short: write or "
                 "copy it again."
             ) from None
-        if part == "ids":
-            return as_ids(rows)
+        if part not in self._there:
+            return decoded(part, rows)  # type: ignore[arg-type]
         return np.ascontiguousarray(rows.reshape(hi - lo, -1), rows.dtype.newbyteorder("="))
 
     def _check(self) -> None:
         """Refuse arrays that are no pool."""
-        for part in PARTS:
+        for part in self._there:
             where = f"{self._place}/{self._names[part]}"
             refuse_dtype(self._arrays[part].dtype, where)
             check_shape(self._arrays[part].shape, part, f" in {where}")
-        n_rows = self._arrays["proba"].shape[0]
+        main = next(iter((*self._there, *self._names)))
+        n_rows = self._arrays[main].shape[0]
         for what, array in self._arrays.items():
             if what == "ids" and array.ndim != 1:
                 raise TypeError(
@@ -112,37 +118,14 @@ class ZarrSource(BlockSource):
                 )
             if array.shape[0] != n_rows:
                 raise ValueError(
-                    f"{self._place}: {self._names['proba']} has {n_rows:,} rows and "
+                    f"{self._place}: {self._names[main]} has {n_rows:,} rows and "
                     f"{self._names[what]} has {array.shape[0]:,}; they must have one for each "
                     "sample, in the same order."
                 )
 
 
-def open_zarr(name: str, files: Files, place: str, wanted: Wanted) -> ZarrSource:
-    """Open a Zarr group.
-
-    Raises
-    ------
-    ImportError
-        If zarr is not installed.
-    ValueError
-        If it is damaged or no group, or arrays are missing or do not line up.
-    TypeError
-        If they do not hold real numbers.
-    """
-    there = list(open_group(files, place).array_keys())
-    names = {
-        "proba": pick(wanted[0], PROBA, there, name),
-        "features": pick(wanted[1], FEATURES, there, name),
-    }
-    if wanted[2] is not None or set(there) & set(IDS):
-        names["ids"] = pick(wanted[2], IDS, there, name)
-    return ZarrSource(name, files, place, names)
-
-
-def open_group(files: Files, place: str) -> Any:
+def _open_group(files: Files, place: str) -> Any:
     """Open a group for reading only, or say why it is none."""
-    zarr = require("zarr", extra="zarr", what=f"Reading {place}")
     try:
         with told(place):
             return zarr.open_group(files.zarr_store(place), mode="r")
@@ -160,3 +143,83 @@ def _edges(array: Any) -> NDArray[np.int64]:
     chunk = array.chunks[0]
     step = chunk * max(1, TOGETHER // (chunk * row_bytes))
     return np.append(np.arange(0, array.shape[0], step), array.shape[0])
+
+
+class FilesStore(Store):
+    """What Zarr reads a group in an object store from: the same ranged reads as all else."""
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = True
+
+    def __init__(self, files: Files, place: str) -> None:
+        super().__init__(read_only=True)
+        self.files, self.place = files, place
+        self._sizes = files.listing(place)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same group."""
+        return isinstance(other, FilesStore) and other.place == self.place
+
+    def __hash__(self) -> int:
+        return hash(self.place)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Return the bytes of a key, or some of them; None if there is no such key."""
+        if key not in self._sizes:
+            return None
+        lo, hi = _range(byte_range, self._sizes[key])
+        content = np.empty(max(0, hi - lo), np.uint8)
+        await asyncio.to_thread(self.files.read_into, f"{self.place}/{key}", lo, content)
+        return prototype.buffer.from_bytes(content.tobytes())
+
+    async def get_partial_values(
+        self,
+        prototype: BufferPrototype,
+        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+    ) -> list[Buffer | None]:
+        """Return the bytes of several keys, or some of them."""
+        wanted = [self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+        return list(await asyncio.gather(*wanted))
+
+    async def exists(self, key: str) -> bool:
+        """Tell whether there is a key."""
+        return key in self._sizes
+
+    async def list(self) -> AsyncIterator[str]:
+        """Name all keys."""
+        for key in self._sizes:
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Name the keys that begin with a prefix."""
+        for key in self._sizes:
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """Name what is directly in a folder."""
+        start = prefix.rstrip("/") + "/" if prefix else ""
+        inside = (key[len(start) :] for key in self._sizes if key.startswith(start))
+        for name in dict.fromkeys(key.split("/")[0] for key in inside):
+            yield name
+
+    async def set(self, key: str, value: Buffer) -> None:
+        """Refuse to write."""
+        self._check_writable()
+
+    async def delete(self, key: str) -> None:
+        """Refuse to delete."""
+        self._check_writable()
+
+
+def _range(wanted: Any, size: int) -> tuple[int, int]:
+    if isinstance(wanted, RangeByteRequest):
+        return wanted.start, min(wanted.end, size)
+    if isinstance(wanted, OffsetByteRequest):
+        return wanted.offset, size
+    if isinstance(wanted, SuffixByteRequest):
+        return max(0, size - wanted.suffix), size
+    return 0, size

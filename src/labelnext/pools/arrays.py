@@ -1,4 +1,4 @@
-"""Arrays and tensors in memory as a source."""
+"""Arrays and tensors in memory as a source; and parts that are in several places as one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
-from labelnext.pools.known import as_ids, check_ids_length
-from labelnext.pools.source import Part, Source, check_range, digest_of
+from labelnext.pools.known import as_ids, check_length, decoded
+from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
 from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 # Rows that are looked at to tell one pool from another.
@@ -26,25 +28,8 @@ class ArraySource(Source):
     They are kept as they are, in any order of their numbers, and must not be changed while the
     source is in use.
 
-    Parameters
-    ----------
-    proba : array-like or torch.Tensor, default=None
-        Probabilities, shape (n_rows, n_columns), of any real dtype. One dimension is P(y = 1) of a
-        binary classifier, and three, (members, n_rows, n_columns), are those of a committee.
-    features : array-like, torch.Tensor or SciPy sparse, default=None
-        Features, shape (n_rows, n_features), of any real dtype.
-    ids : array-like of shape (n_rows,), default=None
-        The samples' ids, integers or strings.
-    name : str, default="arrays"
-        What messages call it.
-
-    Raises
-    ------
-    ValueError
-        If a shape is wrong, the lengths differ, tensors are on two devices, or there is neither
-        part.
-    TypeError
-        If an array does not hold real numbers, or ids are neither integers nor strings.
+    `proba` may have one dimension, P(y = 1), or three, those of a committee; `features` may be
+    sparse; either may be missing.
 
     Examples
     --------
@@ -81,8 +66,10 @@ class ArraySource(Source):
         if len(self._arrays) == 2:
             check_lengths(*self._arrays.values())
         self._describe(name)
-        self._ids = None if ids is None else as_ids(ids)
-        check_ids_length(self._ids, self.n_rows)
+        self._known: dict[str, NDArray[Any]] = {}
+        if ids is not None:
+            self._known["ids"] = as_ids(ids)
+            check_length("ids", self._known["ids"], self.n_rows)
         self._at: Any = range(self.n_rows)
 
     def _describe(self, name: str) -> None:
@@ -109,24 +96,39 @@ class ArraySource(Source):
         }
         return {**self.__dict__, "_arrays": arrays}
 
+    def with_known(self, known: Mapping[Known, Any]) -> ArraySource:
+        """Return the same arrays with ids, groups or labels as they are read of files."""
+        source = self.chosen(slice(None))
+        for what, values in known.items():
+            check_length(what, values, self.n_rows)
+            source._known[what] = decoded(what, values)
+        return source
+
+    @classmethod
+    def of_known(cls, what: Known, values: Any, name: str) -> ArraySource:
+        """Return a source of ids, groups or labels alone, as they are read of a file."""
+        source = object.__new__(cls)
+        source._arrays, source._known = {}, {what: decoded(what, values)}
+        source._describe(name)
+        source.n_rows = len(values)
+        source._at = range(source.n_rows)
+        return source
+
     def read(self, part: Part, lo: int, hi: int) -> Any:
-        """Return rows lo to hi of one part, without a copy where the array allows."""
         return self._ordered(part, self._cut(part, slice(lo, hi)))
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> Any:
-        """Return some rows of one part, in the order asked for."""
         return self._ordered(part, self._cut(part, rows))
 
     def array(self, part: Part) -> Any:
         """Return a whole part as it is."""
         return self._arrays[part]
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if there are none."""
-        return self._ids if self._ids is None or rows is None else self._ids[rows]
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        found = self._known.get(what)
+        return found if found is None or rows is None else found[rows]
 
     def where(self, row: int) -> str:
-        """Say which row of the arrays a row is."""
         return f"row {self._at[row]} of {self.name}"
 
     def fingerprint(self) -> str:
@@ -159,7 +161,7 @@ class ArraySource(Source):
         part = object.__new__(ArraySource)
         part.__dict__.update(self.__dict__)
         part._arrays = {name: self._cut(name, rows) for name in self._arrays}
-        part._ids = None if self._ids is None else self._ids[rows]
+        part._known = {what: values[rows] for what, values in self._known.items()}
         if isinstance(rows, slice):
             part._at = self._at[rows]
         else:
@@ -172,7 +174,7 @@ class ArraySource(Source):
         if is_tensor(array) and not (isinstance(rows, slice) and (rows.step or 1) > 0):
             import torch
 
-            numbers = np.arange(self.n_rows)[rows]
+            numbers = np.arange(self.n_rows)[rows].copy()  # in ascending memory
             rows = torch.from_numpy(numbers).to(array.device)
         return array[:, rows] if array.ndim == 3 else array[rows]
 
@@ -180,3 +182,72 @@ class ArraySource(Source):
         if is_tensor(values) or sp.issparse(values):
             return values
         return np.ascontiguousarray(values, dtype=self.dtypes[part])
+
+
+def joined(sources: Mapping[str, Source]) -> Source:
+    """Return one source of those of each part, and of ids, groups and labels, row by row."""
+    distinct = list(dict.fromkeys(sources.values()))
+    first, *others = distinct
+    for other in others:
+        if other.n_rows != first.n_rows:
+            raise ValueError(
+                f"{first.name} has {first.n_rows:,} rows and {other.name} has {other.n_rows:,}; "
+                "they must have one for each sample, in the same order."
+            )
+    if not others:
+        return first
+    parts = [part for part in PARTS if part in sources]
+    # Sparse features and committees are read from memory alone, so the other part comes there too.
+    if all(sources[p].in_memory for p in parts) or any(
+        sources[p].sparse or sources[p].n_members is not None for p in parts
+    ):
+        arrays = {part: sources[part].array(part) for part in parts}
+        name = " and ".join(dict.fromkeys(sources[part].name for part in parts))
+        whole = ArraySource(**arrays, name=name)
+        return whole.with_known({w: sources[w].known(w) for w in KNOWN if w in sources})
+    return JoinedSource(sources)
+
+
+class JoinedSource(Source):
+    """Parts, ids, groups and labels of several sources of as many rows each."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = dict(sources)
+        proba, features = (sources.get(part) for part in PARTS)
+        there: dict[Part, Source] = {part: sources[part] for part in PARTS if part in sources}
+        self._main = next(iter(there.values()))
+        distinct = list(dict.fromkeys(there.values()))
+        self.name = " and ".join(source.name for source in distinct)
+        self.n_rows = self._main.n_rows
+        self.n_columns = 0 if proba is None else proba.n_columns
+        self.n_features = 0 if features is None else features.n_features
+        self.dtypes = {part: source.dtypes[part] for part, source in there.items()}
+        self.cuts = max((source.cuts for source in distinct), key=len)
+        if proba is not None:
+            self.stored_as, self.one_dimensional = proba.stored_as, proba.one_dimensional
+        for source in reversed(list(dict.fromkeys(sources.values()))):
+            self.task = self.task if source.task is None else source.task
+            self.bias = self.bias if source.bias is None else source.bias
+            self.classes = self.classes if source.classes is None else source.classes
+            self.unused = self.unused or source.unused
+
+    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
+        return self._sources[part].read(part, lo, hi)
+
+    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
+        return self._sources[part].take(part, rows)
+
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        return self._sources[what].known(what, rows) if what in self._sources else None
+
+    @property
+    def last_layer(self) -> Any:
+        found = (source.last_layer for source in self._sources.values())
+        return next((layer for layer in found if layer is not None), None)
+
+    def where(self, row: int) -> str:
+        return self._main.where(row)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all of them."""
+        return digest_of(*(source.fingerprint() for source in self._sources.values()))

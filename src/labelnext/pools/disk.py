@@ -43,23 +43,15 @@ def remove(path: Path) -> None:
 
 def write_once(path: Path, content: bytes) -> None:
     """Write a file that appears whole or not at all; one that is there already stays."""
-    draft = draft_of(path)
-    try:
-        write_through(draft, content)
-        with suppress(FileExistsError):
-            _publish(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with suppress(FileExistsError):
+        write_whole(path, content, overwrite=False)
 
 
 def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
     """Write a file that appears whole or not at all; a link is followed, not replaced.
 
-    Raises
-    ------
-    FileExistsError
-        If the file exists and is not to be replaced, also if it came to be there meanwhile.
+    FileExistsError is raised if the file exists and is not to be replaced, also if it came to be
+    there meanwhile.
     """
     final = path.resolve()
     draft = draft_of(final)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +14,27 @@ from labelnext.utils.names import did_you_mean
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from labelnext.pools.source import Known, Source
     from labelnext.utils.tasks import Task
 
+# What people call the columns, arrays and files of a pool. Labels and groups are not looked for:
+# a data set's own labels would take all its samples out of the choice.
+USUAL = {
+    "proba": ("proba", "probs", "probabilities"),
+    "features": ("embedding", "embeddings", "features"),
+    "ids": ("id", "ids"),
+    "groups": ("group", "groups"),
+    "labels": ("label", "labels"),
+}
 LARGEST_ID = 2**63 - 1
+# Keys that are sorted at once, of eight bytes; a longer pool is gone through several times.
+AT_ONCE = 1 << 24
+# Ids that are read at once.
+STRETCH = 1 << 16
 
 
 def some(items: Iterable[object], limit: int = 5) -> str:
@@ -37,6 +53,22 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def decoded(what: Known, values: Any) -> NDArray[Any]:
+    """Return ids, groups or labels as they are kept, from what was read of a file.
+
+    Texts become Python strings; an empty one is no label and no group, but None.
+    """
+    if what == "ids":
+        return as_ids(values)
+    array = _as_array(values)
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8")
+    if array.dtype.kind in "UTO":
+        array = array.astype(object)
+        array[array == ""] = None
+    return array
+
+
 def check_length(what: str, values: Any, n_rows: int) -> None:
     """Refuse values that do not line up with the rows."""
     if len(values) != n_rows:
@@ -44,12 +76,6 @@ def check_length(what: str, values: Any, n_rows: int) -> None:
             f"{what} has {len(values):,} entries and the pool has {n_rows:,} rows; "
             "there must be one for each sample, in the same order."
         )
-
-
-def check_ids_length(ids: NDArray[Any] | None, n_rows: int) -> None:
-    """Refuse ids that do not line up with the rows."""
-    if ids is not None:
-        check_length("ids", ids, n_rows)
 
 
 def as_ids(ids: Any) -> NDArray[Any]:
@@ -79,23 +105,58 @@ def check_ids(ids: Any, n_rows: int) -> NDArray[Any]:
     """Return ids as `as_ids` does, one for each row and each another."""
     array = as_ids(ids)
     check_length("ids", array, n_rows)
-    if array.dtype == np.int64:
-        distinct, counts = np.unique(array, return_counts=True)
-        twice = distinct[counts > 1].tolist()
-    else:
-        values = array.tolist()
-        twice = []
-        if len(set(values)) < n_rows:
-            seen: set[str] = set()
-            again = (v for v in values if v in seen or seen.add(v))  # type: ignore[func-returns-value]
-            twice = list(dict.fromkeys(again))
-    if twice:
-        rows = np.flatnonzero(array == twice[0])[:2].tolist()
-        raise ValueError(
-            f"{len(twice):,} ids are there more than once: {some(twice)}; {twice[0]!r} is that of "
-            f"rows {rows[0]:,} and {rows[1]:,}; every sample needs an id of its own."
-        )
+    refuse_twice(lambda: [(0, array)], n_rows, lambda row: f"row {row:,}")
     return array
+
+
+def check_unique(source: Source) -> None:
+    """Refuse a source in which two rows have the same id; found in bounded memory."""
+    if source.has("ids"):
+        stretches = functools.partial(stretches_of_ids, source)
+        refuse_twice(stretches, source.n_rows, source.where, f"{source.name}: ")
+
+
+def refuse_twice(
+    stretches: Callable[[], Iterable[tuple[int, NDArray[Any]]]],
+    n_rows: int,
+    where: Callable[[int], str],
+    name: str = "",
+) -> None:
+    """Refuse ids of which some are there twice; they come in stretches, as often as is asked."""
+
+    def keyed() -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64]]]:
+        for lo, ids in stretches():
+            keys = ids if ids.dtype == np.int64 else np.fromiter(map(hash, ids), np.int64, len(ids))
+            yield lo, ids, keys
+
+    sweeps, suspects = -(-n_rows // AT_ONCE), []
+    for sweep in range(sweeps):
+        keys = np.concatenate([keys[keys % sweeps == sweep] for _, _, keys in keyed()])
+        keys.sort()
+        suspects.append(np.unique(keys[1:][keys[1:] == keys[:-1]]))
+    if not any(map(len, suspects)):
+        return
+    # Keys of strings may be equal by chance, so the ids themselves are looked at.
+    known = np.concatenate(suspects)
+    first: dict[Any, int] = {}
+    twice: dict[Any, tuple[int, int]] = {}
+    for lo, ids, keys in keyed():
+        for place in np.flatnonzero(np.isin(keys, known)).tolist():
+            value, row = plain(ids[place]), lo + place
+            if first.setdefault(value, row) != row:
+                twice.setdefault(value, (first[value], row))
+    if twice:
+        value, (one, other) = next(iter(twice.items()))
+        raise ValueError(
+            f"{name}{len(twice):,} ids are there more than once: {some(twice)} ({value!r}: "
+            f"{where(one)}, and {where(other)}); every sample needs an id of its own."
+        )
+
+
+def stretches_of_ids(source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Read the ids in order: the first row, and the ids from there on."""
+    for lo in range(0, source.n_rows, STRETCH):
+        yield lo, source.ids(np.arange(lo, min(lo + STRETCH, source.n_rows)))
 
 
 def find_rows(wanted: Any, ids: Iterable[tuple[int, NDArray[Any]]], what: str) -> NDArray[np.int64]:
@@ -103,67 +164,37 @@ def find_rows(wanted: Any, ids: Iterable[tuple[int, NDArray[Any]]], what: str) -
 
     Ids that were read as text here and as integers there are the same.
     """
-    given = asked = as_ids(wanted)
-    if not len(asked):
-        return np.empty(0, np.int64)
-    rows = np.full(len(asked), -1, np.int64)
-    first: NDArray[Any] | None = None
-    places: dict[Any, list[int]] = {}
+    asked = as_ids(wanted).tolist()
+    rows: dict[Any, int] = {}
+    like: list[Any] = []
+    keys: dict[Any, Any] = {}  # by which the pool knows them
     for lo, values in ids:
-        if first is None:
-            first = values[:3]
-            asked = _like(asked, values)
-            order = np.argsort(asked, kind="stable") if asked.dtype == np.int64 else None
-            if order is None:
-                for place, value in enumerate(asked.tolist()):
-                    places.setdefault(value, []).append(place)
-        if order is not None:
-            _match_integers(asked, order, lo, values, rows)
+        if not lo:
+            like = values[:3].tolist()
+            keys = {value: _as_known(value, values.dtype == np.int64) for value in asked}
+            wanted = set(keys.values())
+            numbers = np.array([key for key in wanted if type(key) is int], np.int64)
+        if values.dtype == np.int64:
+            hits = np.flatnonzero(np.isin(values, numbers))
+            rows.update(zip(values[hits].tolist(), (hits + lo).tolist(), strict=True))
         else:
-            for row, value in enumerate(values.tolist(), lo):
-                if value in places:
-                    rows[places[value]] = row
-    unknown = list(dict.fromkeys(given[rows < 0].tolist()))
+            rows.update((v, row) for row, v in enumerate(values.tolist(), lo) if v in wanted)
+    unknown = [value for value in dict.fromkeys(asked) if keys[value] not in rows]
     if unknown:
-        like = some([] if first is None else first.tolist())
         raise ValueError(
             f"{what}: {len(unknown):,} of {len(asked):,} ids are not in the pool: {some(unknown)}; "
-            f"the pool has ids like {like}."
+            f"the pool has ids like {some(like)}."
         )
-    return rows
+    return np.array([rows[keys[value]] for value in asked], dtype=np.int64)
 
 
-def _like(asked: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
-    """Return ids in the kind of others; text that is no integer stands for none."""
-    if asked.dtype == values.dtype:
-        return asked
-    if values.dtype != np.int64:
-        return np.array([str(value) for value in asked.tolist()], dtype=object)
-    # Such as '007', which is no integer's text: an object stays what it is and matches nothing.
-    numbers = [int(v) if v.removeprefix("-").isdecimal() else None for v in asked.tolist()]
-    fits = [
-        n is not None and str(n) == v and abs(n) <= LARGEST_ID
-        for n, v in zip(numbers, asked, strict=True)
-    ]
-    out = np.array(
-        [n if fit else v for n, v, fit in zip(numbers, asked, fits, strict=True)], dtype=object
-    )
-    return out.astype(np.int64) if all(fits) else out
-
-
-def _match_integers(
-    asked: NDArray[np.int64],
-    order: NDArray[np.int64],
-    lo: int,
-    values: NDArray[Any],
-    rows: NDArray[np.int64],
-) -> None:
-    known = asked[order]
-    left = np.searchsorted(known, values, "left")
-    hit = np.flatnonzero(known[np.minimum(left, len(known) - 1)] == values)
-    right = np.searchsorted(known, values[hit], "right")
-    for place, start, stop in zip(hit.tolist(), left[hit].tolist(), right.tolist(), strict=True):
-        rows[order[start:stop]] = lo + place
+def _as_known(value: Any, integers: bool) -> Any:
+    """Return an id as a pool of integers, or of strings, knows it; '007' is the text of none."""
+    if not integers:
+        return str(value)
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9]\d{0,18}", value):
+        return int(value) if abs(int(value)) <= LARGEST_ID else value
+    return value
 
 
 def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:

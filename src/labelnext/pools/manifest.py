@@ -1,63 +1,62 @@
-"""What is written down of a pool folder: of each shard when it is whole, of the pool at the end.
+"""Our own pool folder: what is written down of it, and how it is read.
 
 A pool folder has a folder for each shard, ``shard-00000`` and so on, which appears under its name
-only when all of it is on the disk; in it are ``proba.npy``, ``features.npy``, maybe ``ids.npy``,
-and ``shard.json`` with their shapes, dtypes and checksums. ``pool.json`` has all of that again;
-without it the pool is unfinished. ``settings.json`` says what all who write to it agree on.
+only when all of it is on the disk; in it are ``proba.npy``, ``features.npy``, or one of them, maybe
+``ids.npy``, ``groups.npy`` and ``labels.npy``, and ``shard.json`` with their shapes, dtypes and
+checksums. ``pool.json`` has all of that again; without it the pool is unfinished. ``settings.json``
+says what all who write to it agree on, and ``last_layer.npz`` may have the weights of the model's
+last layer.
 """
 
 from __future__ import annotations
 
+import io
 import json
+import posixpath
 import re
+import threading
+import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._npy import NpyFile
-from labelnext.pools.source import PARTS
+from labelnext.pools._npy import NpyFile, RowsSource
+from labelnext.pools.source import KNOWN, PARTS, Part, digest_of, digest_of_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from labelnext.pools.files import Files
 
 FORMAT, VERSION = "labelnext pool", 1
 MANIFEST, SETTINGS, SHARD = "pool.json", "settings.json", "shard.json"
+LAST_LAYER = "last_layer.npz"
+# What all who write to a pool must agree on; older pools do not have the last.
+HEAD = ("format", "version", "task", "bias", "settings")
+LATER = ("classes", "last_layer")
+# Of a manifest: it has some hundred bytes a shard.
+MOST = 1 << 30
+# Bytes that are read at once to be summed.
+AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What is known of one file of a shard.
-
-    Parameters
-    ----------
-    shape : list of int
-        Of its array.
-    dtype : str
-        Of its array, as numpy writes it, with the byte order.
-    offset : int
-        Where its first number is.
-    crc32 : int
-        The checksum of its numbers' bytes.
-    """
+    """What is known of one file of a shard."""
 
     shape: list[int]
-    dtype: str
-    offset: int
-    crc32: int
+    dtype: str  # as numpy writes it, with the byte order
+    offset: int  # where the first number is
+    crc32: int  # of the numbers' bytes
+    stored_as: str | None = None  # what the numbers were rounded to, where numpy has no such type
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """What is known of one shard.
-
-    Parameters
-    ----------
-    n_rows : int
-        How many rows it has.
-    files : dict of FileRecord
-        Its files: proba, features and maybe ids.
-    """
+    """What is known of one shard: its files are proba, features, ids, groups and labels."""
 
     n_rows: int
     files: dict[str, FileRecord]
@@ -65,11 +64,12 @@ class ShardRecord:
     @property
     def kind(self) -> dict[str, Any]:
         """What all shards of a pool must have in common."""
-        kinds: dict[str, Any] = {
-            part: [self.files[part].shape[1:], self.files[part].dtype] for part in PARTS
-        }
-        ids = self.files.get("ids")
-        kinds["ids"] = None if ids is None else np.dtype(ids.dtype).kind
+        kinds: dict[str, Any] = dict.fromkeys((*PARTS, *KNOWN))
+        for name, file in self.files.items():
+            if name in PARTS:
+                kinds[name] = [file.shape[1:], file.stored_as or file.dtype]
+            else:
+                kinds[name] = np.dtype(file.dtype).kind
         return kinds
 
     def npy(self, folder: str, name: str) -> NpyFile:
@@ -77,6 +77,163 @@ class ShardRecord:
         known = self.files[name]
         path = f"{folder}/{name}.npy"
         return NpyFile(path, known.offset, tuple(known.shape), np.dtype(known.dtype))
+
+
+class PoolSource(RowsSource):
+    """A pool folder that `PoolWriter` has finished: its head, and what is known of its shards.
+
+    A shard's checksum is compared when the shard is first read from its start to its end, in
+    however many stretches; not when single rows are read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: Files,
+        folder: str,
+        head: Mapping[str, Any],
+        shards: Sequence[ShardRecord],
+    ) -> None:
+        folders = [posixpath.join(folder, shard_name(number)) for number in range(len(shards))]
+        arrays = {
+            what: [s.npy(f, what) for s, f in zip(shards, folders, strict=True)]
+            for what in shards[0].files
+        }
+        super().__init__(name, files, arrays)
+        self.task, self.bias = head["task"], head["bias"]
+        if head.get("classes") is not None:
+            self.classes = np.array(head["classes"], dtype=object)
+        if "proba" in arrays:
+            self.stored_as = shards[0].files["proba"].stored_as
+        self._folder, self._head, self._shards = folder, head, shards
+        self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_sums")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def fingerprint(self) -> str:
+        """Return a digest of the manifest: shapes, dtypes and checksums of all files."""
+        return digest_of(sorted(self._head.items()), self._shards)
+
+    @property
+    def last_layer(self) -> Any:
+        if "last_layer" not in self._head:
+            return None
+        path = posixpath.join(self._folder, LAST_LAYER)
+        content = self._files.read_some(path, MOST)
+        if digest_of_bytes(content) != self._head["last_layer"]:
+            raise ValueError(f"{path} is damaged or was changed; restore it, or write it again.")
+        with np.load(io.BytesIO(content)) as arrays:
+            return arrays["weights"], arrays.get("bias")
+
+    def verify(self) -> None:
+        """Read all files and compare their checksums."""
+        for number, shard in enumerate(self._shards):
+            for name in shard.files:
+                file = shard.npy(posixpath.join(self._folder, shard_name(number)), name)
+                crc = 0
+                for lo in range(file.offset, file.n_bytes, AT_ONCE):
+                    buffer = np.empty(min(AT_ONCE, file.n_bytes - lo), np.uint8)
+                    self._files.read_into(file.path, lo, buffer)
+                    crc = zlib.crc32(buffer.data, crc)
+                _compare(file.path, crc, shard.files[name].crc32)
+
+    def _forget(self) -> None:
+        # Of each shard: how many rows were read from its start on, and the checksum so far; None
+        # when it was compared.
+        self._sums: dict[tuple[Part, int], tuple[int, int] | None] = {}
+        self._lock = threading.Lock()
+
+    def _was_read(self, part: Part, shard: int, first: int, rows: NDArray[Any]) -> None:
+        file = self._arrays[part][shard]
+        if not file.dtype.isnative:  # these are no longer the file's bytes
+            return
+        with self._lock:
+            known = self._sums.get((part, shard), (0, 0))
+        if known is None or known[0] != first:
+            return
+        done, crc = first + len(rows), zlib.crc32(rows.data, known[1])
+        whole = done == self._shards[shard].n_rows
+        with self._lock:
+            self._sums[part, shard] = None if whole else (done, crc)
+        if whole:
+            _compare(file.path, crc, self._shards[shard].files[part].crc32)
+
+
+def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
+    """Read a pool folder's manifest and see that all its files are there."""
+    found = files.listing(folder)
+    if MANIFEST not in found:
+        raise _unfinished(name, found)
+    path = posixpath.join(folder, MANIFEST)
+    head, shards = read_manifest(files.read_some(path, MOST), path)
+    for number, shard in enumerate(shards):
+        check_kind(shard.kind, shards[0].kind, f"{name}: {shard_name(number)}", shard_name(0))
+    problems = []
+    for number, shard in enumerate(shards):
+        for part in shard.files:
+            file = f"{shard_name(number)}/{part}.npy"
+            expected = shard.npy("", part).n_bytes
+            if file not in found:
+                problems.append(f"{file} is missing")
+            elif found[file] != expected:
+                problems.append(f"{file} has {found[file]:,} bytes instead of {expected:,}")
+    if problems:
+        more = f" and {len(problems) - 3:,} more" if len(problems) > 3 else ""
+        raise ValueError(
+            f"{name} is damaged: {'; '.join(problems[:3])}{more}; restore the files from a copy, "
+            f"or delete {MANIFEST} and the folders of these shards and complete the pool with "
+            "labelnext.extract(..., resume=True)."
+        )
+    return PoolSource(name, files, folder, head, shards)
+
+
+def looks_like_a_pool(names: Iterable[str]) -> bool:
+    """Tell from the names in a folder whether it is a pool folder, finished or not."""
+    return any(name in (MANIFEST, SETTINGS) or shard_number(name) is not None for name in names)
+
+
+def check_kind(kind: Mapping[str, Any], expected: Mapping[str, Any], what: str, other: str) -> None:
+    """Refuse a shard that is no part of the same pool as another."""
+    for part, value in kind.items():
+        if value != expected[part]:
+            raise ValueError(
+                f"{what} does not fit to {other}: its {part} {_said(value)}, and there "
+                f"{_said(expected[part])}; all shards must have the same columns and dtypes, and "
+                "all have ids (groups, labels), of one kind, or none."
+            )
+
+
+def _said(kind: Any) -> str:
+    if isinstance(kind, list):
+        shape, dtype = kind
+        return f"have {shape[0]} columns in {dtype}" if shape else f"have one dimension in {dtype}"
+    names = {None: "are not there", "i": "are integers", "f": "are numbers", "S": "are strings"}
+    return names[kind]
+
+
+def _unfinished(name: str, found: Mapping[str, int]) -> ValueError:
+    shards = [path for path in found if path.endswith(f"/{SHARD}")]
+    if not looks_like_a_pool(path.split("/")[0] for path in found):
+        return ValueError(f"{name} is no pool folder: it has no {MANIFEST}.")
+    return ValueError(
+        f"{name} is unfinished: {len(shards):,} shard{'s' * (len(shards) != 1)} and no {MANIFEST}; "
+        "complete it by the command that began it: `labelnext convert`, labelnext.extract(..., "
+        "resume=True), or PoolWriter.finish if all shards are there."
+    )
+
+
+def _compare(path: str, crc: int, expected: int) -> None:
+    if crc != expected:
+        raise ValueError(
+            f"{path} has the checksum {crc:08x}, and the manifest says {expected:08x}: it is "
+            f"damaged or was changed; restore it from a copy, or delete {MANIFEST} and the folder "
+            "of this shard and complete the pool with labelnext.extract(..., resume=True)."
+        )
 
 
 def shard_name(number: int) -> str:
@@ -92,7 +249,7 @@ def shard_number(name: str) -> int | None:
 
 def shard_text(record: ShardRecord) -> bytes:
     """Lay out what is known of a shard."""
-    return _text(asdict(record))
+    return text_of(_plain(record))
 
 
 def read_shard(content: bytes, path: str) -> ShardRecord:
@@ -104,16 +261,12 @@ def read_shard(content: bytes, path: str) -> ShardRecord:
         raise _damaged(path) from None
 
 
-def head_of(task: str, bias: bool, settings: Mapping[str, Any]) -> dict[str, Any]:
+def head_of(task: str, bias: bool, settings: Mapping[str, Any], **later: Any) -> dict[str, Any]:
     """Return what all who write to a pool must agree on."""
     head = {"format": FORMAT, "version": VERSION, "task": task, "bias": bias}
+    head |= {name: value for name, value in later.items() if value is not None}
     # As they come back from the file: tuples as lists, keys as strings.
     return head | {"settings": json.loads(json.dumps(dict(settings)))}
-
-
-def head_text(head: Mapping[str, Any]) -> bytes:
-    """Lay out what all who write to a pool must agree on."""
-    return _text(head)
 
 
 def read_head(content: bytes, path: str) -> dict[str, Any]:
@@ -126,23 +279,24 @@ def read_head(content: bytes, path: str) -> dict[str, Any]:
             f"{path} has version {known.get('version')!r} of the format of pools, and this "
             f"labelnext knows version {VERSION}; upgrade labelnext to read it."
         )
-    if not {"task", "bias", "settings"} <= known.keys():
+    if not {*HEAD} <= known.keys():
         raise _damaged(path)
-    return {name: known[name] for name in ("format", "version", "task", "bias", "settings")}
+    return {name: known[name] for name in (*HEAD, *LATER) if name in known}
 
 
-def manifest_text(head: Mapping[str, Any], shards: Iterable[ShardRecord]) -> bytes:
+def manifest_text(head: Mapping[str, Any], shards: Sequence[ShardRecord]) -> bytes:
     """Lay out what is known of a whole pool."""
-    shards = list(shards)
     first = shards[0]
-    summary = {
+    widths = {p: int(np.prod(first.files[p].shape[1:])) for p in PARTS if p in first.files}
+    said: dict[Any, Any] = {None: None, "i": "integers", "S": "strings", "f": "numbers"}
+    summary: dict[str, Any] = {
         "n_rows": sum(shard.n_rows for shard in shards),
-        "n_columns": int(np.prod(first.files["proba"].shape[1:])),
-        "n_features": first.files["features"].shape[1],
-        "dtypes": {part: first.files[part].dtype for part in PARTS},
-        "ids": {None: None, "i": "integers", "S": "strings"}[first.kind["ids"]],
+        "n_columns": widths.get("proba", 0),
+        "n_features": widths.get("features", 0),
+        "dtypes": {part: first.files[part].dtype for part in widths},
+        **{what: said[first.kind[what]] for what in KNOWN if what == "ids" or what in first.files},
     }
-    return _text({**head, **summary, "shards": [asdict(shard) for shard in shards]})
+    return text_of({**head, **summary, "shards": [_plain(shard) for shard in shards]})
 
 
 def read_manifest(content: bytes, path: str) -> tuple[dict[str, Any], list[ShardRecord]]:
@@ -160,15 +314,23 @@ def read_manifest(content: bytes, path: str) -> tuple[dict[str, Any], list[Shard
 
 def _shard(known: Any) -> ShardRecord:
     files = {name: FileRecord(**file) for name, file in known["files"].items()}
-    if (
-        any(file.shape[0] != known["n_rows"] for file in files.values())
-        or not {*PARTS} <= files.keys()
-    ):
+    if any(file.shape[0] != known["n_rows"] for file in files.values()):
+        raise ValueError
+    if not files.keys() & {*PARTS} or not files.keys() <= {*PARTS, *KNOWN}:
         raise ValueError
     return ShardRecord(known["n_rows"], files)
 
 
-def _text(known: Mapping[str, Any]) -> bytes:
+def _plain(record: ShardRecord) -> dict[str, Any]:
+    files = {name: asdict(file) for name, file in record.files.items()}
+    for file in files.values():
+        if file["stored_as"] is None:
+            del file["stored_as"]
+    return {"n_rows": record.n_rows, "files": files}
+
+
+def text_of(known: Mapping[str, Any]) -> bytes:
+    """Lay out what is known."""
     return (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -18,8 +17,11 @@ from labelnext.pools.known import (
     check_label_names,
     check_names,
     find_rows,
+    some,
+    stretches_of_ids,
 )
 from labelnext.pools.source import (
+    KNOWN,
     Known,
     Part,
     Source,
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-# Ids that are read at once, where they lie in files.
-STRETCH = 1 << 16
 
 
 class Pool:
@@ -139,7 +138,6 @@ class Pool:
     task: Task
     bias: bool
     classes: NDArray[Any] | None
-    last_layer: tuple[NDArray[Any], NDArray[Any] | None] | None
     missing_label: Any
     _own: dict[str, Any]
     cache: dict[Any, Any]
@@ -163,14 +161,11 @@ class Pool:
             raise TypeError(
                 f"proba must be an array, got a {type(proba).__name__}; Pool.of makes a pool of it."
             )
-        if isinstance(proba, str | os.PathLike) and features is None:
-            raise TypeError(
-                f"proba must be an array, got the path {os.fspath(proba)!r}; "
-                "labelnext.open_pool opens files."
-            )
         self._begin(
             ArraySource(proba, features),
-            {"ids": ids, "groups": groups, "labels": labels},
+            ids=ids,
+            groups=groups,
+            labels=labels,
             classes=classes,
             task=task,
             bias=bias,
@@ -179,19 +174,7 @@ class Pool:
         )
 
     @classmethod
-    def of(
-        cls,
-        source: Source | Pool,
-        *,
-        ids: Any = None,
-        groups: Any = None,
-        labels: Any = None,
-        classes: Any = None,
-        task: Task | None = None,
-        bias: bool | None = None,
-        last_layer: Any = None,
-        missing_label: Any = MISSING_LABEL,
-    ) -> Pool:
+    def of(cls, source: Source | Pool, **known: Any) -> Pool:
         """
         Make a pool of a source, or of another pool; what is said here wins over what that says.
 
@@ -199,8 +182,9 @@ class Pool:
         ----------
         source : labelnext.pools.Source or Pool
             Where the parts lie.
-        ids, groups, labels, classes, task, bias, last_layer, missing_label
-            As those of `Pool`; None for what the source says.
+        **known
+            Of `ids`, `groups`, `labels`, `classes`, `task`, `bias`, `last_layer` and
+            `missing_label` those to be told, as for `Pool`; None for what the source says.
 
         Returns
         -------
@@ -215,74 +199,55 @@ class Pool:
         >>> labelnext.Pool.of(pool, ids=["a", "b", "c"]).ids_of([1])
         array(['b'], dtype=object)
         """
-        own: dict[str, Any] = {"ids": ids, "groups": groups, "labels": labels}
         if isinstance(source, Pool):
             given = source
-            if labels is None:
-                missing_label = given.missing_label
             before = {**given._own, "labels": given._own.get("labels", (None,))[0]}
-            own = {name: before.get(name) if own[name] is None else own[name] for name in own}
-            source = given.source
+            before |= {"classes": given.classes, "task": given.task, "bias": given.bias}
+            known = before | {name: value for name, value in known.items() if value is not None}
+            known.setdefault("missing_label", given.missing_label)
             # The rule for a single column depends on the task, which may be another now.
+            source = given.source
             source = source.source if isinstance(source, TwoColumns) else source
-            classes = given.classes if classes is None else classes
-            task = given.task if task is None else task
-            bias = given.bias if bias is None else bias
-            last_layer = given.last_layer if last_layer is None else last_layer
         elif not isinstance(source, Source):
             raise TypeError(
                 f"Pool.of takes a source or a pool, got a {type(source).__name__}; arrays are for "
                 "Pool(proba, features), files for labelnext.open_pool(path)."
             )
         pool = object.__new__(cls)
-        pool._begin(
-            source,
-            own,
-            classes=classes,
-            task=task,
-            bias=bias,
-            last_layer=last_layer,
-            missing_label=missing_label,
-        )
+        pool._begin(source, **known)
         return pool
 
     def _begin(
         self,
         source: Source,
-        own: dict[str, Any],
         *,
-        classes: Any,
-        task: Any,
-        bias: bool | None,
-        last_layer: Any,
-        missing_label: Any,
+        ids: Any = None,
+        groups: Any = None,
+        labels: Any = None,
+        classes: Any = None,
+        task: Any = None,
+        bias: bool | None = None,
+        last_layer: Any = None,
+        missing_label: Any = MISSING_LABEL,
     ) -> None:
         """Check what is known, and keep it."""
         said = source.task if task is None else task
         task = check_task("multiclass" if said is None else said, TASKS)
         source = _for_task(source, task)
-        n_rows = source.n_rows
-        self._keep(
-            source=source,
-            task=task,
-            bias=bool(source.bias if bias is None else bias),
-            missing_label=missing_label,
-            cache={},
-            _own={},
-            classes=None,
-            last_layer=None,
-        )
+        bias = bool(source.bias if bias is None else bias)
+        self._keep(source=source, task=task, bias=bias, classes=None, cache={}, _own={})
+        self._keep(missing_label=missing_label)
         classes = source.classes if classes is None else classes
         if classes is not None:
             self._keep(classes=_fixed(check_names(classes, self.n_classes, task)))
-        if own["ids"] is not None:
-            self._own["ids"] = _fixed(check_ids(own["ids"], n_rows))
-        if own["groups"] is not None:
-            self._own["groups"] = _fixed(as_groups(own["groups"], n_rows))
-        if own["labels"] is not None:
-            self._own["labels"] = self._checked_labels(own["labels"])
+        if ids is not None:
+            self._own["ids"] = _fixed(check_ids(ids, source.n_rows))
+        if groups is not None:
+            self._own["groups"] = _fixed(as_groups(groups, source.n_rows))
+        if labels is not None:
+            self._own["labels"] = self._checked_labels(labels)
         if last_layer is not None:
-            self._keep(last_layer=_checked_layer(last_layer, source))
+            self._own["last_layer"] = _checked_layer(last_layer, source)
 
     def _keep(self, **values: Any) -> None:
         self.__dict__.update(values)
@@ -345,6 +310,19 @@ class Pool:
     def labeled(self) -> NDArray[np.int64]:
         """The rows that have a label, in ascending order."""
         return self._labels()[1]
+
+    @property
+    def last_layer(self) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+        """The weights of the last layer and its bias, or None; None if they are not known."""
+        if "last_layer" not in self._own and "last_layer" not in self.cache:
+            found = self.source.last_layer
+            self.cache["last_layer"] = found and _checked_layer(found, self.source)
+        return self._own.get("last_layer", self.cache.get("last_layer"))
+
+    @property
+    def known(self) -> tuple[Known, ...]:
+        """What is known of the samples: those of "ids", "groups" and "labels" that are there."""
+        return tuple(what for what in KNOWN if what in self._own or self.source.has(what))
 
     def ids_of(self, rows: Any) -> NDArray[Any]:
         """
@@ -413,11 +391,13 @@ class Pool:
             if part not in there:
                 raise ValueError(f"part must be 'proba' or 'features', got {part!r}.")
             has = " and ".join(there[each] for each in self.source.parts)
+            unused = self.source.unused
+            more = f" {self.source.name} also has {some(unused)};" if unused else ""
             raise ValueError(
-                f"This pool has {has} only; make it with {part} too: Pool(..., {part}=...)."
+                f"This pool has {has} only;{more} name or pass the {there[part]}: {part}=...."
             )
         if rows is None:
-            return self.source.array(part)
+            return self._part(part) if self.source.in_memory else self.source.array(part)
         return self.source.take(part, as_rows(rows, self.n_rows))
 
     def part(self, lo: int, hi: int) -> Pool:
@@ -513,14 +493,9 @@ class Pool:
                 f"{' with a bias' * self.bias}"
             )
         yield ", ".join(first)
-        known: tuple[Known, Known] = ("ids", "groups")
-        for name in known:
-            if name in self._own or source.has(name):
-                yield name
-        if "labels" in self._own:
-            yield f"{len(self.labeled):,} labelled"
-        elif source.has("labels"):
-            yield "labels"
+        for name in self.known:
+            read = name == "labels" and (name in self._own or name in self.cache)
+            yield f"{len(self.labeled):,} labelled" if read else name
         if not source.in_memory:
             yield f"in {source.name}"
         elif source.device != "cpu":
@@ -529,7 +504,13 @@ class Pool:
     def _part(self, part: Part) -> Any:
         if part not in self.source.parts:
             return None
-        return self.source.array(part) if self.source.in_memory else StoredPart(self.source, part)
+        if not self.source.in_memory:
+            return StoredPart(self.source, part)
+        if not isinstance(self.source, TwoColumns):
+            return self.source.array(part)
+        if part not in self.cache:
+            self.cache[part] = self.source.array(part)
+        return self.cache[part]
 
     def _known(self, what: Any) -> Any:
         """Return the caller's ids or groups, else the source's, which are kept once read."""
@@ -564,6 +545,8 @@ class Pool:
         own: dict[str, Any] = {
             name: self._own[name][rows] for name in ("ids", "groups") if name in self._own
         }
+        if "last_layer" in self._own:
+            own["last_layer"] = self._own["last_layer"]
         if "labels" in self._own:
             labels, labeled = self._own["labels"]
             mask = np.zeros(self.n_rows, dtype=bool)
@@ -574,12 +557,12 @@ class Pool:
         return pool
 
     def _stretches_of_ids(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        own = self._own.get("ids")
-        whole = own is not None or not self.source.has("ids")
-        step = self.n_rows if whole else STRETCH
-        for lo in range(0, self.n_rows, step):
-            rows = np.arange(lo, min(lo + step, self.n_rows))
-            yield lo, own if own is not None else self.ids_of(rows)
+        if "ids" in self._own:
+            yield 0, self._own["ids"]
+        elif "ids" in self.known:
+            yield from stretches_of_ids(self.source)
+        else:
+            yield 0, np.arange(self.n_rows)
 
 
 def _for_task(source: Source, task: Task) -> Source:
@@ -611,10 +594,8 @@ def _checked_layer(last_layer: Any, source: Source) -> tuple[NDArray[Any], NDArr
         ) from None
     weights = np.asarray(without_tensor(weights))
     bias = None if bias is None else np.asarray(without_tensor(bias))
-    n_columns = weights.shape[0] if not source.n_columns and weights.ndim else source.n_columns
-    n_features = (
-        weights.shape[-1] if not source.n_features and weights.ndim else (source.n_features)
-    )
+    rows, columns = weights.shape if weights.ndim == 2 else (0, 0)
+    n_columns, n_features = source.n_columns or rows, source.n_features or columns
     if weights.shape != (n_columns, n_features):
         raise ValueError(
             f"The weights of last_layer must have the shape (n_columns, n_features), here "

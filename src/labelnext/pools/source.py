@@ -20,6 +20,7 @@ Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
 # What a sample may have beside its numbers.
 Known = Literal["ids", "groups", "labels"]
+KNOWN: tuple[Known, Known, Known] = ("ids", "groups", "labels")
 
 
 class Source(ABC):
@@ -75,6 +76,9 @@ class Source(ABC):
     sparse: bool = False
     """Whether the features are CSR."""
 
+    unused: tuple[str, ...] = ()
+    """Names of columns or arrays of the file that are no part of the pool, for messages."""
+
     @abstractmethod
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
         """Read rows lo to hi of one part, shape (hi − lo, its width), in C order, its dtype.
@@ -88,15 +92,15 @@ class Source(ABC):
         """Read some rows of one part, in the order asked for."""
 
     @abstractmethod
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none.
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return ids, groups or labels of some rows, or of all; None if the source has none.
 
-        They are an array of int64, or of Python strings in an array of objects.
+        Ids are an array of int64, or of Python strings in an array of objects.
         """
 
-    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
-        return self.ids(rows) if what == "ids" else None
+    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
+        """Return the ids of some rows, or of all; None if the source has none."""
+        return self.known("ids", rows)
 
     def has(self, what: Known) -> bool:
         """Tell whether ids, groups or labels are there."""
@@ -118,7 +122,8 @@ class Source(ABC):
         for part in self.parts:
             for lo, hi in self.stretches():
                 self.read(part, lo, hi)
-        self.ids()
+        for what in KNOWN:
+            self.known(what)
 
     def array(self, part: Part) -> Any:
         """Return a whole part: as it is where it is in memory, else read."""
@@ -138,6 +143,11 @@ class Source(ABC):
     def chosen(self, rows: slice | NDArray[np.int64]) -> Source:
         """Return some rows, or every so many of them, as a source of their own."""
         return RowsOfSource(self, np.arange(self.n_rows)[rows])
+
+    @property
+    def last_layer(self) -> Any:
+        """The weights of the last layer and its bias or None, if the files have them, else None."""
+        return None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -176,23 +186,19 @@ class _View(Source):
         self.device, self.sparse = source.device, source.sparse
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of one part."""
         return self.source.read(part, lo, hi)
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Read some rows of one part, in the order asked for."""
         return self.source.take(part, self._rows(rows))
 
-    def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return the ids of some rows, or of all; None if the source has none."""
-        return self.known("ids", rows)
+    @property
+    def last_layer(self) -> Any:
+        return self.source.last_layer
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
         return self.source.known(what, self._rows(np.arange(self.n_rows) if rows is None else rows))
 
     def where(self, row: int) -> str:
-        """Say where a row is."""
         return self.source.where(int(self._rows(np.array([row]))[0]))
 
     def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -201,29 +207,7 @@ class _View(Source):
 
 
 class PartOfSource(_View):
-    """Some rows of a source that follow one another, as a source.
-
-    Parameters
-    ----------
-    source : Source
-        The whole.
-    lo, hi : int
-        The first row, and the one after the last.
-
-    Raises
-    ------
-    ValueError
-        If these are no rows of the source.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from labelnext.pools import ArraySource, PartOfSource
-    >>> whole = ArraySource(np.full((4, 2), 0.5), np.arange(8.0).reshape(4, 2))
-    >>> PartOfSource(whole, 1, 3).read("features", 0, 2)
-    array([[2., 3.],
-           [4., 5.]])
-    """
+    """Some rows of a source that follow one another, as a source."""
 
     def __init__(self, source: Source, lo: int, hi: int) -> None:
         check_range(source, lo, hi)
@@ -234,7 +218,6 @@ class PartOfSource(_View):
         self.cuts = np.unique(np.clip(source.cuts, lo, hi)) - lo
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of the part."""
         return self.source.read(part, self.lo + lo, self.lo + hi)
 
     def fingerprint(self) -> str:
@@ -251,15 +234,7 @@ class PartOfSource(_View):
 
 
 class RowsOfSource(_View):
-    """Some rows of a source in any order, as a source: read where they are asked for.
-
-    Parameters
-    ----------
-    source : Source
-        The whole.
-    rows : ndarray of int64
-        Which rows, each at most once.
-    """
+    """Some rows of a source in any order, as a source: read where they are asked for."""
 
     def __init__(self, source: Source, rows: NDArray[np.int64]) -> None:
         super().__init__(source)
@@ -268,15 +243,12 @@ class RowsOfSource(_View):
         self.cuts = np.array([0, self.n_rows])
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Read rows lo to hi of these."""
         return self.source.take(part, self.rows[lo:hi])
 
     def fingerprint(self) -> str:
         """Return a digest of the whole and of which rows these are."""
         content = np.ascontiguousarray(self.rows, dtype="<i8").data
-        return digest_of(
-            self.source.fingerprint(), hashlib.blake2b(content, digest_size=16).digest()
-        )
+        return digest_of(self.source.fingerprint(), digest_of_bytes(content))
 
     def part(self, lo: int, hi: int) -> Source:
         """Return rows lo to hi of these."""
@@ -292,13 +264,7 @@ class RowsOfSource(_View):
 
 
 class TwoColumns(_View):
-    """A source of P(y = 1) as one of the probabilities of both classes, in float64.
-
-    Parameters
-    ----------
-    source : Source
-        Its probabilities have one column.
-    """
+    """A source of P(y = 1) as one of the probabilities of both classes, in float64."""
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)
@@ -313,11 +279,9 @@ class TwoColumns(_View):
         self.dtypes = {**source.dtypes, "proba": dtype}
 
     def read(self, part: Part, lo: int, hi: int) -> Any:
-        """Read rows lo to hi of one part."""
         return self._both(part, self.source.read(part, lo, hi))
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> Any:
-        """Read some rows of one part, in the order asked for."""
         return self._both(part, self.source.take(part, rows))
 
     def array(self, part: Part) -> Any:
@@ -349,15 +313,7 @@ class TwoColumns(_View):
 
 
 class StoredPart:
-    """Probabilities or features that lie in files, as an array that is read where it is indexed.
-
-    Parameters
-    ----------
-    source : Source
-        Where they lie.
-    part : {"proba", "features"}
-        Which they are.
-    """
+    """Probabilities or features that lie in files, as an array: read where it is indexed."""
 
     ndim = 2
 
@@ -399,4 +355,9 @@ def check_range(source: Source, lo: int, hi: int) -> None:
 
 def digest_of(*known: object) -> str:
     """Return a short digest of some values, by what they print as."""
-    return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
+    return digest_of_bytes(repr(known).encode())
+
+
+def digest_of_bytes(content: bytes | memoryview) -> str:
+    """Return a short digest of bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -224,10 +224,15 @@ class Batch:
 
     def described(self, pool: Pool) -> Batch:
         """Return the batch with what a pool knows of its picks: ids, groups and class names."""
+        groups: Any = None
+        if "groups" in pool.known:
+            # In files those of the picks alone are read.
+            groups = pool.groups if pool.source.in_memory else pool[self.indices].groups
+            groups = groups[self.indices] if pool.source.in_memory else groups
         return replace(
             self,
-            ids=None if pool.ids is None else pool.ids_of(self.indices),
-            groups=None if pool.groups is None else pool.groups[self.indices],
+            ids=pool.ids_of(self.indices) if "ids" in pool.known else None,
+            groups=groups,
             classes=None if pool.classes is None else tuple(pool.classes.tolist()),
         )
 
@@ -281,7 +286,8 @@ class Batch:
         polars.DataFrame
             The columns of `to_lists`.
         """
-        return _library("polars").DataFrame(self._frame())
+        frame: polars.DataFrame = _library("polars").DataFrame(self._frame())
+        return frame
 
     def _frame(self) -> dict[str, Any]:
         """Return arrays where a column is one, lists where a cell holds several values."""

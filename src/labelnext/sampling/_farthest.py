@@ -8,6 +8,7 @@ import numpy as np
 
 from labelnext.engine import blas_on_one_thread
 from labelnext.sampling._d2 import NO_ROWS
+from labelnext.sampling._groups import Room
 from labelnext.sampling._picks import Picks
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from labelnext.engine import D2, Gradients
     from labelnext.sampling._batch import Batch
+    from labelnext.sampling._groups import Groups
 
 # Rows whose D² is kept up to date between passes, and centres that wait for a pass.
 WATCHED, LARGEST_BLOCK = 1024, 256
@@ -25,7 +27,9 @@ def farthest_first(
     k: int,
     centres: NDArray[np.int64],
     *,
+    first: NDArray[np.int64] = NO_ROWS,
     exclude: NDArray[np.int64] = NO_ROWS,
+    groups: Groups | None = None,
 ) -> Batch:
     """Pick k rows, each the farthest from all centres and earlier picks.
 
@@ -39,9 +43,13 @@ def farthest_first(
     k : int
         How many rows to pick, at most the candidates; trusted.
     centres : ndarray of shape (n_centres,), int64
-        Rows that are centres from the start, at least one, and no candidates.
+        Rows that are centres from the start, and no candidates.
+    first : ndarray of int64, default=none
+        The first picks, where something else decides on them: needed if there is no centre.
     exclude : ndarray of int64, default=none
         Other rows that are not candidates.
+    groups : Groups, default=None
+        Which rows belong together, and how many of a group may be picked.
 
     Returns
     -------
@@ -63,9 +71,14 @@ def farthest_first(
     >>> farthest_first(pool, 2, np.array([0])).indices
     array([2, 3])
     """
-    picks = Picks(gradients, gradients.start(exclude), k)
+    picks = Picks(gradients, gradients.start(exclude), k, room=Room(groups))
     with blas_on_one_thread():
         picks.condition_on(centres, LARGEST_BLOCK)
+        if len(first):
+            for row in first.tolist():
+                picks.room.admit(row)
+            picks.add(gradients.gather(first), first, np.zeros(len(first)))
+            picks.make_pass()
         while len(picks) < k:
             if not _pick_watched(picks, picks.d2):
                 _pick_the_first(picks)
@@ -85,16 +98,24 @@ def _pick_watched(picks: Picks, d2: D2) -> bool:
         # Where others had the same D² at the pass, the watched ones are the first.
         if now[place] < rest or (now[place] == rest and stale[place] > rest) or now[place] == 0:
             break
-        one = np.array([place])
-        picks.add(factors[one], rows[one], now[one])
-        factors.lower(now, factors[one])
+        # Rows of a group that has become full are withdrawn by the next pass.
+        if picks.room.admit(int(rows[place])):
+            one = np.array([place])
+            picks.add(factors[one], rows[one], now[one])
+            factors.lower(now, factors[one])
         now[place] = 0.0
     return True
 
 
 def _pick_the_first(picks: Picks) -> None:
     """Pick the rest in the order of the rows: all are at a centre."""
-    rows = picks.d2.available(np.arange(picks.k - len(picks)))
-    picks.add(picks.gradients.gather(rows), rows, np.zeros(len(rows)))
+    admitted: list[int] = []
+    lo, need = 0, picks.k - len(picks)
+    while len(admitted) < need:
+        found = picks.d2.available(np.arange(lo, min(lo + need, picks.d2.n_available)))
+        lo += need
+        admitted += [row for row in found.tolist() if picks.room.admit(row)]
+    rows = np.array(admitted[:need], dtype=np.int64)
+    picks.add(picks.gradients.gather(rows), rows, np.zeros(need))
     picks.forget_waiting()
-    picks.potentials += [0.0] * len(rows)
+    picks.potentials += [0.0] * need

@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from labelnext.strategies._badge import Badge as Badge
     from labelnext.strategies._bait import Bait as Bait
     from labelnext.strategies._bald import Bald as Bald
+    from labelnext.strategies._bald import BatchBald as BatchBald
     from labelnext.strategies._base import QueryStrategy as QueryStrategy
-    from labelnext.strategies._batch_bald import BatchBald as BatchBald
-    from labelnext.strategies._clue import Clue as Clue
     from labelnext.strategies._cluster_margin import ClusterMargin as ClusterMargin
-    from labelnext.strategies._contract_check import check_query_strategy as check_query_strategy
+    from labelnext.strategies._clusters import Clue as Clue
+    from labelnext.strategies._clusters import KMeansSampling as KMeansSampling
+    from labelnext.strategies._contract import check_query_strategy as check_query_strategy
     from labelnext.strategies._core_set import CoreSet as CoreSet
     from labelnext.strategies._drop_query import DropQuery as DropQuery
     from labelnext.strategies._falcun import Falcun as Falcun
-    from labelnext.strategies._k_means import KMeansSampling as KMeansSampling
-    from labelnext.strategies._max_herding import MaxHerding as MaxHerding
-    from labelnext.strategies._power_margin import PowerMargin as PowerMargin
+    from labelnext.strategies._herding import MaxHerding as MaxHerding
     from labelnext.strategies._prob_cover import ProbCover as ProbCover
     from labelnext.strategies._random import RandomSampling as RandomSampling
     from labelnext.strategies._typi_clust import TypiClust as TypiClust
+    from labelnext.strategies._uncertainty import PowerMargin as PowerMargin
     from labelnext.strategies._uncertainty import UncertaintySampling as UncertaintySampling
     from labelnext.strategies._uncertainty_herding import UncertaintyHerding as UncertaintyHerding
 
 _LATE = {
     "QueryStrategy": "_base",
-    "check_query_strategy": "_contract_check",
+    "check_query_strategy": "_contract",
     **{name: module for module, name in STRATEGIES.values()},
 }
 

@@ -13,11 +13,11 @@ from sklearn.exceptions import NotFittedError
 from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
 from labelnext.estimators.delegates import final_step, is_fitted
 from labelnext.estimators.networks import is_module
-from labelnext.estimators.predict import last_step
+from labelnext.estimators.predict import has_members, last_step
 from labelnext.estimators.rows import as_numbers, as_samples, stack_rows, take_rows
 from labelnext.pools import Pool
 from labelnext.sampling import Groups
-from labelnext.strategies._checks import check_flag
+from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
 from labelnext.utils.labels import split_labels
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import ArrayLike, NDArray
-
-    from labelnext.strategies._candidates import Candidates
 
     Fit = Callable[[Any, Any], Any]
 
@@ -129,6 +127,11 @@ class FittedModel:
         return opinions
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
+        if self.asked.features is not None:
+            raise TypeError(
+                f"What {type(self.clf).__name__} makes of features of your own can't be asked "
+                f"for; leave features out, or pass them as X."
+            )
         return last_step(self.clf, self.X)
 
     def right_without(
@@ -166,35 +169,45 @@ def pool_of_model(
     X = found.X
     if len(labeled):
         X = stack_rows(X, take_rows(asked.X, labeled))
-    proba, features = _ask(strategy, clf, X)
-    if asked.features is not None and "features" in strategy.needs:
+    own = None
+    if asked.features is not None:
+        if "features" not in strategy.needs:
+            raise TypeError(f"{type(strategy).__name__} looks at no features; leave them out.")
         if found.from_outside:
             raise ValueError(
                 "features are those of X, so candidates must be rows of X; pass row numbers."
             )
-        features = take_rows(asked.features, np.concatenate([found.rows, labeled]))
-    labels = np.full(n + len(labeled), None, dtype=object)
-    labels[n:] = asked.labels[labeled]
-    pool = Pool(proba, features, labels=labels, missing_label=None)
+        own = take_rows(asked.features, np.concatenate([found.rows, labeled]))
+    proba, features = _ask(strategy, clf, X, own)
     if groups is not None:
         # Labelled samples are no candidates; which group is theirs does not matter.
         rest = np.zeros(len(labeled), dtype=np.int64)
         groups = Groups(np.concatenate([groups.of_row, rest]), groups.limit)
     rows = np.arange(n, n + len(labeled))
     model = None if clf is None else FittedModel(strategy, asked, clf, found.X)
-    return Query(pool=pool, excluded=rows, labeled=rows, groups=groups, model=model, **query)
+    return Query(
+        pool=Pool(proba, features),
+        excluded=rows,
+        labeled=rows,
+        # Not of the pool: a classifier may know other classes.
+        labels=asked.labels[labeled],
+        groups=groups,
+        model=model,
+        asker=type(strategy).__name__,
+        **query,
+    )
 
 
-def _ask(strategy: Any, clf: Any, X: Any) -> tuple[NDArray[Any] | None, Any]:
+def _ask(strategy: Any, clf: Any, X: Any, own: Any = None) -> tuple[NDArray[Any] | None, Any]:
     needs = strategy.needs
     if not {"proba", "features"} & {*needs}:
         # Nothing is to be known of the samples but how many there are.
         return np.broadcast_to(0.5, (X.shape[0], 2)), None
     if clf is None:
-        return None, as_numbers(X)
+        return None, as_numbers(X) if own is None else own
     if "features" in needs:
         flag = getattr(strategy, "clf_embedding_flag_name", None)
-        proba, features = proba_and_features(clf, X, flag)
+        proba, features = proba_and_features(clf, X, flag, own)
         return _two_classes(proba) if "proba" in needs else None, features
     return _two_classes(proba_of(clf, X)) if "proba" in needs else None, None
 
@@ -217,7 +230,8 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
     def fit(X: Any, y: ArrayLike) -> Any:
         weights = _check_weights(sample_weight, X.shape[0])
         fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
-        if not is_module(final_step(fitted)):
+        # A fitted ensemble may be asked for its members alone.
+        if fit_clf or not (is_module(final_step(fitted)) or has_members(fitted)):
             _refuse_without_proba(fitted, clf)
         return fitted
 
@@ -267,3 +281,101 @@ def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[A
             f"{weights.shape}."
         )
     return weights
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of a query.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or frame of n_candidates rows
+        The candidates themselves.
+    rows : ndarray of shape (n_candidates,), int64
+        What the caller knows them by: rows of X, or their own numbers.
+    n_rows : int
+        The number of rows that the caller may be told of.
+    from_outside : bool, default=False
+        Whether they are samples that the caller gave, which need not be in X.
+    """
+
+    X: Any
+    rows: NDArray[np.int64]
+    n_rows: int
+    from_outside: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def spread(self, utilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Put the utilities in the caller's columns, NaN where there is no candidate."""
+        out = np.full((len(utilities), self.n_rows), np.nan)
+        out[:, self.rows] = utilities
+        return out
+
+
+def find_candidates(X: Any, unlabelled: NDArray[np.int64], candidates: Any) -> Candidates:
+    """Turn the argument `candidates` of a query into samples and their rows.
+
+    Raises
+    ------
+    TypeError
+        If `candidates` is one-dimensional and not of integers.
+    ValueError
+        If there are none, an index is no row of X, or the samples differ in shape from X's.
+    """
+    n_samples = X.shape[0]
+    if candidates is None:
+        if len(unlabelled) == 0:
+            raise ValueError(
+                "There are no candidates: no label in y is missing. Stop asking, check "
+                "missing_label, or pass the rows to choose from as candidates."
+            )
+        return _rows_of(X, unlabelled)
+    if _are_indices(candidates, X):
+        return _rows_of(X, _check_indices(np.asarray(candidates), n_samples))
+    samples = as_samples(candidates, "candidates")
+    if samples.shape[0] == 0:
+        raise ValueError("There are no candidates: candidates has no rows.")
+    if tuple(samples.shape[1:]) != tuple(X.shape[1:]):
+        raise ValueError(
+            f"candidates must be row numbers, or samples of the same shape as those of X, "
+            f"{tuple(X.shape[1:])}, got {tuple(samples.shape[1:])}."
+        )
+    n_candidates = samples.shape[0]
+    return Candidates(samples, np.arange(n_candidates, dtype=np.int64), n_candidates, True)
+
+
+def _rows_of(X: Any, rows: NDArray[np.int64]) -> Candidates:
+    n_samples = X.shape[0]
+    return Candidates(X if len(rows) == n_samples else take_rows(X, rows), rows, n_samples)
+
+
+def _are_indices(candidates: Any, X: Any) -> bool:
+    """One dimension is indices; but where samples are texts, texts are samples."""
+    try:
+        shape = candidates.shape if hasattr(candidates, "shape") else np.shape(candidates)
+    except ValueError:  # rows of different lengths; `as_samples` says so
+        return False
+    if len(shape) != 1:
+        return False
+    return len(X.shape) > 1 or shape[0] == 0 or np.asarray(candidates).dtype.kind not in "OUT"
+
+
+def _check_indices(indices: NDArray[Any], n_samples: int) -> NDArray[np.int64]:
+    """Return the rows, each once and ascending: their order says nothing about the samples."""
+    if len(indices) == 0:
+        raise ValueError("There are no candidates: candidates is empty.")
+    if indices.dtype.kind not in "iu":
+        hint = "np.flatnonzero(mask) makes indices of a mask" if indices.dtype == bool else ""
+        raise TypeError(
+            f"candidates of one dimension must be row numbers of X, integers, got dtype "
+            f"{indices.dtype}{'; ' if hint else ''}{hint}."
+        )
+    outside = indices[(indices < 0) | (indices >= n_samples)]
+    if len(outside):
+        raise ValueError(
+            f"candidates must be rows of X, from 0 to {n_samples - 1}, got {int(outside[0])}"
+            + (f" and {len(outside) - 1} more out of range." if len(outside) > 1 else ".")
+        )
+    return np.unique(indices).astype(np.int64)

@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.strategies._arguments import check_number
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_number
 from labelnext.strategies._fisher import Design
-from labelnext.strategies._query import finite
+from labelnext.strategies._query import Choice, Query
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from numpy.typing import NDArray
 
 
 class Bait(QueryStrategy):
@@ -38,12 +35,8 @@ class Bait(QueryStrategy):
     ----------
     regularization : float, default=1.0
         The λ above, over 0.
-    clf_embedding_flag_name : str, dict or None, default=None
-        What makes the classifier's `predict_proba` return features, as in `Badge`.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        Of no effect: nothing is drawn, and of equals the first is picked.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`; of no effect: nothing is drawn, and of equals the first is picked.
 
     See Also
     --------
@@ -53,7 +46,7 @@ class Bait(QueryStrategy):
     -----
     Utilities are by how much a candidate would have lowered the trace, of those already added,
     when a pick was added. As picks may be removed again, a batch is not the start of a larger
-    one.
+    one. Of a group no more are added than may be picked.
 
     The authors' code, whose λ is 1 unless set, differs in weights: there the mean over m
     labelled samples counts m / (m + b), and what a sample adds to a batch of b counts
@@ -94,13 +87,12 @@ class Bait(QueryStrategy):
     needs = ("proba", "features")
     looks_at_labeled = True
     paper = "Ash et al., NeurIPS 2021"
-    takes_groups = False
     batches_are_prefixes = False
 
     def __init__(
         self,
         regularization: float = 1.0,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        clf_embedding_flag_name: Any = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
     ) -> None:
@@ -115,22 +107,24 @@ class Bait(QueryStrategy):
                 "regularization must be over 0: what no sample tells of has no inverse."
             )
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features(with_labeled=True)
-        features = finite(features)
         if sp.issparse(features):
             features = features.toarray()
         design = Design.start(proba, features, query.n_candidates, self.regularization)
+        free = query.free()
         added: list[int] = []
-        gains: list[Any] = []
-        for _ in range(min(2 * query.k, query.n_candidates)):
+        gains: list[NDArray[np.float64]] = []
+        scores: list[float] = []
+        while len(added) < 2 * query.k and free.mask.any():
             gain = design.changes(1)
-            free = gain.copy()
-            free[added] = -np.inf
-            added.append(int(np.argmax(free)))
+            best = int(np.argmax(np.where(free.mask, gain, -np.inf)))
+            added.append(best)
+            scores.append(gain[best])
             if query.return_utilities:
                 gains.append(gain)
-            design.change(added[-1], 1)
+            free.take(best)
+            design.change(best, 1)
         kept = list(range(len(added)))
         design = design.take(added)
         while len(kept) > query.k:
@@ -138,9 +132,11 @@ class Bait(QueryStrategy):
             design.change(least, -1)
             kept.remove(least)
         picks = np.array(added, dtype=np.int64)[kept]
+        choice = Choice(picks, scores=np.array(scores)[kept])
         if not query.return_utilities:
-            return picks, None
-        utilities = np.array([gains[t] for t in kept])
-        for t, pick in enumerate(picks):
-            utilities[t + 1 :, pick] = np.nan
-        return picks, utilities
+            return choice
+        utilities, free = np.array([gains[t] for t in kept]), query.free()
+        for row, pick in zip(utilities, picks, strict=True):
+            row[~free.mask] = np.nan
+            free.take(int(pick))
+        return choice._replace(utilities=utilities)

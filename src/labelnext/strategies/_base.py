@@ -10,10 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from labelnext.sampling import Batch
-from labelnext.strategies._adapter import Asked, fitter, pool_of_model
-from labelnext.strategies._candidates import find_candidates
-from labelnext.strategies._checks import check_flag, check_integer
-from labelnext.strategies._groups import as_groups
+from labelnext.strategies._adapter import Asked, find_candidates, fitter, pool_of_model
+from labelnext.strategies._arguments import check_flag, check_integer, number_groups
 from labelnext.strategies._query import WORDS, Choice, Query
 from labelnext.utils import MISSING_LABEL
 from labelnext.utils.random import as_generator
@@ -52,9 +50,9 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     Parameters
     ----------
     missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label in `query`.
+        What stands for a missing label in `query`; a pool knows its own.
     random_state : int, RandomState, Generator or None, default=None
-        The seed. Randomness is a function of it and of the number of candidates: the same
+        The seed. Randomness is a function of it and of how many samples have no label: the same
         call gives the same batch, and the rounds of a loop differ although the seed stays the
         same. A generator is copied, never advanced. None takes a seed from NumPy's global
         generator, so that `numpy.random.seed` rules.
@@ -97,7 +95,7 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     """Whether it asks for the features (or probabilities) of labelled samples too."""
 
     takes_groups: ClassVar[bool] = True
-    """Whether it heeds `max_per_group`."""
+    """Whether it heeds `max_per_group`; if not, a limit is refused."""
 
     batches_are_prefixes: ClassVar[bool] = True
     """Whether the batch for a smaller size is the start of that for a larger one."""
@@ -105,7 +103,8 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     paper: ClassVar[str] = ""
     """Where the strategy comes from, in a few words."""
 
-    max_per_group: Any = None
+    max_per_group: int | None = None
+    """How many picks a group may have, unless the call says it."""
 
     def __init__(self, missing_label: Any = MISSING_LABEL, random_state: Any = None) -> None:
         self.missing_label = missing_label
@@ -140,13 +139,42 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _select(self, query: Query) -> Batch:
         """Choose from a pool, and tell what is known of each pick."""
-        choice = _as_choice(self._choose(query))
-        rows = query.candidates[choice.picks]
-        scores = choice.scores
-        if scores is None and choice.utilities is not None:
-            scores = choice.utilities[np.arange(len(rows)), choice.picks]
+        picks, utilities, scores = self._choice(query)
+        if scores is None and utilities is not None:
+            scores = utilities[np.arange(len(picks)), picks]
+        rows = query.candidates[picks]
         labels = query.pseudo_labels(rows)
         return Batch(rows, labels, scores=scores, stats={"picks": len(rows)}).described(query.pool)
+
+    def _choice(self, query: Query) -> Choice:
+        """Choose, and refuse picks that no batch may hold."""
+        answer = self._choose(query)
+        choice = Choice(*answer) if isinstance(answer, tuple) else Choice(answer)
+        picks, n, name = np.asarray(choice.picks), query.n_candidates, type(self).__name__
+        good = picks.shape == (query.k,) and picks.dtype.kind in "iu"
+        if not (good and (picks >= 0).all() and (picks < n).all() and len(set(picks)) == query.k):
+            raise ValueError(
+                f"{name}._choose must return {query.k} distinct integers from 0 to {n - 1}, places "
+                f"among the candidates, got {choice.picks!r}."
+            )
+        if query.groups is not None:
+            of_pick = query.groups.of_row[query.candidates[picks]]
+            if np.bincount(of_pick).max() > query.groups.limit:
+                raise ValueError(
+                    f"{name}._choose has picked more than {query.groups.limit} of one group: it "
+                    f"must choose with query.first or query.free, or say takes_groups = False."
+                )
+        return choice._replace(picks=picks.astype(np.int64, copy=False))
+
+    def _limit(self, max_per_group: int | None) -> int | None:
+        """Return how many picks a group may have; refuse a limit that would not be heeded."""
+        limit = self.max_per_group if max_per_group is None else max_per_group
+        if limit is not None and not self.takes_groups:
+            raise TypeError(
+                f"{type(self).__name__} takes no groups, and would pick more than "
+                f"max_per_group={limit!r} of one; leave it out, or choose another strategy."
+            )
+        return limit
 
     def query(
         self,
@@ -159,6 +187,7 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         batch_size: int = 1,
         return_utilities: bool = False,
         groups: ArrayLike | None = None,
+        max_per_group: int | None = None,
         features: Any = None,
     ) -> Picks | tuple[Picks, Utilities]:
         """
@@ -196,8 +225,11 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         return_utilities : bool, default=False
             Whether to return the utilities too. They do not change the batch.
         groups : array-like of shape (n_samples,) or (n_candidates,), default=None
-            With the strategy's `max_per_group`, the group of each sample of X, or of each
-            candidate if `candidates` holds samples: numbers or strings, none of them missing.
+            With `max_per_group`, the group of each sample of X, such as its video, patient or
+            document, or of each candidate if `candidates` holds samples: any hashable values,
+            none of them missing.
+        max_per_group : int, default=None
+            How many picks a group may have. When it is full its samples are candidates no more.
         features : array-like or sparse matrix of shape (n_samples, n_features), default=None
             What the classifier's last linear step sees, where the classifier does not tell or
             something better is known. None asks the classifier.
@@ -233,17 +265,17 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         found = find_candidates(asked.X, asked.unlabelled, candidates)
         check_integer("batch_size", batch_size, least=1)
         check_flag("return_utilities", return_utilities)
-        grouped = as_groups(groups, self.max_per_group, found.n_rows, found.rows)
+        grouped = number_groups(groups, self._limit(max_per_group), found.n_rows, found.rows)
         query = pool_of_model(
             self,
             asked,
             found,
             grouped,
-            k=_cut(int(batch_size), len(found), grouped),
-            rng=as_generator(self.random_state, len(found)),
+            k=self._cut(int(batch_size), len(found), grouped),
+            rng=as_generator(self.random_state, len(asked.unlabelled)),
             return_utilities=bool(return_utilities),
         )
-        picks, utilities, _ = _as_choice(self._choose(query))
+        picks, utilities, _ = self._choice(query)
         if not return_utilities:
             return found.rows[picks]
         assert utilities is not None, f"{type(self).__name__}._choose returned no utilities"
@@ -262,20 +294,17 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
             return None
         return fitter(clf, fit_clf, sample_weight, self.missing_label)
 
-
-def _as_choice(answer: Any) -> Choice:
-    return Choice(*answer) if isinstance(answer, tuple) else Choice(answer)
-
-
-def _cut(batch_size: int, n_candidates: int, groups: Groups | None) -> int:
-    """Return the batch size, or with a warning the largest that can be had."""
-    most = n_candidates if groups is None else groups.most()
-    if batch_size <= most:
-        return batch_size
-    if most == n_candidates:
-        message = f"the number of candidates; all {most} of them are returned."
-    else:
-        message = f"what max_per_group leaves of the candidates; {most} of them are returned."
-    # Seen from where `query` is called.
-    warnings.warn(f"batch_size={batch_size} is larger than {message}", UserWarning, stacklevel=3)
-    return most
+    def _cut(self, batch_size: int, n_candidates: int, groups: Groups | None) -> int:
+        """Return the batch size, or with a warning the largest that can be had."""
+        most = n_candidates if groups is None else groups.most()
+        if batch_size <= most:
+            return batch_size
+        if most == n_candidates:
+            message = f"the number of candidates; all {most} of them are returned."
+        else:
+            message = f"what max_per_group leaves of the candidates; {most} of them are returned."
+        # Seen from where `query` is called, that of a strategy with a signature of its own too.
+        own = type(self).query is not QueryStrategy.query
+        message = f"batch_size={batch_size} is larger than {message}"
+        warnings.warn(message, UserWarning, stacklevel=3 + own)
+        return most

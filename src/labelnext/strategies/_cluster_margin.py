@@ -9,19 +9,14 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import euclidean_distances
 
+from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_integer, check_number
-from labelnext.strategies._measures import uncertainty
-from labelnext.strategies._query import finite
+from labelnext.strategies._query import Choice, Query
+from labelnext.strategies._uncertainty import uncertainty
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
 
 # The clusters need all distances among the candidates in question: 300 MB for so many.
 MOST_CLUSTERED = 5000
@@ -43,12 +38,8 @@ class ClusterMargin(QueryStrategy):
         the batch has.
     cluster_size : int, default=10
         How many samples a cluster has on average.
-    clf_embedding_flag_name : str, dict or None, default=None
-        What makes the classifier's `predict_proba` return features, as in `Badge`.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed; see `QueryStrategy`.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`.
 
     See Also
     --------
@@ -59,8 +50,9 @@ class ClusterMargin(QueryStrategy):
     The paper clusters the whole pool, once before all rounds, and cuts the tree at a distance
     that leaves ten samples a cluster on average. Here a strategy keeps nothing from one round to
     the next, and the distances of a whole pool would fill its square: only the candidates in
-    question are clustered, anew each time. Utilities are the law of each pick: equal within its
-    cluster, and 0 in all others. A smaller batch is not the start of a larger one.
+    question are clustered, each time again. Of a group no more are in question than may be picked.
+    Utilities are the law of each pick: equal within its cluster, and 0 in all others; the scores
+    of a batch are 1 − margin. A smaller batch is not the start of a larger one.
 
     References
     ----------
@@ -83,14 +75,13 @@ class ClusterMargin(QueryStrategy):
 
     needs = ("proba", "features")
     paper = "Citovsky et al., NeurIPS 2021"
-    takes_groups = False
     batches_are_prefixes = False
 
     def __init__(
         self,
         multiplier: float = 10,
         cluster_size: int = 10,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        clf_embedding_flag_name: Any = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
     ) -> None:
@@ -103,27 +94,27 @@ class ClusterMargin(QueryStrategy):
         check_number("multiplier", self.multiplier, least=1)
         check_integer("cluster_size", self.cluster_size, least=1)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features()
-        features = finite(features)
         scores = uncertainty(np.asarray(proba, dtype=np.float64), "margin_sampling")
-        n = min(int(self.multiplier * query.k), MOST_CLUSTERED, query.n_candidates)
-        n = max(n, query.k)
+        n = max(min(int(self.multiplier * query.k), MOST_CLUSTERED), query.k)
         # Ties in random order.
-        rows = np.sort(np.lexsort((query.rng.random(len(scores)), -scores))[:n])
-        clusters = np.zeros(n, dtype=np.int64)
+        order = np.lexsort((query.rng.random(len(scores)), -scores))
+        rows = np.sort(query.first(order, n))
+        clusters = np.zeros(len(rows), dtype=np.int64)
         # If all of them are picked it does not matter from which clusters.
-        if n > query.k:
-            clusters = _clusters(features[rows], -(-n // self.cluster_size))
-        picks: list[int] = []
-        laws: list[NDArray[np.float64]] = []
-        for t, members in enumerate(_in_turn(clusters, query.k, query.rng)):
-            if query.return_utilities:
-                laws.append(np.zeros(query.n_candidates))
-                laws[t][rows[members]] = 1 / len(members)
-                laws[t][picks] = np.nan
-            picks.append(int(rows[members[0]]))
-        return np.array(picks), np.array(laws) if query.return_utilities else None
+        if len(rows) > query.k:
+            clusters = _clusters(features[rows], -(-len(rows) // self.cluster_size))
+        turns = _in_turn(clusters, query.k, query.rng)
+        picks = np.array([rows[members[0]] for members in turns])
+        if not query.return_utilities:
+            return Choice(picks, scores=scores[picks])
+        laws, free = np.zeros((query.k, query.n_candidates)), query.free()
+        for law, members, pick in zip(laws, turns, picks, strict=True):
+            law[rows[members]] = 1 / len(members)
+            law[~free.mask] = np.nan
+            free.take(int(pick))
+        return Choice(picks, laws, scores[picks])
 
 
 def _clusters(features: Any, n_clusters: int) -> NDArray[np.int64]:

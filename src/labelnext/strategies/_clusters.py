@@ -12,12 +12,14 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.utils.extmath import row_norms
 from threadpoolctl import threadpool_limits
 
-from labelnext.strategies._query import Choice
+from labelnext.strategies._arguments import check_integer
+from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._query import Choice, Free, Query
+from labelnext.strategies._uncertainty import check_method, uncertainty
+from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from labelnext.strategies._query import Free
 
 # Centres whose distances to all candidates are held at a time.
 AT_ONCE = 64
@@ -60,19 +62,172 @@ def nearest_to_each(
     n, k = features.shape[0], len(centres)
     rounding = 64 * np.finfo(centres.dtype).eps
     squared_norms = row_norms(centres, squared=True)
-    picks = np.empty(k, dtype=np.int64)
+    picks, scores = np.empty(k, dtype=np.int64), np.empty(k)
     utilities = np.empty((k, n)) if return_utilities else None
-    is_free, scores = free.mask, np.empty(k)
     for lo in range(0, k, AT_ONCE):
         distances = euclidean_distances(centres[lo : lo + AT_ONCE], features, squared=True)
         for t, d2 in enumerate(distances, start=lo):
-            left = np.where(is_free, d2, np.inf)
+            left = np.where(free.mask, d2, np.inf)
             least = left.min()
             # Rounding is in proportion to ‖μ‖² + ‖h‖² ≤ 3 (‖μ‖² + d²).
             limit = least + rounding * (squared_norms[t] + least)
             picks[t] = (left <= limit).argmax()
-            if utilities is not None:
-                utilities[t] = np.where(is_free, -np.sqrt(d2), np.nan)
             scores[t] = -np.sqrt(d2[picks[t]])
+            if utilities is not None:
+                utilities[t] = np.where(free.mask, -np.sqrt(d2), np.nan)
             free.take(int(picks[t]))
     return Choice(picks, utilities, scores)
+
+
+class KMeansSampling(QueryStrategy):
+    """
+    Cluster the candidates, and choose the one nearest to each centre.
+
+    K-means with one cluster for each pick finds the centres μ that minimise
+
+        Σ_i  min_t ‖h_i − μ_t‖²
+
+    over the features h of the candidates; pick t is the candidate nearest to μ_t that has not
+    been picked. A batch then stands for the pool as it is, not for what is uncertain of it [1]_.
+
+    Parameters
+    ----------
+    max_iter : int, default=50
+        At most so many iterations of k-means.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`.
+
+    See Also
+    --------
+    Clue : The same with uncertain candidates weighing more.
+
+    Notes
+    -----
+    Utilities are minus the distances to μ_t. A smaller batch has other clusters: it is not the
+    start of a larger one. An iteration costs the product of candidates, features and batch size.
+
+    References
+    ----------
+    .. [1] F. Zhdanov, "Diverse mini-batch active learning", arXiv:1901.05954, 2019; without its
+       weights and its choice of uncertain candidates beforehand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from labelnext.pool import KMeansSampling
+    >>> X, y = load_digits(return_X_y=True)
+    >>> picks = KMeansSampling(random_state=0).query(X, np.full(len(X), np.nan), batch_size=10)
+    >>> len(set(y[picks]))
+    9
+    """
+
+    needs = ("features",)
+    paper = "Zhdanov, 2019"
+    batches_are_prefixes = False
+
+    def __init__(
+        self,
+        max_iter: int = 50,
+        clf_embedding_flag_name: Any = None,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.max_iter = max_iter
+        self.clf_embedding_flag_name = clf_embedding_flag_name
+
+    def _check_parameters(self) -> None:
+        check_integer("max_iter", self.max_iter, least=1)
+
+    def _choose(self, query: Query) -> Choice:
+        features = query.features()
+        model = k_means(features, query.k, query.rng, self.max_iter)
+        return nearest_to_each(
+            features, model.cluster_centers_, query.free(), query.return_utilities
+        )
+
+
+class Clue(QueryStrategy):
+    """
+    Cluster the candidates by their features, uncertain ones weighing more.
+
+    With the entropy H_i of the class probabilities and the features h_i of candidate i,
+    weighted k-means with one cluster for each pick finds the centres μ that minimise [1]_
+
+        Σ_i  H_i min_t ‖h_i − μ_t‖²,
+
+    and pick t is the candidate nearest to μ_t that has not been picked.
+
+    Parameters
+    ----------
+    method : {"entropy", "margin_sampling", "least_confident"}, default="entropy"
+        The measure of uncertainty, as in `UncertaintySampling`.
+    max_iter : int, default=50
+        At most so many iterations of k-means.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`.
+
+    See Also
+    --------
+    KMeansSampling : The same without weights.
+
+    Notes
+    -----
+    Utilities are minus the distances to μ_t, as in scikit-activeml. Its clusters are those of
+    another seed; from the same centres both pick the same. If the classifier is certain of all
+    candidates they weigh the same. A smaller batch has other clusters: it is not the start of a
+    larger one. The paper divides logits by a temperature first, which a calibrated classifier
+    does for itself.
+
+    References
+    ----------
+    .. [1] V. Prabhu, A. Chandrasekaran, K. Saenko and J. Hoffman, "Active domain adaptation via
+       clustering uncertainty-weighted embeddings", ICCV 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.pool import Clue
+    >>> X, y_true = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> y = np.full(len(X), np.nan)
+    >>> y[:50] = y_true[:50]
+    >>> picks = Clue(random_state=0).query(X, y, LogisticRegression(), batch_size=10)
+    >>> len(set(y_true[picks]))
+    9
+    """
+
+    needs = ("proba", "features")
+    paper = "Prabhu et al., ICCV 2021"
+    batches_are_prefixes = False
+
+    def __init__(
+        self,
+        method: str = "entropy",
+        max_iter: int = 50,
+        clf_embedding_flag_name: Any = None,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.method = method
+        self.max_iter = max_iter
+        self.clf_embedding_flag_name = clf_embedding_flag_name
+
+    def _check_parameters(self) -> None:
+        check_method(self.method)
+        check_integer("max_iter", self.max_iter, least=1)
+
+    def _choose(self, query: Query) -> Choice:
+        proba, features = query.proba_and_features()
+        # Rounding may leave a certain sample a little below 0.
+        weights = np.maximum(uncertainty(np.asarray(proba, dtype=np.float64), self.method), 0.0)
+        if not weights.any():
+            weights = np.ones(len(weights))
+        model = k_means(features, query.k, query.rng, self.max_iter, weights)
+        return nearest_to_each(
+            features, model.cluster_centers_, query.free(), query.return_utilities
+        )

@@ -10,8 +10,8 @@ import numpy as np
 from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.estimators.predict import ask_committee, ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
+from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_integer
 from labelnext.utils import MISSING_LABEL
 from labelnext.utils.labels import split_labels
 

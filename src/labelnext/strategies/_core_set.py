@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.engine import open_gradients
+from labelnext.pools import Pool
 from labelnext.sampling import farthest_first
+from labelnext.sampling.utilities import trace_d2
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._euclidean import as_points, distances_at_picks
+from labelnext.strategies._query import Choice, Query
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from numpy.typing import NDArray
 
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
+    from labelnext.engine import Gradients
 
 
 class CoreSet(QueryStrategy):
@@ -32,13 +34,8 @@ class CoreSet(QueryStrategy):
 
     Parameters
     ----------
-    clf_embedding_flag_name : str, dict or None, default=None
-        What makes the classifier's `predict_proba` return features, as in `Badge`.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        Decides the first pick if there is no label yet; see `QueryStrategy`. With the same seed,
-        the batch for a smaller `batch_size` is the start of that for a larger one.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`; the seed decides the first pick if there is no label yet.
 
     See Also
     --------
@@ -50,7 +47,7 @@ class CoreSet(QueryStrategy):
     Utilities are the distances to the nearest of L ∪ S, or 0 where there is none yet: the first
     pick is then random. Among equal ones the pick is the first of X; scikit-activeml, with which
     the picks agree otherwise, draws it. A pool is passed over a few times for a batch, not once a
-    pick.
+    pick, and stays where it is: in files, or on a GPU.
 
     References
     ----------
@@ -75,26 +72,46 @@ class CoreSet(QueryStrategy):
     needs = ("features",)
     looks_at_labeled = True
     paper = "Sener and Savarese, ICLR 2018"
-    takes_groups = False
 
     def __init__(
         self,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        clf_embedding_flag_name: Any = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
     ) -> None:
         super().__init__(missing_label=missing_label, random_state=random_state)
         self.clf_embedding_flag_name = clf_embedding_flag_name
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
-        points = as_points(query.features(with_labeled=True))
-        centres = np.arange(query.n_candidates, points.n_rows)
-        picks = np.empty(0, dtype=np.int64)
-        if len(centres) == 0:
-            centres = picks = query.rng.integers(query.n_candidates, size=1)
-        if len(picks) < query.k:
-            rest = farthest_first(points, query.k - len(picks), centres)
-            picks = np.concatenate([picks, rest.indices])
+    def _choose(self, query: Query) -> Choice:
+        # Features that are the gradients: D² is their squared distance.
+        points = open_gradients(
+            Pool.of(query.pool.source, task="vectors", bias=False), memory_limit=query.memory_limit
+        )
+        exclude = np.setdiff1d(query.excluded, query.labeled)
+        first = np.empty(0, dtype=np.int64)
+        if len(query.labeled) == 0:
+            first = query.candidates[query.rng.integers(query.n_candidates, size=1)]
+        batch = farthest_first(
+            points, query.k, query.labeled, first=first, exclude=exclude, groups=query.groups
+        )
+        picks = np.searchsorted(query.candidates, batch.indices)
+        assert batch.d2 is not None  # which it always tells
+        scores = np.sqrt(batch.d2)
         if not query.return_utilities:
-            return picks, None
-        return picks, distances_at_picks(points, picks, query.n_candidates)
+            return Choice(picks, scores=scores)
+        return Choice(picks, _distances(points, batch.indices, exclude, query), scores)
+
+
+def _distances(
+    points: Gradients, rows: NDArray[np.int64], exclude: NDArray[np.int64], query: Query
+) -> NDArray[np.float64]:
+    """Return the distance of each candidate to the nearest centre before each pick."""
+    d2 = np.zeros((len(rows), points.n_rows))
+    trace_d2(points, rows, exclude, query.labeled, d2)
+    if len(query.labeled) == 0:
+        d2[0] = 0.0
+    distances, free = np.sqrt(d2[:, query.candidates]), query.free()
+    for row, pick in zip(distances, np.searchsorted(query.candidates, rows), strict=True):
+        row[~free.mask] = np.nan
+        free.take(int(pick))
+    return np.asarray(distances)

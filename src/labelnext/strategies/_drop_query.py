@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_integer, check_number
 from labelnext.strategies._clusters import k_means, nearest_to_each
-from labelnext.strategies._query import Choice, Free
+from labelnext.strategies._query import Choice, Query
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-
-    from labelnext.strategies._query import Query
 
 # Rows that are copied at a time.
 _BLOCK = 4096
@@ -46,10 +44,8 @@ class DropQuery(QueryStrategy):
         to stay. From 0, and below 1.
     max_iter : int, default=100
         At most so many iterations of k-means.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed; see `QueryStrategy`.
+    missing_label, random_state : optional
+        As in `QueryStrategy`.
 
     See Also
     --------
@@ -57,8 +53,9 @@ class DropQuery(QueryStrategy):
 
     Notes
     -----
-    If Z holds fewer candidates than are to be picked, those of the most different predictions
-    join it, by lot among equals, as the paper leaves open. Features and last step are those that
+    If Z holds fewer candidates than are to be picked, or more of them than may be from one group,
+    those of the most different predictions join it, by lot among equals, as the paper leaves open.
+    Features and last step are those that
     `Badge` names; a classifier whose own `predict_proba` returns its features will not do, as
     nobody knows what follows them.
 
@@ -87,7 +84,6 @@ class DropQuery(QueryStrategy):
 
     needs = ("features", "last_layer")
     paper = "Gupte et al., TMLR 2024"
-    takes_groups = False
     batches_are_prefixes = False
 
     def __init__(
@@ -115,19 +111,22 @@ class DropQuery(QueryStrategy):
         scores = query.last_step()
         differ = disagreements(scores, features, self.n_passes, self.dropout, query.rng)
         disputed = np.flatnonzero(2 * differ > self.n_passes)
-        if len(disputed) < query.k:
-            lots = query.rng.random(query.n_candidates)
-            disputed = np.sort(np.lexsort((lots, -differ))[: query.k])
+        if len(query.first(disputed)) < query.k:
+            # By rank, so far down that groups leave enough.
+            order = np.lexsort((query.rng.random(query.n_candidates), -differ))
+            enough = np.isin(order, query.first(order)).nonzero()[0][-1] + 1
+            disputed = np.sort(order[:enough])
         model = k_means(features[disputed], query.k, query.rng, self.max_iter)
-        free = Free(len(disputed))
+        free = query.free(disputed)
         found = nearest_to_each(
             features[disputed], model.cluster_centers_, free, query.return_utilities
         )
+        picks = disputed[found.picks]
         if found.utilities is None:
-            return found._replace(picks=disputed[found.picks])
-        utilities = np.full((query.k, query.n_candidates), -np.inf)
+            return Choice(picks, scores=found.scores)
+        utilities = query.utilities_of_scores(np.full(query.n_candidates, -np.inf), picks)
         utilities[:, disputed] = found.utilities
-        return Choice(disputed[found.picks], utilities, found.scores)
+        return Choice(picks, utilities, found.scores)
 
 
 def disagreements(

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.strategies._arguments import check_number
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_number
-from labelnext.strategies._measures import uncertainty
+from labelnext.strategies._query import Choice, Query
+from labelnext.strategies._uncertainty import uncertainty
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from labelnext.strategies._base import Picks, Utilities
-    from labelnext.strategies._query import Query
 
 
 class Falcun(QueryStrategy):
@@ -36,11 +34,8 @@ class Falcun(QueryStrategy):
     gamma : float, default=10
         How much it counts: 0 is random sampling, and the larger it is, the likelier the pick is
         the largest of all u + d.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed; see `QueryStrategy`. With the same seed, the batch for a smaller `batch_size`
-        is the start of that for a larger one.
+    missing_label, random_state : optional
+        As in `QueryStrategy`.
 
     See Also
     --------
@@ -49,7 +44,8 @@ class Falcun(QueryStrategy):
     Notes
     -----
     Utilities are the law that each pick was drawn from: rows sum to 1, as those of
-    scikit-activeml, with which they agree. Each pick takes one look at all probabilities.
+    scikit-activeml, with which they agree. The scores of a batch are u + d. Each pick takes one
+    look at all probabilities.
 
     References
     ----------
@@ -82,24 +78,23 @@ class Falcun(QueryStrategy):
     def _check_parameters(self) -> None:
         check_number("gamma", self.gamma)
 
-    def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:
+    def _choose(self, query: Query) -> Choice:
         proba = query.proba()
         unsure = uncertainty(proba, "margin_sampling")
-        distances = unsure
-        free = query.free()
-        is_free = free.mask
-        picks = np.empty(query.k, dtype=np.int64)
+        distances, free = unsure, query.free()
+        picks, scores = np.empty(query.k, dtype=np.int64), np.empty(query.k)
         laws = []
         for t in range(query.k):
-            law = self._law(unsure + distances, is_free)
-            picks[t] = _draw(law, query.rng)
+            law = self._law(unsure + distances, free.mask)
+            picks[t] = pick = _draw(law, query.rng)
+            scores[t] = unsure[pick] + distances[pick]
             if query.return_utilities:
-                laws.append(np.where(is_free, law, np.nan))
-            free.take(int(picks[t]))
-            distances = np.minimum(distances, np.abs(proba - proba[picks[t]]).sum(axis=1))
+                laws.append(np.where(free.mask, law, np.nan))
+            free.take(pick)
+            distances = np.minimum(distances, np.abs(proba - proba[pick]).sum(axis=1))
             distances = distances - distances.min()
             distances /= distances.max() or 1.0
-        return picks, np.array(laws) if query.return_utilities else None
+        return Choice(picks, np.array(laws) if query.return_utilities else None, scores)
 
     def _law(
         self, relevance: NDArray[np.float64], is_free: NDArray[np.bool_]

@@ -6,19 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.strategies._arguments import check_flag, check_integer, check_positive
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_flag, check_integer, check_positive
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._query import Choice
+from labelnext.strategies._query import Choice, Query
 from labelnext.strategies._tiles import Points, blocks, first_by_lot, place
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    from labelnext.strategies._query import Query
 
 
 class ProbCover(QueryStrategy):
@@ -46,14 +42,8 @@ class ProbCover(QueryStrategy):
     normalize : bool, default=True
         Whether features are scaled to length 1, as in the paper. Say False for features whose
         lengths mean something, such as a few measurements.
-    clf_embedding_flag_name : str, dict or None, default=None
-        What makes the classifier's `predict_proba` return features, as in `Badge`.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed of clusters and of lots among samples that would cover as many others; see
-        `QueryStrategy`. With the same seed, the batch for a smaller `batch_size` is the start of
-        that for a larger one.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`; the seed of clusters, and of lots among samples that cover as many others.
 
     See Also
     --------
@@ -105,7 +95,7 @@ class ProbCover(QueryStrategy):
         alpha: float = 0.95,
         n_classes: int | None = None,
         normalize: bool = True,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        clf_embedding_flag_name: Any = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
     ) -> None:
@@ -137,12 +127,11 @@ class ProbCover(QueryStrategy):
         is_open = points.nearest(labeled) >= limit
         n_new = _count(candidates, points.take(is_open), limit)
         free = query.free()
-        is_free = free.mask
         picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
         for t in range(query.k):
-            picks[t] = first_by_lot(np.where(is_free, n_new, -1), lots)
+            picks[t] = first_by_lot(np.where(free.mask, n_new, -1), lots)
             if query.return_utilities:
-                utilities.append(np.where(is_free, n_new, np.nan))
+                utilities.append(np.where(free.mask, n_new, np.nan))
             scores[t] = n_new[picks[t]]
             free.take(int(picks[t]))
             covered = is_open & (points.nearest(points.take(picks[t : t + 1])) < limit)

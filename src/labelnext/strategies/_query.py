@@ -10,8 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine.memory_limit import parse_limit, say_bytes
-from labelnext.pools import check_proba
-from labelnext.sampling import Groups, Room, choose_by_d2
+from labelnext.pools.check import check_proba
+from labelnext.sampling import choose_by_d2
+from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     import os
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from labelnext.cluster import Ray
     from labelnext.pools import Pool
-    from labelnext.sampling import Batch, Progress
+    from labelnext.sampling import Batch, Groups, Progress
 
     Rows = NDArray[np.int64]
 
@@ -53,7 +54,8 @@ class Choice(NamedTuple):
     utilities : ndarray of shape (k, n_candidates), default=None
         Row t is what decided on pick t, NaN at what could not be picked.
     scores : ndarray of shape (k,), default=None
-        The utility of each pick at its turn, where it is known without all the others.
+        The utility of each pick at its turn, where it is known without those of all others; None
+        takes it from the utilities, if they are there.
     """
 
     picks: Rows
@@ -95,6 +97,8 @@ class Query:
         Rows of the pool that are no candidates, ascending: the labelled ones among them.
     labeled : numpy.ndarray of int64, default=none
         Rows of the pool that have a label, ascending.
+    labels : numpy.ndarray, default=none
+        Their labels.
     return_utilities : bool, default=False
         Whether the utilities are wanted. The choice must not depend on it.
     groups : Groups or None, default=None
@@ -103,8 +107,16 @@ class Query:
         What may be read of a pool in files; None is half of the memory that is free.
     model : Model or None, default=None
         The classifier behind the pool, if `query` made it from one.
-    seeded, progress, checkpoint, cluster
-        How the selection runs, as in `labelnext.select`.
+    asker : str, default="This strategy"
+        What messages call the strategy.
+    seeded : bool, default=True
+        Whether the caller gave a seed.
+    progress : callable, default=None
+        As that of `labelnext.select`.
+    checkpoint : path-like, default=None
+        As that of `labelnext.select`.
+    cluster : Ray, default=None
+        As that of `labelnext.select`.
 
     See Also
     --------
@@ -129,10 +141,12 @@ class Query:
     rng: np.random.Generator
     excluded: Rows = field(default_factory=_no_rows)
     labeled: Rows = field(default_factory=_no_rows)
+    labels: NDArray[Any] = field(default_factory=_no_rows)
     return_utilities: bool = False
     groups: Groups | None = None
     memory_limit: int | str | None = None
     model: Model | None = None
+    asker: str = "This strategy"
     seeded: bool = True
     progress: Progress | None = None
     checkpoint: str | os.PathLike[str] | None = None
@@ -149,11 +163,6 @@ class Query:
     def n_candidates(self) -> int:
         """How many candidates there are, at least 1."""
         return self.pool.n_rows - len(self.excluded)
-
-    @property
-    def labels(self) -> NDArray[Any]:
-        """The labels of `labeled`."""
-        return np.asarray(self.pool.labels)[self.labeled] if len(self.labeled) else np.empty(0)
 
     def proba(self) -> NDArray[np.float64]:
         """
@@ -211,6 +220,7 @@ class Query:
             As in `features`.
         """
         rows = self._rows(with_labeled)
+        self._afford(rows, "proba", "features")
         return self._proba(rows), self._features(rows)
 
     def members(self) -> Iterable[NDArray[np.float64]]:
@@ -247,21 +257,26 @@ class Query:
 
         return scores
 
-    def free(self) -> Free:
-        """Return which candidates may still be picked; see `Free`."""
-        return Free(self.n_candidates, self)
+    def free(self, places: Rows | None = None) -> Free:
+        """Return which candidates, or those at some places, may still be picked; see `Free`."""
+        return Free(self.candidates if places is None else self.candidates[places], self.groups)
 
-    def first(self, order: Rows) -> Rows:
+    def first(self, order: Rows, k: int | None = None) -> Rows:
         """Return the first k of candidates in an order, as far as their groups admit them."""
+        k = self.k if k is None else k
         if self.groups is None:
-            return order[: self.k]
-        room, picks = Room(self.groups), []
-        for place, row in zip(order.tolist(), self.candidates[order].tolist(), strict=True):
-            if room.admit(row):
-                picks.append(place)
-            if len(picks) == self.k:
-                break
-        return np.array(picks, dtype=np.int64)
+            return order[:k]
+        admitted = _rank_within(self.groups.of_row[self.candidates[order]]) < self.groups.limit
+        return order[admitted][:k]
+
+    def largest(self, scores: NDArray[np.float64]) -> Choice:
+        """Choose the candidates of the largest scores, which no pick changes, ties at random."""
+        # All of them have a lot, so that a batch is the start of a larger one.
+        lots = self.rng.random(self.n_candidates)
+        picks = self.first(np.lexsort((lots, -scores)))
+        if not self.return_utilities:
+            return Choice(picks, scores=scores[picks])
+        return Choice(picks, self.utilities_of_scores(scores, picks))
 
     def utilities_of_scores(self, scores: NDArray[np.float64], picks: Rows) -> NDArray[np.float64]:
         """
@@ -287,9 +302,9 @@ class Query:
 
     def pseudo_labels(self, rows: Rows) -> NDArray[Any] | None:
         """Return the most probable class of some rows of the pool; None if nothing tells it."""
-        if self.pool.proba is None:
+        if "proba" not in self.pool.source.parts:
             return None
-        proba = self._read("proba", rows)
+        proba = without_tensor(self.pool.read("proba", rows))
         proba = proba.mean(axis=0) if proba.ndim == 3 else proba
         if self.pool.task == "multilabel":
             return np.asarray(proba >= 0.5)
@@ -315,9 +330,9 @@ class Query:
         task = self.pool.task
         if task not in ("multiclass", "binary"):
             raise ValueError(
-                f"This strategy chooses by the probabilities of classes, of which one is right, "
-                f"but the pool is of task {task!r}; choose strategy='badge', or one that looks at "
-                f"features alone."
+                f"{self.asker} chooses by the probabilities of classes of which one is right, but "
+                f"the pool is of task {task!r}; choose strategy='badge', or one that looks at "
+                f"features alone, such as 'max-herding'."
             )
         check_proba(proba, task, self.pool.source.stored_as)
         if task == "binary":
@@ -329,24 +344,28 @@ class Query:
         return finite(self._read("features", rows))
 
     def _read(self, part: Any, rows: Rows | None) -> Any:
-        self._afford(part, rows)
-        values = self.pool.read(part, rows)
+        self._afford(rows, part)
         # Of a tensor on a device, as an array.
-        return values.cpu().numpy() if hasattr(values, "cpu") else values
+        return without_tensor(self.pool.read(part, rows))
 
-    def _afford(self, part: Any, rows: Rows | None) -> None:
+    def _afford(self, rows: Rows | None, *parts: Any) -> None:
         """Refuse to read more of files than memory has room for."""
         source = self.pool.source
         if source.in_memory:
             return
         n_rows = self.pool.n_rows if rows is None else len(rows)
-        needed = n_rows * source.width(part) * source.dtypes[part].itemsize
+        members = {"proba": source.n_members or 1}
+        needed = n_rows * sum(
+            members.get(part, 1) * source.width(part) * source.dtypes[part].itemsize
+            for part in parts
+        )
         limit = parse_limit(self.memory_limit)
         if needed > limit:
             raise ValueError(
-                f"This strategy reads the {part} of all {n_rows:,} candidates, which take "
-                f"{say_bytes(needed)}, but memory_limit is {say_bytes(limit)}; allow as much, "
-                f"exclude some, or choose strategy='badge', which reads them in stretches."
+                f"{self.asker} reads the {' and '.join(WORDS[part][0] for part in parts)} of all "
+                f"{n_rows:,} candidates at once, which take {say_bytes(needed)}, but memory_limit "
+                f"is {say_bytes(limit)}; allow as much, exclude some, or choose strategy='badge' "
+                f"or 'core-set', which read them in stretches."
             )
 
 
@@ -356,25 +375,36 @@ class Free:
 
     Parameters
     ----------
-    n : int
-        How many candidates there are.
-    query : Query, default=None
-        Of which they are all candidates, if groups matter.
+    rows : numpy.ndarray of shape (n,), int64
+        The candidates, as rows of the pool.
+    groups : Groups or None
+        The groups of all rows, if they matter.
     """
 
-    def __init__(self, n: int, query: Query | None = None) -> None:
-        self.mask: NDArray[np.bool_] = np.ones(n, dtype=bool)
-        """True where a candidate may be picked, shape (n,)."""
-        self._query = query if query is not None and query.groups is not None else None
-        self._room = Room(None if query is None else query.groups)
+    def __init__(self, rows: Rows, groups: Groups | None) -> None:
+        self.mask: NDArray[np.bool_] = np.ones(len(rows), dtype=bool)
+        """True where a candidate may be picked, shape (n,); changes with each pick."""
+        self._of_row = None if groups is None else groups.of_row[rows]
+        self._limit = 0 if groups is None else groups.limit
+        self._taken: dict[int, int] = {}
 
     def take(self, pick: int) -> None:
         """Pick a candidate, by its place."""
         self.mask[pick] = False
-        if self._query is not None:
-            candidates = self._query.candidates
-            self._room.admit(int(candidates[pick]))
-            self.mask[np.isin(candidates, self._room.filled())] = False
+        if self._of_row is not None:
+            group = int(self._of_row[pick])
+            self._taken[group] = self._taken.get(group, 0) + 1
+            if self._taken[group] == self._limit:
+                self.mask[self._of_row == group] = False
+
+
+def _rank_within(groups: Rows) -> Rows:
+    """Return how many of its group come before each."""
+    order = np.argsort(groups, kind="stable")
+    _, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+    ranks = np.empty(len(groups), dtype=np.int64)
+    ranks[order] = np.arange(len(groups)) - np.repeat(starts, counts)
+    return ranks
 
 
 def finite(features: Any) -> Any:

@@ -21,11 +21,8 @@ class RandomSampling(QueryStrategy):
 
     Parameters
     ----------
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed; see `QueryStrategy`. With the same seed, the batch for a smaller `batch_size`
-        is the start of that for a larger one.
+    missing_label, random_state : optional
+        As in `QueryStrategy`.
 
     See Also
     --------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.pools import Pool
-from labelnext.strategies._groups import as_groups
+from labelnext.strategies._arguments import excluded_rows, number_groups
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
 from labelnext.utils.random import as_generator
 
@@ -86,9 +85,10 @@ def select(
         For BADGE: whether labelled samples are centres from the start, so that the batch keeps
         away from them too.
     random_state : int, RandomState, Generator or None, default=None
-        The seed. Randomness is a function of it and of the number of candidates; the same seed
-        gives the same batch wherever the pool lives, and that for a smaller k is its start. A
-        generator is copied, never advanced; None takes a seed from NumPy's global generator.
+        The seed. Randomness is a function of it and of how many samples are neither labelled
+        nor excluded; the same seed gives the same batch wherever the pool lives, and that for a
+        smaller k is its start. A generator is copied, never advanced; None takes a seed from
+        NumPy's global generator.
     progress : callable, default=None
         For BADGE: called now and then with the counters so far, a dict as in `Batch.stats`.
     checkpoint : path-like, default=None
@@ -153,26 +153,27 @@ def select(
         check_needs("Badge", badge_needs(pool), pool)
     else:
         _check_chooser(chooser, pool, progress=progress, checkpoint=checkpoint, cluster=cluster)
-        if max_per_group is None:
-            max_per_group = chooser.max_per_group
+        max_per_group = chooser._limit(max_per_group)
         if random_state is None:
             random_state = chooser.random_state
     labeled = pool.labeled
-    excluded = check_exclude(exclude, pool.n_rows)
+    excluded = excluded_rows(exclude, pool.n_rows)
     if exclude_ids is not None:
         excluded = np.union1d(excluded, pool.rows_of(exclude_ids))
     if len(labeled):
         excluded = np.union1d(excluded, labeled)
     names = pool.groups if groups is None and max_per_group is not None else groups
-    grouped = as_groups(names, max_per_group, pool.n_rows)
+    grouped = number_groups(names, max_per_group, pool.n_rows)
     query = Query(
         pool=pool,
         k=_check_k(k, pool.n_rows, excluded, grouped),
         rng=as_generator(random_state, pool.n_rows - len(excluded)),
         excluded=excluded,
         labeled=labeled,
+        labels=np.asarray(pool.labels)[labeled] if len(labeled) else labeled,
         groups=grouped,
         memory_limit=memory_limit,
+        asker="Badge" if chooser is None else type(chooser).__name__,
         seeded=random_state is not None,
         progress=progress,
         checkpoint=checkpoint,
@@ -281,34 +282,3 @@ def _check_k(k: Any, n_rows: int, excluded: NDArray[np.int64], groups: Any) -> i
             f"{most}, got {k}; choose a smaller k or allow more of each group."
         )
     return int(k)
-
-
-def check_exclude(exclude: Any, n_rows: int) -> NDArray[np.int64]:
-    """Return the excluded rows, each once, ascending."""
-    if exclude is None:
-        return np.empty(0, dtype=np.int64)
-    if isinstance(exclude, Mapping | Set):
-        exclude = list(exclude)
-    # A tensor on a device has to be fetched.
-    rows = np.asarray(exclude.cpu() if hasattr(exclude, "cpu") else exclude)
-    if rows.dtype == np.bool_:
-        if rows.shape != (n_rows,):
-            raise ValueError(
-                f"exclude as a mask must have shape ({n_rows},), one value for each row of the "
-                f"pool, got {rows.shape}."
-            )
-        return np.flatnonzero(rows).astype(np.int64)
-    if rows.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if rows.dtype.kind not in "iu" or rows.ndim != 1:
-        raise TypeError(
-            f"exclude must hold row numbers or be a boolean mask, got an array of shape "
-            f"{rows.shape} and dtype {rows.dtype}; for ids there is exclude_ids."
-        )
-    unknown = rows[(rows < 0) | (rows >= n_rows)]
-    if len(unknown):
-        raise ValueError(
-            f"exclude must hold rows from 0 to {n_rows - 1}, got {int(unknown[0])}"
-            + (f" and {len(unknown) - 1} more out of range." if len(unknown) > 1 else ".")
-        )
-    return np.unique(rows).astype(np.int64)

@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_integer
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._query import Choice
+from labelnext.strategies._query import Choice, Query
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    from labelnext.strategies._query import Query
 
 # Above so many clusters the authors' code takes mini-batches, of that size.
 MANY, MINI_BATCH = 50, 5000
@@ -47,12 +43,8 @@ class TypiClust(QueryStrategy):
         At most so many clusters.
     max_iter : int, default=50
         At most so many iterations of k-means, or passes of mini-batches.
-    clf_embedding_flag_name : str, dict or None, default=None
-        What makes the classifier's `predict_proba` return features, as in `Badge`.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed of the clusters; see `QueryStrategy`.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`.
 
     See Also
     --------
@@ -96,7 +88,7 @@ class TypiClust(QueryStrategy):
         n_neighbors: int = 20,
         max_clusters: int = 500,
         max_iter: int = 50,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        clf_embedding_flag_name: Any = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
     ) -> None:

@@ -1,20 +1,46 @@
-"""Uncertainty sampling by least confidence, margin or entropy."""
+"""Uncertainty sampling by least confidence, margin or entropy, as it is and with noise."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import entr, logsumexp
 
+from labelnext.strategies._arguments import check_number
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._measures import check_method, two_smallest, uncertainty
-from labelnext.strategies._query import Choice
+from labelnext.strategies._query import Choice, Free, Query
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from labelnext.strategies._query import Query
+METHODS = ("least_confident", "margin_sampling", "entropy")
+
+
+def check_method(method: Any) -> None:
+    """Raise if a measure is not known."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+
+
+def uncertainty(proba: NDArray[np.float64], method: str) -> NDArray[np.float64]:
+    """Measure the uncertainty of each row of probabilities; 0 where one class is certain.
+
+    One minus the largest probability, one minus the gap between the two largest, or the entropy
+    in nats.
+    """
+    if method == "entropy":
+        return np.asarray(entr(proba).sum(axis=1))
+    confidence = -two_smallest(-proba)
+    if method == "least_confident":
+        return 1 - confidence[:, 0]
+    return 1 - (confidence[:, 0] - confidence[:, 1])
+
+
+def two_smallest(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the two smallest of each row, in order."""
+    return np.partition(values, 1, axis=1)[:, :2]
 
 
 class UncertaintySampling(QueryStrategy):
@@ -32,11 +58,8 @@ class UncertaintySampling(QueryStrategy):
         The measure.
     cost_matrix : array-like of shape (n_classes, n_classes), default=None
         What it costs to predict class j for a sample of class i. Entropy knows no costs.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        Decides ties; see `QueryStrategy`. With the same seed, the batch for a smaller
-        `batch_size` is the start of that for a larger one.
+    missing_label, random_state : optional
+        As in `QueryStrategy`; the seed decides ties.
 
     See Also
     --------
@@ -95,13 +118,7 @@ class UncertaintySampling(QueryStrategy):
             )
 
     def _choose(self, query: Query) -> Choice:
-        scores = self._scores(self._ask(query))
-        # Sorted by score, ties in random order, so that a batch is the start of a larger one.
-        lots = query.rng.random(query.n_candidates)
-        picks = query.first(np.lexsort((lots, -scores)))
-        if not query.return_utilities:
-            return Choice(picks, scores=scores[picks])
-        return Choice(picks, query.utilities_of_scores(scores, picks))
+        return query.largest(self._scores(self._ask(query)))
 
     def _ask(self, query: Query) -> NDArray[np.float64]:
         if self.cost_matrix is not None and query.model is not None and query.model.is_cold:
@@ -127,3 +144,100 @@ def _check_costs(cost_matrix: ArrayLike, n_classes: int) -> NDArray[np.float64]:
             f"shape ({n_classes}, {n_classes}), got shape {costs.shape}."
         )
     return costs
+
+
+class PowerMargin(QueryStrategy):
+    """
+    Draw uncertain samples at random, the more likely the more uncertain they are.
+
+    The most uncertain samples are often alike, so that a batch of them repeats itself. A little
+    noise spreads it [1]_: with a measure s of uncertainty, the batch holds the candidates of the
+    largest
+
+        β log s_i + ε_i,    ε_i ~ Gumbel(0, 1),
+
+    which is the same as drawing one after the other, without replacement, with probabilities
+    proportional to s_i^β.
+
+    Parameters
+    ----------
+    method : {"margin_sampling", "entropy", "least_confident"}, default="margin_sampling"
+        The measure, as in `UncertaintySampling`.
+    beta : float, default=1.0
+        How much uncertainty counts: 0 is random sampling, and the larger it is, the nearer is the
+        batch to that of `UncertaintySampling`.
+    missing_label, random_state : optional
+        As in `QueryStrategy`.
+
+    See Also
+    --------
+    UncertaintySampling : The same without noise.
+
+    Notes
+    -----
+    Utilities are the law that each pick was drawn from: rows sum to 1. Candidates of which the
+    classifier is certain (s = 0) come last, in random order. The scores of a batch are s.
+
+    References
+    ----------
+    .. [1] A. Kirsch, S. Farquhar, P. Atighehchian, A. Jesson, F. Branchaud-Charron and Y. Gal,
+       "Stochastic batch acquisition: a simple baseline for deep active learning", TMLR 2023.
+       This is its power acquisition.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.pool import PowerMargin
+    >>> X, y_true = load_digits(return_X_y=True)
+    >>> X = X / 16
+    >>> y = np.full(len(X), np.nan)
+    >>> y[:50] = y_true[:50]
+    >>> PowerMargin(beta=4, random_state=0).query(X, y, LogisticRegression(), batch_size=3)
+    array([1588,  993,  816])
+    """
+
+    needs = ("proba",)
+    paper = "Kirsch et al., TMLR 2023"
+
+    def __init__(
+        self,
+        method: str = "margin_sampling",
+        beta: float = 1.0,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.method = method
+        self.beta = beta
+
+    def _check_parameters(self) -> None:
+        check_method(self.method)
+        check_number("beta", self.beta)
+
+    def _choose(self, query: Query) -> Choice:
+        scores = uncertainty(query.proba(), self.method)
+        certain = scores <= 0
+        # 0 · log 0 would be NaN; certain ones are told apart by noise alone.
+        logits = self.beta * np.log(np.where(certain, 1.0, scores))
+        noise = query.rng.gumbel(size=query.n_candidates)
+        picks = query.first(np.lexsort((-logits - noise, certain)))
+        if not query.return_utilities:
+            return Choice(picks, scores=scores[picks])
+        law = np.exp(_log_law(np.where(certain, -np.inf, logits), picks, query.free()))
+        return Choice(picks, law, scores[picks])
+
+
+def _log_law(
+    logits: NDArray[np.float64], picks: NDArray[np.int64], free: Free
+) -> NDArray[np.float64]:
+    """Return the logarithm of the law of each pick, NaN at what cannot be picked."""
+    law = np.full((len(picks), len(logits)), np.nan)
+    for t, pick in enumerate(picks):
+        left = logits[free.mask]
+        total = logsumexp(left)
+        # When only certain ones are left, they are equally likely.
+        law[t, free.mask] = left - total if np.isfinite(total) else -np.log(len(left))
+        free.take(int(pick))
+    return law

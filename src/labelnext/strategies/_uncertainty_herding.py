@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy
-from labelnext.strategies._checks import check_flag, check_positive
-from labelnext.strategies._herding import herd, least_distance
-from labelnext.strategies._measures import check_method, uncertainty
-from labelnext.strategies._query import finite
-from labelnext.strategies._temperature import held_out_temperature, temper
-from labelnext.strategies._tiles import Points, place
+from labelnext.strategies._herding import herd
+from labelnext.strategies._tiles import Points, blocks, place
+from labelnext.strategies._uncertainty import check_method, uncertainty
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from numpy.typing import NDArray
 
     from labelnext.strategies._query import Choice, Query
+
+# As in the code of Bae, Oliveira and Sutherland (see `UncertaintyHerding`).
+TEMPERATURES = np.arange(10, 200) / 10
+HELD_OUT = 0.3
 
 
 class UncertaintyHerding(QueryStrategy):
@@ -49,13 +51,8 @@ class UncertaintyHerding(QueryStrategy):
         probabilities as they are.
     normalize : bool, default=True
         Whether features are scaled to length 1, as in the authors' code.
-    clf_embedding_flag_name : str, dict or None, default=None
-        What makes the classifier's `predict_proba` return features, as in `Badge`.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed of lots among equals, and of which labels are held out; see `QueryStrategy`. With
-        the same seed, the batch for a smaller `batch_size` is the start of that for a larger one.
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`; the seed of lots among equals, and of which labels are held out.
 
     See Also
     --------
@@ -103,7 +100,7 @@ class UncertaintyHerding(QueryStrategy):
         radius: float | None = None,
         temperature: float | None = None,
         normalize: bool = True,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
+        clf_embedding_flag_name: Any = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
     ) -> None:
@@ -126,7 +123,7 @@ class UncertaintyHerding(QueryStrategy):
         proba, features = query.proba_and_features(with_labeled=True)
         temperature = self.temperature or held_out_temperature(query)
         unsure = uncertainty(temper(proba[:n], temperature), self.method)
-        features = place(finite(features), self.normalize)
+        features = place(features, self.normalize)
         radius = self.radius or self._radius(features[n:])
         points = Points.lay_out(features, radius)
         # Rounding may leave a certain sample a little below 0.
@@ -135,5 +132,67 @@ class UncertaintyHerding(QueryStrategy):
     def _radius(self, labeled: Any) -> float:
         if labeled.shape[0] < 2:
             return 1.0
-        least = least_distance(Points.lay_out(labeled.astype(np.float64)))
+        least = _least_distance(Points.lay_out(labeled.astype(np.float64)))
         return least if np.isfinite(least) else 1.0
+
+
+def _least_distance(points: Points) -> float:
+    """Return the least distance of two points that are apart, inf if there are none."""
+    least = np.inf
+    for part in blocks(points.n):
+        found: list[float] = []
+
+        def work(span: slice, tile: NDArray[Any], found: list[float] = found) -> None:
+            apart = tile[tile > points.rounding]
+            found.append(float(apart.min(initial=np.inf)))
+
+        points.for_each_tile(points, part, work)
+        least = min(least, *found)
+    return float(np.sqrt(least))
+
+
+def temper(proba: NDArray[Any], temperature: float) -> NDArray[np.float64]:
+    """Return softmax(z / T) where the probabilities are softmax(z).
+
+    Examples
+    --------
+    >>> temper(np.array([[0.8, 0.2], [1.0, 0.0]]), 2.0).round(3)
+    array([[0.667, 0.333],
+           [1.   , 0.   ]])
+    """
+    scaled = np.asarray(proba, dtype=np.float64)
+    # The largest becomes 1, so that not all vanish.
+    scaled = (scaled / scaled.max(axis=1, keepdims=True)) ** (1 / temperature)
+    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+
+
+def calibration_error(proba: NDArray[np.float64], is_right: NDArray[np.bool_]) -> float:
+    """Return the expected calibration error, with as many bins as there are classes.
+
+    Examples
+    --------
+    >>> calibration_error(np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([True, False]))
+    0.3
+    """
+    confidence = proba.max(axis=1)
+    bins = np.ceil(confidence * proba.shape[1]).astype(np.int64)
+    gaps = np.bincount(bins, weights=confidence - is_right)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def best_temperature(proba: NDArray[Any], is_right: NDArray[np.bool_]) -> float:
+    """Return the temperature of the least calibration error, the lowest of equals."""
+    errors = [calibration_error(temper(proba, t), is_right) for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(np.round(errors, 12)))])
+
+
+def held_out_temperature(query: Query) -> float:
+    """Return the temperature of a copy of the classifier on labels that it was not given.
+
+    It is 1 where nothing can be held out: too few labels, or a classifier that is not to be
+    fitted, cannot be with fewer labels, or does not know its classes.
+    """
+    n_held = int(HELD_OUT * len(query.labeled))
+    held = np.sort(query.rng.permutation(len(query.labeled))[:n_held])
+    found = query.model.right_without(held) if n_held and query.model is not None else None
+    return 1.0 if found is None else best_temperature(*found)

@@ -90,20 +90,19 @@ def plot_batch(
     # Without the palest yellow, which can hardly be seen on white.
     colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, len(batch))))
     areas = _areas(len(batch), batch.gradient_norms)
-    has_fall = batch.potentials is not None
-    if has_fall or batch.scores is not None:
+    if batch.potentials is not None:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        (_draw_potential if has_fall else _draw_scores)(
-            right, batch.potentials if has_fall else batch.scores, colors
-        )
+        _draw_potential(right, batch.potentials, colors)
+    elif batch.scores is not None:
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        _draw_scores(right, batch.scores, colors)
     else:
         left = figure.subplots()
     crosses = np.isin(rows, np.asarray([] if exclude is None else exclude, dtype=np.int64))
     _draw_pool(left, others, crosses)
     # The first picks lie on top: they are the ones to look at.
-    left.scatter(
-        *picks[::-1].T, s=areas[::-1], c=colors[::-1], edgecolors="white", linewidths=0.7, zorder=3
-    )
+    x, y = picks[::-1].T
+    left.scatter(x, y, s=areas[::-1], c=colors[::-1], edgecolors="white", linewidths=0.7, zorder=3)
     if batch.gradient_norms is not None:
         for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
             label = f"pick with ‖gradient‖ {batch.gradient_norms[rank]:.3g}"
@@ -165,22 +164,18 @@ def _areas(k: int, norms: Floats | None) -> Floats:
     full = float(np.clip(6_000 / k, 40, 260))
     if norms is None or not norms.max() > 0:
         return np.full(k, full)
-    return np.maximum(full * norms / norms.max(), 8.0)
+    areas: Floats = np.maximum(full * norms / norms.max(), 8.0)
+    return areas
 
 
 def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
     size = float(np.clip(20_000 / max(len(points), 1), 4, 22))
-    axes.scatter(*points[~crosses].T, s=size, c=LIGHT, linewidths=0, label="pool", zorder=1)
+    x, y = points[~crosses].T
+    axes.scatter(x, y, s=size, c=LIGHT, linewidths=0, label="pool", zorder=1)
     if crosses.any():
-        axes.scatter(
-            *points[crosses].T,
-            s=size * 1.5,
-            c=QUIET,
-            marker="x",
-            linewidths=0.9,
-            label="excluded (labelled already)",
-            zorder=2,
-        )
+        x, y = points[crosses].T
+        look: dict[str, Any] = {"c": QUIET, "marker": "x", "linewidths": 0.9, "zorder": 2}
+        axes.scatter(x, y, s=size * 1.5, label="excluded (labelled already)", **look)
     axes.set(xticks=[], yticks=[])
     axes.set_aspect("equal", adjustable="datalim")
     axes.margins(0.06)

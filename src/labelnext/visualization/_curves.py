@@ -37,8 +37,8 @@ def plot_learning_curves(
         Accuracies by strategy, the one to look at first. Seeds with a NaN are left out, and the
         legend says of how many.
     levels : sequence of float, default=()
-        Accuracies to mark. Where the first strategy and the last reach one at every seed, the
-        labels that they needed are written beside it: the mean over the seeds of the labels at
+        Accuracies to mark. Where the first strategy reached one at every seed, the labels that
+        it and the last needed are written beside it: the mean over the seeds of the labels at
         which it was first measured, which may be right of where the mean curves cross it.
     axes : matplotlib.axes.Axes, default=None
         Where to draw; the current axes by default.
@@ -205,9 +205,9 @@ def _mark_gain(
     from matplotlib.patheffects import withStroke
 
     needed = [_needed(labels, np.atleast_2d(np.asarray(of)), level) for of in curves]
-    if not needed or np.isnan(needed[0] + needed[-1]) or round(needed[0]) == round(needed[-1]):
+    if not needed or not needed[0][1] or round(needed[0][0]) == round(needed[-1][0]):
         return
-    first, last = needed[0], needed[-1]
+    (first, _), (last, reached) = needed[0], needed[-1]
     axes.annotate(
         "",
         xy=(first, level),
@@ -218,7 +218,7 @@ def _mark_gain(
     # Between the curves where there is room, else beside the slower one.
     wide = abs(last - first) > 0.25 * (labels[-1] - labels[0])
     axes.annotate(
-        f"{100 * level:g} %: {first:.0f} instead of {last:.0f} labels",
+        f"{100 * level:g} %: {first:.0f} instead of {'' if reached else 'over '}{last:.0f} labels",
         xy=(max(first, last), level),
         xytext=(-4, 4) if wide else (8, -4),
         textcoords="offset points",
@@ -231,10 +231,17 @@ def _mark_gain(
     )
 
 
-def _needed(labels: NDArray[np.int64], curves: NDArray[np.float64], level: float) -> float:
-    """Return at how many labels a level was first measured, on average; NaN if not at all seeds."""
-    reached = curves[np.isfinite(curves).all(axis=1)] >= level
-    return float(labels[reached.argmax(axis=1)].mean()) if reached.any(axis=1).all() else np.nan
+def _needed(
+    labels: NDArray[np.int64], curves: NDArray[np.float64], level: float
+) -> tuple[float, bool]:
+    """Return at how many labels a level was first measured, on average, and if at all seeds.
+
+    As `Curves.labels_needed` counts: a seed that never reached it counts with its last labels.
+    """
+    above = curves[np.isfinite(curves).all(axis=1)] >= level
+    reached = above.any(axis=1)
+    counts = np.where(reached, labels[above.argmax(axis=1)], labels[-1])
+    return float(counts.mean()), bool(reached.all())
 
 
 def line_look(place: int, label: str) -> dict[str, Any]:

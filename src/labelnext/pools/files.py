@@ -1,4 +1,4 @@
-"""Bytes of files by position: read where they are wanted, never mapped.
+"""Bytes of files by position, read where they are wanted, never mapped; and paths as given.
 
 Mapped pages count as resident memory and leave it when the system likes. What is read into a
 buffer of ours is as much as we asked for.
@@ -7,11 +7,15 @@ buffer of ours is as much as we asked for.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import zlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 
@@ -67,6 +71,10 @@ class Files(ABC):
         """Open a file for pyarrow, which closes it with the block that it is opened for."""
 
     @abstractmethod
+    def opened(self, path: str) -> Any:
+        """Open a file to be read from its start on; close it with the block."""
+
+    @abstractmethod
     def zarr_store(self, place: str) -> Any:
         """Return what zarr reads a folder from."""
 
@@ -92,32 +100,26 @@ class LocalFiles(Files):
         self._open()
 
     def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
-        """Fill an array of bytes from a file, from an offset on, or raise."""
         _fill(self._handle(path), path, offset, buffer.data)
 
     def read_many(
         self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
     ) -> None:
-        """Fill parts of an array of bytes, each from its offset in a file, or raise."""
         handle, view = self._handle(path), buffer.data
         for offset, (lo, hi) in zip(offsets, spots, strict=True):
             _fill(handle, path, offset, view[lo:hi])
 
     def read_some(self, path: str, most: int) -> bytes:
-        """Return a file's first bytes, all if it has no more than `most`."""
         return os.pread(self._handle(path).number, most, 0)
 
     def size(self, path: str) -> int:
-        """Return how many bytes a file has."""
         with told(path):
             return os.stat(path).st_size
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether a path is a folder."""
         return os.path.isdir(path)
 
     def listing(self, folder: str) -> dict[str, int]:
-        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
 
         def refuse(error: OSError) -> None:
             raise error
@@ -131,14 +133,16 @@ class LocalFiles(Files):
         return found
 
     def arrow(self, path: str) -> Any:
-        """Open a file for pyarrow."""
         import pyarrow as pa
 
         with told(path):
             return pa.OSFile(path)
 
+    def opened(self, path: str) -> Any:
+        with told(path):
+            return open(path, "rb")
+
     def zarr_store(self, place: str) -> Any:
-        """Return what zarr reads a folder from."""
         return place
 
     def _handle(self, path: str) -> _Handle:
@@ -216,3 +220,27 @@ def cut_short(path: str, n_bytes: int, expected: int) -> ValueError:
         f"{path} ends after {n_bytes:,} bytes, expected {expected:,} or more: it was cut short; "
         "write or copy it again."
     )
+
+
+def scheme_of(path: str | os.PathLike[str]) -> str | None:
+    """Return the scheme of a URI, such as s3; None of a path."""
+    # One letter before the colon is a drive.
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", os.fspath(path))
+    return match[1].lower() if match else None
+
+
+def local_path(path: str) -> str:
+    """Return a path of this machine, or a file:// URI, as an absolute path."""
+    if scheme_of(path) == "file":
+        path = url2pathname(urlsplit(path).path)
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def local_folder(path: str | os.PathLike[str]) -> Path:
+    """Return where a pool is to be written, which must be on this machine's file systems."""
+    if (scheme := scheme_of(path)) not in (None, "file"):
+        raise ValueError(
+            f"Pools are written to folders of this machine, not to {scheme}://; write {path} to a "
+            "folder and copy it there: pools are read from object stores as they are."
+        )
+    return Path(local_path(os.fspath(path)))

@@ -6,10 +6,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 SHOWN = 5
+# The columns of a batch that a person looks at.
+HEADINGS = {
+    "rank": "rank",
+    "id": "id",
+    "group": "group",
+    "pseudo_label": "pseudo-label",
+    "score": "score",
+    "gradient_norm": "‖gradient‖",
+    "d2": "D²",
+    "potential": "potential left",
+}
 
 
 def terminal() -> Console:
@@ -85,33 +97,32 @@ def _counts(stats: Mapping[str, int]) -> str:
 def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
     """Lay out the first picks of a batch, and its last."""
     k = len(columns["rank"])
+    potentials = columns.get("potential")
+    title = f"{k:,} of {n_left:,} candidates chosen"
     table = Table(
-        title=f"{k:,} of {n_left:,} candidates chosen",
+        min_width=len(title) + 2,  # else it would be broken into lines
+        title=title,
         title_justify="left",
         title_style="bold",
-        caption=_worth(columns["potential"]),
+        caption=None if potentials is None else _worth(potentials),
         caption_justify="left",
     )
-    headings = {
-        "rank": "rank",
-        "id": "id",
-        "pseudo_label": "pseudo-label",
-        "gradient_norm": "‖gradient‖",
-        "d2": "D²",
-        "potential": "potential left",
-    }
-    for name, heading in headings.items():
-        table.add_column(heading, justify="left" if name == "id" else "right")
+    names = [name for name in HEADINGS if name in columns]
+    for name in names:
+        table.add_column(HEADINGS[name], justify="left" if name in ("id", "group") else "right")
     rows = range(k) if k <= SHOWN + 1 else [*range(SHOWN), k - 1]
     for row in rows:
         if row == k - 1 and k > SHOWN + 1:
-            table.add_row(*("…" for _ in headings))
-        table.add_row(*(_cell(columns[name][row]) for name in headings))
+            table.add_row(*("…" for _ in names))
+        table.add_row(*(cell(columns[name][row]) for name in names))
     return table
 
 
-def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def cell(value: object) -> str:
+    """Return a value as text: of several labels their names, of a number four digits."""
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
 
 
 def _worth(potentials: Sequence[float]) -> str:

@@ -1,0 +1,89 @@
+"""Arguments of a strategy and of a selection, checked: numbers, groups, rows to exclude."""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.pools.known import as_groups, as_rows
+from labelnext.sampling import Groups
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Raise if a parameter is no integer, or below the least that makes sense."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {kind}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}.")
+
+
+def check_number(name: str, value: Any, least: float = 0.0) -> None:
+    """Raise if a parameter is no finite number, or below the least that makes sense."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    if not least <= float(value) < np.inf:
+        raise ValueError(f"{name} must be finite and at least {least:g}, got {value}.")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise if a parameter is no finite number over 0."""
+    check_number(name, value)
+    if value == 0:
+        raise ValueError(f"{name} must be over 0, got {value}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise if a parameter is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
+
+
+def number_groups(
+    groups: ArrayLike | None, max_per_group: Any, n_rows: int, rows: NDArray[np.int64] | None = None
+) -> Groups | None:
+    """Return the groups of some rows, of all if None; None where there is no limit.
+
+    Raises
+    ------
+    TypeError
+        If `max_per_group` is no integer, or a group cannot be hashed.
+    ValueError
+        If it is below 1, one of the two is given without the other, there is not one group for
+        each sample, or a group is missing.
+    """
+    if max_per_group is None:
+        if groups is not None:
+            raise ValueError(
+                "groups says which samples belong together, but not how many of each may be "
+                "picked; set max_per_group too."
+            )
+        return None
+    check_integer("max_per_group", max_per_group, least=1)
+    limit = int(max_per_group)
+    if groups is None:
+        raise ValueError(f"max_per_group={limit} needs the group of each sample; pass groups too.")
+    names = as_groups(groups, n_rows)
+    names = names if rows is None else names[rows]
+    if names.dtype.kind in "iufSU":
+        return Groups(np.unique(names, return_inverse=True)[1].astype(np.int64), limit)
+    seen: dict[Any, int] = {}
+    numbered = [seen.setdefault(name, len(seen)) for name in names.tolist()]
+    return Groups(np.array(numbered, dtype=np.int64), limit)
+
+
+def excluded_rows(exclude: Any, n_rows: int) -> NDArray[np.int64]:
+    """Return the rows that must not be chosen, each once, ascending."""
+    if exclude is None:
+        return np.empty(0, dtype=np.int64)
+    try:
+        return np.unique(as_rows(exclude, n_rows, "exclude"))
+    except TypeError as error:
+        raise TypeError(
+            f"exclude must hold row numbers or be a mask; for ids there is exclude_ids ({error})"
+        ) from None
