@@ -138,3 +138,16 @@ def test_mistakes_around_it(file, complaint):
     folder.mkdir()
     (folder / "results.sqlite").write_text("these are no results\n" * 100)
     assert "is damaged or no results file" in complaint("simulate", file, "--out", folder)
+
+
+def test_strategies_by_the_names_that_select_takes(file, run):
+    file.write_text(
+        SMALL.replace('["margin", "random"]', '["power-margin", "core-set"]').replace(
+            "seeds = 2", "seeds = 1"
+        )
+    )
+    result = run("simulate", file, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "failed" not in result.stdout
+    for name in ("power-margin", "core-set"):
+        assert name in result.stdout

@@ -63,13 +63,72 @@ def test_only_a_start_is_a_batch(batch, part):
 
 def test_one_pick():
     batch = made(4)
-    assert batch[2] == Pick(3, 102, 2, 1.25, 6.0, pytest.approx(12345.678 / 3))
+    assert batch[2] == Pick(
+        3, 102, pseudo_label=2, gradient_norm=1.25, d2=6.0, potential=pytest.approx(12345.678 / 3)
+    )
     assert batch[-1] == batch[3]
     assert batch[np.int64(1)].row == 101
-    assert [type(value) for value in batch[0]] == [int, int, int, float, float, float]
+    kinds = [type(value) for value in batch[0] if value is not None]
+    assert kinds == [int, int, int, float, float, float]
     for place in (4, -5):
         with pytest.raises(IndexError):
             batch[place]
+
+
+def known(k=3):
+    """A batch of all that a pool and a strategy may tell."""
+    return replace(
+        made(k),
+        scores=1.0 / (1 + np.arange(k)),
+        ids=np.array([f"img{i}" for i in range(k)], dtype=object),
+        groups=np.array(["p1", "p2", "p1"] * k)[:k],
+        classes=("cat", "dog", "owl"),
+    )
+
+
+def test_what_a_pool_and_a_strategy_tell():
+    batch = known()
+    assert batch[1] == Pick(2, 101, "img1", "p2", "dog", 0.5, 1.125, 1e-12, 12345.678 / 2)
+    assert list(batch.to_dict()) == [
+        *("rank", "row", "id", "group", "pseudo_label", "score"),
+        *("gradient_norm", "d2", "potential"),
+    ]
+    assert batch.to_dict()["pseudo_label"].tolist() == ["cat", "dog", "owl"]
+    assert batch.to_lists()["pseudo_label"] == ["cat", "dog", "owl"]
+    assert batch.pseudo_labels.tolist() == [0, 1, 2]
+    assert repr(batch).splitlines()[3].split()[:6] == ["2", "101", "img1", "p2", "dog", "0.5"]
+    assert "<td>img1</td><td>p2</td><td>dog</td><td>0.5</td>" in batch._repr_html_()
+    assert batch[:2].ids.tolist() == ["img0", "img1"]
+    equal(pickle.loads(pickle.dumps(batch)), batch)
+    assert pickle.loads(pickle.dumps(batch)).classes == ("cat", "dog", "owl")
+    for name in ("ids", "groups", "scores"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(batch, name)[0] = "x"
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_what_a_pool_tells(library):
+    frame = getattr(known(), f"to_{library}")()
+    assert frame["id"].to_list() == ["img0", "img1", "img2"]
+    assert frame["pseudo_label"].to_list() == ["cat", "dog", "owl"]
+
+
+def test_names_of_several_labels():
+    names = replace(labelled(), classes=("cat", "dog", "owl"))
+    assert [pick.pseudo_label for pick in names] == [
+        (),
+        ("dog",),
+        ("cat", "owl"),
+        ("cat", "dog", "owl"),
+    ]
+
+
+def test_what_is_not_known_is_in_no_table():
+    batch = Batch(np.arange(3), scores=np.ones(3))
+    assert list(batch.to_dict()) == ["rank", "row", "score"]
+    assert batch[0] == Pick(1, 0, score=1.0)
+    assert batch[0].pseudo_label is None
+    assert repr(batch).splitlines()[1].split() == ["rank", "row", "score"]
 
 
 def test_iteration_gives_the_picks_in_order():

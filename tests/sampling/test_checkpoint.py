@@ -12,8 +12,9 @@ import torch
 
 import labelnext
 import pools
+from labelnext import Pool
 from labelnext.engine import as_gradients
-from labelnext.pools import ArraySource
+from labelnext.pools.arrays import ArraySource
 from labelnext.sampling import _checkpoint
 
 POOL = pools.confident(6000, n_classes=5, n_features=12, seed=9)
@@ -71,16 +72,23 @@ def stop_after_the_first_pass():
     return progress
 
 
-def run(path, pool=None, k=K, *, stop=0, exclude=range(20), random_state=SEED):
-    arrays = (pool,) if pool is not None else POOL
+def run(path, pool=None, k=K, *, stop=0, exclude=range(20), random_state=SEED, **options):
     return labelnext.select(
-        *arrays,
-        k=k,
+        Pool(*POOL) if pool is None else pool,
+        k,
         exclude=exclude,
         random_state=random_state,
         checkpoint=path,
         progress=stop_after(stop),
+        **options,
     )
+
+
+def opened_as(gradients):
+    """A pool that a selection opens as these gradients."""
+    pool = Pool(*POOL, task=gradients.task, bias=gradients.bias)
+    pool.cache["gradients"] = None, gradients
+    return pool
 
 
 CHILD = """
@@ -102,11 +110,12 @@ if place == "writing":
     # Half of a checkpoint is on the disk.
     sync = _disk._sync
     _disk._sync = lambda file: (sync(file), maybe())
-pool = np.load(folder / "proba.npy"), np.load(folder / "features.npy")
+pool = labelnext.Pool(np.load(folder / "proba.npy"), np.load(folder / "features.npy"))
 if (folder / "pool").exists():
-    pool = (labelnext.open_pool(folder / "pool", memory_limit="40MB"),)
+    pool = labelnext.open_pool(folder / "pool")
 batch = labelnext.select(
-    *pool, k=1500, exclude=range(20), random_state=7, checkpoint=folder / "run.ckpt",
+    pool, 1500, exclude=range(20), random_state=7, checkpoint=folder / "run.ckpt",
+    memory_limit="40MB",
     progress=maybe if place == "choosing" else None,
 )
 np.save(folder / "done.npy", batch.indices)
@@ -182,10 +191,10 @@ class TestGoesOn:
     def test_complete_it_gives_the_batch_at_once(self, path, batch):
         run(path)
         content = path.read_bytes()
-        pool = as_gradients(*POOL)
-        start = pool.start
-        pool.start = lambda exclude: Untouched(start(exclude))
-        same(run(path, pool), batch)
+        gradients = as_gradients(*POOL)
+        start = gradients.start
+        gradients.start = lambda exclude: Untouched(start(exclude))
+        same(run(path, opened_as(gradients)), batch)
         assert path.read_bytes() == content
 
     @pytest.mark.parametrize("k", [1, 20, 255, 256, 257, 700, 1499])
@@ -255,10 +264,10 @@ class TestGoesOn:
             "disk": lambda: pools.on_disk(ArraySource(*POOL), stretch=50_000),
             "disk-pruned": lambda: pools.on_disk(ArraySource(*POOL), pruned=True, stretch=9000),
         }[kind]
-        expected = run(None, pool())
+        expected = run(None, opened_as(pool()))
         with pytest.raises(StoppedError):
-            run(path, pool(), stop=40)
-        batch = run(path, pool())
+            run(path, opened_as(pool()), stop=40)
+        batch = run(path, opened_as(pool()))
         np.testing.assert_array_equal(batch.indices, expected.indices)
         np.testing.assert_allclose(batch.potentials, expected.potentials, rtol=1e-12)
         assert {**batch.stats, "pairs_tested": 0, "residual_products": 0} == {
@@ -266,6 +275,69 @@ class TestGoesOn:
             "pairs_tested": 0,
             "residual_products": 0,
         }
+
+
+N = 6000
+VIDEOS = np.array([f"video {i % 400}" for i in range(N)])
+LABELS = np.where(np.arange(N) % 10 == 0, 1.0, np.nan)
+# What a selection may have beside: groups, of which many become full, labelled rows as centres,
+# several hundred and so more than one block of them, and both.
+CONDITIONS = {
+    "groups": {"groups": VIDEOS, "max_per_group": 3},
+    "labelled": {"condition_on_labeled": True},
+    "both": {"groups": VIDEOS, "max_per_group": 2, "condition_on_labeled": True},
+}
+
+
+class TestConditions:
+    """Selections with groups and with labelled rows as centres go on as others do."""
+
+    K = 700
+
+    def pool(self):
+        return Pool(*POOL, labels=LABELS)
+
+    @pytest.mark.parametrize("stop", [1, 5, 14, 20, 30])
+    @pytest.mark.parametrize("name", CONDITIONS)
+    def test_from_anywhere(self, path, name, stop):
+        options = CONDITIONS[name]
+        expected = run(None, self.pool(), self.K, **options)
+        with pytest.raises(StoppedError):
+            run(path, self.pool(), self.K, stop=stop, **options)
+        same(run(path, self.pool(), self.K, **options), expected)
+        assert not np.isin(expected.indices, np.flatnonzero(LABELS == 1)).any()
+
+    @pytest.mark.parametrize("name", CONDITIONS)
+    def test_for_more_it_goes_on_and_for_fewer_it_gives_the_start(self, path, name):
+        options = CONDITIONS[name]
+        expected = run(None, self.pool(), self.K, **options)
+        for k in (3, 300, self.K, 20):
+            batch = run(path, self.pool(), k, **options)
+            np.testing.assert_array_equal(batch.indices, expected.indices[:k])
+        counts = np.unique(VIDEOS[expected.indices], return_counts=True)[1]
+        if "groups" in options:
+            assert counts.max() == options["max_per_group"]
+
+    @pytest.mark.parametrize(
+        ("other", "message"),
+        [
+            ({**CONDITIONS["both"], "max_per_group": 3}, "other groups, or another max_per_group"),
+            ({**CONDITIONS["both"], "groups": np.roll(VIDEOS, 1)}, "other groups"),
+            (CONDITIONS["labelled"], "other groups"),
+            (CONDITIONS["groups"], "with other"),
+            ({}, "with other"),
+        ],
+    )
+    def test_not_with_other_conditions(self, path, other, message):
+        run(path, self.pool(), 300, **CONDITIONS["both"])
+        with pytest.raises(ValueError, match=rf"run\.ckpt is the checkpoint .*{message}"):
+            run(path, self.pool(), 300, **other)
+
+    def test_not_with_other_labels(self, path):
+        run(path, self.pool(), 300, **CONDITIONS["labelled"])
+        labels = np.roll(LABELS, 1)
+        with pytest.raises(ValueError, match="with other"):
+            run(path, Pool(*POOL, labels=labels), 300, **CONDITIONS["labelled"])
 
 
 class Untouched:
@@ -292,7 +364,7 @@ class TestRefused:
         with pytest.raises(
             ValueError, match=r"run\.ckpt is the checkpoint of another pool.*delete"
         ):
-            run(written, as_gradients(proba, features, **about))
+            run(written, Pool(proba, features, **about))
 
     @pytest.mark.parametrize("seed", [8, None, np.random.default_rng(8)])
     def test_that_of_another_seed(self, written, seed):
@@ -336,7 +408,7 @@ class TestRefused:
         content["format"] = "labelnext checkpoint 99"
         content["checksum"] = _checkpoint._checksum(content)
         written.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match=r"checkpoint 99'.* reads 'labelnext checkpoint 1'"):
+        with pytest.raises(ValueError, match=r"checkpoint 99'.* reads 'labelnext checkpoint 2'"):
             run(written)
 
     def test_no_folder_for_it(self, tmp_path):

@@ -46,6 +46,7 @@ _ADVICE = {
     r"\blabelnext\.write_pool\b": "labelnext convert",
     r"^k must\b": "-k must",
     r"\ba smaller k\b": "a smaller -k",
+    r"\bleave proba out\b": "leave --proba out, or name the features alone: --features FILE:NAME",
     r"; pass groups too$": "; give --groups SOURCE too",
 }
 

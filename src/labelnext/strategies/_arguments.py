@@ -85,5 +85,5 @@ def excluded_rows(exclude: Any, n_rows: int) -> NDArray[np.int64]:
         return np.unique(as_rows(exclude, n_rows, "exclude"))
     except TypeError as error:
         raise TypeError(
-            f"exclude must hold row numbers or be a mask; for ids there is exclude_ids ({error})"
+            f"exclude takes row numbers or a mask, and exclude_ids takes ids: {error}"
         ) from None
