@@ -191,5 +191,5 @@ _ = ax.set_title("A new head on EfficientNet-Lite0", loc="left", color=INK, font
 
 # %%
 # Five seeds and a pool of 1,000 are few, and the bands overlap: this is no proof that either is
-# better. After the first batch, chosen before any label, the two are level. After later ones BADGE is
-# one or two points ahead on average, which may be luck.
+# better. After the first batch, chosen before any label, the two are level. After later ones BADGE
+# is one or two points ahead on average, which may be luck.
