@@ -144,6 +144,11 @@ class ProbCover(QueryStrategy):
         """Return the radius, and points in the precision that it asks for."""
         if self.delta is not None:
             return float(self.delta), Points.lay_out(features, self.delta)
+        if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
+            raise ValueError(
+                f"ProbCover needs n_classes or delta, as labels of a pool of task "
+                f"{query.pool.task!r} don't tell how many classes there are."
+            )
         n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))
         n_clusters = min(n_classes, features.shape[0])
         clusters = k_means(features, n_clusters, query.rng, max_iter=50).labels_

@@ -453,8 +453,8 @@ def badge_needs(pool: Pool) -> tuple[str, ...]:
 def check_needs(strategy: str, needs: tuple[str, ...], pool: Pool) -> None:
     """Refuse a pool that lacks what a strategy needs, and say what to pass."""
     has = {
-        "proba": pool.n_classes is not None,
-        "features": pool.n_features is not None,
+        "proba": "proba" in pool.source.parts,
+        "features": "features" in pool.source.parts,
         "members": pool.n_members is not None,
         "last_layer": pool.last_layer is not None,
     }

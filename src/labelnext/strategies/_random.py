@@ -51,6 +51,7 @@ class RandomSampling(QueryStrategy):
         batch_size: int = 1,
         return_utilities: bool = False,
         groups: ArrayLike | None = None,
+        max_per_group: int | None = None,
     ) -> Picks | tuple[Picks, Utilities]:
         # As `QueryStrategy.query`; a classifier would not be asked.
         return super().query(
@@ -60,6 +61,7 @@ class RandomSampling(QueryStrategy):
             batch_size=batch_size,
             return_utilities=return_utilities,
             groups=groups,
+            max_per_group=max_per_group,
         )
 
     def _choose(self, query: Query) -> tuple[Picks, Utilities | None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
 from labelnext.strategies._arguments import excluded_rows, number_groups
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
@@ -156,6 +157,8 @@ def select(
         max_per_group = chooser._limit(max_per_group)
         if random_state is None:
             random_state = chooser.random_state
+    if memory_limit is not None:
+        parse_limit(memory_limit)
     labeled = pool.labeled
     excluded = excluded_rows(exclude, pool.n_rows)
     if exclude_ids is not None:
