@@ -492,3 +492,20 @@ class TestRay:
 )  # fmt: skip
 def test_the_library_in_the_commands_words(message, words):
     assert in_our_words(ValueError(message)) == words
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-o", "known.parquet"), ("-o", "batch.csv"), ("--plot", "known.png"), ("--checkpoint", "c")],
+)
+def test_nothing_is_written_over_what_is_read(run, known, folder, option, name):
+    for other in ("batch.csv", "known.png", "c"):
+        (folder / other).write_text("id\n")
+    before = (folder / name).read_bytes()
+    inputs = ["known.parquet", "-k", 2, "--force", "-x", "batch.csv", "--ids", "known.parquet:id"]
+    if name in ("known.png", "c"):
+        inputs += ["--groups", name]
+    result = run("select", *inputs, option, name)
+    assert result.exit_code == 2
+    assert "is read from there" in " ".join(result.output.split())
+    assert (folder / name).read_bytes() == before

@@ -729,3 +729,26 @@ def test_it_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("values", [{"a", "b", "c"}, {"a": 1, "b": 2, "c": 3}, "abc", b"abc"])
+@pytest.mark.parametrize("what", ["ids", "groups"])
+def test_what_has_no_order_is_not_one_for_each_sample(what, values):
+    with pytest.raises(
+        TypeError, match=rf"{what} must be a list or an array.*{type(values).__name__}"
+    ):
+        Pool(np.full((3, 2), 0.5), np.ones((3, 1)), **{what: values})
+
+
+def test_ids_to_find_may_be_a_set_but_no_text():
+    pool = Pool(features=np.ones((3, 1)), ids=list("abc"))
+    assert sorted(pool.rows_of({"a", "c"}).tolist()) == [0, 2]
+    assert sorted(pool.rows_of({"b": 1}).tolist()) == [1]
+    with pytest.raises(TypeError, match="put them into a list"):
+        pool.rows_of("ab")
+
+
+@pytest.mark.parametrize("bias", ["no", 1, 0.0])
+def test_a_bias_is_true_or_false(bias):
+    with pytest.raises(TypeError, match="bias must be True or False, got"):
+        Pool(np.full((3, 2), 0.5), np.ones((3, 1)), bias=bias)

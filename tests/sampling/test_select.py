@@ -266,3 +266,15 @@ print(sorted(heavy & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("cluster", ["x", {"num_shards": 2}, 2])
+def test_a_cluster_is_a_ray(cluster):
+    with pytest.raises(TypeError, match=r"cluster must be a labelnext\.Ray"):
+        select(*POOL, 3, cluster=cluster)
+
+
+@pytest.mark.parametrize("exclude", [3, True, 1.0])
+def test_one_row_to_exclude_goes_into_a_list(exclude):
+    with pytest.raises(TypeError, match="put one row into a list"):
+        select(*POOL, 3, exclude=exclude)

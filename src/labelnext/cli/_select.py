@@ -169,6 +169,10 @@ def select(
 ) -> None:
     """Choose the samples that people should label next."""
     _check_outputs(output, plot, checkpoint, force=force)
+    _keep_inputs(
+        {"--output": output, "--plot": plot, "--checkpoint": checkpoint},
+        [pool, proba, features, ids, groups, labels, classes, *(exclude or [])],
+    )
     if k < 1:
         raise InputError(f"-k {k}: choose at least one sample")
     if seed < 0:
@@ -245,6 +249,17 @@ def _check_outputs(
         check_output(plot, "--plot", PICTURES, force=force)
     if checkpoint is not None:
         check_folder(checkpoint.parent, f"--checkpoint {checkpoint}")
+
+
+def _keep_inputs(outputs: dict[str, Path | None], inputs: list[str | None]) -> None:
+    """Refuse to write over what is read, also with --force."""
+    read = {Path(part).resolve() for one in inputs if one for part in (one, one.rpartition(":")[0])}
+    for option_name, path in outputs.items():
+        if path is not None and path.resolve() in read:
+            raise InputError(
+                f"{option_name} {path}: is read from there; name another file, so that nothing "
+                "of yours is lost"
+            )
 
 
 def _check_strategy(name: str, for_badge: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,7 @@ def as_ids(ids: Any) -> NDArray[Any]:
     `check_ids`.
     """
     # Of a list as it is: numpy would write a mixture as text, and drop zero bytes.
+    _check_order("ids", ids)
     array = _as_array(ids)
     if array.ndim != 1:
         raise ValueError(f"ids must have one dimension, one for each sample, got {array.shape}.")
@@ -164,6 +166,8 @@ def find_rows(wanted: Any, ids: Iterable[tuple[int, NDArray[Any]]], what: str) -
 
     Ids that were read as text here and as integers there are the same.
     """
+    if isinstance(wanted, Set | Mapping):
+        wanted = list(wanted)  # their order does not matter
     asked = as_ids(wanted).tolist()
     rows: dict[Any, int] = {}
     like: list[Any] = []
@@ -199,6 +203,7 @@ def _as_known(value: Any, integers: bool) -> Any:
 
 def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
     """Return groups, one for each row: any hashable values, none of them missing."""
+    _check_order("groups", groups)
     array = _as_array(groups)
     if array.ndim != 1:
         if isinstance(groups, list | tuple) and len(groups) == n_rows:
@@ -300,14 +305,26 @@ def check_label_names(
         )
 
 
+def _check_order(what: str, values: Any) -> None:
+    """Refuse what has no order, and a text, which is not the list of its letters."""
+    if isinstance(values, Set | Mapping | str | bytes):
+        raise TypeError(
+            f"{what} must be a list or an array, one for each sample in their order, got "
+            f"{type(values).__name__}; put them into a list."
+        )
+
+
 def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
     """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor.
 
     They come as they are, in their order; those of a set in ascending order. Numbers below 0 are
     no rows.
     """
-    if isinstance(rows, str | bytes):
-        raise TypeError(f"{what} must be row numbers or a mask, got {rows!r}.")
+    if isinstance(rows, str | bytes | int | float):
+        raise TypeError(
+            f"{what} must be a list of row numbers or a mask, got {rows!r}; put one row into a "
+            f"list."
+        )
     if not hasattr(rows, "dtype"):
         ordered = isinstance(rows, list | tuple | range)
         rows = list(rows) if ordered or hasattr(rows, "__getitem__") else sorted(rows)

@@ -231,6 +231,8 @@ class Pool:
         missing_label: Any = MISSING_LABEL,
     ) -> None:
         """Check what is known, and keep it."""
+        if bias is not None and not isinstance(bias, bool | np.bool_):
+            raise TypeError(f"bias must be True or False, got {bias!r}.")
         said = source.task if task is None else task
         task = check_task("multiclass" if said is None else said, TASKS)
         source = _for_task(source, task)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.cluster import Ray
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
 from labelnext.strategies._arguments import excluded_rows, number_groups
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from labelnext.cluster import Ray
     from labelnext.sampling import Batch, Progress
     from labelnext.utils.tasks import Task
 
@@ -159,6 +159,11 @@ def select(
             random_state = chooser.random_state
     if memory_limit is not None:
         parse_limit(memory_limit)
+    if cluster is not None and not isinstance(cluster, Ray):
+        raise TypeError(
+            f"cluster must be a labelnext.Ray, as in cluster=labelnext.Ray(num_shards=4), got "
+            f"{cluster!r}."
+        )
     labeled = pool.labeled
     excluded = excluded_rows(exclude, pool.n_rows)
     if exclude_ids is not None:
