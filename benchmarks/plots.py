@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.comparisons import FLOOR
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+
+# The pool and the number of picks that the README's picture is of.
+COMPARED = ("fashion-2000", 1_000)
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
@@ -19,7 +24,31 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         files.append(_scaling(results["scaling"], folder / "scaling.png"))
     if any(row.get("stats", {}).get("pairs") for row in results.get("comparisons", [])):
         files.append(_pairs(results["comparisons"], folder / "pairs.png"))
+    compared = [
+        row
+        for row in results.get("comparisons", [])
+        if (row["pool"], row["k"]) == COMPARED and "theirs" in row and row["against"] != FLOOR
+    ]
+    if compared:
+        files.append(_compared(compared, folder / "compared.png"))
     return files
+
+
+def _compared(rows: list[dict[str, Any]], path: Path) -> Path:
+    """Draw seconds for as many picks, of labelnext and of others; stars are extrapolated."""
+    rows = sorted(rows, key=lambda row: row["median_theirs"])
+    names = ["labelnext", *(row["against"] + " *" * bool(row["extrapolated_from"]) for row in rows)]
+    times = [rows[0]["median_ours"], *(row["median_theirs"] for row in rows)]
+    figure = Figure(figsize=(8, 0.6 + 0.5 * len(names)), layout="constrained")
+    ax = figure.subplots()
+    bars = ax.barh(names, times, color=["#1f6feb", *["#9aa4b2"] * len(rows)])
+    ax.bar_label(bars, [f"{time:.2g} s" for time in times], padding=4)
+    ax.set(xscale="log", xlabel=f"seconds for {rows[0]['k']:,} picks of {rows[0]['n']:,} samples")
+    ax.set_xlim(right=max(times) * 4)
+    ax.invert_yaxis()
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    return path
 
 
 def _scaling(curves: dict[str, Any], path: Path) -> Path:
