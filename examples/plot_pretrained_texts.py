@@ -98,7 +98,8 @@ posts, groups, names = draw_posts("train", SIZE["pool"])
 test_posts, test_groups, _ = draw_posts("test", SIZE["test"])
 
 start = time.perf_counter()
-pool = labelnext.extract(network, DataLoader(posts, batch_size=32, collate_fn=as_batch))
+loader = DataLoader(posts, batch_size=32, collate_fn=as_batch)
+pool = labelnext.extract(network, loader, classes=names)
 print(f"{len(posts)} posts through the encoder: {time.perf_counter() - start:.1f} s")
 
 # %%
@@ -127,21 +128,21 @@ def train_head(features, labels):
 
 
 features = torch.as_tensor(pool.features)
-first = labelnext.select(pool, k=K, random_state=0)
+first = labelnext.select(pool, K, random_state=0)
 
 labelled = first.indices.copy()  # here people come in
 head = train_head(features[labelled], groups[labelled])
 
 start = time.perf_counter()
-pool = labelnext.extract(head, features)
-second = labelnext.select(pool, k=K, exclude=labelled, random_state=1)
+pool = labelnext.extract(head, features, classes=names)
+second = labelnext.select(pool, K, exclude=labelled, random_state=0)
 print(f"the second batch: {1e3 * (time.perf_counter() - start):.0f} ms")
 
 # %%
 # The first posts of the second batch, what the head takes them for, and what they are:
 
 for pick in second[:6]:
-    print(f"{names[pick.pseudo_label]:>25s}  {names[groups[pick.row]]:25s} {posts[pick.row][:60]}")
+    print(f"{pick.pseudo_label:>25s}  {names[groups[pick.row]]:25s} {posts[pick.row][:60]}")
 
 # %%
 # A map of the pool, by what the encoder makes of the posts: near ones are alike. Colours are the
@@ -194,33 +195,22 @@ loader = DataLoader(test_posts, batch_size=32, collate_fn=as_batch)
 test_features = torch.as_tensor(labelnext.extract(network, loader).features)
 
 
-def run(choose, seed):
+def run(strategy, seed):
     """Run the loop once, from no label at all; return the accuracies."""
     head, labelled = network.head, np.empty(0, dtype=np.int64)
     accuracy = []
-    for number in range(SIZE["rounds"]):
-        chosen = choose(head, labelled, 100 * seed + number)
-        labelled = np.concatenate([labelled, chosen])
+    for _ in range(SIZE["rounds"]):
+        pool = labelnext.extract(head, features, progress=False)
+        batch = labelnext.select(pool, K, strategy=strategy, exclude=labelled, random_state=seed)
+        labelled = np.concatenate([labelled, batch.indices])
         head = train_head(features[labelled], groups[labelled])
         accuracy.append((head(test_features).argmax(1) == test_groups).double().mean().item())
     return accuracy
 
 
-def choose_by_badge(head, labelled, seed):
-    """Choose by exact D² sampling over the gradients."""
-    pool = labelnext.extract(head, features, progress=False)
-    return labelnext.select(pool, k=K, exclude=labelled, random_state=seed).indices
-
-
-def choose_at_random(head, labelled, seed):
-    """Choose any unlabelled posts."""
-    left = np.setdiff1d(np.arange(len(features)), labelled)
-    return np.random.default_rng(seed).choice(left, K, replace=False)
-
-
 accuracy = {
-    name: [run(choose, seed) for seed in range(SIZE["seeds"])]
-    for name, choose in {"BADGE": choose_by_badge, "random": choose_at_random}.items()
+    name: [run(strategy, seed) for seed in range(SIZE["seeds"])]
+    for name, strategy in {"BADGE": "badge", "random": "random"}.items()
 }
 fig, ax = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
 plot_learning_curves(K * np.arange(1, SIZE["rounds"] + 1), accuracy, axes=ax)

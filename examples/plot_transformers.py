@@ -94,7 +94,7 @@ for seed in (1, 2):
     print(f"{len(labelled)} labels: {accuracy:.0%} of the later digits right")
 
     pool = labelnext.extract(model, pool_samples)
-    batch = labelnext.select(pool, k=K, exclude=labelled, random_state=seed)
+    batch = labelnext.select(pool, K, exclude=labelled, random_state=0)
 
     labelled = np.concatenate([labelled, batch.indices])  # here people come in
     model = train(labelled, seed)

@@ -15,6 +15,8 @@ def pseudo_labels(proba, task="multiclass"):
     """The class of each row, or which labels are at least half probable, or 0 or 1."""
     if task == "multiclass":
         return np.argmax(proba, axis=1)
+    if task == "vectors":  # there are none
+        return np.zeros(len(proba), dtype=int)
     rounded = np.asarray(proba) >= 0.5
     return rounded if task == "multilabel" else rounded[:, 0].astype(int)
 
@@ -25,6 +27,8 @@ def gradients(proba, features, *, bias=False, task="multiclass"):
     h = np.asarray(features, dtype=np.float64)
     if bias:
         h = np.hstack([h, np.ones((len(h), 1))])
+    if task == "vectors":
+        return h
     a = p.copy()
     if task == "multiclass":
         a[np.arange(len(p)), p.argmax(axis=1)] -= 1.0

@@ -109,7 +109,7 @@ def _compiled(store):
 
     def store_pruned(proba, features, bias, folder, task):
         pool = store(proba, features, bias, folder, task)
-        return pruned(pool.proba, pool.features, bias=bias)
+        return pruned(pool.proba, pool.features, bias=bias, task=task)
 
     return store_pruned
 
@@ -261,11 +261,13 @@ KINDS = (
     "float64-shards",
     "float32-disk",
 )
+# Where the features are the gradients a pass is that of one class.
+VECTOR_KINDS = (*KINDS, "float32-pruned", "float16-disk-pruned")
 STORAGES = MULTICLASS + [
     replace(storage, task=task)
     for storage in MULTICLASS
-    for task in ("multilabel", "binary")
-    if storage.name in KINDS
+    for task in ("multilabel", "binary", "vectors")
+    if storage.name in (VECTOR_KINDS if task == "vectors" else KINDS)
 ]
 
 
@@ -341,6 +343,8 @@ def _tiny():
         Tiny("labels and a bias", rounded[:6], h[:6], 4, bias=True, task="multilabel"),
         Tiny("one logit", rounded[:7, :1], h[:7], 4, task="binary"),
         Tiny("sure of one logit", np.eye(8)[:7, :1], h[:7], 3, task="binary"),
+        # Of a vector the opposite is as long.
+        Tiny("vectors", p[:7], np.vstack([h[:5], -h[:1], 0 * h[:1]]), 4, task="vectors"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Every format that a pool can be stored in: how to write arrays in it, cut anywhere."""
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import zarr
 
 from labelnext.pools import ArraySource, PartOfSource, PoolWriter, open_source, write_pool
+from labelnext.pools.source import RowsOfSource
 
 
 def in_memory(folder, proba, features, ids, cuts):
@@ -127,6 +129,28 @@ def zarr_shards(folder, proba, features, ids, cuts):
     return open_source(folder / "pool")
 
 
+def several_places(folder, proba, features, ids, cuts):
+    known = {}
+    if ids is not None:
+        (folder / "ids.json").write_text(json.dumps(ids.tolist()))
+        known = {"ids": folder / "ids.json"}
+    parquet_file(folder, proba, features, None, cuts)
+    np.save(folder / "h.npy", features)
+    return open_source(folder / "pool.parquet", features=folder / "h.npy", **known)
+
+
+def archive(folder, proba, features, ids, cuts):
+    known = {} if ids is None else {"id": ids if ids.dtype.kind == "i" else ids.astype(str)}
+    np.savez(folder / "pool.npz", proba=proba, features=features, **known)
+    return open_source(folder / "pool.npz")
+
+
+def chosen_rows(folder, proba, features, ids, cuts):
+    order = np.random.default_rng(0).permutation(len(proba))
+    mixed = [None if a is None else a[order] for a in (proba, features, ids)]
+    return RowsOfSource(ArraySource(*mixed), np.argsort(order))
+
+
 FORMATS = {
     "memory": in_memory,
     "part": part_of_more,
@@ -139,4 +163,7 @@ FORMATS = {
     "parquet folder": parquet_folder,
     "parquet of numbers": parquet_of_numbers,
     "foreign npy": npy_in_foreign_bytes,
+    "several places": several_places,
+    "archive": archive,
+    "chosen rows": chosen_rows,
 }

@@ -108,7 +108,9 @@ def test_the_example_is_written_once(file, run, complaint):
     text = (file.parent / "new.toml").read_text()
     assert "labelnext simulate new.toml --out results" in text
     assert "{{" not in text
-    assert "exists already" in complaint("simulate", "new.toml", "--example")
+    assert "new.toml: exists already; choose another name" in complaint(
+        "simulate", "new.toml", "--example"
+    )
     assert "ends in .toml" in complaint("simulate", "new.txt", "--example")
 
 
@@ -136,3 +138,16 @@ def test_mistakes_around_it(file, complaint):
     folder.mkdir()
     (folder / "results.sqlite").write_text("these are no results\n" * 100)
     assert "is damaged or no results file" in complaint("simulate", file, "--out", folder)
+
+
+def test_strategies_by_the_names_that_select_takes(file, run):
+    file.write_text(
+        SMALL.replace('["margin", "random"]', '["power-margin", "core-set"]').replace(
+            "seeds = 2", "seeds = 1"
+        )
+    )
+    result = run("simulate", file, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "failed" not in result.stdout
+    for name in ("power-margin", "core-set"):
+        assert name in result.stdout

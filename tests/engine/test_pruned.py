@@ -58,6 +58,38 @@ class TestBounds:
         np.testing.assert_allclose(pruned, plain, rtol=1e-9)
         np.testing.assert_allclose(pruned_left, plain_left, rtol=1e-12)
 
+    @pytest.mark.parametrize("signed", [False, True])
+    @pytest.mark.parametrize("n_classes", [2, 3, 10, 150])
+    @pytest.mark.parametrize(("dtype", "off"), [(np.float64, 9e-4), (np.float16, 4e-3)])
+    def test_where_probabilities_are_a_little_above_1(self, signed, n_classes, dtype, off):
+        # Rows may sum to a little more or less, and then the largest probability may be above 1:
+        # the residual of a pseudo-label is then positive.
+        rng = np.random.default_rng(n_classes)
+        n = 4000
+        labels, others = rng.integers(n_classes, size=(2, n))
+        proba = np.zeros((n, n_classes))
+        proba[np.arange(n), others] = rng.uniform(0, off / 9, n)
+        proba[np.arange(n), labels] = 1 + rng.uniform(-off / 2, off * 8 / 9, n)
+        sure = rng.random(n) < 0.1
+        proba[sure] = rng.dirichlet(np.ones(n_classes), sure.sum())
+        features = rng.standard_normal((n, 10))
+        features = features if signed else np.abs(features)
+        proba, features = (x.astype(dtype) for x in (proba, features))
+        assert (proba.max(axis=1) > 1).sum() > n / 3
+        order = rng.permutation(n)
+        blocks = [order[:1], order[1:70], order[70:900]]
+        (plain, plain_left), (pruned, pruned_left) = both(proba, features, blocks, bias=False)
+        squares = pools.plain(proba, features).squared_norms
+        assert (np.abs(pruned - plain) <= 2e-13 * (squares + squares.max())).all()
+        np.testing.assert_allclose(pruned, plain, rtol=1e-6, atol=1e-13 * squares.max())
+        np.testing.assert_allclose(pruned_left, plain_left, rtol=1e-9)
+        for seed in range(2):
+            batches = [
+                d2_sample(pool(proba, features), 150, random_state=seed).indices
+                for pool in (pools.plain, pools.pruned)
+            ]
+            np.testing.assert_array_equal(*batches)
+
     def test_features_of_both_signs_are_seen_in_the_last_row(self):
         for dtype in (np.float16, np.float32, np.float64, np.int8):
             proba, features = pools.confident(3000, signed=False)

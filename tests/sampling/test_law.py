@@ -40,7 +40,12 @@ def test_ordered_batches_have_the_enumerated_probabilities(tiny):
 
 @pytest.mark.usefixtures("_drawn")
 def test_the_law_holds_on_every_storage(storage, tmp_path):
-    names = {"multiclass": "zero gradients", "multilabel": "labels", "binary": "one logit"}
+    names = {
+        "multiclass": "zero gradients",
+        "multilabel": "labels",
+        "binary": "one logit",
+        "vectors": "vectors",
+    }
     tiny = next(t for t in pools.TINY if t.name == names[storage.task])
     gradients, _, _ = storage.make(tiny.proba, tiny.features, tmp_path)
     assert oracle.chi_square(count_batches(gradients, tiny, 200), tiny.batches()) > PLAUSIBLE

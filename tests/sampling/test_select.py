@@ -157,7 +157,16 @@ class TestExclude:
     @pytest.mark.parametrize(
         "exclude",
         [[1.0, 2.0], [0.5], ["1"], {"a", "b"}, {"a": 1}, 3, "rows", object()],
-        ids=str,
+        ids=[
+            "floats",
+            "a float",
+            "text",
+            "a set of texts",
+            "a dict of texts",
+            "3",
+            "rows",
+            "object",
+        ],
     )
     def test_nothing_else(self, exclude):
         with pytest.raises(

@@ -46,6 +46,7 @@ _ADVICE = {
     r"\blabelnext\.write_pool\b": "labelnext convert",
     r"^k must\b": "-k must",
     r"\ba smaller k\b": "a smaller -k",
+    r"\bleave proba out\b": "leave --proba out, or name the features alone: --features FILE:NAME",
     r"; pass groups too$": "; give --groups SOURCE too",
 }
 
@@ -89,8 +90,8 @@ def input_errors() -> Iterator[None]:
         raise InputError(in_our_words(message)) from None
 
 
-def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool) -> None:
-    """Find out before the work what would fail after it."""
+def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool | None) -> None:
+    """Find out before the work what would fail after it; None if there is no --force."""
     if path.suffix.lower() not in endings:
         *most, last = endings
         ends = f"{', '.join(most)} or {last}" if most else last
@@ -99,7 +100,7 @@ def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool
     if path.is_dir():
         raise InputError(f"{option} {path}: this is a folder; name a file in it")
     if path.exists() and not force:
-        raise InputError(f"{option} {path}: exists already; add --force to replace it")
+        raise _exists(f"{option} {path}", force)
 
 
 def check_folder(folder: Path, what: str) -> None:
@@ -120,17 +121,22 @@ def make_folder(folder: Path) -> None:
     check_folder(folder, f"--out {folder}")
 
 
-def write(path: Path, content: bytes, *, force: bool) -> None:
+def write(path: Path, content: bytes, *, force: bool | None) -> None:
     """Write a file that appears whole or not at all."""
     from labelnext.pools.disk import write_whole, writing
 
     try:
         with writing(str(path), "choose another place"):
-            write_whole(path, content, overwrite=force)
+            write_whole(path, content, overwrite=bool(force))
     except FileExistsError:
-        raise InputError(f"{path}: exists already; add --force to replace it") from None
+        raise _exists(path, force) from None
     except OSError as error:
         reason = one_line(error.strerror or error)
         if not reason.startswith("Cannot write"):
             reason = f"Cannot write {path}: {reason.lower()}; choose another place"
         raise InputError(reason) from None
+
+
+def _exists(what: object, force: bool | None) -> InputError:
+    advice = "choose another name" if force is None else "add --force to replace it"
+    return InputError(f"{what}: exists already; {advice}")

@@ -63,8 +63,8 @@ def simulate(
 def _write_example(file: Path) -> None:
     from labelnext.experiment.toml import EXAMPLE
 
-    check_output(file, "EXPERIMENT", (".toml",), force=False)
-    write(file, EXAMPLE.format(name=file.name).encode(), force=False)
+    check_output(file, "EXPERIMENT", (".toml",), force=None)
+    write(file, EXAMPLE.format(name=file.name).encode(), force=None)
     typer.echo(f"Written: {os.fspath(file)}")
 
 

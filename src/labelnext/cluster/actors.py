@@ -212,8 +212,7 @@ class Actors:
         ready, _ = self.ray.wait(list(busy), num_returns=1, timeout=left)
         if ready:
             ready, _ = self.ray.wait(list(busy), num_returns=len(busy), timeout=0)
-            return [busy[reference] for reference in ready]
-        return [place for place in busy.values() if _late(place)]
+        return [place for reference, place in busy.items() if reference in ready or _late(place)]
 
     def _answer(self, place: Place) -> Any:
         """Return the answer of an actor; _Lost if it is."""

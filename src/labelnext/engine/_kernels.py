@@ -18,6 +18,11 @@ from numba.extending import intrinsic, overload
 # Columns of the table of scalars that stand for a row or a centre in the bounds:
 # q = 1 − p[ŷ], t = ‖p without its pseudo-label entry‖, h = ‖h‖ (bias included),
 # x = ⟨h, u⟩ for one unit vector u, w = ‖p without its two largest entries‖.
+#
+# The bounds take q ≥ 0. But rows may sum to a little more than 1, and p[ŷ] may be above 1. Then all
+# entries of the residual a are positive, and bounds treat it as one without a pseudo-label: q is 0,
+# t = ‖a‖, w = ‖a without its second entry‖, and its label is nobody's. So ⟨a_i, a_c⟩ is still at
+# most t_i t_c, and at least −(q_i t_c + q_c t_i). In the table q keeps its sign.
 Q, T, H, X, W = range(5)
 
 # Counters of a pass.
@@ -304,12 +309,16 @@ def read_span(
         for j in range(n_classes):
             w2 += p[j] * p[j]
         t2 = w2 + second * second
+        q = 1.0 - best
         h2, x, below_0 = summarise_row(features, signs, i, h, direction)
         n_negative += below_0
-        q = 1.0 - best
         squared_norms[i] = (q * q + t2) * (h2 + bias)
         if not h2 + bias < TOO_LARGE * LENIENT:
             return i, n_negative
+        if q < 0.0:
+            t2 += q * q
+            # A single class is its own runner-up.
+            w2 += q * q if y2 != y else 0.0
         labels[i] = y
         runners_up[i] = y2
         scalars[i, Q] = q
@@ -387,7 +396,7 @@ def _sum_of_squares(a: Any, h: Any, ca: Any, ch: Any, bias: float, h2: float, ca
 
 
 class Rows(NamedTuple):
-    """What a pass reads of the rows of a pool."""
+    """What a pass reads of the rows of a pool; ``nobody`` is a label that no centre has."""
 
     proba: Any
     features: Any
@@ -397,6 +406,7 @@ class Rows(NamedTuple):
     runners_up: Any
     squared_norms: Any
     scalars: Any
+    nobody: Any
 
 
 class Table(NamedTuple):
@@ -417,10 +427,13 @@ class Centres(NamedTuple):
 
     ``picked`` is in the order of the picks, ``by_class`` by class and in it by norm, ``by_norm``
     by norm; ``starts`` tells where in ``by_class`` the classes start. ``columns``, of shape
-    (n_words, n_classes, 64), are the residuals once more, unless there are many classes.
+    (n_words, n_classes, 64), are the residuals once more, unless there are many classes. ``rest``
+    are the residuals without the entry of the label; that of nobody's label stays, and the entry
+    that ``entries`` names is then taken 0 times. Labels and scalars are those for bounds.
     """
 
     labels: Any
+    entries: Any
     scalars: Any
     residuals: Any
     columns: Any
@@ -514,14 +527,21 @@ def _n_up_to(ascending: Any, most: float) -> Any:
 
 
 @jit
+def _label_and_q(i: int, rows: Any) -> Any:
+    """Return the pseudo-label and q of a row, as bounds take them."""
+    q = rows.scalars[i, Q]
+    return (rows.labels[i] if q >= 0.0 else rows.nobody), max(q, 0.0)
+
+
+@jit
 def _ranges(i: int, d: float, rows: Any, centres: Any) -> Any:
     """Find by their norms the centres that may be nearer to row i than d.
 
     Returns the first and the last place in the table by class, for those of its own class, and
     the last place in the table by norm, for the others.
     """
-    y, n2 = rows.labels[i], rows.squared_norms[i]
-    q, t, h = rows.scalars[i, Q], rows.scalars[i, T], rows.scalars[i, H]
+    y, q = _label_and_q(i, rows)
+    n2, t, h = rows.squared_norms[i], rows.scalars[i, T], rows.scalars[i, H]
     # Rounding is paid for on the safe side.
     gap = (d - n2) + (d + n2) * (1.0 - SAFE)
     # ⟨G_i, G_c⟩ ≤ reach ‖G_c‖ for all centres of other classes of the block. Of those only the
@@ -536,7 +556,9 @@ def _ranges(i: int, d: float, rows: Any, centres: Any) -> Any:
     # Of its own class only centres with |‖G_i‖ − ‖G_c‖| < D, whatever the angle.
     radius, norm = np.sqrt(d) * (2.0 - SAFE), np.sqrt(n2)
     least, most = norm * SAFE - radius, norm * (2.0 - SAFE) + radius
-    first, last = centres.starts[y], centres.starts[y + 1]
+    first, last = np.int64(0), np.int64(0)
+    if y != rows.nobody:
+        first, last = centres.starts[y], centres.starts[y + 1]
     own_norms = centres.by_class.norms[first:last]
     if len(own_norms) == 0 or own_norms[0] > most:
         return first, first, n_short
@@ -617,8 +639,8 @@ def update_span(
         if d2[i] == 0.0:
             continue
         d = np.inf if fresh else d2[i]
-        y, n2 = rows.labels[i], rows.squared_norms[i]
-        q, t, x = rows.scalars[i, Q], rows.scalars[i, T], rows.scalars[i, X]
+        y, q = _label_and_q(i, rows)
+        n2, t, x = rows.squared_norms[i], rows.scalars[i, T], rows.scalars[i, X]
         w, y2 = rows.scalars[i, W], rows.runners_up[i]
         row = (n2, q, t, x, 0.0)
         second = 0.0
@@ -661,7 +683,7 @@ def update_span(
                 if not many_classes and 4 * _count_bits(word) > max(n_classes, 32):
                     if not has_a:
                         load_row(rows.proba, i, a)
-                        a[y] = -q
+                        a[rows.labels[i]] = -rows.scalars[i, Q]
                         has_a = True
                     counters[RESIDUAL_PRODUCTS] += n_tested
                     word = (
@@ -705,10 +727,10 @@ def update_span(
                             continue
                     if not has_a:
                         load_row(rows.proba, i, a)
-                        a[y] = -q
+                        a[rows.labels[i]] = -rows.scalars[i, Q]
                         has_a = True
                     counters[RESIDUAL_PRODUCTS] += 1
-                    alpha = _dot(a, rest[c]) - scalars[c, 1] * a[labels[c]]
+                    alpha = _dot(a, rest[c]) - scalars[c, 1] * a[centres.entries[c]]
                 if not has_eta:
                     if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
                         continue
@@ -786,10 +808,10 @@ def mark_changing(cuts: Any, rows: Any, d2: Any, centres: Any, bounds: Any, chan
             first, last, n_short = _ranges(i, d, rows, centres)
             if n_short == 0 and first >= last:
                 continue
-            y, t, x = rows.labels[i], rows.scalars[i, T], rows.scalars[i, X]
-            w = rows.scalars[i, W]
+            y, q = _label_and_q(i, rows)
+            t, x, w = rows.scalars[i, T], rows.scalars[i, X], rows.scalars[i, W]
             perp = leg(np.sqrt(max(rows.scalars[i, H] ** 2 - rows.bias, 0.0)), x)
-            row = (rows.squared_norms[i], rows.scalars[i, Q], t, x, perp)
+            row = (rows.squared_norms[i], q, t, x, perp)
             runner_up = (rows.runners_up[i], w, leg(t, w))
             if _any_near(
                 row, y, runner_up, d, rows, centres, centres.by_class, first, last, bounds

@@ -94,6 +94,7 @@ class PrunedGradients(PlainGradients):
             self.runners_up[rows],
             self.squared_norms[rows],
             self.scalars[rows],
+            nobody(self.pseudo_labels.dtype),
         )
 
     def gather(self, rows: NDArray[np.int64]) -> Factors:
@@ -107,6 +108,11 @@ class PrunedGradients(PlainGradients):
 
     def start(self, exclude: NDArray[np.int64]) -> D2:
         return PrunedD2(self, exclude)
+
+
+def nobody(labels: np.dtype[Any]) -> Any:
+    """Return a label that no row and no centre has, in the dtype of labels."""
+    return labels.type(np.iinfo(labels).max)
 
 
 def _compact(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -215,16 +221,18 @@ class PrunedFactors(Factors):
     @cached_property
     def as_centres(self) -> _kernels.Centres:
         """What `update_span` reads of a block of centres."""
-        labels, norms = self.pseudo_labels, np.sqrt(self.squared_norms)
+        (labels, bounds), norms = self._for_bounds, np.sqrt(self.squared_norms)
         n_classes = self.residuals.shape[1]
         rest = self.residuals.copy()
-        rest[np.arange(len(self)), labels] = 0.0
-        q, t, x = (self.scalars[:, column] for column in (_kernels.Q, _kernels.T, _kernels.X))
+        own = np.flatnonzero(labels >= 0)
+        rest[own, labels[own]] = 0.0
+        q, t, x = (bounds[:, column] for column in (_kernels.Q, _kernels.T, _kernels.X))
         scalars = np.stack([self.squared_norms, q, t, x, self._perp], axis=1)
         many = n_classes >= _kernels.MANY_CLASSES
         by_class = np.lexsort((norms, labels))
         return _kernels.Centres(
             labels,
+            self.pseudo_labels,
             scalars,
             self.residuals,
             np.empty((0, 0, 0)) if many else _in_words(self.residuals),
@@ -244,7 +252,8 @@ class PrunedFactors(Factors):
         and t_i t_c, so ⟨G_i, G_c⟩ ≤ β_i β_c if no ⟨h_i, h_c⟩ is negative, and else at most
         β_i (β_c + γ_c) + γ_i β_c. Divided by ‖G_c‖, the largest over the block.
         """
-        q, t = self.scalars[:, _kernels.Q], self.scalars[:, _kernels.T]
+        _, bounds = self._for_bounds
+        q, t = bounds[:, _kernels.Q], bounds[:, _kernels.T]
         a = np.maximum(np.hypot(q, t), np.finfo(float).tiny)
         if self.least_product >= 0:
             return np.array([(t / a).max(), 0.0])
@@ -252,12 +261,13 @@ class PrunedFactors(Factors):
 
     def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
         out = np.empty((len(self), len(self)))
+        labels, bounds = self._for_bounds
         _kernels.distances_below(
             float(self.bias),
             self.least_product,
-            self.pseudo_labels,
+            labels,
             self.squared_norms,
-            self.scalars,
+            bounds,
             self._perp,
             self.residuals,
             _store(self.features),
@@ -266,6 +276,17 @@ class PrunedFactors(Factors):
             (np.zeros(self.features.shape[1]), np.zeros(self.features.shape[1])),
         )
         return out
+
+    @cached_property
+    def _for_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Labels and scalars as bounds take them; see `_kernels`."""
+        above = self.scalars[:, _kernels.Q] < 0
+        if not above.any():
+            return self.pseudo_labels, self.scalars
+        bounds = self.scalars.copy()
+        bounds[above, _kernels.Q] = 0.0
+        # Nobody's, each another.
+        return np.where(above, -1 - np.arange(len(self)), self.pseudo_labels), bounds
 
     @cached_property
     def _perp(self) -> NDArray[np.float64]:
@@ -290,6 +311,7 @@ class PrunedFactors(Factors):
             self.runners_up,
             self.squared_norms,
             self.scalars,
+            nobody(self.runners_up.dtype),
         )
 
     def lower(self, d2: NDArray[np.float64], centres: Any) -> None:

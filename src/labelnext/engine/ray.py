@@ -68,6 +68,10 @@ class RayParts(Parts):
                 f"Shards on a cluster are cut of arrays, files and Ray Data sets, not of tensors "
                 f"on {pool.source.device}; fetch them by .cpu(), and ask for GPUs with num_gpus=1."
             )
+        if pool.source.sparse and cluster.num_gpus:
+            raise TypeError(
+                "Sparse features stay on the CPU; leave out num_gpus, or make them dense."
+            )
         n_rows = pool.n_rows
         self.n_parts = cluster.num_shards or room(ray, cluster, n_rows)
         if self.n_parts > n_rows:
@@ -164,5 +168,8 @@ def _own(value: Any) -> Any:
 
 def _on_gpu(pool: Pool) -> Pool:
     torch: Any = require("torch", extra="torch", what="num_gpus")
-    parts = {part: torch.as_tensor(np.array(pool.read(part))).cuda() for part in pool.source.parts}
+    source = pool.source
+    parts = {part: torch.as_tensor(np.array(source.array(part))).cuda() for part in source.parts}
+    if source.stored_as is not None:
+        parts["proba"] = parts["proba"].to(getattr(torch, source.stored_as))
     return Pool(**parts, task=pool.task, bias=pool.bias)

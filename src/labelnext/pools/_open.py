@@ -130,16 +130,11 @@ def open_pool(
     said: dict[str, Any] = {"classes": classes, "task": task, "bias": bias}
     for what, value in (("ids", ids), ("groups", groups), ("labels", labels)):
         (wanted if value is None or isinstance(value, str | os.PathLike) else said)[what] = value
-    source = _open(path, wanted)
+    source = open_source(path, **wanted)
     if wanted.get("labels") is not None:
         names = source.classes if classes is None else classes
         said["labels"] = _numbers(source.known("labels"), names)
     return Pool.of(source, **said)
-
-
-def open_source(path: Spec | None = None, **wanted: Spec | None) -> Source:
-    """Open files as `open_pool` does, as a source."""
-    return _open(path, wanted)
 
 
 def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
@@ -243,7 +238,7 @@ class _Folder:
         return self.pool
 
 
-def _open(path: Spec | None, asked: Mapping[str, Spec | None]) -> Source:
+def open_source(path: Spec | None = None, **asked: Spec | None) -> Source:
     """Open what is asked for: columns and arrays of one file or folder, and other files."""
     wanted = {what: os.fspath(spec) for what, spec in asked.items() if spec is not None}
     main = None if path is None else _container(os.fspath(path))

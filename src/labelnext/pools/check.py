@@ -141,24 +141,6 @@ def check_shape(
         raise ValueError(f"{part}{where} needs at least one column, got shape {shape}.")
 
 
-def check_shapes(proba: Any, features: Any, task: Task, *, members: bool = False) -> None:
-    """Check the shapes of both parts against each other and the task; either may be None."""
-    if proba is not None:
-        shape = tuple(proba.shape)
-        check_shape(shape, "proba", members=members)
-        if task == "multilabel" and len(shape) == 1:
-            raise ValueError(
-                f"With task='multilabel' proba must have two dimensions, got shape {shape}; "
-                "reshape it with proba.reshape(-1, 1) if it is one column."
-            )
-    if features is not None:
-        check_shape(tuple(features.shape), "features")
-    if proba is not None and features is not None:
-        check_lengths(proba, features)
-    if proba is not None:
-        check_columns(tuple(proba.shape), task)
-
-
 def check_columns(shape: tuple[int, ...], task: Task) -> None:
     """Refuse probabilities that have other columns than the task says."""
     if task == "binary" and len(shape) > 1 and shape[-1] != 1:

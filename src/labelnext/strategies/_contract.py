@@ -47,7 +47,7 @@ def check_query_strategy(strategy: Any, clf: Any = None) -> None:
 
     See Also
     --------
-    labelnext.pool.QueryStrategy : The base that does most of this.
+    labelnext.strategies.QueryStrategy : The base that does most of this.
 
     Notes
     -----

@@ -109,8 +109,14 @@ class Query:
         The classifier behind the pool, if `query` made it from one.
     asker : str, default="This strategy"
         What messages call the strategy.
-    seeded, progress, checkpoint, cluster
-        How the selection runs, as in `labelnext.select`.
+    seeded : bool, default=True
+        Whether the caller gave a seed.
+    progress : callable, default=None
+        As that of `labelnext.select`.
+    checkpoint : path-like, default=None
+        As that of `labelnext.select`.
+    cluster : Ray, default=None
+        As that of `labelnext.select`.
 
     See Also
     --------
