@@ -103,7 +103,7 @@ class DenseOnly(RandomSampling):
     needs = ("features",)
 
     def _choose(self, query):
-        np.linalg.norm(query.features())
+        np.linalg.norm(query.features(), axis=1)
         return super()._choose(query)
 
 
