@@ -124,13 +124,13 @@ np.save(folder / "done.npy", batch.indices)
 
 
 # Where a process is killed, one after the other: at which call of progress, or in which writing of
-# a checkpoint, half of which is then on the disk. Passes end at its 20th call, and from there at
-# the 5th, 8th, 11th and 3rd of those that go on.
+# a checkpoint, half of which is then on the disk. Passes end at its 22nd call, and from there at
+# the 5th, 7th, 12th and 3rd of those that go on.
 KILLS = [
-    *("writing 1", "choosing 1", "choosing 10", "choosing 19", "choosing 20", "writing 1"),
+    *("writing 1", "choosing 1", "choosing 10", "choosing 21", "choosing 22", "writing 1"),
     *("writing 2", "choosing 1", "choosing 4", "choosing 5", "writing 1", "choosing 6"),
-    *("choosing 1", "choosing 8", "writing 1", "choosing 9"),
-    *("choosing 1", "choosing 11", "writing 1", "choosing 12"),
+    *("choosing 1", "choosing 7", "writing 1", "choosing 8"),
+    *("choosing 1", "choosing 12", "writing 1", "choosing 13"),
     *("choosing 1", "writing 1"),
 ]
 
@@ -151,7 +151,7 @@ class TestKilled:
             if (tmp_path / "run.ckpt").exists():
                 kept.append(json.loads((tmp_path / "run.ckpt").read_text())["n_full"])
         assert kept == sorted(kept)
-        assert sorted(set(kept)) == [0, 159, 415, 830, 1342]
+        assert sorted(set(kept)) == [0, 180, 436, 872, 1384]
         end = self.child(tmp_path, "nowhere", 0)
         assert end.returncode == 0, end.stderr
         np.testing.assert_array_equal(np.load(tmp_path / "done.npy"), batch.indices)
