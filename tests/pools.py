@@ -86,6 +86,8 @@ def _torch(dtype):
     def store(proba, features, bias, folder, task):
         from labelnext.engine._torch import TorchGradients
 
+        if task == "vectors":
+            proba = np.zeros((len(features), 1))
         tensors = (torch.tensor(x).to(dtype) for x in (proba, features))
         return TorchGradients(*tensors, bias=bias, task=task)
 

@@ -24,9 +24,12 @@ def test_pools_with_other_factors_have_others(storage, tmp_path):
     # Of a pool in shards some rows are looked at.
     arrays = pools.confident(60 if storage.name.endswith("shards") else 301, n_features=6)
     seen = {}
-    for name, change in CHANGES.items():
+    # Where the features are the gradients, there are no classes.
+    names = [n for n in CHANGES if not (n == "classes swapped" and storage.task == "vectors")]
+    for name in names:
+        change = CHANGES[name]
         (tmp_path / name).mkdir()
         pool, _, _ = storage.make(*change(*arrays), tmp_path / name)
         seen[pool.fingerprint()] = name
-    assert list(seen.values()) == list(CHANGES)
+    assert list(seen.values()) == names
     assert storage.make(*arrays, tmp_path)[0].fingerprint() in seen
