@@ -269,7 +269,7 @@ class TestSettings:
             same(batch_of(), batch)
 
     def test_before_torch_had_a_setting_for_each_library(self, batch, monkeypatch):
-        monkeypatch.setattr(_torch_rows, "PRECISION_BY_LIBRARY", False)
+        monkeypatch.delattr(torch.backends, "fp32_precision", raising=False)
         calls = []
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
         monkeypatch.setattr(torch, "set_float32_matmul_precision", calls.append)

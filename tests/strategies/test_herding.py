@@ -14,8 +14,8 @@ from sklearn.naive_bayes import GaussianNB
 from labelnext.pool import MaxHerding, UncertaintyHerding
 from labelnext.strategies import _uncertainty_herding
 from labelnext.strategies._herding import Herding
+from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Free
-from labelnext.strategies._tiles import Points
 from labelnext.strategies._uncertainty_herding import best_temperature, calibration_error, temper
 
 NAN = np.nan
@@ -99,9 +99,9 @@ def test_lazy_picks_are_the_plain_ones(data):
     radius = data.draw(st.sampled_from([0.05, 0.5, 1.0, 4.0]))
     k = data.draw(st.integers(1, n - n_centres))
     lots = np.random.default_rng(n).permutation(n - n_centres)
-    herding = Herding(Points.lay_out(X), weights, radius)
+    herding = Herding(lay_out(X), weights, radius)
     free = Free(np.arange(n - n_centres), None)
-    picks, at_pick = Herding(Points.lay_out(X), weights, radius).pick(k, lots, free)
+    picks, at_pick = Herding(lay_out(X), weights, radius).pick(k, lots, free)
     taken = np.zeros(n - n_centres, dtype=bool)
     assert np.flatnonzero(~free.mask).tolist() == sorted(picks)
     for pick, gain in zip(picks, at_pick, strict=True):

@@ -10,8 +10,8 @@ from scipy.spatial.distance import cdist
 from sklearn.preprocessing import normalize as to_unit_length
 
 from labelnext.pool import ProbCover
+from labelnext.strategies._points import lay_out
 from labelnext.strategies._prob_cover import largest_pure_radius
-from labelnext.strategies._tiles import Points
 
 NAN = np.nan
 
@@ -96,7 +96,7 @@ def test_the_radius_is_the_largest_pure_enough(n, seed, alpha):
     X, _ = pool(seed, n=n)
     clusters = np.random.default_rng(seed).choice(3, size=n, p=[0.5, 0.3, 0.2])
     clusters[n // 2 : n // 2 + 5] = clusters[:5]
-    found = largest_pure_radius(Points.lay_out(X), clusters, alpha)
+    found = largest_pure_radius(lay_out(X), clusters, alpha)
     distances = cdist(X, X)
     other = clusters[:, None] != clusters
 

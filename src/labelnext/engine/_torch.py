@@ -12,7 +12,8 @@ from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows, has_one_l
 from labelnext.engine._plain import TILE, largest_of, own_rows
 from labelnext.engine._torch_factors import TorchFactors, as_numpy
 from labelnext.engine._torch_pass import Pass
-from labelnext.engine._torch_rows import TorchRows, plain_float32
+from labelnext.engine._torch_rows import TorchRows
+from labelnext.utils.tensors import plain_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable

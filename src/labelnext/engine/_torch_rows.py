@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,9 +17,10 @@ from labelnext.pools.check import (
     refuse_proba,
 )
 from labelnext.utils.tasks import CLASSIFICATION
+from labelnext.utils.tensors import plain_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from labelnext.utils.tasks import Task
 
@@ -33,8 +33,6 @@ UNKNOWN_BYTES = 1 << 28
 # A tile of fewer rows is not tried.
 LEAST_ROWS = 16
 
-# From torch 2.9 on; mixing it with the one setting of before is an error.
-PRECISION_BY_LIBRARY = hasattr(torch.backends, "fp32_precision")
 # Its name before torch 2.5.
 _OUT_OF_MEMORY: type[BaseException] = getattr(
     torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError
@@ -249,30 +247,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, _OUT_OF_MEMORY)) or any(
         words in str(error) for words in ("out of memory", "can't allocate memory")
     )
-
-
-@contextmanager
-def plain_float32(device: torch.device) -> Iterator[None]:
-    """Hold matrix products to what their dtype says, whatever the user has set for a network.
-
-    No TF32 or bfloat16 in float32 products, no autocast and no graph, on this device; all is as
-    before afterwards.
-    """
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        if PRECISION_BY_LIBRARY:
-            matmuls: list[Any] = [b.matmul for b in (torch.backends.cuda, torch.backends.mkldnn)]
-            before = [matmul.fp32_precision for matmul in matmuls]
-            try:
-                for matmul in matmuls:
-                    matmul.fp32_precision = "ieee"
-                yield
-            finally:
-                for matmul, precision in zip(matmuls, before, strict=True):
-                    matmul.fp32_precision = precision
-        else:
-            precision = torch.get_float32_matmul_precision()
-            try:
-                torch.set_float32_matmul_precision("highest")
-                yield
-            finally:
-                torch.set_float32_matmul_precision(precision)

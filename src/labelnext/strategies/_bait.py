@@ -135,8 +135,5 @@ class Bait(QueryStrategy):
         choice = Choice(picks, scores=np.array(scores)[kept])
         if not query.return_utilities:
             return choice
-        utilities, free = np.array([gains[t] for t in kept]), query.free()
-        for row, pick in zip(utilities, picks, strict=True):
-            row[~free.mask] = np.nan
-            free.take(int(pick))
-        return choice._replace(utilities=utilities)
+        utilities = np.array([gains[t] for t in kept])
+        return choice._replace(utilities=query.without_taken(utilities, picks))

@@ -109,12 +109,10 @@ class ClusterMargin(QueryStrategy):
         picks = np.array([rows[members[0]] for members in turns])
         if not query.return_utilities:
             return Choice(picks, scores=scores[picks])
-        laws, free = np.zeros((query.k, query.n_candidates)), query.free()
-        for law, members, pick in zip(laws, turns, picks, strict=True):
+        laws = np.zeros((query.k, query.n_candidates))
+        for law, members in zip(laws, turns, strict=True):
             law[rows[members]] = 1 / len(members)
-            law[~free.mask] = np.nan
-            free.take(int(pick))
-        return Choice(picks, laws, scores[picks])
+        return Choice(picks, query.without_taken(laws, picks), scores[picks])
 
 
 def _clusters(features: Any, n_clusters: int) -> NDArray[np.int64]:

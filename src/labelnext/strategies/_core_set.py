@@ -110,8 +110,5 @@ def _distances(
     trace_d2(points, rows, exclude, query.labeled, d2)
     if len(query.labeled) == 0:
         d2[0] = 0.0
-    distances, free = np.sqrt(d2[:, query.candidates]), query.free()
-    for row, pick in zip(distances, np.searchsorted(query.candidates, rows), strict=True):
-        row[~free.mask] = np.nan
-        free.take(int(pick))
-    return np.asarray(distances)
+    picks = np.searchsorted(query.candidates, rows)
+    return query.without_taken(np.sqrt(d2[:, query.candidates]), picks)

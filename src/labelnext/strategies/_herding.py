@@ -9,12 +9,14 @@ import numpy as np
 
 from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._points import first_by_lot, lay_out, place
 from labelnext.strategies._query import Choice, Free, Query
-from labelnext.strategies._tiles import Points, first_by_lot, place
 from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from labelnext.strategies._tiles import Points
 
     Picks = NDArray[np.int64]
 
@@ -47,7 +49,7 @@ class Herding:
         below the largest of now need not be looked at: the picks are those of looking at all.
         """
         # In float32 the two of a pair of duplicates may differ by so much.
-        rounding = 1e-5 if self.points.rows.dtype == np.float32 else 1e-9
+        rounding = 1e-5 if self.points.in_float32 else 1e-9
         gains = self.gains()
         is_new = np.ones(self.points.n, dtype=bool)
         picks, at_pick = np.empty(k, dtype=np.int64), np.empty(k)
@@ -67,7 +69,7 @@ class Herding:
 
     def gains(self, rows: Any = slice(None)) -> NDArray[np.float64]:
         """Return how much more coverage some candidates would bring."""
-        return self.points.sums(self.points.take(rows), self._kernel, self.weights, self.floor)
+        return self.points.sums(self.points.take(rows), self.scale, self.weights, self.floor)
 
     def add(self, row: int) -> None:
         """Make a candidate a centre."""
@@ -85,10 +87,6 @@ class Herding:
             stale = stale[np.argpartition(-gains[stale], most)[:most]]
         return stale
 
-    def _kernel(self, tile: NDArray[Any]) -> None:
-        tile *= self.scale
-        np.exp(tile, out=tile)
-
     def _coverage(self, centres: Points) -> NDArray[np.float64]:
         return np.exp(self.points.nearest(centres) * self.scale)
 
@@ -101,13 +99,11 @@ def herd(query: Query, points: Points, weights: NDArray[np.float64], radius: flo
     scores = gains / query.n_candidates
     if not query.return_utilities:
         return Choice(picks, scores=scores)
-    utilities, free = np.empty((len(picks), query.n_candidates)), query.free()
-    for t, pick in enumerate(picks):
-        utilities[t] = start.gains() / query.n_candidates
-        utilities[t, ~free.mask] = np.nan
+    utilities = np.empty((len(picks), query.n_candidates))
+    for row, pick in zip(utilities, picks, strict=True):
+        row[:] = start.gains() / query.n_candidates
         start.add(pick)
-        free.take(int(pick))
-    return Choice(picks, utilities, scores)
+    return Choice(picks, query.without_taken(utilities, picks), scores)
 
 
 class MaxHerding(QueryStrategy):
@@ -187,6 +183,6 @@ class MaxHerding(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = place(query.features(with_labeled=True), self.normalize)
-        points = Points.lay_out(features, self.radius)
+        features = place(query.features(with_labeled=True, on_device=True), self.normalize)
+        points = lay_out(features, self.radius)
         return herd(query, points, np.ones(query.n_candidates), self.radius)

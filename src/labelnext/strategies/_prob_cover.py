@@ -9,12 +9,15 @@ import numpy as np
 from labelnext.strategies._arguments import check_flag, check_integer, check_positive
 from labelnext.strategies._base import QueryStrategy
 from labelnext.strategies._clusters import k_means
+from labelnext.strategies._points import first_by_lot, lay_out, place
 from labelnext.strategies._query import Choice, Query
-from labelnext.strategies._tiles import Points, blocks, first_by_lot, place
 from labelnext.utils import MISSING_LABEL
+from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from labelnext.strategies._tiles import Points
 
 
 class ProbCover(QueryStrategy):
@@ -117,7 +120,7 @@ class ProbCover(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = place(query.features(with_labeled=True), self.normalize)
+        features = place(query.features(with_labeled=True, on_device=True), self.normalize)
         n = query.n_candidates
         lots = query.rng.permutation(n)
         delta, points = self._radius(features, query)
@@ -125,7 +128,7 @@ class ProbCover(QueryStrategy):
         limit = max(delta**2 - points.rounding, points.rounding)
         candidates, labeled = points.take(slice(n)), points.take(slice(n, None))
         is_open = points.nearest(labeled) >= limit
-        n_new = _count(candidates, points.take(is_open), limit)
+        n_new = candidates.count(points.take(is_open), limit)
         free = query.free()
         picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
         for t in range(query.k):
@@ -137,13 +140,13 @@ class ProbCover(QueryStrategy):
             covered = is_open & (points.nearest(points.take(picks[t : t + 1])) < limit)
             is_open &= ~covered
             # Each sample is covered once, so all these counts together are no more than one of all.
-            n_new -= _count(candidates, points.take(covered), limit)
+            n_new -= candidates.count(points.take(covered), limit)
         return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
 
     def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
         """Return the radius, and points in the precision that it asks for."""
         if self.delta is not None:
-            return float(self.delta), Points.lay_out(features, self.delta)
+            return float(self.delta), lay_out(features, self.delta)
         if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
             raise ValueError(
                 f"ProbCover needs n_classes or delta, as labels of a pool of task "
@@ -151,11 +154,11 @@ class ProbCover(QueryStrategy):
             )
         n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))
         n_clusters = min(n_classes, features.shape[0])
-        clusters = k_means(features, n_clusters, query.rng, max_iter=50).labels_
-        points = Points.lay_out(features)
+        clusters = k_means(without_tensor(features), n_clusters, query.rng, max_iter=50).labels_
+        points = lay_out(features)
         delta = largest_pure_radius(points, clusters, self.alpha)
         if points.too_coarse_for(delta):
-            points = Points.lay_out(features, delta)
+            points = lay_out(features, delta)
             delta = largest_pure_radius(points, clusters, self.alpha)
         return delta, points
 
@@ -166,31 +169,5 @@ def largest_pure_radius(points: Points, clusters: NDArray[Any], alpha: float) ->
     A ball is pure as long as its radius is at most the distance from its middle to the nearest
     point of another cluster: the radius is a quantile of these.
     """
-    order = np.argsort(clusters, kind="stable")
-    points, clusters = points.take(order), clusters[order]
-    nearest = np.full(points.n, np.inf)
-    for part in blocks(points.n):
-        theirs = clusters[part]
-
-        def work(span: slice, tile: NDArray[Any], theirs: NDArray[Any] = theirs) -> None:
-            # In the order of clusters most tiles hold pairs of different ones only.
-            if clusters[span][-1] >= theirs[0] and theirs[-1] >= clusters[span][0]:
-                tile[clusters[span][:, None] == theirs] = np.inf
-            np.minimum(nearest[span], tile.min(axis=1), out=nearest[span])
-
-        points.for_each_tile(points, part, work)
     n_impure = int((1 - alpha) * points.n + 1e-9)
-    return float(np.sqrt(max(np.partition(nearest, n_impure)[n_impure], 0.0)))
-
-
-def _count(points: Points, others: Points, limit: float) -> NDArray[np.int64]:
-    """Count how many others are within the limit of each point."""
-    counts = np.zeros(points.n, dtype=np.int64)
-
-    def work(span: slice, tile: NDArray[Any]) -> None:
-        # Ones and zeros in the tile's own place: sums of a block of them are exact.
-        counts[span] += np.less(tile, limit, out=tile).sum(axis=1).astype(np.int64)
-
-    for part in blocks(others.n):
-        points.for_each_tile(others, part, work)
-    return counts
+    return float(np.sqrt(np.partition(points.nearest_of_another(clusters), n_impure)[n_impure]))

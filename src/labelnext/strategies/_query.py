@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from labelnext.engine.memory_limit import parse_limit, say_bytes
 from labelnext.pools.check import check_proba
 from labelnext.sampling import choose_by_d2
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.tensors import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     import os
@@ -166,23 +166,14 @@ class Query:
 
     def proba(self) -> NDArray[np.float64]:
         """
-        Return the class probabilities of the candidates.
+        Return the class probabilities of the candidates, shape (n_candidates, n_classes).
 
-        Returns
-        -------
-        numpy.ndarray of shape (n_candidates, n_classes), float64
-            Rows sum to 1. There are two classes at least: a single logit speaks for two, and
-            where one class is known, all candidates are equally uncertain. Of a committee it is
-            the mean.
-
-        Raises
-        ------
-        ValueError
-            If the values are no probabilities of classes.
+        Rows sum to 1. There are two classes at least: a single logit speaks for two, and where
+        one class is known, all candidates are equally uncertain. Of a committee it is the mean.
         """
         return np.asarray(self._proba(self._rows(False)), dtype=np.float64)
 
-    def features(self, with_labeled: bool = False) -> Any:
+    def features(self, with_labeled: bool = False, on_device: bool = False) -> Any:
         """
         Return the features of the candidates.
 
@@ -190,10 +181,12 @@ class Query:
         ----------
         with_labeled : bool, default=False
             Whether those of the labelled samples follow.
+        on_device : bool, default=False
+            Whether tensors on a device may stay there; else they are fetched.
 
         Returns
         -------
-        numpy.ndarray or CSR matrix of shape (n_rows, n_features), float32 or float64
+        ndarray, CSR matrix or torch.Tensor of shape (n_rows, n_features), float32 or float64
             The features, all finite.
 
         Raises
@@ -201,51 +194,39 @@ class Query:
         ValueError
             If some are NaN or infinite, or take more memory than may be taken.
         """
-        return self._features(self._rows(with_labeled))
+        return self._features(self._rows(with_labeled), on_device)
 
-    def proba_and_features(self, with_labeled: bool = False) -> tuple[NDArray[Any], Any]:
+    def proba_and_features(
+        self, with_labeled: bool = False, on_device: bool = False
+    ) -> tuple[NDArray[Any], Any]:
         """
         Return the probabilities, in the dtype that they have, and the features.
 
         Parameters
         ----------
-        with_labeled : bool, default=False
-            Whether the labelled samples follow the candidates.
+        with_labeled, on_device : bool, default=False
+            As in `features`, for both and for the features alone.
 
         Returns
         -------
         proba : numpy.ndarray of shape (n_rows, n_classes)
             As in `proba`.
-        features : numpy.ndarray or CSR matrix of shape (n_rows, n_features)
+        features : ndarray, CSR matrix or torch.Tensor of shape (n_rows, n_features)
             As in `features`.
         """
         rows = self._rows(with_labeled)
         self._afford(rows, "proba", "features")
-        return self._proba(rows), self._features(rows)
+        return self._proba(rows), self._features(rows, on_device)
 
     def members(self) -> Iterable[NDArray[np.float64]]:
-        """
-        Return the probabilities of the candidates by each member of a committee.
-
-        Returns
-        -------
-        iterable of numpy.ndarray of shape (n_candidates, n_classes), float64
-            One for each member, the columns the same classes for all.
-        """
+        """Return the probabilities of the candidates by each member of a committee, in turn."""
         if self.model is not None:
             return self.model.members(self.rng)
         opinions = self._read("proba", self._rows(False))
         return (self._checked(np.asarray(proba, dtype=np.float64)) for proba in opinions)
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
-        """
-        Return what the model's last step makes of features.
-
-        Returns
-        -------
-        callable
-            Takes features of shape (n, n_features), and returns scores of shape (n, n_classes).
-        """
+        """Return what the model's last step makes of features: a score for each class."""
         if self.model is not None:
             return self.model.last_step()
         assert self.pool.last_layer is not None  # which `needs` has seen to
@@ -294,10 +275,14 @@ class Query:
         numpy.ndarray of shape (k, n_candidates)
             In row t the scores, NaN at the first t picks and at candidates of full groups.
         """
-        utilities, free = np.tile(scores, (len(picks), 1)), self.free()
-        for t, pick in enumerate(picks):
-            utilities[t, ~free.mask] = np.nan
-            free.take(int(pick))
+        return self.without_taken(np.tile(scores, (len(picks), 1)), picks)
+
+    def without_taken(self, utilities: NDArray[np.float64], picks: Rows) -> NDArray[np.float64]:
+        """Return utilities, with NaN in row t for what picks before t have made unavailable."""
+        free = self.free()
+        for row, pick in zip(utilities, picks.tolist(), strict=True):
+            row[~free.mask] = np.nan
+            free.take(pick)
         return utilities
 
     def pseudo_labels(self, rows: Rows) -> NDArray[Any] | None:
@@ -340,13 +325,13 @@ class Query:
             return np.hstack([1 - positive, positive])
         return proba if proba.shape[1] > 1 else np.full((len(proba), 2), 0.5)
 
-    def _features(self, rows: Rows | None) -> Any:
-        return finite(self._read("features", rows))
+    def _features(self, rows: Rows | None, on_device: bool = False) -> Any:
+        return finite(self._read("features", rows, on_device))
 
-    def _read(self, part: Any, rows: Rows | None) -> Any:
+    def _read(self, part: Any, rows: Rows | None, on_device: bool = False) -> Any:
         self._afford(rows, part)
-        # Of a tensor on a device, as an array.
-        return without_tensor(self.pool.read(part, rows))
+        values = self.pool.read(part, rows)
+        return values if on_device else without_tensor(values)
 
     def _afford(self, rows: Rows | None, *parts: Any) -> None:
         """Refuse to read more of files than memory has room for."""
@@ -409,14 +394,19 @@ def _rank_within(groups: Rows) -> Rows:
 
 def finite(features: Any) -> Any:
     """Return features in float32 or float64, or say which row is not finite."""
-    if features.dtype not in (np.float32, np.float64):
+    if is_tensor(features):
+        if features.element_size() < 4 and features.is_floating_point():
+            features = features.float()
+        features = features if features.is_floating_point() else features.double()
+    elif features.dtype not in (np.float32, np.float64):
         features = features.astype(np.float32 if features.dtype == np.float16 else np.float64)
     values = features.data if sp.issparse(features) else features
     # A sum is finite only if all it adds is; a whole mask would be as long as the features.
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum(dtype=np.float64)):
+        if np.isfinite(float(values.sum() if is_tensor(values) else values.sum(dtype=np.float64))):
             return features
-    rows = np.asarray(abs(features).max(axis=1).todense() if sp.issparse(features) else features)
+    rows = without_tensor(features)
+    rows = np.asarray(abs(rows).max(axis=1).todense() if sp.issparse(rows) else rows)
     wrong = ~np.isfinite(rows.reshape(features.shape[0], -1)).all(axis=1)
     if wrong.any():
         raise ValueError(

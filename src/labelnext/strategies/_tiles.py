@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.preprocessing import normalize as to_unit_length
-from sklearn.utils.extmath import row_norms
 
 from labelnext.engine.threads import SPAN, for_each_span
 
@@ -15,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-
-    Kernel = Callable[[NDArray[Any]], None]
 
 # Points on one side of a tile; on the other are those of a span. 4 MB in float32.
 BLOCK = 512
@@ -42,31 +38,17 @@ class Points:
         self.rows = rows
         self.n = int(rows.shape[0])
         self.largest = largest
+        self.in_float32 = str(rows.dtype).endswith("float32")
         # By how much a squared distance may be off.
-        self.rounding = 32 * float(np.finfo(rows.dtype).eps) * largest
-
-    @classmethod
-    def lay_out(cls, features: Any, radius: float = np.inf) -> Points:
-        """Lay features out, in float32 only if they are and it is fine enough for a radius."""
-        norms = row_norms(features, squared=True).astype(np.float64)
-        largest = float(norms.max())
-        fine = features.dtype == np.float64 or radius**2 < FINE * largest
-        dtype = np.dtype(np.float64 if fine else np.float32)
-        if fine and features.dtype != np.float64:
-            norms = row_norms(features.astype(np.float64), squared=True)
-        ends = np.stack([norms, np.ones(len(norms))], axis=1)
-        if sp.issparse(features):
-            return cls(sp.hstack([features, sp.csr_array(ends)], "csr", dtype), largest)
-        rows = np.empty((len(norms), features.shape[1] + 2), dtype=dtype)
-        rows[:, :-2], rows[:, -2:] = features, ends
-        return cls(rows, largest)
+        eps = np.finfo(np.float32 if self.in_float32 else np.float64).eps
+        self.rounding = 32 * float(eps) * largest
 
     def too_coarse_for(self, radius: float) -> bool:
         """Whether distances of that size ask for float64, and these are of float32."""
-        return bool(self.rows.dtype == np.float32 and radius**2 < FINE * self.largest)
+        return self.in_float32 and radius**2 < FINE * self.largest
 
     def take(self, rows: Any) -> Points:
-        """Return some of the points."""
+        """Return some of the points, those of a slice, of numbers or of a mask."""
         return Points(self.rows[rows], self.largest)
 
     def for_each_tile(
@@ -94,27 +76,24 @@ class Points:
     def sums(
         self,
         others: Points,
-        kernel: Kernel,
+        scale: float,
         weights: NDArray[np.float64],
-        floor: NDArray[np.float64] | None = None,
+        floor: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return Σ_x w_x max(0, k(x, y) - floor_x) over the points x, for each other point y.
+        """Return Σ_x w_x max(0, exp(scale ‖x - y‖²) - floor_x) over the points x, for each other y.
 
-        The kernel turns a tile of squared distances into its values, 0 or more. Sums of spans
-        are added in their order, so that threads do not matter.
+        Sums of spans are added in their order, so that threads do not matter.
         """
-        dtype = self.rows.dtype
-        weights = weights.astype(dtype)
-        floors = None if floor is None else floor.astype(dtype)[:, None]
+        weights, floors = (values.astype(self.rows.dtype) for values in (weights, floor[:, None]))
         out = np.empty(others.n)
         for part in blocks(others.n):
             sums = np.zeros((-(-self.n // SPAN), part.stop - part.start))
 
             def work(span: slice, tile: NDArray[Any], sums: NDArray[Any] = sums) -> None:
-                kernel(tile)
-                if floors is not None:
-                    tile -= floors[span]
-                    np.maximum(tile, 0, out=tile)
+                tile *= scale
+                np.exp(tile, out=tile)
+                tile -= floors[span]
+                np.maximum(tile, 0, out=tile)
                 sums[span.start // SPAN] = weights[span] @ tile
 
             self.for_each_tile(others, part, work)
@@ -133,27 +112,49 @@ class Points:
         np.maximum(out, 0, out=out)
         return out
 
+    def nearest_of_another(self, kinds: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the squared distance of each point to the nearest of another kind, or inf."""
+        order = np.argsort(kinds, kind="stable")
+        points, kinds = self.take(order), kinds[order]
+        nearest = np.full(self.n, np.inf)
+        for part in blocks(self.n):
+            theirs = kinds[part]
+
+            def work(span: slice, tile: NDArray[Any], theirs: NDArray[Any] = theirs) -> None:
+                # In the order of kinds most tiles hold pairs of different ones only.
+                if kinds[span][-1] >= theirs[0] and theirs[-1] >= kinds[span][0]:
+                    tile[kinds[span][:, None] == theirs] = np.inf
+                np.minimum(nearest[span], tile.min(axis=1), out=nearest[span])
+
+            points.for_each_tile(points, part, work)
+        out = np.empty(self.n)
+        out[order] = np.maximum(nearest, 0)
+        return out
+
+    def count(self, others: Points, limit: float) -> NDArray[np.int64]:
+        """Count how many others are within the limit of each point."""
+        counts = np.zeros(self.n, dtype=np.int64)
+
+        def work(span: slice, tile: NDArray[Any]) -> None:
+            # Ones and zeros in the tile's own place: sums of a block of them are exact.
+            counts[span] += np.less(tile, limit, out=tile).sum(axis=1).astype(np.int64)
+
+        for part in blocks(others.n):
+            self.for_each_tile(others, part, work)
+        return counts
+
+    def least_apart(self) -> float:
+        """Return the least squared distance of two points that are apart, inf if there are none."""
+        least = [np.inf]
+
+        def work(span: slice, tile: NDArray[Any]) -> None:
+            least.append(float(tile[tile > self.rounding].min(initial=np.inf)))
+
+        for part in blocks(self.n):
+            self.for_each_tile(self, part, work)
+        return min(least)
+
 
 def blocks(n: int) -> Iterator[slice]:
     """Cut a number of points into parts that are one side of a tile."""
     return (slice(lo, min(lo + BLOCK, n)) for lo in range(0, n, BLOCK))
-
-
-def place(features: Any, normalize: bool) -> Any:
-    """Scale features to length 1, or else move the middle of all to the origin.
-
-    Distances are the same from the middle, and squared norms no larger than need be beside them.
-    Sparse ones stay where they are, and a feature vector of zeros stays what it is.
-    """
-    if normalize:
-        return to_unit_length(features)
-    if sp.issparse(features):
-        return features
-    return features - features.mean(axis=0, dtype=np.float64).astype(features.dtype)
-
-
-def first_by_lot(values: NDArray[Any], lots: NDArray[np.int64], rounding: float = 0.0) -> int:
-    """Return the largest value's place; of those that differ by rounding only, by lot."""
-    best = values.max()
-    equal = np.flatnonzero(values >= best - rounding * abs(best))
-    return int(equal[lots[equal].argmin()])

@@ -9,7 +9,7 @@ import numpy as np
 from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy
 from labelnext.strategies._herding import herd
-from labelnext.strategies._tiles import Points, blocks, place
+from labelnext.strategies._points import lay_out, place
 from labelnext.strategies._uncertainty import check_method, uncertainty
 from labelnext.utils import MISSING_LABEL
 
@@ -120,35 +120,18 @@ class UncertaintyHerding(QueryStrategy):
 
     def _choose(self, query: Query) -> Choice:
         n = query.n_candidates
-        proba, features = query.proba_and_features(with_labeled=True)
+        proba, features = query.proba_and_features(with_labeled=True, on_device=True)
         temperature = self.temperature or held_out_temperature(query)
         unsure = uncertainty(temper(proba[:n], temperature), self.method)
         features = place(features, self.normalize)
         radius = self.radius or self._radius(features[n:])
-        points = Points.lay_out(features, radius)
         # Rounding may leave a certain sample a little below 0.
-        return herd(query, points, np.maximum(unsure, 0.0), radius)
+        return herd(query, lay_out(features, radius), np.maximum(unsure, 0.0), radius)
 
     def _radius(self, labeled: Any) -> float:
-        if labeled.shape[0] < 2:
-            return 1.0
-        least = _least_distance(Points.lay_out(labeled.astype(np.float64)))
-        return least if np.isfinite(least) else 1.0
-
-
-def _least_distance(points: Points) -> float:
-    """Return the least distance of two points that are apart, inf if there are none."""
-    least = np.inf
-    for part in blocks(points.n):
-        found: list[float] = []
-
-        def work(span: slice, tile: NDArray[Any], found: list[float] = found) -> None:
-            apart = tile[tile > points.rounding]
-            found.append(float(apart.min(initial=np.inf)))
-
-        points.for_each_tile(points, part, work)
-        least = min(least, *found)
-    return float(np.sqrt(least))
+        # In float64, as for a radius of 0.
+        least = lay_out(labeled, 0.0).least_apart() if labeled.shape[0] > 1 else np.inf
+        return float(np.sqrt(least)) if np.isfinite(least) else 1.0
 
 
 def temper(proba: NDArray[Any], temperature: float) -> NDArray[np.float64]:

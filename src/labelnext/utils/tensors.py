@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def is_tensor(value: Any) -> bool:
@@ -20,3 +24,33 @@ def without_tensor(value: Any) -> Any:
     if tensor.is_floating_point() and tensor.element_size() == 2:
         tensor = tensor.float()  # numpy has no bfloat16, and its float16 few functions take
     return tensor.numpy()
+
+
+@contextmanager
+def plain_float32(device: Any) -> Iterator[None]:
+    """Hold matrix products to what their dtype says, whatever the user has set for a network.
+
+    No TF32 or bfloat16 in float32 products, no autocast and no graph, on this device; all is as
+    before afterwards.
+    """
+    import torch
+
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        # From torch 2.9 on each library has its own; mixing it with the one before is an error.
+        if hasattr(torch.backends, "fp32_precision"):
+            matmuls: list[Any] = [b.matmul for b in (torch.backends.cuda, torch.backends.mkldnn)]
+            before = [matmul.fp32_precision for matmul in matmuls]
+            try:
+                for matmul in matmuls:
+                    matmul.fp32_precision = "ieee"
+                yield
+            finally:
+                for matmul, precision in zip(matmuls, before, strict=True):
+                    matmul.fp32_precision = precision
+        else:
+            precision = torch.get_float32_matmul_precision()
+            try:
+                torch.set_float32_matmul_precision("highest")
+                yield
+            finally:
+                torch.set_float32_matmul_precision(precision)
