@@ -6,15 +6,19 @@ import pytest
 import oracle
 import pools
 from labelnext.engine import as_gradients
-from labelnext.sampling import _farthest, farthest_first
+from labelnext.sampling import Groups, _farthest, farthest_first
 
 
-def naive(d2, k, centres, exclude=()):
+def naive(d2, k, centres, exclude=(), first=(), groups=None):
     """One look at all distances a pick; among equal ones the first row."""
-    nearest = d2[:, list(centres)].min(axis=1)
-    picks = []
-    for _ in range(k):
-        free = np.delete(np.arange(len(d2)), [*centres, *exclude, *picks])
+    picks = list(first)
+    nearest = d2[:, [*centres, *picks]].min(axis=1)
+    for _ in range(k - len(picks)):
+        taken = [*centres, *exclude, *picks]
+        if groups is not None:
+            counts = np.bincount(groups.of_row[picks], minlength=groups.of_row.max() + 1)
+            taken += np.flatnonzero(counts[groups.of_row] >= groups.limit).tolist()
+        free = np.delete(np.arange(len(d2)), taken)
         picks.append(int(free[nearest[free].argmax()]))
         nearest = np.minimum(nearest, d2[:, picks[-1]])
     return picks
@@ -67,3 +71,30 @@ def test_all_at_the_centres():
     batch = farthest_first(as_gradients(proba, features), 5, np.array([2]))
     assert batch.indices.tolist() == [0, 1, 3, 4, 5]
     assert batch.d2.tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+@pytest.mark.parametrize(("centres", "first"), [([5, 80], []), ([], [7]), ([3], [9, 60])])
+def test_groups_become_full(centres, first, limit):
+    proba, features = pools.confident(90, seed=4)
+    d2 = oracle.squared_distances(oracle.gradients(proba, features))
+    groups = Groups(np.arange(90) % 13, limit)
+    gradients = as_gradients(proba, features)
+    centres, first = (np.array(rows, dtype=np.int64) for rows in (centres, first))
+    for k in (groups.most(), 4):
+        batch = farthest_first(gradients, k, centres, first=first, groups=groups)
+        assert batch.indices.tolist() == naive(d2, k, centres, (), first, groups)
+        assert (batch.d2[: len(first)] == 0).all()
+        assert len(batch.potentials) == k
+
+
+def test_groups_of_samples_all_at_the_centres():
+    proba, features = np.full((8, 2), 0.5), np.ones((8, 3))
+    groups = Groups(np.array([0, 0, 1, 0, 1, 2, 1, 0]), 1)
+    gradients = as_gradients(proba, features)
+    batch = farthest_first(gradients, 2, np.array([5]), exclude=np.array([0]), groups=groups)
+    assert batch.indices.tolist() == [1, 2]
+    batch = farthest_first(
+        gradients, 3, np.array([], dtype=np.int64), first=np.array([4]), groups=groups
+    )
+    assert batch.indices.tolist() == [4, 0, 5]
