@@ -290,7 +290,7 @@ class TestRefusals:
         for k, exclude, message in [
             (0, None, "k must be at least 1"),
             (3001, None, "at most the number of candidates, 3000"),
-            (5, [3000], "rows from 0 to 2999"),
+            (5, [3000], "exclude must be from 0 to 2,999"),
         ]:
             with pytest.raises(ValueError, match=message):
                 on_ray(*arrays(), k, exclude=exclude)

@@ -17,6 +17,7 @@ from labelnext.engine import ShardedGradients, _open, _plain, _rows, as_gradient
 from labelnext.engine import threads as _threads
 from labelnext.pools import ArraySource
 from labelnext.sampling import d2_sample, d2_utilities
+from labelnext.utils.random import as_generator
 
 # Where parts of a pool of 7,000 rows begin: 1, 2, 3 and 7 of them, unequal, one of a single row.
 PLACES = [(), (700,), (2500, 2600), (1, 64, 700, 2048, 5000, 6999)]
@@ -107,7 +108,7 @@ class TestOneBatch:
         proba, features = pool[0], form(pool[1])
         ends = itertools.pairwise([0, *places, 7000])
         parts = ShardedGradients([as_gradients(proba[lo:hi], features[lo:hi]) for lo, hi in ends])
-        same(d2_sample(parts, 300, random_state=11), batch)
+        same(d2_sample(parts, 300, random_state=as_generator(11, 7000)), batch)
 
     @pytest.mark.parametrize("seed", range(8))
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
@@ -141,7 +142,7 @@ class TestOneBatch:
     def test_in_stretches_of_any_size(self, pool, batch, pruned, stretch, kept):
         source = ArraySource(*pool)
         disk = pools.on_disk(source, pruned=pruned, stretch=stretch, kept=kept)
-        same(select(disk, 300, random_state=11), batch)
+        same(d2_sample(disk, 300, random_state=as_generator(11, 7000)), batch)
 
     @pytest.mark.parametrize("wrap", [np.asfortranarray, sp.csr_matrix, sp.csc_array])
     def test_of_a_larger_pool_from_other_arrays(self, pool, batch, wrap):

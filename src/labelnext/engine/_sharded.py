@@ -46,15 +46,15 @@ class ShardedGradients(Gradients):
     Examples
     --------
     >>> import numpy as np
-    >>> import labelnext
     >>> from labelnext.engine import ShardedGradients, as_gradients
+    >>> from labelnext.sampling import d2_sample
     >>> proba, features = np.full((4, 2), 0.5), np.array([[1.0], [2.0], [4.0], [3.0]])
     >>> pool = ShardedGradients(
     ...     [as_gradients(proba[:1], features[:1]), as_gradients(proba[1:], features[1:])]
     ... )
     >>> pool
     ShardedGradients of 4 rows: multiclass, 2 classes, 1 features in float64, on 2 parts on cpu
-    >>> labelnext.select(pool, 2, random_state=0).indices
+    >>> d2_sample(pool, 2, random_state=0).indices
     array([2, 0])
     """
 
