@@ -33,20 +33,8 @@ if TYPE_CHECKING:
 class Asked:
     """The arguments of a query that do not depend on the candidates, checked.
 
-    Parameters
-    ----------
-    X : array, sparse matrix or frame of n_samples rows
-        All samples.
-    labels : ndarray of shape (n_samples,)
-        Their labels.
-    missing : ndarray of bool
-        Which of them are missing.
-    missing_label : scalar, str or None
-        What stands for those.
-    fit : callable of (X, y) or None
-        Returns a fitted copy of the classifier, or the one that is to be used as it is.
-    features : array, sparse matrix or None
-        The caller's own features of X.
+    `missing` says which labels are missing, `fit` returns a fitted copy of the classifier (or the
+    one that is to be used as it is), and `features` are the caller's own.
     """
 
     X: Any
@@ -285,18 +273,10 @@ def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[A
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates of a query.
+    """The candidates of a query, and what the caller knows them by.
 
-    Parameters
-    ----------
-    X : array, sparse matrix or frame of n_candidates rows
-        The candidates themselves.
-    rows : ndarray of shape (n_candidates,), int64
-        What the caller knows them by: rows of X, or their own numbers.
-    n_rows : int
-        The number of rows that the caller may be told of.
-    from_outside : bool, default=False
-        Whether they are samples that the caller gave, which need not be in X.
+    `rows` are rows of X, or the candidates' own numbers if they come `from_outside`: samples that
+    the caller gave, which need not be in X. The caller may be told of `n_rows` rows.
     """
 
     X: Any
@@ -315,15 +295,7 @@ class Candidates:
 
 
 def find_candidates(X: Any, unlabelled: NDArray[np.int64], candidates: Any) -> Candidates:
-    """Turn the argument `candidates` of a query into samples and their rows.
-
-    Raises
-    ------
-    TypeError
-        If `candidates` is one-dimensional and not of integers.
-    ValueError
-        If there are none, an index is no row of X, or the samples differ in shape from X's.
-    """
+    """Turn the argument `candidates` of a query into samples and their rows."""
     n_samples = X.shape[0]
     if candidates is None:
         if len(unlabelled) == 0:

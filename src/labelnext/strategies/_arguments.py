@@ -47,16 +47,7 @@ def check_flag(name: str, value: Any) -> None:
 def number_groups(
     groups: ArrayLike | None, max_per_group: Any, n_rows: int, rows: NDArray[np.int64] | None = None
 ) -> Groups | None:
-    """Return the groups of some rows, of all if None; None where there is no limit.
-
-    Raises
-    ------
-    TypeError
-        If `max_per_group` is no integer, or a group cannot be hashed.
-    ValueError
-        If it is below 1, one of the two is given without the other, there is not one group for
-        each sample, or a group is missing.
-    """
+    """Return the groups of some rows, of all if None; None where there is no limit."""
     if max_per_group is None:
         if groups is not None:
             raise ValueError(

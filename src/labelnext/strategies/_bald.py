@@ -29,7 +29,7 @@ class Bald(CommitteeQueryStrategy):
 
     The score of a sample x is the mutual information of its label y and the member ω of the
     committee, in nats: how uncertain the committee is as a whole, less how uncertain its members
-    are by themselves [1]_, ::
+    are alone [1]_, ::
 
         I(y; ω | x) = H(E_ω p(y | x, ω)) - E_ω H(p(y | x, ω)).
 
@@ -139,7 +139,7 @@ class BatchBald(CommitteeQueryStrategy):
 
     See Also
     --------
-    Bald : The same for each sample by itself; faster.
+    Bald : The same for each sample alone; faster.
 
     Notes
     -----
@@ -234,14 +234,9 @@ class BatchBald(CommitteeQueryStrategy):
 class Configurations:
     """Labels that the picks may turn out to have, and what each tells of the members.
 
-    Parameters
-    ----------
-    mass : ndarray of shape (n_configurations,)
-        The probability of each; together 1.
-    members : ndarray of shape (n_members, n_configurations)
-        The probability of each member once these are the labels; a column sums to 1.
-    drawn : ndarray of shape (n_configurations,), int64, or None
-        The member that each was drawn from, or None if they are all that there are.
+    `mass` is the probability of each, together 1. `members` are those of the members once these
+    are the labels, shape (n_members, n_configurations): a column sums to 1. `drawn` is the member
+    that each was drawn from, or None if they are all that there are.
     """
 
     mass: NDArray[np.float64]
@@ -265,16 +260,10 @@ class Configurations:
     def extend(
         self, picked: NDArray[np.float64], limit: int, rng: np.random.Generator
     ) -> Configurations:
-        """Return the configurations that have a label of the last pick too.
+        """Return the configurations that have a label of the last pick too, up to a limit of them.
 
-        Parameters
-        ----------
-        picked : ndarray of shape (n_picks, n_classes, n_members)
-            The probabilities of all picks.
-        limit : int
-            How many configurations there may be.
-        rng : numpy.random.Generator
-            Where configurations are drawn from, if there would be more.
+        `picked` has the probabilities of all picks, of shape (n_picks, n_classes, n_members).
+        Configurations are drawn if there would be more.
         """
         last = picked[-1]
         if self.drawn is None and len(self.mass) * len(last) <= limit:

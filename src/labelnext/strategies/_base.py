@@ -45,7 +45,9 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
        utilities if they are wanted.
     5. Places become rows, and utilities get their columns, NaN where there is no candidate.
 
-    A strategy keeps no state: a query changes neither it nor anything that it is given.
+    A strategy keeps no state: a query changes neither it nor anything that it is given. One that
+    picks by `Query.largest`, `Query.first` or `Query.free` heeds groups; what no batch may hold
+    is refused.
 
     Parameters
     ----------
@@ -72,9 +74,7 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     ...     needs = ("features",)
     ...
     ...     def _choose(self, query):
-    ...         norms = np.linalg.norm(query.features(), axis=1)
-    ...         picks = query.first(np.argsort(-norms))
-    ...         return picks, query.utilities_of_scores(norms, picks)
+    ...         return query.largest(np.linalg.norm(query.features(), axis=1))
     >>> X = np.array([[3.0, 4.0], [1.0, 0.0], [6.0, 8.0]])
     >>> labelnext.select(labelnext.Pool(features=X), 2, strategy=Farthest, exclude=[1]).indices
     array([2, 0])

@@ -109,13 +109,7 @@ class CommitteeQueryStrategy(QueryStrategy):
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Copies of a classifier, each to be fitted to labels drawn with replacement.
-
-    Parameters
-    ----------
-    clf, X, y, sample_weight, missing_label
-        As in `labelnext.estimators.fit_on_labeled`.
-    """
+    """Copies of a classifier, each to be fitted to labels drawn with replacement."""
 
     clf: Any
     X: Any

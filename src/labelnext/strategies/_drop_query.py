@@ -138,14 +138,7 @@ def disagreements(
 ) -> NDArray[np.int64]:
     """Count for each row the passes with dropout that predict another class than without.
 
-    Parameters
-    ----------
-    scores : callable
-        From features to a score for each class.
-    features : array or CSR matrix of shape (n_rows, n_features)
-        The features.
-    n_passes, dropout, rng
-        How often, how much and what is dropped.
+    `scores` makes of features a score for each class.
     """
     blocks = [np.empty(0, dtype=np.int64)]
     for start in range(0, features.shape[0], _BLOCK):

@@ -27,14 +27,8 @@ FEWEST, MOST = 64, 2048
 class Herding:
     """Coverage Σ_x w_x max_c k(x, c), and how much more of it each candidate brings.
 
-    Parameters
-    ----------
-    points : Points
-        The candidates and, after them, the centres that are there from the start.
-    weights : ndarray of shape (n_candidates,), float64
-        What it counts to cover each candidate, 0 or more.
-    radius : float
-        The σ of k(x, c) = exp(-‖x - c‖² / σ²), over 0.
+    The points are the candidates, which it counts `weights` to cover, and after them the centres
+    that are there from the start. The kernel is k(x, c) = exp(-‖x - c‖² / radius²).
     """
 
     def __init__(self, points: Points, weights: NDArray[np.float64], radius: float) -> None:

@@ -31,19 +31,7 @@ STRATEGIES = {
 
 
 class About(NamedTuple):
-    """What there is to know of a strategy.
-
-    Parameters
-    ----------
-    name : str
-        What `labelnext.select` takes.
-    needs : tuple of str
-        What it asks of a pool.
-    summary : str
-        One line.
-    paper : str
-        Where it comes from.
-    """
+    """What there is to know of a strategy: what it is called, needs, does, and comes from."""
 
     name: str
     needs: tuple[str, ...]

@@ -24,14 +24,8 @@ FINE = 0.03
 class Points:
     """Points laid out so that one matrix product gives squared distances.
 
-    With h' = (h, ‖h‖², 1) and g' = (-2g, 1, ‖g‖²) the product of h' and g' is ‖h - g‖².
-
-    Parameters
-    ----------
-    rows : ndarray or CSR matrix of shape (n, d + 2)
-        The points as h'.
-    largest : float
-        The largest squared norm.
+    With h' = (h, ‖h‖², 1) and g' = (-2g, 1, ‖g‖²) the product of h' and g' is ‖h - g‖². `rows` are
+    the points as h', an array or CSR matrix, and `largest` is the largest squared norm.
     """
 
     def __init__(self, rows: Any, largest: float) -> None:

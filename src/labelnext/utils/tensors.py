@@ -26,6 +26,16 @@ def without_tensor(value: Any) -> Any:
     return tensor.numpy()
 
 
+def set_by_library() -> bool:
+    """Tell whether each library of torch has a precision of its own, as from torch 2.9 on.
+
+    Mixing it with the one setting of before is an error.
+    """
+    import torch
+
+    return hasattr(torch.backends, "fp32_precision")
+
+
 @contextmanager
 def plain_float32(device: Any) -> Iterator[None]:
     """Hold matrix products to what their dtype says, whatever the user has set for a network.
@@ -36,8 +46,7 @@ def plain_float32(device: Any) -> Iterator[None]:
     import torch
 
     with torch.no_grad(), torch.autocast(device.type, enabled=False):
-        # From torch 2.9 on each library has its own; mixing it with the one before is an error.
-        if hasattr(torch.backends, "fp32_precision"):
+        if set_by_library():
             matmuls: list[Any] = [b.matmul for b in (torch.backends.cuda, torch.backends.mkldnn)]
             before = [matmul.fp32_precision for matmul in matmuls]
             try:
