@@ -395,7 +395,7 @@ class TestGroups:
             (pd.Series([1, pd.NA] * 6, dtype="Int64"), ValueError, "groups is nan at row 1"),
             (["a", {}] * 6, TypeError, "must be hashable.*dict {} at row 1"),
             (np.ones((N, 2)), ValueError, r"one dimension.*\(12, 2\)"),
-            ("a", ValueError, "1 entries"),
+            ("a", TypeError, "groups must be a list or an array.*got str"),
         ],
     )
     def test_refused(self, groups, error, message):
