@@ -488,6 +488,7 @@ class TestRay:
         ("of another random_state", "of another --seed"),
         ("for ids there is exclude_ids.", "for ids there is --exclude"),
         ("k must be at most 3; a smaller k.", "-k must be at most 3; a smaller -k"),
+        ("cluster=labelnext.Ray() needs ray", "--engine ray needs ray"),
     ],
 )  # fmt: skip
 def test_the_library_in_the_commands_words(message, words):

@@ -44,6 +44,7 @@ _ADVICE = {
     r"\bmake it with (?=proba|features)": "give ",
     r"\bof shape \(n_members, (.*)\)$": r"of shape (n_members, \1), in an .npz file",
     r"\blabelnext\.write_pool\b": "labelnext convert",
+    r"\bcluster=labelnext\.Ray\(\)": "--engine ray",
     r"^k must\b": "-k must",
     r"\ba smaller k\b": "a smaller -k",
     r"\bleave proba out\b": "leave --proba out, or name the features alone: --features FILE:NAME",
