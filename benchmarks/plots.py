@@ -42,9 +42,13 @@ def _compared(rows: list[dict[str, Any]], path: Path) -> Path:
     figure = Figure(figsize=(8, 0.6 + 0.5 * len(names)), layout="constrained")
     ax = figure.subplots()
     bars = ax.barh(names, times, color=["#1f6feb", *["#9aa4b2"] * len(rows)])
-    ax.bar_label(bars, [f"{time:.2g} s" for time in times], padding=4)
-    ax.set(xscale="log", xlabel=f"seconds for {rows[0]['k']:,} picks of {rows[0]['n']:,} samples")
-    ax.set_xlim(right=max(times) * 4)
+    ax.bar_label(
+        bars, [f"{time:,.0f} s" if time >= 10 else f"{time:.2g} s" for time in times], padding=4
+    )
+    what = f"seconds for {rows[0]['k']:,} picks of {rows[0]['n']:,} samples; * extrapolated"
+    ax.set(xscale="log", xlabel=what)
+    # From a tenth of ours on: bars on a logarithmic axis have no natural start.
+    ax.set_xlim(min(times) / 10, max(times) * 4)
     ax.invert_yaxis()
     ax.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)

@@ -136,7 +136,8 @@ class Batch:
         d² from `differences`; `bytes_read` from files by the passes, of `bytes_total` had each
         read the whole pool (both 0 for a pool in memory).
     scores : ndarray of shape (k,), float64, default=None
-        The utility that decided on each pick, by strategies other than BADGE.
+        The utility that decided on each pick, by strategies other than BADGE; of those that
+        draw, what their law is made of.
     ids : ndarray of shape (k,), int64 or object, default=None
         The ids of the picks.
     groups : ndarray of shape (k,), default=None
