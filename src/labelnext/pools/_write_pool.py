@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._writer import PoolWriter, refuse_other_files
-from labelnext.pools.disk import draft_of, remove, sync_folder
-from labelnext.pools.files import local_folder
+from labelnext.pools._own import folder_of, in_place_of
+from labelnext.pools._writer import PoolWriter
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
 from labelnext.utils.labels import MISSING_LABEL, split_labels
@@ -120,18 +119,13 @@ def write_pool(
         rows_per_shard = max(1, SHARD_BYTES // pool.source.row_bytes)
     elif rows_per_shard < 1:
         raise ValueError(f"rows_per_shard must be at least 1, got {rows_per_shard}.")
-    folder = local_folder(path)
+    folder = folder_of(path)
     if not (overwrite and folder.exists()):
         _write(_writer(folder, pool), pool, rows_per_shard)
         return
-    refuse_other_files(folder)
     # The old pool stays until the new one is whole; it may even be what is read.
-    new, old = draft_of(folder), draft_of(folder)
-    _write(_writer(new, pool), pool, rows_per_shard)
-    folder.rename(old)
-    new.rename(folder)
-    sync_folder(folder.parent)
-    remove(old)
+    with in_place_of(folder) as new:
+        _write(_writer(new, pool), pool, rows_per_shard)
 
 
 def write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) -> None:
