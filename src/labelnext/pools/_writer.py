@@ -134,8 +134,9 @@ class PoolWriter:
             self._last_layer = content.getvalue()
             self._head["last_layer"] = digest_of_bytes(self._last_layer)
         self._known: dict[int, ShardRecord] = {}
+        head = text_of(self._head)  # if it cannot be written, nothing is begun
         with writing(str(self.path), "free some space, or choose another place"):
-            self._begin(resume, overwrite)
+            self._begin(head, resume, overwrite)
 
     @property
     def finished(self) -> dict[int, int]:
@@ -202,12 +203,7 @@ class PoolWriter:
         """
         arrays, rounded = _shard_arrays(proba, features)
         n_rows = len(next(iter(arrays.values())))
-        if ids is not None:
-            arrays["ids"] = _stored("ids", check_ids(ids, n_rows))
-        if groups is not None:
-            arrays["groups"] = _stored("groups", as_groups(groups, n_rows))
-        if labels is not None:
-            arrays["labels"] = _stored_labels(labels, n_rows, missing_label)
+        arrays |= check_known(n_rows, ids, groups, labels, missing_label)
         shard = _checked(shard)
         folder = self.path / shard_name(shard)
         if self.complete:
@@ -264,7 +260,7 @@ class PoolWriter:
             write_once(self.path / MANIFEST, manifest_text(self._head, ordered))
         clear_pool_drafts(self.path)
 
-    def _begin(self, resume: bool, overwrite: bool) -> None:
+    def _begin(self, content: bytes, resume: bool, overwrite: bool) -> None:
         """Make the folder, or find in it what may be gone on with."""
         self.path.mkdir(parents=True, exist_ok=True)
         begun = refuse_other_files(self.path, to_delete=overwrite)
@@ -282,7 +278,7 @@ class PoolWriter:
                 f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
                 "them with overwrite=True."
             )
-        write_once(self.path / SETTINGS, text_of(self._head))
+        write_once(self.path / SETTINGS, content)
         head = read_head((self.path / SETTINGS).read_bytes(), str(self.path / SETTINGS))
         if head != self._head:
             both = (*head, *self._head)
@@ -310,6 +306,20 @@ class PoolWriter:
     def _folders(self) -> dict[int, Path]:
         numbers = {shard_number(path.name): path for path in self.path.iterdir()}
         return {number: path for number, path in numbers.items() if number is not None}
+
+
+def check_known(
+    n_rows: int, ids: Any, groups: Any, labels: Any, missing_label: Any
+) -> dict[str, NDArray[Any]]:
+    """Return what is known of the samples of a shard as it is stored, or say why it cannot be."""
+    arrays = {}
+    if ids is not None:
+        arrays["ids"] = _stored("ids", check_ids(ids, n_rows))
+    if groups is not None:
+        arrays["groups"] = _stored("groups", as_groups(groups, n_rows))
+    if labels is not None:
+        arrays["labels"] = _stored_labels(labels, n_rows, missing_label)
+    return arrays
 
 
 def _checked(shard: int) -> int:

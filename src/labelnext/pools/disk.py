@@ -193,7 +193,7 @@ def writing(what: str, advice: str) -> Iterator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        reason, instead = REASONS.get(error.errno, ("", ""))
+        reason, instead = REASONS.get(error.errno or 0, ("", ""))
         if error.errno in FULL:
             reason = "the disk is full, or a quota or the largest size of a file is reached"
             raise OSError(error.errno, f"Cannot write {what}: {reason}; {advice}") from None
