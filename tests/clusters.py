@@ -96,7 +96,7 @@ def same(batch, other):
 
 def kill(pool, number):
     """Kill the process of a shard, if it has one just now."""
-    pid = pool.parts.actors.places[number].pid
+    pid = pool.shards.actors.places[number].pid
     if pid is None:
         return False
     try:
@@ -116,7 +116,7 @@ def killer(pool, seed, longest=0.6, most=4):
 
     def work():
         while len(killed) < most and not over.wait(rng.uniform(0, longest)):
-            number = rng.randrange(pool.parts.n_parts)
+            number = rng.randrange(pool.shards.n_shards)
             if kill(pool, number):
                 killed.append((number, time.monotonic()))
 

@@ -10,9 +10,9 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from labelnext.engine._parts import Part, Parts
 
 from labelnext.engine import ShardedGradients
-from labelnext.engine._parts import Part, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

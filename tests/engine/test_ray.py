@@ -100,7 +100,7 @@ class TestOneBatch:
     @pytest.mark.usefixtures("unequal")
     def test_seed_by_seed(self, num_shards):
         with in_shards(num_shards) as pool:
-            assert pool.parts.n_parts == num_shards
+            assert pool.shards.n_shards == num_shards
             for seed in range(3):
                 same(choose(pool, seed), undisturbed(seed))
 
@@ -152,7 +152,7 @@ class TestOneBatch:
         pool = Pool(proba, features)
         monkeypatch.setattr(engine_ray, "cuts", lambda pool, n: np.array([0, 39000, 40000]))
         with in_shards(2, pool) as shards:
-            kinds = [type(shards.parts.call("about", {i: ()})[i].form).__name__ for i in range(2)]
+            kinds = [type(shards.shards.call("about", {i: ()})[i].form).__name__ for i in range(2)]
             assert kinds == ["PrunedForm", "PlainForm"]
             same(choose(shards, 1), choose(open_gradients(pool), 1))
 
@@ -235,13 +235,13 @@ class TestOneBatch:
 class TestStats:
     def test_a_pass_sends_its_block_and_gets_a_few_numbers(self):
         with in_shards(3) as pool:
-            parts, rows = pool.parts, np.arange(100, 150)
+            shards, rows = pool.shards, np.arange(100, 150)
             centres, d2 = pool.gather(rows), pool.start(np.empty(0, int))
-            before = (parts.traffic.messages, parts.traffic.bytes_received)
+            before = (shards.traffic.messages, shards.traffic.bytes_received)
             d2.min_update(centres, rows)
-            assert parts.traffic.messages - before[0] in {3, 4, 5}
+            assert shards.traffic.messages - before[0] in {3, 4, 5}
             # 50 potentials and less than 20 other numbers a shard.
-            assert parts.traffic.bytes_received - before[1] < 3 * 8 * 80
+            assert shards.traffic.bytes_received - before[1] < 3 * 8 * 80
 
     def test_are_in_the_batch(self):
         batch = on_ray(*arrays(), 50)

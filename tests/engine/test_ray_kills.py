@@ -88,7 +88,7 @@ def test_killed_at_a_moment(moment):
         killed, progress = at(moment, pool, 1)
         batch = choose(pool, 0, progress)
         assert killed
-        assert pool.parts.actors.n_restarts == 1
+        assert pool.shards.actors.n_restarts == 1
     same(batch, undisturbed(0))
 
 
@@ -102,7 +102,7 @@ def test_killed_at_random_moments(chance):
 
 def test_killed_during_a_pass():
     with in_shards(2) as pool:
-        parts, call = pool.parts, pool.parts._call
+        shards, call = pool.shards, pool.shards._call
         n_passes = []
 
         def killing(method, arguments, shared):
@@ -113,22 +113,22 @@ def test_killed_during_a_pass():
                     threading.Timer(0.002, kill, (pool, 0)).start()
             return call(method, arguments, shared)
 
-        parts._call = killing
+        shards._call = killing
         batch = choose(pool, 1)
-        assert parts.actors.n_restarts == 1
+        assert shards.actors.n_restarts == 1
     same(batch, undisturbed(1))
 
 
 def test_killed_by_ray_itself(ray):
     with in_shards(2) as pool:
-        calls = iter([lambda: ray.kill(pool.parts.actors.places[0].actor)])
+        calls = iter([lambda: ray.kill(pool.shards.actors.places[0].actor)])
 
         def progress(stats):
             if stats["passes"] == 1:
                 next(calls, lambda: None)()
 
         same(choose(pool, 2, progress), undisturbed(2))
-        assert pool.parts.actors.n_restarts == 1
+        assert pool.shards.actors.n_restarts == 1
 
 
 def test_all_of_them_killed_at_once():
@@ -141,7 +141,7 @@ def test_all_of_them_killed_at_once():
                     kill(pool, number)
 
         same(choose(pool, 0, progress), undisturbed(0))
-        assert pool.parts.actors.n_restarts == 3
+        assert pool.shards.actors.n_restarts == 3
 
 
 def test_killed_during_the_first_reading(tmp_path):
@@ -154,7 +154,7 @@ def test_killed_during_the_first_reading(tmp_path):
     thread.start()
     with in_shards(2, Pool.of(Told(tmp_path, wait=2.0))) as pool:
         thread.join()
-        assert pool.parts.actors.n_restarts == 1
+        assert pool.shards.actors.n_restarts == 1
         same(choose(pool, 0), undisturbed(0))
     # The one that was killed read twice, the other once.
     assert [len((tmp_path / name).read_text().split()) for name in ("0", "1500")] == [1, 2]
@@ -166,12 +166,12 @@ def test_one_that_does_not_answer_counts_as_lost():
 
         def progress(stats):
             if stats["passes"] == 1 and not stopped:
-                stopped.append(pool.parts.actors.places[1].pid)
+                stopped.append(pool.shards.actors.places[1].pid)
                 os.kill(stopped[0], signal.SIGSTOP)
 
         batch = choose(pool, 0, progress)
-        assert pool.parts.actors.n_restarts == 1
-        assert pool.parts.actors.places[1].pid != stopped[0]
+        assert pool.shards.actors.n_restarts == 1
+        assert pool.shards.actors.places[1].pid != stopped[0]
     same(batch, undisturbed(0))
     # Its process is not left behind.
     for _ in range(100):
@@ -219,7 +219,7 @@ def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
 
 def test_no_core_is_free_for_a_shard_that_is_built_again(ray):
     with in_shards(2, num_cpus=8) as pool:
-        taken, actors = [], pool.parts.actors
+        taken, actors = [], pool.shards.actors
         actors.options = replace(actors.options, start_timeout=4)
 
         def progress(stats):
