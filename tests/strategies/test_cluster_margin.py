@@ -28,7 +28,7 @@ def question(n):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("k", "multiplier", "cluster_size"), [(5, 10, 10), (6, 3, 4), (12, 2, 3)])
 def test_clusters_take_turns_the_smallest_first(k, multiplier, cluster_size, seed):
-    strategy = ClusterMargin(multiplier, cluster_size, random_state=seed)
+    strategy = ClusterMargin(multiplier=multiplier, cluster_size=cluster_size, random_state=seed)
     picks, utilities = strategy.query(X, Y, MODEL, batch_size=k, return_utilities=True)
     rows = question(k * multiplier)
     assert np.isin(picks, rows).all()
@@ -54,7 +54,9 @@ def test_clusters_take_turns_the_smallest_first(k, multiplier, cluster_size, see
 def test_each_sample_of_a_cluster_is_as_likely():
     rows = question(20)
     first = [
-        ClusterMargin(4, 20, random_state=seed).query(X, Y, MODEL, batch_size=5)[0]
+        ClusterMargin(multiplier=4, cluster_size=20, random_state=seed).query(
+            X, Y, MODEL, batch_size=5
+        )[0]
         for seed in range(600)
     ]
     counts = np.bincount(first, minlength=90)

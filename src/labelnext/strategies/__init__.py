@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from labelnext.strategies._contract import check_query_strategy as check_query_strategy
     from labelnext.strategies._core_set import CoreSet as CoreSet
     from labelnext.strategies._drop_query import DropQuery as DropQuery
-    from labelnext.strategies._falcun import Falcun as Falcun
     from labelnext.strategies._herding import MaxHerding as MaxHerding
+    from labelnext.strategies._herding import UncertaintyHerding as UncertaintyHerding
     from labelnext.strategies._prob_cover import ProbCover as ProbCover
     from labelnext.strategies._random import RandomSampling as RandomSampling
     from labelnext.strategies._typi_clust import TypiClust as TypiClust
+    from labelnext.strategies._uncertainty import Falcun as Falcun
     from labelnext.strategies._uncertainty import PowerMargin as PowerMargin
     from labelnext.strategies._uncertainty import UncertaintySampling as UncertaintySampling
-    from labelnext.strategies._uncertainty_herding import UncertaintyHerding as UncertaintyHerding
 
 _LATE = {
     "QueryStrategy": "_base",

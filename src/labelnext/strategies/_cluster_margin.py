@@ -10,10 +10,9 @@ from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import euclidean_distances
 
 from labelnext.strategies._arguments import check_integer, check_number
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Query
 from labelnext.strategies._uncertainty import uncertainty
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 MOST_CLUSTERED = 5000
 
 
+@parameters
 class ClusterMargin(QueryStrategy):
     """
     Take samples of small margin from all clusters in turn, the smallest first.
@@ -41,18 +41,13 @@ class ClusterMargin(QueryStrategy):
     clf_embedding_flag_name, missing_label, random_state : optional
         As in `Badge`.
 
-    See Also
-    --------
-    UncertaintySampling : The smallest margins, whatever they have in common.
-
     Notes
     -----
     The paper clusters the whole pool, once before all rounds, and cuts the tree at a distance
-    that leaves ten samples a cluster on average. Here a strategy keeps nothing from one round to
-    the next, and the distances of a whole pool would fill its square: only the candidates in
-    question are clustered, each time again. Of a group no more are in question than may be picked.
-    Utilities are the law of each pick: equal within its cluster, and 0 in all others; the scores
-    of a batch are 1 − margin. A smaller batch is not the start of a larger one.
+    that leaves ten samples a cluster on average. Here only the candidates in question are
+    clustered, each time again; of a group no more are in question than may be picked. Utilities
+    are the law of each pick: equal within its cluster, and 0 in all others; the scores of a batch
+    are 1 − margin. A smaller batch is not the start of a larger one.
 
     References
     ----------
@@ -66,9 +61,7 @@ class ClusterMargin(QueryStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.pool import ClusterMargin
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> ClusterMargin(random_state=0).query(X, y, LogisticRegression(), batch_size=3)
     array([1522,  777,  922])
     """
@@ -77,18 +70,9 @@ class ClusterMargin(QueryStrategy):
     paper = "Citovsky et al., NeurIPS 2021"
     batches_are_prefixes = False
 
-    def __init__(
-        self,
-        multiplier: float = 10,
-        cluster_size: int = 10,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.multiplier = multiplier
-        self.cluster_size = cluster_size
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    multiplier: float = 10
+    cluster_size: int = 10
+    clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
         check_number("multiplier", self.multiplier, least=1)

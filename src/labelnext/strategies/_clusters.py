@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,9 @@ from sklearn.utils.extmath import row_norms
 from threadpoolctl import threadpool_limits
 
 from labelnext.strategies._arguments import check_integer
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Free, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,6 +79,7 @@ def nearest_to_each(
     return Choice(picks, utilities, scores)
 
 
+@parameters
 class KMeansSampling(QueryStrategy):
     """
     Cluster the candidates, and choose the one nearest to each centre.
@@ -96,10 +97,6 @@ class KMeansSampling(QueryStrategy):
         At most so many iterations of k-means.
     clf_embedding_flag_name, missing_label, random_state : optional
         As in `Badge`.
-
-    See Also
-    --------
-    Clue : The same with uncertain candidates weighing more.
 
     Notes
     -----
@@ -126,16 +123,8 @@ class KMeansSampling(QueryStrategy):
     paper = "Zhdanov, 2019"
     batches_are_prefixes = False
 
-    def __init__(
-        self,
-        max_iter: int = 50,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.max_iter = max_iter
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    max_iter: int = 50
+    clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
         check_integer("max_iter", self.max_iter, least=1)
@@ -148,6 +137,7 @@ class KMeansSampling(QueryStrategy):
         )
 
 
+@parameters
 class Clue(QueryStrategy):
     """
     Cluster the candidates by their features, uncertain ones weighing more.
@@ -163,22 +153,15 @@ class Clue(QueryStrategy):
     ----------
     method : {"entropy", "margin_sampling", "least_confident"}, default="entropy"
         The measure of uncertainty, as in `UncertaintySampling`.
-    max_iter : int, default=50
-        At most so many iterations of k-means.
-    clf_embedding_flag_name, missing_label, random_state : optional
-        As in `Badge`.
-
-    See Also
-    --------
-    KMeansSampling : The same without weights.
+    max_iter, clf_embedding_flag_name, missing_label, random_state : optional
+        As in `KMeansSampling`.
 
     Notes
     -----
-    Utilities are minus the distances to μ_t, as in scikit-activeml. Its clusters are those of
-    another seed; from the same centres both pick the same. If the classifier is certain of all
-    candidates they weigh the same. A smaller batch has other clusters: it is not the start of a
-    larger one. The paper divides logits by a temperature first, which a calibrated classifier
-    does for itself.
+    Utilities and prefixes are as in `KMeansSampling`. The clusters of scikit-activeml are those
+    of another seed; from the same centres both pick the same. If the classifier is certain of all
+    candidates they weigh the same. The paper divides logits by a temperature first, which a
+    calibrated classifier does for itself.
 
     References
     ----------
@@ -192,9 +175,7 @@ class Clue(QueryStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.pool import Clue
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> picks = Clue(random_state=0).query(X, y, LogisticRegression(), batch_size=10)
     >>> len(set(y_true[picks]))
     9
@@ -204,18 +185,9 @@ class Clue(QueryStrategy):
     paper = "Prabhu et al., ICCV 2021"
     batches_are_prefixes = False
 
-    def __init__(
-        self,
-        method: str = "entropy",
-        max_iter: int = 50,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.method = method
-        self.max_iter = max_iter
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    method: str = field(default="entropy", kw_only=False)
+    max_iter: int = 50
+    clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
         check_method(self.method)

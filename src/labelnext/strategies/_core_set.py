@@ -10,9 +10,8 @@ from labelnext.engine import open_gradients
 from labelnext.pools import Pool
 from labelnext.sampling import farthest_first
 from labelnext.sampling.utilities import trace_d2
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from labelnext.engine import Gradients
 
 
+@parameters
 class CoreSet(QueryStrategy):
     """
     Choose the samples that are farthest from all labelled ones.
@@ -37,17 +37,12 @@ class CoreSet(QueryStrategy):
     clf_embedding_flag_name, missing_label, random_state : optional
         As in `Badge`; the seed decides the first pick if there is no label yet.
 
-    See Also
-    --------
-    Badge : Far from one another, too, but among the uncertain.
-    labelnext.sampling.farthest_first : The greedy choice.
-
     Notes
     -----
-    Utilities are the distances to the nearest of L ∪ S, or 0 where there is none yet: the first
-    pick is then random. Among equal ones the pick is the first of X; scikit-activeml, with which
-    the picks agree otherwise, draws it. A pool is passed over a few times for a batch, not once a
-    pick, and stays where it is: in files, or on a GPU.
+    Utilities are the distances to the nearest of L ∪ S, or 0 where there is none yet. Among equal
+    ones the pick is the first of X; scikit-activeml, with which the picks agree otherwise, draws
+    it. A pool is passed over a few times for a batch (`labelnext.sampling.farthest_first`), and
+    stays where it is: in files, or on a GPU.
 
     References
     ----------
@@ -60,27 +55,17 @@ class CoreSet(QueryStrategy):
     >>> from sklearn.datasets import load_digits
     >>> from labelnext.pool import CoreSet
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
+    >>> y = np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> picks, utilities = CoreSet().query(X, y, batch_size=3, return_utilities=True)
-    >>> picks
-    array([1572,  756, 1495])
-    >>> utilities[[0, 1, 2], picks].round(2)
-    array([49.78, 43.87, 43.43])
+    >>> picks, utilities[range(3), picks].round(2)
+    (array([1572,  756, 1495]), array([49.78, 43.87, 43.43]))
     """
 
     needs = ("features",)
     looks_at_labeled = True
     paper = "Sener and Savarese, ICLR 2018"
 
-    def __init__(
-        self,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    clf_embedding_flag_name: Any = None
 
     def _choose(self, query: Query) -> Choice:
         # Features that are the gradients: D² is their squared distance.

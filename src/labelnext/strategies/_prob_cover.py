@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.strategies._arguments import check_flag, check_integer, check_positive
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import first_by_lot, lay_out, place
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils import MISSING_LABEL
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from labelnext.strategies._tiles import Points
 
 
+@parameters
 class ProbCover(QueryStrategy):
     """
     Choose the samples whose neighbourhoods cover most of the pool.
@@ -41,27 +41,19 @@ class ProbCover(QueryStrategy):
     alpha : float, default=0.95
         That share, over 0 and at most 1.
     n_classes : int or None, default=None
-        How many clusters. None takes as many as there are classes among the labels, at least 2.
+        How many clusters. None takes as many as there are classes among the labels, at least 2;
+        for the first batch better say it.
     normalize : bool, default=True
-        Whether features are scaled to length 1, as in the paper. Say False for features whose
-        lengths mean something, such as a few measurements.
+        As in `MaxHerding`.
     clf_embedding_flag_name, missing_label, random_state : optional
-        As in `Badge`; the seed of clusters, and of lots among samples that cover as many others.
-
-    See Also
-    --------
-    MaxHerding : The same with a ball that fades out.
-    CoreSet : Balls that cover all of the pool, and are as small as can be.
+        As in `Badge`.
 
     Notes
     -----
     Utilities are the numbers of samples that a candidate would newly cover, itself among them.
     When all are covered the rest of the batch is drawn by lot. Candidates and labelled samples
-    are covered, other samples of X are not.
-
-    The paper tries radii on a grid; the estimate here is the radius itself, the largest one that
-    is pure enough. It needs the number of classes, and the default for the first batch is 2:
-    better say what it is.
+    are covered, other samples of X are not. The paper tries radii on a grid; the estimate here is
+    the radius itself.
 
     No neighbourhood is kept. Distances between all pairs are computed up to three times for a
     batch: for the radius, for how many each ball holds, and for what each pick newly covers, no
@@ -82,32 +74,19 @@ class ProbCover(QueryStrategy):
     >>> picks, utilities = ProbCover(n_classes=10, random_state=0).query(
     ...     X, np.full(len(X), np.nan), batch_size=10, return_utilities=True
     ... )
-    >>> len(set(y[picks]))
-    6
-    >>> utilities[range(3), picks[:3]]
-    array([40., 32., 27.])
+    >>> len(set(y[picks])), utilities[range(3), picks[:3]]
+    (6, array([40., 32., 27.]))
     """
 
     needs = ("features",)
     looks_at_labeled = True
     paper = "Yehuda et al., NeurIPS 2022"
 
-    def __init__(
-        self,
-        delta: float | None = None,
-        alpha: float = 0.95,
-        n_classes: int | None = None,
-        normalize: bool = True,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.delta = delta
-        self.alpha = alpha
-        self.n_classes = n_classes
-        self.normalize = normalize
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    delta: float | None = None
+    alpha: float = 0.95
+    n_classes: int | None = None
+    normalize: bool = True
+    clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
         if self.delta is not None:
@@ -149,7 +128,7 @@ class ProbCover(QueryStrategy):
             return float(self.delta), lay_out(features, self.delta)
         if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
             raise ValueError(
-                f"ProbCover needs n_classes or delta, as labels of a pool of task "
+                f"{query.asker} needs n_classes or delta, as labels of a pool of task "
                 f"{query.pool.task!r} don't tell how many classes there are."
             )
         n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))
