@@ -32,7 +32,7 @@ class ProcessShards(Shards):
         self.messages = self.sent = self.received = self.rounds = 0
         self.waited = 0.0
 
-    def begin(self, journal: Any) -> Parts:
+    def begin(self, journal: Any) -> Shards:
         """Return these shards: nothing is lost here."""
         return self
 
