@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pools
 from labelnext.cluster import Ray
@@ -35,6 +36,12 @@ PATH = f"{ROOT / 'src'}:{ROOT / 'tests'}"
 # A rounding more or less in a total moves no ticket far enough to matter.
 CLOSE = {"rtol": 1e-9, "atol": 1e-300}
 K, EXCLUDE = 500, np.arange(3, 3000, 50)
+
+
+def slow_but(values, *quick):
+    """Parameters of which all but some are slow: seconds each, for the same kind of fault."""
+    slow = [pytest.param(value, marks=pytest.mark.slow) for value in values if value not in quick]
+    return [*quick, *slow]
 
 
 @cache

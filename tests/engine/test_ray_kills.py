@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 import clusters
-from clusters import arrays, choose, in_shards, kill, killer, same, undisturbed
+from clusters import arrays, choose, in_shards, kill, killer, same, slow_but, undisturbed
 from labelnext.cluster import ShardLostError
 from labelnext.cluster.actors import ATTEMPTS
 from labelnext.pools import ArraySource, Pool
@@ -82,16 +82,17 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("moment", slow_but(MOMENTS, "after the first pass"))
 def test_killed_at_a_moment(moment):
     with in_shards(2) as pool:
-        killed, progress = at(moment, pool, 1)
+        killed, progress = at(MOMENTS[moment], pool, 1)
         batch = choose(pool, 0, progress)
         assert killed
         assert pool.shards.actors.n_restarts == 1
     same(batch, undisturbed(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chance", range(2))
 def test_killed_at_random_moments(chance):
     with in_shards(3) as pool, killer(pool, chance) as killed:
@@ -100,6 +101,7 @@ def test_killed_at_random_moments(chance):
     assert killed
 
 
+@pytest.mark.slow
 def test_killed_during_a_pass():
     with in_shards(2) as pool:
         shards, call = pool.shards, pool.shards._call
@@ -119,6 +121,7 @@ def test_killed_during_a_pass():
     same(batch, undisturbed(1))
 
 
+@pytest.mark.slow
 def test_killed_by_ray_itself(ray):
     with in_shards(2) as pool:
         calls = iter([lambda: ray.kill(pool.shards.actors.places[0].actor)])
@@ -131,6 +134,7 @@ def test_killed_by_ray_itself(ray):
         assert pool.shards.actors.n_restarts == 1
 
 
+@pytest.mark.slow
 def test_all_of_them_killed_at_once():
     with in_shards(3) as pool:
         moments = iter([True])
@@ -144,6 +148,7 @@ def test_all_of_them_killed_at_once():
         assert pool.shards.actors.n_restarts == 3
 
 
+@pytest.mark.slow
 def test_killed_during_the_first_reading(tmp_path):
     def strike():
         while not (mark := tmp_path / "1500").exists() or not (pid := mark.read_text()):
@@ -160,6 +165,7 @@ def test_killed_during_the_first_reading(tmp_path):
     assert [len((tmp_path / name).read_text().split()) for name in ("0", "1500")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_one_that_does_not_answer_counts_as_lost():
     with in_shards(2, timeout=4) as pool:
         stopped = []
@@ -182,6 +188,7 @@ def test_one_that_does_not_answer_counts_as_lost():
         pytest.fail("The process that did not answer is still there.")
 
 
+@pytest.mark.slow
 def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
     needed = tmp_path / "needed.npy"
     needed.write_bytes(b"rows")
@@ -205,6 +212,7 @@ def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
         assert time.monotonic() - start[0] < 400
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
     needed = tmp_path / "needed.npy"
     with (
@@ -217,6 +225,7 @@ def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
     assert all(len(pids) == 1 for pids in marks)
 
 
+@pytest.mark.slow
 def test_no_core_is_free_for_a_shard_that_is_built_again(ray):
     with in_shards(2, num_cpus=8) as pool:
         taken, actors = [], pool.shards.actors

@@ -25,7 +25,9 @@ def test_strategies_are_found():
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.__name__)
 def test_the_contract(strategy, check):
-    check(Asker(strategy(), LogisticRegression(max_iter=10_000)))
+    # Two members find what ten do.
+    few = {"n_members": 2} if "n_members" in strategy().get_params() else {}
+    check(Asker(strategy(**few), LogisticRegression(max_iter=10_000)))
 
 
 # Strategies that break the contract, each in a way of its own.
