@@ -7,7 +7,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.naive_bayes import GaussianNB
 
 from labelnext.pool import ClusterMargin, UncertaintySampling
-from labelnext.strategies import _cluster_margin
+from labelnext.strategies import _clusters
 
 NAN = np.nan
 RNG = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def test_with_nothing_to_choose_it_is_margin_sampling():
 
 
 def test_no_more_are_clustered_than_fit(monkeypatch):
-    monkeypatch.setattr(_cluster_margin, "MOST_CLUSTERED", 12)
+    monkeypatch.setattr(_clusters, "MOST_CLUSTERED", 12)
     picks = ClusterMargin(random_state=0).query(X, Y, MODEL, batch_size=8)
     assert np.isin(picks, question(12)).all()
     # A larger batch is not clustered at all.

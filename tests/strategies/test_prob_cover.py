@@ -10,8 +10,8 @@ from scipy.spatial.distance import cdist
 from sklearn.preprocessing import normalize as to_unit_length
 
 from labelnext.pool import ProbCover
+from labelnext.strategies._cover import largest_pure_radius
 from labelnext.strategies._points import lay_out
-from labelnext.strategies._prob_cover import largest_pure_radius
 
 NAN = np.nan
 

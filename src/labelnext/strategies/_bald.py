@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from labelnext.strategies._adapter import Fit
 
 
+# Candidates that are looked at together.
+_BLOCK = 512
+_ZERO = 1e-12
+
+
 @parameters
 class CommitteeQueryStrategy(QueryStrategy):
     """Base of the query strategies that ask several members of a committee.
@@ -144,11 +149,6 @@ def _check(answer: ArrayLike, n_candidates: int) -> NDArray[np.float64]:
     if not ((samples >= 0).all() and (np.abs(samples.sum(axis=2) - 1) < 5e-3).all()):
         raise ValueError("committee must return probabilities that sum to 1 over the last axis.")
     return samples
-
-
-# Candidates that are looked at together.
-_BLOCK = 512
-_ZERO = 1e-12
 
 
 @parameters

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # Stale gains that are computed again at a time: so many at first, doubling up to the most.
 FEWEST, MOST = 64, 2048
+# As in the code of Bae, Oliveira and Sutherland (see `UncertaintyHerding`).
+TEMPERATURES = np.arange(10, 200) / 10
+HELD_OUT = 0.3
 
 
 class Herding:
@@ -168,11 +171,6 @@ class MaxHerding(QueryStrategy):
         features = place(query.features(with_labeled=True, on_device=True), self.normalize)
         points = lay_out(features, self.radius)
         return herd(query, points, np.ones(query.n_candidates), self.radius)
-
-
-# As in the code of Bae, Oliveira and Sutherland (see `UncertaintyHerding`).
-TEMPERATURES = np.arange(10, 200) / 10
-HELD_OUT = 0.3
 
 
 @parameters
