@@ -16,9 +16,8 @@ import scipy.sparse as sp
 
 import oracle
 from labelnext.engine import as_gradients, memory_limit, open_gradients
-from labelnext.engine._file_rows import FileRows
 from labelnext.engine._plain import PlainGradients
-from labelnext.engine._rows import ArrayRows, FactorsInFiles
+from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows
 from labelnext.pools import ArraySource, Pool, Source, open_source
 from labelnext.sampling import d2_sample
 from labelnext.utils.random import as_generator
