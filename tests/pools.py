@@ -271,11 +271,10 @@ STORAGES = MULTICLASS + [
     for task in ("multilabel", "binary", "vectors")
     if storage.name in (VECTOR_KINDS if task == "vectors" else KINDS)
 ]
-# For tests that cost much on each storage: one of a kind in the quick suite.
-FEW = [
-    storage if storage.name in KINDS else pytest.param(storage, marks=pytest.mark.slow)
-    for storage in STORAGES
-]
+# For tests that cost much on each storage: some of different kinds in the quick suite. That a
+# storage picks what the plain pool picks, seed by seed, is tested with all of them.
+QUICK = {"float64-C", "float16-disk-pruned", "float32-torch-shards", "float32-csr-binary"}
+FEW = [s if str(s) in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in STORAGES]
 
 
 @dataclass(frozen=True)
