@@ -54,8 +54,8 @@ class FileRows(Rows):
         self.stored_as = source.stored_as
         self._in_turn: InTurn | None = InTurn()
 
-    def where(self, row: int) -> str:
-        return f"{row} ({self.source.source.where(row)})"
+    def where(self, row: int, part: Part = "proba") -> str:
+        return f"{row} ({self.source.source.where(row, part)})"
 
     def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
         for_each_ahead(lambda number: work(number, self.layout.stretch(number)), len(self.layout))

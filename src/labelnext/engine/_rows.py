@@ -118,7 +118,7 @@ class Rows(ABC):
         return self.features[np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)]
 
     @abstractmethod
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part = "proba") -> str:
         """Say which row this is, for messages."""
 
     def counters(self, bytes_read: int) -> dict[str, int]:
@@ -155,7 +155,7 @@ class ArrayRows(Rows):
         self.proba, self.features = proba, features
         self.stored_as, self._where = stored_as or str(proba.dtype), where
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part = "proba") -> str:
         return place_of(row, self._where)
 
     def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
