@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 import oracle
@@ -269,6 +270,11 @@ STORAGES = MULTICLASS + [
     for storage in MULTICLASS
     for task in ("multilabel", "binary", "vectors")
     if storage.name in (VECTOR_KINDS if task == "vectors" else KINDS)
+]
+# For tests that cost much on each storage: one of a kind in the quick suite.
+FEW = [
+    storage if storage.name in KINDS else pytest.param(storage, marks=pytest.mark.slow)
+    for storage in STORAGES
 ]
 
 
