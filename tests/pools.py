@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 import oracle
@@ -284,6 +285,13 @@ QUICK_OF_TASKS = {"float64-C", "float32-csr", "float32-torch", "float32-disk", "
 def is_slow(storage):
     """Whether tests on a storage are left to `make test-all`."""
     return storage.name not in (QUICK if storage.task == "multiclass" else QUICK_OF_TASKS)
+
+
+# For tests that cost much on each storage: one of a kind in the quick suite.
+FEW = [
+    storage if storage.name in KINDS else pytest.param(storage, marks=pytest.mark.slow)
+    for storage in STORAGES
+]
 
 
 @dataclass(frozen=True)
