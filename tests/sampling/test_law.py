@@ -14,7 +14,7 @@ from labelnext.engine._plain import PlainD2, PlainGradients
 from labelnext.engine._rows import ArrayRows
 from labelnext.sampling import _d2, d2_sample
 
-RUNS = 500
+RUNS = 800
 # Seeds are fixed, so these are no chances of failure but measures of how far off is too far.
 PLAUSIBLE, REJECTED = 1e-3, 1e-6
 

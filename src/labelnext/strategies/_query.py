@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.engine.memory_limit import parse_limit, say_bytes
+from labelnext.engine.memory_limit import parse_limit
 from labelnext.engine.threads import threads_set
 from labelnext.pools.check import check_proba
 from labelnext.sampling import choose_by_d2
+from labelnext.utils.memory import say_bytes
 from labelnext.utils.tensors import is_tensor, without_tensor
 
 if TYPE_CHECKING:

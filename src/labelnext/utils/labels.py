@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.tensors import refuse_masked, without_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -130,6 +130,7 @@ def split_labels(
     y: npt.ArrayLike, missing_label: Any, name: str = "y"
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return `y` as an array, its values untouched, and the mask of its missing labels."""
+    refuse_masked(name, y)
     labels = _as_array(y)
     if labels.ndim not in (1, 2):
         raise ValueError(
