@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.estimators.rows import as_samples, take_rows
 from labelnext.experiment._catalog import cut, find_strategy
-from labelnext.experiment._records import Round
+from labelnext.experiment._records import Round, counted
 from labelnext.experiment._stopping import Watched
 from labelnext.utils import MISSING_LABEL
 
@@ -92,7 +92,8 @@ def split(X: Any, y: ArrayLike, *, seed: int, n_start: int, test_size: float = 1
     Raises
     ------
     ValueError
-        If `n_start` is not between 1 and the size of the pool, or a class has one sample only.
+        If `n_start` is not between 1 and the size of the pool, a label is missing, or most classes
+        have one sample alone. (A single such class goes to the pool.)
 
     Examples
     --------
@@ -116,9 +117,10 @@ def check_size(n_pool: int, start: int, batch_size: int, n_batches: int) -> None
     wanted = start + batch_size * n_batches
     if wanted > n_pool:
         raise ValueError(
-            f"The pool has {n_pool} samples, fewer than the {wanted} to be labelled "
-            f"({start} at the start and {n_batches} batches of {batch_size}); make the batches "
-            f"smaller or fewer: {max(0, (n_pool - start) // batch_size)} of this size would do."
+            f"The pool has {counted(n_pool, 'sample')}, fewer than the {wanted:,} to be labelled "
+            f"({start} at the start and {counted(n_batches, 'batch', 'batches')} of {batch_size}); "
+            "make the batches smaller or fewer: "
+            f"{max(0, (n_pool - start) // batch_size)} of this size would do."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -17,8 +17,8 @@ from labelnext.experiment._simulate import simulate, split
 from labelnext.visualization import Scene, animate_batches
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -76,7 +76,7 @@ def compare_on_digits(
     )
 
 
-def animate_digits(path: str | os.PathLike[str], n_batches: int = 7, seed: int = 0) -> None:
+def animate_digits(file: Path | IO[bytes], n_batches: int = 7, seed: int = 0) -> None:
     """Write the animation of BADGE's first batches at one seed, beside random choice."""
     # A pool of a third, 599 digits: so many can be told apart on a map.
     parts = split(*load_samples(), seed=seed, n_start=START, test_size=2 / 3)
@@ -103,7 +103,7 @@ def animate_digits(path: str | os.PathLike[str], n_batches: int = 7, seed: int =
         parts.X.reshape(-1, 8, 8),
         places,
         scenes,
-        path,
+        file,
         curves={"random": random.accuracy[:-1]},
         title="BADGE chooses digits",
     )

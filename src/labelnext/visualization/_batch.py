@@ -1,4 +1,4 @@
-"""What was chosen, and how many of the picks are worth it, in one picture."""
+"""What was chosen, and what each pick brings, in one picture."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LIGHT, QUIET = "#c3c9d2", "#7d8797"
-# All of so many picks are numbered, of more the first few: beyond that numbers hide the map.
-NUMBERED, FIRST = 30, 20
+# So many picks are numbered; beyond that numbers hide the map, and a colour bar tells the order.
+NUMBERED = 30
 DIRECTIONS = np.deg2rad([45, 135, -45, -135, 0, 180, 90, -90])
 
 
@@ -36,12 +36,11 @@ def plot_batch(
 ) -> Figure:
     """Draw a batch in its pool, and what each pick brings.
 
-    On the left the pool, projected on the two directions along which the features vary most
-    (PCA), and the picks: the first ones numbered, dark to light from the first to the last,
-    their area by the norm of the gradient. On the right the potential that is left after each
-    pick, as a share of that after the first: where it has become flat, further picks resemble
-    earlier ones. Of a strategy that knows no potential, the scores are there instead, if it has
-    any, and without norms all picks have the same area.
+    On the left the pool, projected on the two directions along which the features of the rows
+    drawn vary most (PCA), and the picks, dark to light from the first to the last, numbered if
+    they are few, their area by the norm of the gradient. On the right the potential that is left
+    after each pick, as a share of that after the first. Of a strategy that knows no potential,
+    the scores are there instead, if it has any, and without norms all picks have the same area.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def plot_batch(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure, with two axes, or one if there is neither potential nor score.
+        The figure: the map, potential or score if there is one, and the colour bar if it is needed.
 
     Examples
     --------
@@ -77,6 +76,8 @@ def plot_batch(
     """
     import matplotlib.pyplot as plt
     from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
 
     if figure is None:
         figure = plt.figure(figsize=(13, 6.5), layout="constrained")
@@ -85,28 +86,30 @@ def plot_batch(
     rows = np.setdiff1d(np.arange(features.n_rows), batch.indices)
     if len(rows) > max_background:  # always the same, in ascending order for files
         rows = np.sort(np.random.default_rng(0).choice(rows, max_background, replace=False))
-    points, shares = _project(features, np.concatenate([rows, batch.indices]))
+    points, told = _project(features, np.concatenate([rows, batch.indices]))
+    if len(points) < features.n_rows:
+        told += (
+            f"\nfound from and drawn for {len(points):,} rows: the picks and a sample of the pool"
+        )
     others, picks = points[: len(rows)], points[len(rows) :]
     # Without the palest yellow, which can hardly be seen on white.
     colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, len(batch))))
     areas = _areas(len(batch), batch.gradient_norms)
-    if batch.potentials is not None:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        _draw_potential(right, batch.potentials, colors)
-    elif batch.scores is not None:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        _draw_scores(right, batch.scores, colors)
-    else:
+    values = batch.scores if batch.potentials is None else batch.potentials
+    if values is None:
         left = figure.subplots()
+    else:
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        (_draw_scores if batch.potentials is None else _draw_potential)(right, values, colors)
     crosses = np.isin(rows, np.asarray([] if exclude is None else exclude, dtype=np.int64))
     _draw_pool(left, others, crosses)
     # The first picks lie on top: they are the ones to look at.
     x, y = picks[::-1].T
     left.scatter(x, y, s=areas[::-1], c=colors[::-1], edgecolors="white", linewidths=0.7, zorder=3)
-    if batch.gradient_norms is not None:
-        for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
-            label = f"pick with ‖gradient‖ {batch.gradient_norms[rank]:.3g}"
-            left.scatter([], [], s=areas[rank], c=INK, linewidths=0, label=label)
+    norms = batch.gradient_norms
+    for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
+        label = "pick" if norms is None else f"pick with ‖gradient‖ {norms[rank]:.3g}"
+        left.scatter([], [], s=areas[rank], c=INK, linewidths=0, label=label)
     # At a fixed place: matplotlib takes seconds to find the best among thousands of points.
     left.legend(
         loc="upper left",
@@ -120,13 +123,15 @@ def plot_batch(
     plural = "s" * (len(batch) > 1)
     title = f"{len(batch):,} pick{plural} in a pool of {features.n_rows:,}"
     left.set_title(title, loc="left", weight="bold")
-    count = len(batch) if len(batch) <= NUMBERED else FIRST
-    note = "first pick dark, last pick light"
-    if count < len(batch):
-        note += f" · the first {count} of {len(batch):,} numbered"
-    left.set_xlabel(f"{shares}\n{note}", color=QUIET, fontsize=9, loc="left", labelpad=26)
-    figure.draw_without_rendering()  # numbers are placed on the final layout
-    _number(left, picks[:count], np.sqrt(areas) / 2, colors)
+    left.set_xlabel(told, color=QUIET, fontsize=9, loc="left", labelpad=26)
+    if len(batch) > NUMBERED:
+        shades = ScalarMappable(Normalize(1, len(batch)), ListedColormap(colors))
+        bar = figure.colorbar(shades, ax=left, fraction=0.03, pad=0.01)
+        bar.set_label("pick, from the first to the last", color=QUIET, fontsize=9)
+        bar.outline.set_visible(False)  # type: ignore[operator]
+    else:
+        figure.draw_without_rendering()  # numbers are placed on the final layout
+        _number(left, picks, np.sqrt(areas) / 2, colors)
     return figure
 
 
@@ -189,7 +194,7 @@ def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
     """
     from matplotlib.patheffects import withStroke
 
-    scale = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    scale = 72 / axes.figure.dpi
     at = axes.transData.transform(points) * scale
     frame = np.asarray(axes.get_window_extent().extents) * scale
     reach = radii[: len(points), None]
