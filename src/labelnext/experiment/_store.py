@@ -211,8 +211,9 @@ def _round_of(row: Sequence[Any], before: Sequence[Round]) -> Round:
         or (last is not None and labels != last.labels + len(last.picks))
     ):
         raise sqlite3.DatabaseError(f"round {place} of a run does not follow the one before it")
-    values: list[Any] = [float("nan") if number is None else number for number in numbers]
-    return Round(labels, classes, *values, np.frombuffer(picks, "<i8").astype(np.int64))
+    values = (float("nan") if value is None else value for value in row[1:-1])
+    measures: dict[str, Any] = dict(zip(MEASURES, values, strict=True))
+    return Round(**measures, picks=np.frombuffer(picks, "<i8").astype(np.int64))
 
 
 def describe(value: Any) -> Any:

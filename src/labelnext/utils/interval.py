@@ -77,5 +77,5 @@ def first_reached(
     """
     values = np.atleast_2d(np.asarray(curves, dtype=np.float64))
     above = values[np.isfinite(values).all(axis=1)] >= level
-    reached = above.any(axis=1)
+    reached: NDArray[np.bool_] = above.any(axis=1)
     return np.where(reached, counts[above.argmax(axis=1)], counts[-1]), reached

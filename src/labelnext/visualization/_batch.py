@@ -128,7 +128,7 @@ def plot_batch(
         shades = ScalarMappable(Normalize(1, len(batch)), ListedColormap(colors))
         bar = figure.colorbar(shades, ax=left, fraction=0.03, pad=0.01)
         bar.set_label("pick, from the first to the last", color=QUIET, fontsize=9)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     else:
         figure.draw_without_rendering()  # numbers are placed on the final layout
         _number(left, picks, np.sqrt(areas) / 2, colors)
