@@ -168,10 +168,13 @@ def test_never_touches_other_files(tmp_path, how):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
-def test_overwriting_leaves_files_that_are_not_the_pools(pool):
+def test_deleting_leaves_files_that_are_not_the_pools(pool):
+    writer = PoolWriter(pool, resume=True, bias=True)
     (pool / "notes.txt").write_text("mine")
-    PoolWriter(pool, overwrite=True)
-    assert sorted(os.listdir(pool)) == ["notes.txt", "settings.json"]
+    (pool / "shard-00001" / "notes.txt").write_text("mine")
+    writer.delete()
+    left = sorted(str(path.relative_to(pool)) for path in pool.rglob("*"))
+    assert left == ["notes.txt", "shard-00001", "shard-00001/notes.txt"]
 
 
 def test_shards_without_settings_are_not_gone_on_with(pool):
