@@ -158,10 +158,13 @@ def _project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
     shares = pca.explained_variance_ratio_
     if not np.isfinite(shares).all():
         return points, "all features are alike"
-    told = f"PCA of the features: {shares[0]:.0%} of their variance from left to right"
+    parts = [
+        f"{share:.0%}".replace("%", " %") if share >= 0.01 else "under 1 %" for share in shares
+    ]
+    told = f"PCA of the features: {parts[0]} of their variance from left to right"
     if len(shares) > 1:
-        told += f", {shares[1]:.0%} from bottom to top"
-    return points, told.replace("%", " %")
+        told += f", {parts[1]} from bottom to top"
+    return points, told
 
 
 def _areas(k: int, norms: Floats | None) -> Floats:
@@ -319,6 +322,8 @@ def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
 
 def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None:
     """Write at the marks what is left; where two would overlap, at the later one."""
+    from matplotlib.patheffects import withStroke
+
     fractions = {1: "half", 2: "a quarter", 3: "an eighth"}
     taken: list[tuple[float, float]] = []
     for at, height in reversed(heights.items()):
@@ -337,4 +342,5 @@ def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None
             va="bottom" if early else "top",
             fontsize=9,
             color=INK,
+            path_effects=[withStroke(linewidth=2.2, foreground="white")],
         )
