@@ -64,5 +64,5 @@ def first_reached(
     """
     values = np.atleast_2d(np.asarray(curves, dtype=np.float64))
     above = values[np.isfinite(values).all(axis=1)] >= level
-    reached: NDArray[np.bool_] = above.any(axis=1)
+    reached = np.asarray(above.any(axis=1))
     return np.where(reached, counts[above.argmax(axis=1)], counts[-1]), reached
