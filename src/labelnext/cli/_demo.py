@@ -55,7 +55,8 @@ def demo(
         outputs.check((CURVES, TABLE, FILM))
     make_folder(out)
     start = time.perf_counter()
-    results, film = _run(seeds, jobs or cpu_count(), terminal())
+    with input_errors():
+        results, film = _run(seeds, jobs or cpu_count(), terminal())
     files = {CURVES: _picture(results), TABLE: as_csv(results.to_dict()), FILM: film}
     with input_errors():
         outputs.write(files)

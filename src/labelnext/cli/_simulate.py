@@ -116,16 +116,15 @@ def _read(file: Path, *, allow_imports: bool) -> "Experiment":
 
 
 def _run(experiment: "Experiment", out: Path, jobs: int | None) -> "Results":
-    from labelnext.datasets import DatasetNotFoundError
     from labelnext.experiment import ResultsFileError
 
     try:
-        with counting(terminal(), "Simulating") as progress:
+        with input_errors(), counting(terminal(), "Simulating") as progress:
             return experiment.run(out / STORE, n_jobs=jobs, progress=progress)
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on from here.", err=True)
         raise
-    except (ValueError, ResultsFileError, DatasetNotFoundError) as error:
+    except ResultsFileError as error:
         raise InputError(one_line(error)) from None
 
 

@@ -82,11 +82,6 @@ def load_satellite(*, data_home: str | Path | None = None, download: bool = True
     -------
     Dataset
         6,435 samples of 36 features (6,430 from OpenML).
-
-    Raises
-    ------
-    DatasetNotFoundError
-        If it is nowhere; the message lists the ways to get it.
     """
     return _load("Satellite", "Satellite", "classes", 182, home=data_home, download=download)
 
@@ -107,11 +102,6 @@ def load_shuttle(*, data_home: str | Path | None = None, download: bool = True) 
     -------
     Dataset
         58,000 samples of 9 features.
-
-    Raises
-    ------
-    DatasetNotFoundError
-        If it is nowhere; the message lists the ways to get it.
     """
     return _load("Shuttle", "Shuttle", "Class", 40_685, home=data_home, download=download)
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import ArrayLike
+
+    from labelnext.experiment._records import Curves
+
     Samples = Mapping[str, tuple[Any, Any]]
 
 
@@ -358,3 +362,95 @@ def _numbers(name: str, given: Any) -> tuple[Any, ...]:
         if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
             raise ValueError(f"{name} must be {wanted}, got {value!r}.")
     return values
+
+
+def compare(
+    strategies: Mapping[str, Any],
+    clf: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_start: int,
+    batch_size: int,
+    n_batches: int,
+    seeds: Iterable[int] = range(20),
+    test_size: float = 1 / 3,
+    n_jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Curves:
+    """Compare query strategies over the same seeds.
+
+    At a seed all strategies have the same pool, test set, start and model, so that only their
+    choices differ.
+
+    Parameters
+    ----------
+    strategies : dict of str to str or query strategy
+        The strategies, or their names as in `Experiment`, by the names that the results give them.
+    clf : scikit-learn classifier
+        The model that is trained and asked.
+    X, y : array-like
+        Samples and labels, of which each seed makes another pool and test set.
+    n_start, batch_size, n_batches : int
+        How many labels there are at the start, how many a batch buys, and how many batches.
+    seeds : iterable of int, default=range(20)
+        The seeds.
+    test_size : float, default=1/3
+        The share of the test set.
+    n_jobs, progress : int, callable
+        As in `Experiment.run`.
+
+    Returns
+    -------
+    Curves
+        The learning curves.
+
+    Raises
+    ------
+    ValueError
+        If there is no strategy or no seed, or the pool is smaller than what is to be labelled.
+    RuntimeError
+        If a strategy or the model fails.
+
+    See Also
+    --------
+    Experiment : Several settings, kept in a file, going on after failures and breaks.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.experiment import compare
+    >>> X, y = load_digits(return_X_y=True)
+    >>> results = compare(
+    ...     {"badge": "badge", "random": "random"},
+    ...     LogisticRegression(),
+    ...     X / 16,
+    ...     y,
+    ...     n_start=20,
+    ...     batch_size=20,
+    ...     n_batches=2,
+    ...     seeds=range(2),
+    ...     n_jobs=1,
+    ... )
+    >>> results.labels
+    array([20, 40, 60])
+    >>> results.accuracy["badge"].shape
+    (2, 3)
+    """
+    experiment = Experiment(
+        data={"data": (X, y)},
+        models={"model": clf},
+        strategies=strategies,
+        budgets=Budget(n_start, batch_size, n_batches),
+        seeds=tuple(seeds),
+        test_size=test_size,
+    )
+    results = experiment.run(n_jobs=n_jobs, progress=progress)
+    for failure in results.failures:
+        raise RuntimeError(
+            f"{failure.strategy!r} failed in round {failure.round} at seed {failure.seed}: "
+            f"{failure.error}\n\n{failure.details}"
+        )
+    (curves,) = results.curves().values()
+    return curves

@@ -37,14 +37,10 @@ class Split:
 
     Parameters
     ----------
-    X : array, sparse matrix or frame of n_pool rows
-        The pool.
-    y : ndarray of shape (n_pool,), int64
-        Its labels, known to the simulation alone: the class numbers from 0.
-    X_test : array, sparse matrix or frame of n_test rows
-        The samples on which accuracy is measured. No strategy sees them.
-    y_test : ndarray of shape (n_test,), int64
-        Their labels.
+    X, X_test : array, sparse matrix or frame
+        The pool, and the samples on which accuracy is measured. No strategy sees those.
+    y, y_test : ndarray of int64
+        Their labels, known to the simulation alone: the class numbers from 0.
     start : ndarray of int64
         The rows of the pool that are labelled at the start.
     seed : int
@@ -72,10 +68,8 @@ def split(X: Any, y: ArrayLike, *, seed: int, n_start: int, test_size: float = 1
 
     Parameters
     ----------
-    X : array-like, sparse matrix or frame of shape (n_samples, ...)
-        Samples.
-    y : array-like of shape (n_samples,)
-        Their labels, of any type.
+    X, y : array-like, sparse matrix or frame
+        Samples, and their labels of any type.
     seed : int
         The seed of the cut and of the start.
     n_start : int
@@ -174,10 +168,8 @@ def simulate(
         The model. A copy is fitted from scratch each time.
     parts : Split
         Pool, test set and start. Its seed is given to strategy and model, if they take one.
-    batch_size : int
-        How many labels a batch buys.
-    n_batches : int
-        How many batches.
+    batch_size, n_batches : int
+        How many labels a batch buys, and how many batches.
     watch : callable, default=None
         Called before each batch is labelled, as ``watch(fitted_clf, y_partial, picks)``.
 

@@ -217,13 +217,7 @@ def _round_of(row: Sequence[Any], before: Sequence[Round]) -> Round:
 
 
 def describe(value: Any) -> Any:
-    """Describe a setting in what JSON can hold: estimators by class, source and parameters.
-
-    Examples
-    --------
-    >>> describe({"alpha": 0.5, "sizes": (8, 8)})
-    {'alpha': 0.5, 'sizes': [8, 8]}
-    """
+    """Describe a setting in what JSON can hold: estimators by class, source and parameters."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):

@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from labelnext.estimators import proba_and_features
-from labelnext.experiment._compare import compare
+from labelnext.experiment._experiment import compare
 from labelnext.experiment._simulate import simulate, split
 from labelnext.visualization import Scene, animate_batches
 
@@ -48,11 +48,7 @@ def load_samples() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def make_model() -> Any:
-    """Make the network whose last layer's gradients BADGE looks at.
-
-    It is stopped after 60 iterations: the curves of all strategies are then a little lower and
-    the demo takes half the time.
-    """
+    """Make the network; stopped after 60 iterations, since the demo then takes half the time."""
     return MLPClassifier((32,), solver="lbfgs", alpha=0.1, max_iter=60)
 
 

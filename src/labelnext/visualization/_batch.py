@@ -191,10 +191,7 @@ def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
 
 
 def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
-    """Number points from 1, each beside its marker or, where that is taken, tied to it by a line.
-
-    A number for which there is no free place near is left out.
-    """
+    """Number points from 1, beside their markers or tied to them by lines, where there is room."""
     from matplotlib.patheffects import withStroke
 
     scale = 72 / axes.figure.dpi
@@ -261,11 +258,9 @@ def _draw_scores(axes: Axes, scores: Floats, colors: Floats) -> None:
 
 
 def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
-    """Draw what is left after each pick, on a logarithmic scale, and where it has halved again.
+    """Draw what is left after each pick, and where it has halved again.
 
-    The potential falls by factors: the first pick is the longest gradient and often lies far
-    from all others, so that the second alone may take nine tenths of it. On a linear scale the
-    rest of the batch would be a flat line.
+    The potential falls by factors: on a linear scale most of a batch would be a flat line.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -305,13 +300,7 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
 
 
 def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
-    """Find the picks, from 1, at which a half, a quarter, ... is left; how often it has halved.
-
-    Examples
-    --------
-    >>> halvings(np.array([1.0, 0.6, 0.2, 0.19, 0.1]))
-    {3: 2, 5: 3}
-    """
+    """Find the picks, from 1, at which a half, a quarter, ... is left; how often it has halved."""
     found = {}
     for level in range(1, limit + 1):
         reached = np.flatnonzero(share <= 0.5**level)

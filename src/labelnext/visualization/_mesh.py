@@ -22,13 +22,7 @@ FLAT = 1e-9
 
 @dataclass(frozen=True)
 class Mesh:
-    """A regular grid over a rectangle of feature space.
-
-    Parameters
-    ----------
-    x, y : ndarray of shape (res,), float64
-        The coordinates of its columns and rows.
-    """
+    """A regular grid over a rectangle of feature space: the coordinates of columns and rows."""
 
     x: Floats
     y: Floats
