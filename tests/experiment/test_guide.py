@@ -55,7 +55,8 @@ def test_the_file(monkeypatch):
     assert X.shape == (900, 64)
 
 
-def test_from_python(capsys):
+def test_from_python(capsys, monkeypatch):
+    monkeypatch.setattr("labelnext.experiment._report._pictures", lambda _: {})
     (code,) = blocks("python")
     exec(code.replace("seeds=10", "seeds=2").replace("rounds=4", "rounds=1"), {})
     assert capsys.readouterr().out.startswith("badge random ")

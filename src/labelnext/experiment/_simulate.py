@@ -37,10 +37,10 @@ class Split:
 
     Parameters
     ----------
-    X, X_test : array, sparse matrix or frame
-        The pool, and the samples on which accuracy is measured. No strategy sees those.
-    y, y_test : ndarray of int64
-        Their labels, known to the simulation alone: the class numbers from 0.
+    X, y : array, sparse matrix or frame, and ndarray of int64
+        The pool, and its labels, known to the simulation alone: the class numbers from 0.
+    X_test, y_test : array, sparse matrix or frame, and ndarray of int64
+        What accuracy is measured on. No strategy sees it.
     start : ndarray of int64
         The rows of the pool that are labelled at the start.
     seed : int
