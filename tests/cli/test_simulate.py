@@ -157,7 +157,8 @@ def test_mistakes_in_the_file(file, complaint, change, message):
 
 def test_mistakes_around_it(file, complaint):
     assert "there is no file none.toml; add --example" in complaint("simulate", "none.toml")
-    assert "cannot read" in complaint("simulate", file.parent)
+    for odd in (file.parent, "/dev/zero"):
+        assert "Cannot read" in complaint("simulate", odd)
     assert "--jobs 0: there must be at least one" in complaint("simulate", file, "--jobs", 0)
     assert "choose another folder" in complaint("simulate", file, "--out", file)
     folder = file.parent / "damaged"

@@ -109,9 +109,7 @@ def _read(file: Path, *, allow_imports: bool) -> "Experiment":
         raise InputError(
             f"there is no file {file}; add --example to write one to start from"
         ) from None
-    except OSError as error:
-        raise InputError(f"cannot read {file}: {one_line(error.strerror or error)}") from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(one_line(error).replace("allow_imports=True", "--allow-imports")) from None
 
 

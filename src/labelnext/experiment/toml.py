@@ -86,7 +86,11 @@ def read_experiment(path: str | Path, *, allow_imports: bool = False) -> Experim
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise IsADirectoryError("it is no ordinary file")
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise type(error)(f"Cannot read {path}: {error.strerror or error}.") from error
     # UnicodeDecodeError and numbers of thousands of digits are ValueErrors, too.
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a TOML file: {error}.") from error
