@@ -37,7 +37,8 @@ def _square_rows(rows: Features) -> NDArray[np.float64]:
 
 def _scale_rows(scale: NDArray[np.float64], rows: Features) -> Features:
     if sp.issparse(rows):
-        return sp.diags_array(scale) @ rows
+        data = np.repeat(scale, np.diff(rows.indptr)) * rows.data  # SciPy 1.11 has no diags_array
+        return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
     return scale[:, None] * rows
 
 
