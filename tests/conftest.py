@@ -1,6 +1,10 @@
 """Fixtures that the tests of several layers share."""
 
+import os
+
 import pytest
+import sklearn.linear_model  # noqa: F401 its libraries are to be there
+from threadpoolctl import threadpool_limits
 
 import left_out
 import pools
@@ -14,6 +18,10 @@ else:
     # Test runs side by side share the cores; torch's threads, which spin while they wait, would
     # take them from one another.
     torch.set_num_threads(1)
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # So do those of BLAS and scikit-learn: tests on small arrays took ten times as long.
+    threadpool_limits(1)
 
 
 def pytest_configure(config):

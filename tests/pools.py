@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
 import oracle
 from labelnext.engine import as_gradients, memory_limit, open_gradients
-from labelnext.engine._file_rows import FileRows
 from labelnext.engine._plain import PlainGradients
-from labelnext.engine._rows import ArrayRows, FactorsInFiles
+from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows
 from labelnext.pools import ArraySource, Pool, Source, open_source
 from labelnext.sampling import d2_sample
 from labelnext.utils.random import as_generator
@@ -270,6 +270,11 @@ STORAGES = MULTICLASS + [
     for storage in MULTICLASS
     for task in ("multilabel", "binary", "vectors")
     if storage.name in (VECTOR_KINDS if task == "vectors" else KINDS)
+]
+# For tests that cost much on each storage: one of a kind in the quick suite.
+FEW = [
+    storage if storage.name in KINDS else pytest.param(storage, marks=pytest.mark.slow)
+    for storage in STORAGES
 ]
 
 

@@ -288,6 +288,14 @@ class TestWhatTheCallerSaysWins:
         )
         assert picked(run("select", "pool", "-k", 20, *said)) == expected.indices.tolist()
 
+    def test_a_bias_that_is_not_counted(self, pool, run):
+        asked = ("select", "pool", "-k", 5, "--strategy", "core-set", "--task", "multiclass")
+        refused = run(*asked)
+        assert refused.exit_code != 0
+        for words in ("core-set looks at features without", "make it with --no-bias"):
+            assert words in " ".join(refused.stderr.split())
+        assert len(picked(run(*asked, "--no-bias"))) == 5
+
     def test_over_the_folders_ids_groups_labels_and_classes(self, known, run):
         options = ("--groups", "patient", "--labels", "y", "--classes", "cat,dog,cow")
         assert run("convert", "known.parquet", "made", *options).exit_code == 0

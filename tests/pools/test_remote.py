@@ -38,6 +38,8 @@ server.stop()
 @pytest.fixture(scope="module")
 def address():
     """Run a server that speaks as S3 does, and return the end of its URIs."""
+    import moto  # noqa: F401 - where it lacks these tests are left out
+
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,16 @@ from labelnext.utils.memory import free_memory, say_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine._rows import FactorsInFiles
+    class FactorsInFiles(Protocol):
+        """What is asked of those of `_rows`, which reads as is laid out here."""
+
+        name: str
+        n_rows: int
+        n_columns: int
+        n_features: int
+        row_bytes: int
+        cuts: NDArray[np.int64]
+
 
 UNITS: dict[str, int] = {
     **{unit: 1000**power for power, unit in enumerate(("b", "kb", "mb", "gb", "tb"))},
@@ -34,23 +43,8 @@ OF_A_THREAD, OF_A_SELECTION = 2 << 20, 4 << 20
 
 
 def parse_limit(limit: Any) -> int:
-    """Return a limit in bytes; a share of what is free for None.
+    """Return a limit, an integer or a text, in bytes; a share of what is free for None.
 
-    Parameters
-    ----------
-    limit : int or str or None
-        Bytes, or a number with a unit, as in "1GB", "1.5 GB" or "500MiB".
-
-    Raises
-    ------
-    ValueError
-        If it is no such text, or not above 0.
-    TypeError
-        If it is neither an integer nor a text.
-
-    Examples
-    --------
-    >>> from labelnext.engine.memory_limit import parse_limit
     >>> parse_limit("1.5GB"), parse_limit("2 KiB")
     (1500000000, 2048)
     """
@@ -78,17 +72,10 @@ def parse_limit(limit: Any) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the stretches of a pool begin, and which stay in memory.
+    """Where the stretches of a pool begin, from 0 to the number of rows, and which are kept.
 
-    Parameters
-    ----------
-    starts : ndarray of int64
-        Where stretches begin, from 0 to the number of rows.
-    read_whole : ndarray of int64 or int
-        Where rows begin that are read or left out together, if the source says it, or how many
-        such rows are.
-    n_kept : int
-        How many stretches, from the first on, stay in memory once they have been read.
+    `read_whole` says where rows begin that are read or left out together, if the source says it,
+    or how many such rows are; `n_kept` how many stretches, from the first on, stay in memory.
     """
 
     starts: NDArray[np.int64]
@@ -113,22 +100,7 @@ class Layout:
 
 
 def lay_out(source: FactorsInFiles, limit: int, state_bytes: float) -> Layout:
-    """Cut a pool into stretches.
-
-    Parameters
-    ----------
-    source : FactorsInFiles
-        The pool's factors.
-    limit : int
-        Bytes that a selection from it may take.
-    state_bytes : float
-        Bytes of each row that stay in memory.
-
-    Raises
-    ------
-    ValueError
-        If the limit is too small.
-    """
+    """Cut a pool into stretches; a ValueError says that the limit of bytes is too small."""
     n_workers = n_threads() + AHEAD
     needed = least_limit(source, state_bytes)
     if limit < needed:

@@ -46,13 +46,7 @@ class Asked:
 
     @classmethod
     def of(
-        cls,
-        X: Any,
-        y: ArrayLike,
-        *,
-        missing_label: Any,
-        fit: Fit | None,
-        features: Any,
+        cls, X: Any, y: ArrayLike, *, missing_label: Any, fit: Fit | None, features: Any
     ) -> Asked:
         """Check samples and labels."""
         X = as_samples(X)
@@ -294,9 +288,16 @@ class Candidates:
         return out
 
 
-def find_candidates(X: Any, unlabelled: NDArray[np.int64], candidates: Any) -> Candidates:
+def find_candidates(
+    X: Any, unlabelled: NDArray[np.int64], candidates: Any, asker: str
+) -> Candidates:
     """Turn the argument `candidates` of a query into samples and their rows."""
     n_samples = X.shape[0]
+    if hasattr(candidates, "fit") or is_module(candidates):
+        raise TypeError(
+            f"candidates must be row numbers of X, or samples, got {candidates!r}; a classifier "
+            f"is passed as clf=..., and to {asker} only if its query has that argument."
+        )
     if candidates is None:
         if len(unlabelled) == 0:
             raise ValueError(
