@@ -70,6 +70,11 @@ def _real_sparse(part: str, values: Any) -> Any:
             f"proba must hold real numbers in a dense array, got a sparse {type(values).__name__}: "
             "if these are the features, the two are swapped; else make it dense with .toarray()."
         )
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Sparse features must be a matrix of real numbers, got shape {values.shape} and dtype "
+            f"{values.dtype}."
+        )
     try:
         _check_places(values)
         if values.format not in ("csr", "csc", "bsr"):
@@ -83,11 +88,6 @@ def _real_sparse(part: str, values: Any) -> Any:
             f"{part} is a broken sparse {type(values).__name__}: {' '.join(str(error).split())}; "
             "make it again with SciPy."
         ) from None
-    if csr.ndim != 2 or csr.dtype.kind not in "fiub":
-        raise TypeError(
-            f"Sparse features must be a matrix of real numbers, got shape {csr.shape} and dtype "
-            f"{csr.dtype}."
-        )
     return csr
 
 
