@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from itertools import chain
+from os import fspath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from labelnext.networks.device import as_dtype
@@ -15,6 +17,7 @@ from labelnext.networks.untouched import unwrap
 from labelnext.pools import PoolWriter
 from labelnext.pools.files import local_folder
 from labelnext.pools.manifest import SETTINGS, read_head
+from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,11 +93,18 @@ class Destination:
             if before != now:
                 raise ValueError(
                     f"{self.path} was begun with another extraction: {word} was "
-                    f"{_short(before)} and is {_short(now)} now; go on with the same, start over "
+                    f"{shown(before)} and is {shown(now)} now; go on with the same, start over "
                     f"with overwrite=True, or choose another folder."
                 )
         finished = self.open(_found_in(begun)).finished
-        _check_sizes(self.path, finished, self.settings["n_rows"], self.settings["rows_per_shard"])
+        n_rows, full = self.settings["n_rows"], self.settings["rows_per_shard"]
+        for number, size in finished.items():
+            expected = size if n_rows is None else max(0, min(full, n_rows - number * full))
+            if size != expected:
+                raise ValueError(
+                    f"{self.path} has {size:,} rows in shard {number}, where this extraction has "
+                    f"{expected:,}; start over with overwrite=True, or choose another folder."
+                )
         return finished
 
 
@@ -113,20 +123,15 @@ def _found_in(begun: Mapping[str, Any]) -> Found:
     return Found(begun["task"], begun.get("classes"), begun["settings"].get("layer", ""))
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def rows_of_a_shard(
-    asked: int | None, batch_size: int | None, path: str | PathLike[str], *, resume: bool
+def _rows_of_a_shard(
+    asked: int | None, batch_size: int | None, path: str | PathLike[str], resume: bool
 ) -> int:
     """Return how many rows fill a shard: whole batches, or as many as before when going on."""
     if asked is None:
         begun = _head_of(path) if resume else None
         asked = (begun or {}).get("settings", {}).get("rows_per_shard") or ROWS_PER_SHARD
     if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
-        raise ValueError(f"rows_per_shard must be an integer of at least 1, got {asked!r}.")
+        raise ValueError(f"rows_per_shard must be an integer of at least 1, got {shown(asked)}.")
     return asked if batch_size is None else -(-asked // batch_size) * batch_size
 
 
@@ -140,46 +145,43 @@ def _digest(values: NDArray[Any] | None) -> str | None:
     return digest.hexdigest()
 
 
-def _check_sizes(
-    path: str, finished: Mapping[int, int], n_rows: int | None, rows_per_shard: int
-) -> None:
-    if n_rows is None:
-        return
-    for number, size in finished.items():
-        expected = min(rows_per_shard, n_rows - number * rows_per_shard)
-        if size != expected:
-            raise ValueError(
-                f"{path} has {size:,} rows in shard {number}, where this extraction has "
-                f"{max(expected, 0):,}; start over with overwrite=True, or choose another folder."
-            )
-
-
-def settings_of(
+def destination_of(
+    path: str | PathLike[str],
     model: Any,
-    options: Mapping[str, Any],
-    *,
-    n_rows: int | None,
-    rows_per_shard: int,
     known: Known,
-) -> dict[str, Any]:
-    """Return what tells an extraction from others that must not be mixed with it."""
-    model = unwrap(model)
+    files: Mapping[str, Any],
+    options: Mapping[str, Any],
+    n_rows: int | None,
+    batch_size: int | None,
+) -> Destination:
+    """Return the folder that samples of a known order are extracted to, with what tells it apart.
+
+    `files` and `options` are arguments of `labelnext.extract`: how to write, and how to run.
+    """
+    model, resume = unwrap(model), bool(files["resume"])
     head, dtype, amp = options["head"], options["dtype"], options["amp"]
     if isinstance(head, torch.nn.Module):
         head = next((name for name, module in model.named_modules() if module is head), None)
-    return {
+    settings = {
         "model": f"{type(model).__module__}.{type(model).__qualname__}",
         "weights": digest_of_weights(model),
         "head": head,
         "n_rows": n_rows,
-        "rows_per_shard": rows_per_shard,
+        "rows_per_shard": _rows_of_a_shard(files["rows_per_shard"], batch_size, path, resume),
         "dtype": None if dtype is None else str(as_dtype(dtype, "dtype")),
         "amp": None if amp is None else str(amp),
         "task": options["task"],
-        "ids": _digest(known.ids),
-        "groups": _digest(known.groups),
-        "labels": _digest(known.labels),
+        **{name: _digest(values) for name, values in vars(known).items()},
     }
+    classes = files["classes"]
+    return Destination(
+        fspath(path),
+        bool(files["bias"]),
+        resume,
+        bool(files["overwrite"]),
+        settings,
+        None if classes is None else np.asarray(classes, dtype=object).tolist(),
+    )
 
 
 def digest_of_weights(model: torch.nn.Module) -> str:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import groupby
-from os import fspath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from labelnext.networks._data import can_be_cut, cut, open_source
-from labelnext.networks._destination import Destination, rows_of_a_shard, settings_of
-from labelnext.networks._run import run_into, showing
-from labelnext.networks._task import asked_task
+from labelnext.networks._destination import Destination, destination_of
 from labelnext.networks.device import check_device
-from labelnext.networks.results import Plan, Result
+from labelnext.networks.passes import run_into, showing
+from labelnext.networks.results import Plan, Result, asked_task
 from labelnext.networks.untouched import unwrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from os import PathLike
 
     from labelnext.networks._data import Known, Source
@@ -31,40 +27,23 @@ def extract_to(
     model: Any,
     data: Any,
     *,
-    bias: bool,
     known: Mapping[str, Any],
-    classes: Any,
-    rows_per_shard: int | None,
-    resume: bool,
-    overwrite: bool,
-    **options: Any,
+    files: Mapping[str, Any],
+    options: dict[str, Any],
 ) -> str:
     """Run a network over data and write the shards that are missing, and the manifest.
 
-    All parameters are those of `labelnext.extract`, `known` its ids, groups and labels. Returns
-    the name of the last layer.
+    All parameters are those of `labelnext.extract`: `known` is of the samples, `files` says how
+    to write, `options` how to run. Returns the name of the last layer.
     """
     source = survey(model, data, **options)
     samples = source.known(**known)
-    destination = Destination(
-        fspath(path),
-        bias=bool(bias),
-        resume=bool(resume),
-        overwrite=bool(overwrite),
-        settings=settings_of(
-            model,
-            options,
-            n_rows=source.n_rows,
-            rows_per_shard=rows_of_a_shard(rows_per_shard, source.batch_size, path, resume=resume),
-            known=samples,
-        ),
-        classes=listed_classes(classes),
-    )
+    to = destination_of(path, model, samples, files, options, source.n_rows, source.batch_size)
+    options = dict(options)
     progress = options.pop("progress")
     in_parts = source.n_rows is not None and can_be_cut(data)
     write = _without_the_finished if in_parts else _past_the_finished
-    n_shards = write(destination, model, data, samples, progress, options)
-    return destination.finish(n_shards)
+    return to.finish(write(to, model, data, samples, progress, options))
 
 
 def survey(model: Any, data: Any, **options: Any) -> Source:
@@ -77,30 +56,20 @@ def survey(model: Any, data: Any, **options: Any) -> Source:
     )
 
 
-def listed_classes(classes: Any) -> list[Any] | None:
-    """Return the names of classes as they are written down."""
-    return None if classes is None else np.asarray(classes, dtype=object).tolist()
-
-
 def write_stretch(
     destination: Destination,
     model: Any,
     data: Any,
     first_row: int,
     known: Known,
-    advance: Callable[[int], None],
+    progress: Any,
     options: Mapping[str, Any],
 ) -> None:
     """Write shards that follow one another, of which none is there.
 
-    `data` and `known` are of their samples alone, the first of which is sample `first_row`;
-    `advance` is told how many of them are done; `options` are those of `run_into`.
+    `data` and `known` are of their samples alone, the first of which is sample `first_row`.
     """
     collect = partial(Shards, destination, {}, known)
-
-    def progress(done: int, total: int | None) -> None:
-        advance(done)
-
     run_into(collect, model, data, progress=progress, first_row=first_row, **options).finish()
 
 
@@ -132,11 +101,13 @@ def _without_the_finished(
     with showing(progress, n_rows) as advance:
         for first, last in stretches(set(range(n_shards)) - finished.keys()):
             lo, hi = first * size, min((last + 1) * size, n_rows)
-            some = known.part(lo, hi)
+
+            def count(rows: int, total: int | None, before: int = done) -> None:
+                advance(before + rows)
+
             # A loader as it is may know more than one that is made over a part.
             part = data if hi - lo == n_rows else cut(data, lo, hi)
-            count = partial(_add, advance, done)
-            write_stretch(destination, model, part, lo, some, count, options)
+            write_stretch(destination, model, part, lo, known.part(lo, hi), count, options)
             destination, done = destination.going_on(), done + hi - lo
     return n_shards
 
@@ -162,10 +133,6 @@ def _past_the_finished(
         )
     known.check(shards.n_written)
     return n_shards
-
-
-def _add(advance: Callable[[int], None], before: int, done: int) -> None:
-    advance(before + done)
 
 
 class Shards:

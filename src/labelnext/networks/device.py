@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from labelnext.utils.given import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,7 +44,7 @@ def check_device(model: nn.Module, device: Any) -> torch.device:
             there.append("mps")
         reason = str(error).partition("\n")[0]
         raise ValueError(
-            f"device={device!r} is not there: {reason} Devices here: {', '.join(there)}."
+            f"device={shown(device)} is not there: {reason} Devices here: {', '.join(there)}."
         ) from error
     if place.type == "meta":
         raise ValueError(
@@ -104,7 +106,7 @@ def _check_amp(device: torch.device, amp: Any) -> tuple[bool, torch.dtype | None
     dtype = as_dtype(amp, "amp")
     if dtype not in (torch.float16, torch.bfloat16):
         raise ValueError(
-            f"amp must be None, True, False, torch.float16 or torch.bfloat16, got {amp!r}."
+            f"amp must be None, True, False, torch.float16 or torch.bfloat16, got {shown(amp)}."
         )
     return True, dtype
 
@@ -117,7 +119,7 @@ def as_dtype(dtype: Any, name: str) -> torch.dtype:
             found = torch.from_numpy(np.empty(0, dtype)).dtype
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ValueError(
-            f'{name} must be a floating dtype, torch.float16 or "float16" say, got {dtype!r}.'
+            f'{name} must be a floating dtype, torch.float16 or "float16" say, got {shown(dtype)}.'
         )
     return found
 
