@@ -17,8 +17,8 @@ import labelnext
 import nets
 from labelnext.cluster import Ray, ShardLostError
 from labelnext.networks import extract
-from labelnext.networks._destination import Destination
 from labelnext.networks._on_ray import Extractor
+from labelnext.networks._to_files import Destination
 from labelnext.pools import open_pool
 
 # Ray Data itself warns of what it deprecates.

@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 import labelnext
 import nets
 from labelnext.networks import extract, passes, proba_and_features
-from labelnext.networks.device import lend_weights
 from labelnext.networks.results import Rows
-from labelnext.networks.untouched import untouched
+from labelnext.networks.untouched import lend_weights, untouched
 
 X = nets.rows()
 

@@ -82,14 +82,35 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         """
         raise NotImplementedError
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict_proba(self, X: Any) -> Any:
+        """
+        Estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, as in `fit`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_samples, n_classes)
+            The probabilities in the order of `classes_`. Each row sums to one.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as it was in `fit`, or no probabilities can be made of what is known.
+        """
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> Any:
         """
         Predict the class of least expected cost.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, ...)
-            Samples, as in `predict_proba`.
+            Samples, as in `predict_proba`, which says what raises.
 
         Returns
         -------

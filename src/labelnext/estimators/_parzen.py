@@ -195,25 +195,6 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         return frequencies
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """
-        Estimate the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Samples, as in `predict_freq`.
-
-        Returns
-        -------
-        numpy.ndarray of float64, of shape (n_samples, n_classes)
-            The probabilities in the order of `classes_`. Each row sums to one.
-
-        Raises
-        ------
-        ValueError
-            If `X` is not finite or has another number of columns than expected, or the kernel
-            has negative values, of which no probabilities can be made.
-        """
         frequencies = self.predict_freq(X) + self.class_prior_
         if (frequencies < 0).any():
             raise ValueError(

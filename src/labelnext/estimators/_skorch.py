@@ -111,6 +111,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
     While all labels are missing, or there is but one class, the network keeps its first weights:
     all classes are equally likely, and the features are those of the untrained network.
 
+    Samples are rows, images (n, channels, height, width) or token numbers, arrays or tensors.
+
     A query strategy fits a copy, from scratch. In a loop fit the classifier once a round, and let
     the strategy use it as it is with ``fit_clf=False``: then nothing is trained twice, and
     `warm_start` has its effect.
@@ -235,12 +237,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Training samples, as in `fit`.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts, as in `fit`.
+        X, y, sample_weight : array-like
+            Samples, as in `fit`, which says what raises.
         classes : array-like of shape (n_classes,), default=None
             All classes there are, for the first call, if the classifier was not given any.
 
@@ -251,10 +249,6 @@ class SkorchClassifier(PartlyLabelledClassifier):
 
         Raises
         ------
-        ImportError
-            As in `fit`.
-        TypeError
-            As in `fit`.
         ValueError
             As in `fit`; or if a label or one of `classes` was not among the classes of the
             first call.

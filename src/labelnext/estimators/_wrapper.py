@@ -49,7 +49,12 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
     are equally likely. While all labels are of one class, a classifier that needs two stays
     unfitted, and that class is predicted. One of another library that refuses the labels as they
     are, as XGBoost does with strings and with a class missing among numbers, is given numbers
-    from 0 in their place.
+    from 0 in their place. What the estimator raises is handed on.
+
+    Further arguments of `fit`, `predict` and `predict_proba` go to the estimator. If it returns a
+    tuple of probabilities or labels and more, such as embeddings, so does this classifier.
+    Without `cost_matrix` `predict` returns what the estimator predicts. One that takes no
+    `sample_weight` is fitted without, with a warning.
 
     Parameters
     ----------
@@ -158,12 +163,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Training samples: whatever the estimator takes, in rows.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts, as in `fit`.
+        X, y, sample_weight : array-like
+            More samples, as in `fit`, which says what raises.
         classes : array-like of shape (n_classes,), default=None
             All classes there are, for the first call, if the classifier was not given any.
             Without either they are those that occur in the first call.
@@ -177,8 +178,6 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
 
         Raises
         ------
-        TypeError
-            As in `fit`.
         ValueError
             As in `fit`; or if a label or one of `classes` was not among the classes of the
             first call, or `fit` gave numbers to an estimator that refused the labels.
@@ -201,29 +200,6 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
 
     @available_if(_estimator_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any, **kwargs: Any) -> Any:
-        """
-        Estimate the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        **kwargs : dict
-            Arguments of the estimator's `predict_proba`, such as a flag that asks for embeddings.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples, n_classes), or tuple
-            The probabilities in the order of `classes_`, 0 for classes that the estimator does
-            not know. If the estimator returns a tuple of probabilities and more, such as
-            embeddings, a tuple of these probabilities and the same more.
-
-        Raises
-        ------
-        ValueError
-            If the estimator's probabilities can't be assigned to classes, or `X` has another
-            number of features than in `fit`. What the estimator raises is handed on.
-        """
         check_is_fitted(self)
         refuse_masked(X, "X")
         if self._stand_in is not None:
@@ -234,28 +210,6 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         return self._columns_of_all_classes(result)
 
     def predict(self, X: Any, **kwargs: Any) -> Any:
-        """
-        Predict labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        **kwargs : dict
-            Arguments of the estimator's `predict`, or with costs of its `predict_proba`.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples,), or tuple
-            What the estimator predicts; with `cost_matrix` the class of least expected cost.
-            Among equally good ones a random one, the same in each call. If the estimator returns
-            a tuple, a tuple of the labels and the same more.
-
-        Raises
-        ------
-        ValueError
-            As in `predict_proba`.
-        """
         check_is_fitted(self)
         refuse_masked(X, "X")
         if self._stand_in is not None:

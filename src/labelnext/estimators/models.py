@@ -260,7 +260,7 @@ def class_numbers(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
 
 def input_of(module: Any, X: Any) -> Any:
     """Return samples as an array of the type that a module takes; what is no array stays."""
-    from labelnext.networks.device import input_dtype
+    from labelnext.networks.untouched import input_dtype
 
     X = without_tensor(X)
     if hasattr(X, "iloc") or hasattr(X, "to_numpy"):

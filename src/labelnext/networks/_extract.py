@@ -402,9 +402,8 @@ def find_head(
     require("torch", extra="torch", what="labelnext.networks.find_head")
     from labelnext.networks._batches import Arguments
     from labelnext.networks._head import locate
-    from labelnext.networks.device import check_device
     from labelnext.networks.results import asked_task, task_of
-    from labelnext.networks.untouched import untouched, unwrap
+    from labelnext.networks.untouched import check_device, untouched, unwrap
 
     network = unwrap(model)
     asked = asked_task(network, task)

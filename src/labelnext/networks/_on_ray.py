@@ -16,12 +16,15 @@ from labelnext.cluster.dataset import blocks_in_order, is_dataset
 from labelnext.cluster.session import joined
 from labelnext.networks._batches import LABELS
 from labelnext.networks._data import BATCH_SIZE, Known, arrays_in, can_be_cut, cut, open_source
-from labelnext.networks._destination import Destination, begun_with, destination_of
-from labelnext.networks._to_files import write_stretch
-from labelnext.networks.device import device_of
+from labelnext.networks._to_files import (
+    Destination,
+    begun_with,
+    destination_of,
+    write_stretch,
+)
 from labelnext.networks.passes import run_into, showing
 from labelnext.networks.results import Found, Result, asked_task
-from labelnext.networks.untouched import unwrap
+from labelnext.networks.untouched import device_of, unwrap
 from labelnext.pools.files import local_folder
 
 if TYPE_CHECKING:

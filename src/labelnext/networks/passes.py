@@ -24,13 +24,6 @@ from torch.nn.modules.dropout import _DropoutNd
 from labelnext.networks._batches import Arguments, first_tensor
 from labelnext.networks._data import Source, open_source, without_index
 from labelnext.networks._head import catching, locate
-from labelnext.networks.device import (
-    as_dtype,
-    check_device,
-    floating_dtype_of,
-    lend_weights,
-    precision,
-)
 from labelnext.networks.results import (
     Plan,
     Result,
@@ -39,7 +32,17 @@ from labelnext.networks.results import (
     features_given,
     task_of,
 )
-from labelnext.networks.untouched import is_compiled, uncompiled, untouched, unwrap
+from labelnext.networks.untouched import (
+    as_dtype,
+    check_device,
+    floating_dtype_of,
+    is_compiled,
+    lend_weights,
+    precision,
+    uncompiled,
+    untouched,
+    unwrap,
+)
 from labelnext.pools.source import PARTS
 from labelnext.utils.given import shown
 
