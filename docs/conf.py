@@ -76,6 +76,7 @@ html_sidebars = {  # pages without others beside them
     "skactiveml": [],
     "performance": [],
     "contributing": [],
+    "stability": [],
     "changelog": [],
 }
 html_theme_options = {

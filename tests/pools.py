@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
-import torch
 
 import oracle
 from labelnext.engine import as_gradients, memory_limit, open_gradients
-from labelnext.engine._file_rows import FileRows
 from labelnext.engine._plain import PlainGradients
-from labelnext.engine._rows import ArrayRows, FactorsInFiles
+from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows
 from labelnext.pools import ArraySource, Pool, Source, open_source
 from labelnext.sampling import d2_sample
 from labelnext.utils.random import as_generator
@@ -84,12 +83,9 @@ def _torch(dtype):
     """Tensors of the CPU, as a pool of tensors on any device."""
 
     def store(proba, features, bias, folder, task):
-        from labelnext.engine._torch import TorchGradients
-
         if task == "vectors":
             proba = np.zeros((len(features), 1))
-        tensors = (torch.tensor(x).to(dtype) for x in (proba, features))
-        return TorchGradients(*tensors, bias=bias, task=task)
+        return _as_tensors(proba, features, bias=bias, task=task, dtype=dtype)
 
     return store
 
@@ -144,10 +140,14 @@ def _shards(store, *kinds):
     return store_in_shards
 
 
-def _as_tensors(proba, features, *, bias, task):
+def _as_tensors(proba, features, *, bias, task, dtype=None):
+    import torch
+
     from labelnext.engine._torch import TorchGradients
 
-    return TorchGradients(torch.tensor(proba), torch.tensor(features), bias=bias, task=task)
+    to = None if dtype is None else getattr(torch, dtype)
+    tensors = (torch.tensor(x).to(dtype=to) for x in (proba, features))
+    return TorchGradients(*tensors, bias=bias, task=task)
 
 
 def on_disk(source, *, bias=False, task="multiclass", pruned=False, stretch=2000, kept=0):
@@ -242,9 +242,9 @@ MULTICLASS = [
     Storage("float64-disk-pruned", np.float64, _disk(pruned=True)),
     Storage("float32-disk-pruned", np.float32, _disk(pruned=True, shards=False)),
     Storage("float16-disk-pruned", np.float16, _disk(pruned=True)),
-    Storage("float64-torch", np.float64, _torch(torch.float64)),
-    Storage("float32-torch", np.float32, _torch(torch.float32)),
-    Storage("float16-torch", np.float16, _torch(torch.float16)),
+    Storage("float64-torch", np.float64, _torch("float64")),
+    Storage("float32-torch", np.float32, _torch("float32")),
+    Storage("float16-torch", np.float16, _torch("float16")),
     Storage("float64-shards", np.float64, _shards(_dense("C"), "plain")),
     Storage("float16-shards", np.float16, _shards(_dense("C"), "plain", "pruned")),
     Storage("float32-memmap-shards", np.float32, _shards(_memmap, "pruned")),
@@ -270,6 +270,11 @@ STORAGES = MULTICLASS + [
     for storage in MULTICLASS
     for task in ("multilabel", "binary", "vectors")
     if storage.name in (VECTOR_KINDS if task == "vectors" else KINDS)
+]
+# For tests that cost much on each storage: one of a kind in the quick suite.
+FEW = [
+    storage if storage.name in KINDS else pytest.param(storage, marks=pytest.mark.slow)
+    for storage in STORAGES
 ]
 
 

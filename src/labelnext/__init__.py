@@ -8,7 +8,10 @@ classifiers and plots are in `labelnext.pool`, `labelnext.classifier` and
 """
 
 import importlib
+import sys
+import warnings
 from types import ModuleType
+from typing import Any
 
 from labelnext._version import __version__
 from labelnext.cluster import Ray
@@ -45,7 +48,38 @@ _SUBPACKAGES = {
 }
 
 
+# The packages that had another name in 0.1.
+_MOVED = {
+    "gradients": "engine",
+    "models": "estimators",
+    "storage": "pools",
+    "testing": "strategies",
+}
+
+
+class _Moved(ModuleType):
+    """A package under its name of 0.1: it warns when something is taken from it."""
+
+    def __getattr__(self, name: str) -> Any:
+        old = self.__name__.rpartition(".")[2]
+        if name.startswith("_"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        warnings.warn(
+            f"labelnext.{old} is labelnext.{_MOVED[old]} since version 0.2; the old name goes "
+            "with 0.3. The documentation's page 'Coming from labelnext 0.1' has all changes.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return getattr(importlib.import_module(f"labelnext.{_MOVED[old]}"), name)
+
+
+for _old in _MOVED:
+    sys.modules[f"labelnext.{_old}"] = _Moved(f"labelnext.{_old}")
+
+
 def __getattr__(name: str) -> ModuleType:
+    if name in _MOVED:
+        return sys.modules[f"labelnext.{name}"]
     # `labelnext.pool` works after `import labelnext` alone, and costs nothing until it is used.
     if name in _SUBPACKAGES:
         return importlib.import_module(f"labelnext.{name}")

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import labelnext
-from labelnext.cli import _convert
 from labelnext.pools import PoolWriter, open_source
 
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
@@ -151,16 +150,14 @@ def test_convert_does_not_write_over_what_it_reads(pool, folder, complaint, targ
 
 def test_convert_goes_on(folder, run, complaint, monkeypatch):
     run("convert", "pool.parquet", "whole", "--rows-per-shard", 6)
-    inner, calls = _convert._copy, []
+    write, calls = PoolWriter.write, []
 
-    def interrupted(pool, writer, rows, show):
-        def stop(done, total):
-            if done >= 18:
-                raise KeyboardInterrupt
+    def interrupted(self, shard, **rest):
+        if shard == 3:
+            raise KeyboardInterrupt
+        write(self, shard, **rest)
 
-        inner(pool, writer, rows, stop)
-
-    monkeypatch.setattr(_convert, "_copy", interrupted)
+    monkeypatch.setattr(PoolWriter, "write", interrupted)
     result = run("convert", "pool.parquet", "made", "--rows-per-shard", 6)
     assert result.exit_code == 130
     assert result.stderr == (
@@ -168,11 +165,10 @@ def test_convert_goes_on(folder, run, complaint, monkeypatch):
     )
     assert "unfinished" in complaint("select", "made", "-k", 3)
     assert "unfinished" in complaint("convert", "pool.parquet", "made")
-    monkeypatch.setattr(_convert, "_copy", inner)
+    monkeypatch.setattr(PoolWriter, "write", write)
     assert "was begun with" in complaint(
         "convert", "pool.parquet", "made", "--rows-per-shard", 5, "--resume"
     )
-    write = PoolWriter.write
     monkeypatch.setattr(
         PoolWriter, "write", lambda self, n, **rest: calls.append(n) or write(self, n, **rest)
     )

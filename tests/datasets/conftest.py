@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib import metadata
 from pathlib import Path
 from urllib.error import URLError
@@ -37,15 +36,3 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)
     monkeypatch.setattr("sklearn.datasets.fetch_20newsgroups", offline)
     return tmp_path
-
-
-@pytest.fixture
-def required():
-    """Return a function for a set that this machine lacks: a failure in CI, else a skip."""
-
-    def lacking(reason: str) -> None:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI must have this data set. {reason}")
-        pytest.skip(reason)
-
-    return lacking

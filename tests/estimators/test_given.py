@@ -53,14 +53,19 @@ def test_masked_values_are_refused(door, hidden):
     given = {"X": X, "y": Y, "sample_weight": np.ones(12)}
     values = given[hidden]
     for masked in (np.ma.masked_array(values, values > 0.5), [*np.ma.array(values, mask=True)]):
-        with pytest.raises(ValueError, match=f"{hidden} has masked values, which would be used"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{hidden} has masked values, the first in row \d+, which would be used",
+        ):
             FITS[door](**{**given, hidden: masked})
     FITS[door](**{**given, hidden: np.ma.masked_array(values)})  # nothing is hidden
 
 
 @pytest.mark.parametrize("door", ASKED)
 def test_masked_samples_are_refused(door):
-    with pytest.raises(ValueError, match="has masked values, which would be used"):
+    with pytest.raises(
+        ValueError, match=r"has masked values, the first in row \d+, which would be used"
+    ):
         ASKED[door](np.ma.masked_array(X, X > 0.5))
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from labelnext.datasets import DatasetNotFoundError
+
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
 
@@ -34,6 +36,8 @@ def run(path, *, size):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path):
     done = run(path, size="test")
+    if "DatasetNotFoundError" in done.stderr:
+        raise DatasetNotFoundError(done.stderr.rpartition("DatasetNotFoundError: ")[2])
     assert done.returncode == 0, done.stderr
 
 

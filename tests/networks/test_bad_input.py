@@ -427,7 +427,10 @@ MASKED = np.ma.masked_array(X.numpy(), X.numpy() > 1)
     ids=["array", "dict", "list", "dicts", "tuples", "loader"],
 )
 def test_masked_values(data):
-    with pytest.raises((ValueError, RuntimeError), match="has masked values, which would be used"):
+    with pytest.raises(
+        (ValueError, RuntimeError),
+        match=r"has masked values, the first in row \d+, which would be used",
+    ):
         extract(nets.Mlp(), data)
 
 

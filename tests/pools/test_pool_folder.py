@@ -168,10 +168,13 @@ def test_never_touches_other_files(tmp_path, how):
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
-def test_overwriting_leaves_files_that_are_not_the_pools(pool):
+def test_deleting_leaves_files_that_are_not_the_pools(pool):
+    writer = PoolWriter(pool, resume=True, bias=True)
     (pool / "notes.txt").write_text("mine")
-    PoolWriter(pool, overwrite=True)
-    assert sorted(os.listdir(pool)) == ["notes.txt", "settings.json"]
+    (pool / "shard-00001" / "notes.txt").write_text("mine")
+    writer.delete()
+    left = sorted(str(path.relative_to(pool)) for path in pool.rglob("*"))
+    assert left == ["notes.txt", "shard-00001", "shard-00001/notes.txt"]
 
 
 def test_shards_without_settings_are_not_gone_on_with(pool):
@@ -306,7 +309,7 @@ def test_a_file_cut_short_while_it_is_open_is_named(pool):
     source = open_source(pool)
     file = pool / "shard-00002" / "features.npy"
     os.truncate(file, 140)
-    with pytest.raises(ValueError, match=r"features\.npy ends after 140 bytes"):
+    with pytest.raises(ValueError, match=r"features\.npy has changed since"):
         source.read("features", 0, 10)
 
 

@@ -138,6 +138,6 @@ def test_refuses_options(tmp_path, options, message):
 def test_an_unfinished_pool_is_deleted_with_what_is_left_of_killed_writers(tmp_path):
     writer = PoolWriter(tmp_path / "pool")
     writer.write(0, PROBA, FEATURES)
-    (tmp_path / "pool" / ".shard-00001.0123.tmp").mkdir()
+    (tmp_path / "pool" / ".shard-00001.0123456789ab.tmp").mkdir()
     writer.delete()
     assert os.listdir(tmp_path) == []

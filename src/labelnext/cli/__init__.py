@@ -1,5 +1,6 @@
 """The command ``labelnext``: its help, its version, and errors as one line."""
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from labelnext.cli._errors import InputError, one_line
 from labelnext.cli._select import SELECT_HELP, select
 from labelnext.cli._simulate import SIMULATE_HELP, simulate
 from labelnext.cli._strategies import STRATEGIES_HELP, strategies
+from labelnext.cli._terminal import say
 
 __all__ = ["app", "main"]
 
@@ -23,6 +25,8 @@ class OneLineErrors(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **extra: Any) -> Any:
         extra["standalone_mode"] = False  # so that errors come here
+        if isinstance(sys.stdout, io.TextIOWrapper):  # help has letters that ASCII lacks
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, *more, **extra)
         except (typer.Abort, KeyboardInterrupt):
@@ -40,7 +44,7 @@ class OneLineErrors(TyperGroup):
 
 
 def _complain(message: str) -> int:
-    print(f"labelnext: {message}", file=sys.stderr)
+    say(message)
     return 2
 
 
@@ -54,7 +58,6 @@ app = typer.Typer(
     cls=OneLineErrors,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    add_completion=False,
     help="Which samples should people label next?\n\n"
     "[bold]labelnext select[/] chooses a batch, with BADGE or another of the [bold]labelnext "
     "strategies[/]: samples that the model is unsure about and that differ from each other. "

@@ -1,29 +1,13 @@
 """``labelnext convert``: make a pool folder of files in any format that is known."""
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+import os
+from typing import Annotated, Any
 
 import typer
 
-from labelnext.cli._errors import InputError, input_errors
-from labelnext.cli._pool import (
-    Bias,
-    Classes,
-    Features,
-    Groups,
-    Ids,
-    Labels,
-    Proba,
-    TaskOption,
-    open_files,
-    option,
-)
-from labelnext.cli._terminal import counting, terminal
-
-if TYPE_CHECKING:
-    from labelnext import Pool
-    from labelnext.pools import PoolWriter
+from labelnext.cli._errors import InputError, input_errors, keep_apart
+from labelnext.cli._pool import of_a_pool, open_files, option
+from labelnext.cli._terminal import counting, say, say_written, terminal
 
 CONVERT_HELP = (
     "Make a pool folder, the format that is read fastest, of other files.\n\n"
@@ -40,8 +24,8 @@ HOW = "How to write it"
 SHARD = 128 << 20
 
 
+@of_a_pool
 def convert(
-    *,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -50,14 +34,7 @@ def convert(
             help="What to convert, and the folder to make.",
         ),
     ],
-    proba: Proba = None,
-    features: Features = None,
-    ids: Ids = None,
-    groups: Groups = None,
-    labels: Labels = None,
-    classes: Classes = None,
-    task: TaskOption = None,
-    bias: Bias = None,
+    *,
     rows: Annotated[
         int | None,
         option(
@@ -69,102 +46,68 @@ def convert(
     ] = None,
     resume: Annotated[bool, option("--resume", None, HOW, "Go on where it was cut off.")] = False,
     force: Annotated[
-        bool, option("--force", None, HOW, "Delete a pool that is in the folder.")
+        bool,
+        option("--force", None, HOW, "Replace a pool that is in the folder, when this is whole."),
     ] = False,
+    **options: Any,
 ) -> None:
     """Make a pool folder of files in any format that is known."""
+    from labelnext.pools import write_in_shards
+
     if rows is not None and rows < 1:
         raise InputError(f"--rows-per-shard {rows}: there must be at least one")
     if resume and force:
-        raise InputError("--resume goes on with a pool and --force deletes it; give one of them")
+        raise InputError("--resume goes on with a pool and --force replaces it; give one of them")
     *sources, out = paths
-    named = [proba, features, ids, groups, labels]
-    check_apart([*sources, *filter(None, named)], out)
-    if len(sources) > 3 or not (sources or proba or features):
+    named = [options[name] for name in ("proba", "features", "ids", "groups", "labels", "classes")]
+    keep_apart({"OUT": out}, [*sources, *named])
+    if len(sources) > 3 or not (sources or options["proba"] or options["features"]):
         raise InputError(
             "convert takes what to convert and the folder to make, or two or three .npy files and "
             f"the folder, got {len(paths)} path{'s' * (len(paths) > 1)}: {' '.join(paths)}"
         )
     if len(sources) > 1:
-        if proba is not None or features is not None or (ids is not None and len(sources) == 3):
+        parts = dict(zip(("proba", "features", "ids"), sources, strict=False))
+        if any(options[name] is not None for name in parts):
             raise InputError(
                 f"{' '.join(sources)}: these are probabilities, features and maybe ids; leave out "
                 "--proba, --features and, with three of them, --ids"
             )
-        proba, features, ids = [*sources, ids][:3]
-    pool = open_files(
-        sources[0] if len(sources) == 1 else None,
-        proba=proba,
-        features=features,
-        ids=ids,
-        groups=groups,
-        labels=labels,
-        classes=classes,
-        task=task,
-        bias=bias,
-    )
+        options |= parts
+    pool = open_files(sources[0] if len(sources) == 1 else None, options)
     rows = rows or max(1, SHARD // pool.source.row_bytes)
+    settings = {
+        "by": "labelnext convert",
+        "source": pool.fingerprint(),
+        "rows_per_shard": rows,
+    }
     n_shards = -(-len(pool) // rows)
+    done = 0
     console = terminal()
-    with input_errors():
-        writer = _writer(pool, out, rows, resume=resume, force=force)
-        try:
-            with counting(console, "Converting") as show:
-                _copy(pool, writer, rows, show)
-            writer.finish(n_shards)
-        except KeyboardInterrupt:
-            print(
-                f"labelnext: interrupted: {len(writer.finished):,} of {n_shards:,} shards are "
-                f"written; go on with --resume",
-                file=sys.stderr,
+    try:
+        with input_errors(), counting(console, "Converting") as show:
+
+            def progress(n_rows: int, total: int) -> None:
+                nonlocal done
+                done = n_rows
+                show(n_rows, total)
+
+            write_in_shards(
+                out,
+                pool,
+                rows,
+                settings=settings,
+                keep=True,
+                resume=resume,
+                overwrite=force,
+                progress=progress,
             )
-            raise typer.Exit(130) from None
-        except (TypeError, ValueError):
-            if not writer.finished:  # nothing to go on with
-                writer.delete()
-            raise
-    if console.is_terminal:
-        text = f"Written: {out} ({len(pool):,} rows in {n_shards:,} shards)"
-        console.print(text, highlight=False, soft_wrap=True)
-
-
-def check_apart(sources: list[str], out: str) -> None:
-    """Refuse to write over what is read."""
-    if "://" in out:
-        return  # which the writer refuses, or knows to be this machine's
-    target = Path(out).resolve()
-    for source in sources:
-        path = Path(source).resolve()
-        if path == target or target in path.parents:
-            raise InputError(f"OUT {out}: {source} is read from there; choose another folder")
-
-
-def _writer(pool: "Pool", out: str, rows: int, *, resume: bool, force: bool) -> "PoolWriter":
-    from labelnext.pools import PoolWriter
-
-    return PoolWriter(
-        out,
-        task=pool.task,
-        bias=pool.bias,
-        classes=pool.classes,
-        last_layer=pool.last_layer,
-        settings={
-            "by": "labelnext convert",
-            "source": pool.fingerprint(),
-            "rows_per_shard": rows,
-        },
-        resume=resume,
-        overwrite=force,
-    )
-
-
-def _copy(pool: "Pool", writer: "PoolWriter", rows: int, show: Any) -> None:
-    """Write the shards that are missing."""
-    from labelnext.pools import write_shard
-
-    finished = writer.finished
-    for number, lo in enumerate(range(0, len(pool), rows)):
-        hi = min(lo + rows, len(pool))
-        if number not in finished:
-            write_shard(writer, number, pool, lo, hi)
-        show(hi, len(pool))
+    except KeyboardInterrupt:
+        left = (
+            "what was there is as it was"
+            if force
+            else f"{done // rows:,} of {n_shards:,} shards are written; go on with --resume"
+        )
+        say(f"interrupted: {left}")
+        raise typer.Exit(130) from None
+    say_written(console, f"{os.fspath(out)} ({len(pool):,} rows in {n_shards:,} shards)")

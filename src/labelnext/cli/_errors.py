@@ -2,13 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from labelnext.cluster import ShardLostError
 
 PICTURES = (".png", ".pdf", ".svg")
+# What a folder that is read may hold, so that a new one would be read with the others.
+READ = (".parquet", ".npy", ".npz")
 
 
 class InputError(Exception):
@@ -54,7 +56,11 @@ _ADVICE = {
 
 def in_our_words(error: object) -> str:
     """Say what the library says with the command's options, in one line."""
+    from labelnext.strategies import STRATEGIES
+
     message = one_line(error)
+    for name, (_, of_class) in STRATEGIES.items():
+        message = re.sub(rf"\b{of_class}(?= (?:needs|takes|has|works)\b)", name, message)
     for pattern, words in _ADVICE.items():
         message = re.sub(pattern, words, message)
     # Calls that a user of Python would write: what they are called with is what matters.
@@ -70,6 +76,8 @@ def in_our_words(error: object) -> str:
 
 def _option(found: re.Match[str]) -> str:
     name, value = found[1], found[2].strip("'")
+    if value == "False":
+        return _spelt(f"no-{name}")
     if value == "True" or (value == "..." and name not in _PARTS):
         return _spelt(name)
     return f"{_spelt(name)} {'SOURCE' if value == '...' else value}"
@@ -93,20 +101,28 @@ def input_errors() -> Iterator[None]:
 
 def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool | None) -> None:
     """Find out before the work what would fail after it; None if there is no --force."""
+    what = f"{option} {path}"
     if path.suffix.lower() not in endings:
         *most, last = endings
         ends = f"{', '.join(most)} or {last}" if most else last
-        raise InputError(f"{option} {path}: expected a name that ends in {ends}")
-    check_folder(path.parent, f"{option} {path}")
-    if path.is_dir():
-        raise InputError(f"{option} {path}: this is a folder; name a file in it")
+        raise InputError(f"{what}: expected a name that ends in {ends}")
+    check_file(path, what)
     if path.exists() and not force:
-        raise _exists(f"{option} {path}", force)
+        raise _exists(what, force)
+
+
+def check_file(path: Path, what: str) -> None:
+    """Refuse a place where no file can be written."""
+    from labelnext.pools.disk import check_place, writing
+
+    check_folder(path.parent, what)
+    with input_errors(), writing(what, "choose another place"):
+        check_place(path)
 
 
 def check_folder(folder: Path, what: str) -> None:
     """Refuse a folder that is not there or cannot be written to."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{what}: there is no folder {folder}; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{what}: the folder {folder} may not be written to; choose another")
@@ -120,6 +136,47 @@ def make_folder(folder: Path) -> None:
         reason = one_line(error.strerror or error).lower()
         raise InputError(f"--out {folder}: {reason}; choose another folder") from None
     check_folder(folder, f"--out {folder}")
+
+
+def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> None:
+    """Refuse to write over what is read, or into it, however either is spelt, and with --force.
+
+    `outputs` are paths by what to call them, None for those that there are not.
+    """
+    read = {
+        os.path.realpath(local)
+        for given in inputs
+        if given and "://" not in given.removeprefix("file://")
+        for part in (given, given.rpartition(":")[0])
+        if part and os.path.lexists(local := _local(part))
+    }
+    wrote: dict[str, str] = {}
+    for option, path in outputs.items():
+        if path is None or "://" in str(path).removeprefix("file://"):
+            continue
+        real = os.path.realpath(_local(str(path)))
+        there = os.path.exists(real)
+        for other in read:
+            # A link of the file system, to the same bytes, has another path.
+            same = real == other or (there and os.path.samefile(real, other))
+            kinds = (*READ, ".json") if there else READ
+            inside = _is_in(real, other) and Path(real).suffix.lower() in kinds
+            if same or inside or _is_in(other, real):
+                raise InputError(
+                    f"{option} {path}: {other} is read from there; choose another folder or name, "
+                    "so that nothing of yours is lost"
+                )
+        if real in wrote:
+            raise InputError(f"{option} {path}: {wrote[real]} is written there; name another file")
+        wrote[real] = option
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return Path(folder) in Path(path).parents
+
+
+def _local(path: str) -> str:
+    return os.path.expanduser(path.removeprefix("file://"))
 
 
 def write(path: Path, content: bytes, *, force: bool | None) -> None:

@@ -1,9 +1,9 @@
 """The pool of a command: its options, and the one way in which they are opened."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,91 +34,97 @@ def _source(name: str, text: str) -> Any:
     return option(name, "SOURCE", INPUT, text)
 
 
-Proba = Annotated[
-    str | None,
-    _source(
-        "--proba -p",
-        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
-    ),
-]
-Features = Annotated[
-    str | None,
-    _source("--features -f", "Features: what the model's last linear layer sees, the embedding."),
-]
-Ids = Annotated[
-    str | None,
-    _source(
-        "--ids",
-        "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
-        "number of the row is the id.",
-    ),
-]
-Groups = Annotated[
-    str | None,
-    _source("--groups", "What each sample belongs to (its patient, its video); files as for ids."),
-]
-Labels = Annotated[
-    str | None,
-    _source("--labels", "The labels that are known, others empty; files as for ids."),
-]
-Classes = Annotated[
-    str | None,
-    option(
-        "--classes",
-        "NAMES",
-        INPUT,
-        "The names of the classes in the order of the columns, as cat,dog,... or a file.",
-    ),
-]
-TaskOption = Annotated[
-    Task | None,
-    option(
-        "--task",
-        "NAME",
-        INPUT,
-        "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) or "
-        "a single one (binary). Or the features are the gradients (regression, vectors). Without, "
-        "what the files say, else multiclass.",
-    ),
-]
-Bias = Annotated[
-    bool | None,
-    option(
-        "--bias/--no-bias",
-        None,
-        INPUT,
-        "Count the gradient of the last layer's bias too. Without, what the files say, else no.",
-    ),
-]
+# What says what a command's pool is, the same in each command.
+POOL = {
+    "proba": Annotated[
+        str | None,
+        _source(
+            "--proba -p",
+            "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
+        ),
+    ],
+    "features": Annotated[
+        str | None,
+        _source(
+            "--features -f", "Features: what the model's last linear layer sees, the embedding."
+        ),
+    ],
+    "ids": Annotated[
+        str | None,
+        _source(
+            "--ids",
+            "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
+            "number of the row is the id.",
+        ),
+    ],
+    "groups": Annotated[
+        str | None,
+        _source(
+            "--groups", "What each sample belongs to (its patient, its video); files as for ids."
+        ),
+    ],
+    "labels": Annotated[
+        str | None,
+        _source("--labels", "The labels that are known, others empty; files as for ids."),
+    ],
+    "classes": Annotated[
+        str | None,
+        option(
+            "--classes",
+            "NAMES",
+            INPUT,
+            "The names of the classes in the order of the columns, as cat,dog,... or a file.",
+        ),
+    ],
+    "task": Annotated[
+        Task | None,
+        option(
+            "--task",
+            "NAME",
+            INPUT,
+            "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) "
+            "or a single one (binary). Or the features are the gradients (regression, vectors). "
+            "Without, what the files say, else multiclass.",
+        ),
+    ],
+    "bias": Annotated[
+        bool | None,
+        option(
+            "--bias/--no-bias",
+            None,
+            INPUT,
+            "Count the gradient of the last layer's bias too. Without, what the files say, else "
+            "no.",
+        ),
+    ],
+}
 
 
-def open_files(
-    path: str | None,
-    *,
-    proba: str | None,
-    features: str | None,
-    classes: str | None,
-    task: StrEnum | None,
-    bias: bool | None,
-    **known: str | None,
-) -> "Pool":
+def of_a_pool(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command, after its first parameter, the options of `POOL`, as its `**options`."""
+    first, *rest = inspect.signature(command).parameters.values()
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in POOL.items()
+    ]
+    named = [parameter for parameter in rest if parameter.kind is not parameter.VAR_KEYWORD]
+    command.__signature__ = inspect.Signature([first, *options, *named])  # type: ignore[attr-defined]
+    command.__annotations__ |= POOL
+    return command
+
+
+def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
     """Open the files that a command names; what it says wins over what they say."""
     from labelnext.pools import open_pool
 
-    if path is None and proba is None and features is None:
+    if path is None and options["proba"] is None and options["features"] is None:
         raise InputError(
             "nothing to choose from: give POOL, a file or folder, or --proba and --features"
         )
+    task = options["task"]
+    said = {"task": None if task is None else check_task(task.value, TASKS)}
     with input_errors():
-        return open_pool(
-            path,
-            proba=proba,
-            features=features,
-            classes=_class_names(classes),
-            task=None if task is None else check_task(task.value, TASKS),
-            bias=bias,
-            **known,
-        )
+        return open_pool(path, **{**options, **said, "classes": _class_names(options["classes"])})
 
 
 def _class_names(classes: str | None) -> list[Any] | None:
@@ -172,14 +178,11 @@ def _excluded_by(pool: "Pool", source: str) -> "Rows":
 
 def _is_plain(file: str) -> bool:
     """Tell whether a file lists values alone, without a name."""
-    from labelnext.pools import read_values
+    from labelnext.pools import names_nothing
 
-    suffix = Path(file).suffix.lower()
-    if suffix in (".json", ".jsonl"):
-        with suppress(ValueError):
-            read_values(f"{file}:\0")  # a list without names answers to any
-            return True
-    return suffix in (".txt", ".npy")
+    with suppress(ValueError):
+        return names_nothing(file)
+    return False
 
 
 def _as_rows(pool: "Pool", values: Sequence[Any], source: str) -> "Rows":

@@ -13,28 +13,23 @@ import typer
 from labelnext.cli._errors import (
     PICTURES,
     InputError,
-    check_folder,
+    check_file,
     check_output,
     input_errors,
+    keep_apart,
     one_line,
     write,
 )
-from labelnext.cli._pool import (
-    INPUT,
-    Bias,
-    Classes,
-    Features,
-    Groups,
-    Ids,
-    Labels,
-    Proba,
-    TaskOption,
-    excluded_rows,
-    open_files,
-    option,
+from labelnext.cli._pool import INPUT, excluded_rows, of_a_pool, open_files, option
+from labelnext.cli._terminal import (
+    batch_table,
+    choosing,
+    say,
+    say_written,
+    terminal,
+    to_stdout,
+    working,
 )
-from labelnext.cli._terminal import batch_table, choosing, terminal, working
-from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
     from labelnext import Batch, Pool
@@ -54,6 +49,7 @@ SELECT_HELP = (
     "[green]labelnext select emb.npy -k 50 --strategy typi-clust[/]   (without a model)"
 )
 CHOICE, OUTPUT, PLACE = "What to choose", "Where to put it", "Where to work"
+FILES = ("proba", "features", "ids", "groups", "labels", "classes")
 TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
@@ -64,22 +60,15 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
+@of_a_pool
 def select(
-    *,
     pool: Annotated[
         str | None,
         typer.Argument(
             metavar="POOL", show_default=False, help="A file or a folder, or s3://... and the like."
         ),
     ] = None,
-    proba: Proba = None,
-    features: Features = None,
-    ids: Ids = None,
-    groups: Groups = None,
-    labels: Labels = None,
-    classes: Classes = None,
-    task: TaskOption = None,
-    bias: Bias = None,
+    *,
     exclude: Annotated[
         list[str] | None,
         option(
@@ -166,12 +155,20 @@ def select(
         option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
     ] = None,
     force: Annotated[bool, option("--force", None, OUTPUT, "Replace files that exist.")] = False,
+    **options: Any,
 ) -> None:
     """Choose the samples that people should label next."""
-    _check_outputs(output, plot, checkpoint, force=force)
-    _keep_inputs(
+    from labelnext.sampling import file_of
+
+    if output is not None:
+        check_output(output, "--output", TABLES, force=force)
+    if plot is not None:
+        check_output(plot, "--plot", PICTURES, force=force)
+    if checkpoint is not None:
+        check_file(checkpoint, f"--checkpoint {checkpoint}")
+    keep_apart(
         {"--output": output, "--plot": plot, "--checkpoint": checkpoint},
-        [pool, proba, features, ids, groups, labels, classes, *(exclude or [])],
+        [pool, *(options[name] for name in FILES), *(exclude or [])],
     )
     if k < 1:
         raise InputError(f"-k {k}: choose at least one sample")
@@ -181,6 +178,7 @@ def select(
         "--checkpoint": checkpoint is not None,
         "--engine ray": engine is Engine.RAY,
         "--condition-on-labeled": condition_on_labeled,
+        "--bias": options["bias"] is True,
     }
     by_badge = _check_strategy(strategy, [name for name, given in for_badge.items() if given])
     cluster = _cluster(
@@ -193,17 +191,7 @@ def select(
     )
     console = terminal()
     with working(console, "Looking at the pool ..."):
-        data = open_files(
-            pool,
-            proba=proba,
-            features=features,
-            ids=ids,
-            groups=groups,
-            labels=labels,
-            classes=classes,
-            task=task,
-            bias=bias,
-        )
+        data = open_files(pool, options)
         _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
         excluded = excluded_rows(data, exclude or [])
         n_left = _count_left(data, excluded, k)
@@ -226,9 +214,7 @@ def select(
         with input_errors():
             batch.save(output, overwrite=force)
     else:
-        cells = {name: [*map(_text, values)] for name, values in batch.to_lists().items()}
-        sys.stdout.write(as_csv(cells).decode())
-        sys.stdout.flush()
+        to_stdout(file_of(batch.to_lists(), ".csv"))
     if plot is not None:
         with working(console, "Drawing ..."):
             write(plot, _picture(data, batch, excluded, plot.suffix.lower()), force=force)
@@ -236,30 +222,7 @@ def select(
         if output is not None or not sys.stdout.isatty():
             console.print(batch_table(batch.to_lists(), n_left))
         for path in filter(None, (output, plot)):
-            console.print(f"Written: {os.fspath(path)}", highlight=False, soft_wrap=True)
-
-
-def _check_outputs(
-    output: Path | None, plot: Path | None, checkpoint: Path | None, *, force: bool
-) -> None:
-    """Find out before the work what could not be written after it."""
-    if output is not None:
-        check_output(output, "--output", TABLES, force=force)
-    if plot is not None:
-        check_output(plot, "--plot", PICTURES, force=force)
-    if checkpoint is not None:
-        check_folder(checkpoint.parent, f"--checkpoint {checkpoint}")
-
-
-def _keep_inputs(outputs: dict[str, Path | None], inputs: list[str | None]) -> None:
-    """Refuse to write over what is read, also with --force."""
-    read = {Path(part).resolve() for one in inputs if one for part in (one, one.rpartition(":")[0])}
-    for option_name, path in outputs.items():
-        if path is not None and path.resolve() in read:
-            raise InputError(
-                f"{option_name} {path}: is read from there; name another file, so that nothing "
-                "of yours is lost"
-            )
+            say_written(console, os.fspath(path))
 
 
 def _check_strategy(name: str, for_badge: list[str]) -> bool:
@@ -337,14 +300,9 @@ def _choose(data: "Pool", k: int, **options: Any) -> "Batch":
         with input_errors():
             batch = labelnext.select(data, k, **options)
     for message in dict.fromkeys(one_line(warning.message) for warning in caught):
-        print(f"labelnext: warning: {message}", file=sys.stderr)
+        say(f"warning: {message}")
     # Where there are no ids, rows are what the next round excludes.
     return replace(batch, ids=batch.indices) if batch.ids is None else batch
-
-
-def _text(value: Any) -> Any:
-    """Return one cell of CSV, as `Batch.save` writes it."""
-    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:

@@ -1,14 +1,20 @@
-"""What a person at a terminal gets to see beside the result, on standard error."""
+"""What a person at a terminal gets to see, and how: nothing in it may steer the terminal."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from labelnext.cli._errors import InputError
+from labelnext.utils.names import printable
 
 SHOWN = 5
 # The columns of a batch that a person looks at.
@@ -29,6 +35,40 @@ def terminal() -> Console:
     return Console(stderr=True)
 
 
+def say(message: object) -> None:
+    """Say something in one line on standard error, where there is one."""
+    if sys.stderr is not None:
+        print(f"labelnext: {printable(message)}", file=sys.stderr)
+
+
+def say_written(console: Console, what: str) -> None:
+    """Say where something is, on a terminal only."""
+    if console.is_terminal:
+        text = printable(f"Written: {what}")
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def to_stdout(content: bytes) -> None:
+    """Write what was asked for to standard output, in UTF-8 whatever it is set to."""
+    if sys.stdout is None:
+        raise InputError("standard output is closed; name a file with --output")
+    if sys.stdout.isatty():
+        content = "\n".join(map(printable, content.decode().split("\n"))).encode()
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left would be tried once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):  # as of `head`, which has all it wants
+            raise typer.Exit(1) from None
+        reason = f"{error.strerror}".lower()
+        raise InputError(
+            f"cannot write to standard output: {reason}; name a file with --output"
+        ) from None
+
+
 @contextmanager
 def working(console: Console, text: str) -> Iterator[None]:
     """Show that something is going on, on a terminal only."""
@@ -36,6 +76,7 @@ def working(console: Console, text: str) -> Iterator[None]:
         yield
         return
     start = time.perf_counter()
+    text = escape(printable(text))
     with console.status(text):
         yield
     console.print(f"[dim]{text} {time.perf_counter() - start:.1f} s[/]", highlight=False)
@@ -122,7 +163,7 @@ def cell(value: object) -> str:
     """Return a value as text: of several labels their names, of a number four digits."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
-    return escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+    return escape(printable(f"{value:.4g}" if isinstance(value, float) else value))
 
 
 def _worth(potentials: Sequence[float]) -> str:

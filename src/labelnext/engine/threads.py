@@ -32,6 +32,11 @@ def n_threads() -> int:
     ``LABELNEXT_NUM_THREADS``, else ``OMP_NUM_THREADS`` (which joblib sets in its workers, so
     that nested parallelism does not oversubscribe), else the cores that this process may use.
     """
+    return threads_set() or int(joblib.cpu_count())
+
+
+def threads_set() -> int | None:
+    """Return what the environment says of threads, None if nothing; refuse nonsense."""
     for name in ("LABELNEXT_NUM_THREADS", "OMP_NUM_THREADS"):
         value = os.environ.get(name, "").split(",")[0].strip()
         if value:
@@ -41,7 +46,7 @@ def n_threads() -> int:
                     f"got {value!r}; correct it or unset it."
                 )
             return int(value)
-    return int(joblib.cpu_count())
+    return None
 
 
 @cache

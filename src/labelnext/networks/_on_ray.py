@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import IterableDataset
 
-from labelnext.cluster.actors import Actor, Actors, Call, Task, in_short, room
+from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.dataset import blocks_in_order, is_dataset
-from labelnext.cluster.session import joined
+from labelnext.cluster.session import in_short, joined
 from labelnext.networks._batches import LABELS
 from labelnext.networks._data import BATCH_SIZE, Known, arrays_in, can_be_cut, cut, open_source
 from labelnext.networks._to_files import (
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from labelnext.cluster.dataset import Blocks
-    from labelnext.cluster.options import Ray
+    from labelnext.cluster.session import Ray
 
 # Samples on which it is found out what the probabilities are of.
 FEW = 4

@@ -5,11 +5,12 @@ distances of it.
 """
 
 from labelnext.pools._open import lists_values as lists_values
+from labelnext.pools._open import names_nothing as names_nothing
 from labelnext.pools._open import open_pool
 from labelnext.pools._open import open_source as open_source
 from labelnext.pools._open import read_values as read_values
+from labelnext.pools._write_pool import write_in_shards as write_in_shards
 from labelnext.pools._write_pool import write_pool
-from labelnext.pools._write_pool import write_shard as write_shard
 from labelnext.pools._writer import PoolWriter
 from labelnext.pools.arrays import ArraySource as ArraySource
 from labelnext.pools.pool import Pool

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._writer import PoolWriter, refuse_other_files
-from labelnext.pools.disk import draft_of, remove, sync_folder
-from labelnext.pools.files import local_folder
+from labelnext.pools._own import folder_of, in_place_of
+from labelnext.pools._writer import PoolWriter, check_known
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
 from labelnext.utils.labels import MISSING_LABEL, split_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from os import PathLike
 
     from numpy.typing import ArrayLike
@@ -115,26 +115,61 @@ def write_pool(
         pool = Pool.of(proba, **said)
     else:
         pool = Pool(proba, features, **said)
-    _check(pool)
-    if rows_per_shard is None:
-        rows_per_shard = max(1, SHARD_BYTES // pool.source.row_bytes)
-    elif rows_per_shard < 1:
+    if rows_per_shard is not None and rows_per_shard < 1:
         raise ValueError(f"rows_per_shard must be at least 1, got {rows_per_shard}.")
-    folder = local_folder(path)
-    if not (overwrite and folder.exists()):
-        _write(_writer(folder, pool), pool, rows_per_shard)
+    write_in_shards(path, pool, rows_per_shard, overwrite=overwrite)
+
+
+def write_in_shards(
+    path: str | PathLike[str],
+    pool: Pool,
+    rows_per_shard: int | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    keep: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write a pool shard by shard, after it is known that a folder can hold it.
+
+    `keep` says that finished shards stay if it is interrupted, to be gone on with by `resume`;
+    those of a pool that proves to be wrong never do. `progress` is told the rows that are done,
+    and how many there are.
+    """
+    rows = rows_per_shard or max(1, SHARD_BYTES // pool.source.row_bytes)
+    cuts = range(0, pool.n_rows, rows)
+    _check(pool, cuts)
+    folder = folder_of(path)
+    about = {name: getattr(pool, name) for name in ("task", "bias", "classes", "last_layer")}
+
+    def fill(writer: PoolWriter) -> None:
+        finished = writer.finished
+        for shard, lo in enumerate(cuts):
+            hi = min(lo + rows, pool.n_rows)
+            if shard not in finished:
+                _write_shard(writer, shard, pool, lo, hi)
+            if progress is not None:
+                progress(hi, pool.n_rows)
+        writer.finish(len(cuts))
+
+    if overwrite and folder.exists():
+        # The old pool stays until the new one is whole; it may even be what is read.
+        with in_place_of(folder) as new:
+            fill(PoolWriter(new, **about, settings=settings))
         return
-    refuse_other_files(folder)
-    # The old pool stays until the new one is whole; it may even be what is read.
-    new, old = draft_of(folder), draft_of(folder)
-    _write(_writer(new, pool), pool, rows_per_shard)
-    folder.rename(old)
-    new.rename(folder)
-    sync_folder(folder.parent)
-    remove(old)
+    writer = PoolWriter(folder, **about, settings=settings, resume=resume)
+    begun = writer.finished
+    try:
+        fill(writer)
+    except BaseException as error:
+        wrong = isinstance(error, TypeError | ValueError) and not begun
+        if wrong or not keep or not writer.finished:
+            writer.delete()
+        raise
 
 
-def write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) -> None:
+def _write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) -> None:
     """Write rows lo to hi of a pool as a shard, with all that is known of them."""
     source = pool.source
     # A single column is written as the one that it was.
@@ -142,7 +177,12 @@ def write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) ->
     parts: dict[str, Any] = {part: source.read(part, lo, hi) for part in source.parts}
     if source.one_dimensional:
         parts["proba"] = parts["proba"][:, 0]
-    rows = np.arange(lo, hi)
+    stored_as = source.stored_as if source.stored_as == "bfloat16" else None
+    writer.write(shard, **parts, **_known(pool, lo, hi), stored_as=stored_as)
+
+
+def _known(pool: Pool, lo: int, hi: int) -> dict[str, Any]:
+    """Return what is known of rows lo to hi, as `PoolWriter.write` takes it."""
     labels, missing_label = pool.labels, pool.missing_label
     if labels is not None and labels.dtype.kind == "O":
         # Whole numbers beside None, of which some shards may have none.
@@ -150,18 +190,15 @@ def write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) ->
         if not any(isinstance(label, str) for label in labels[~missing].tolist()):
             labels = np.where(missing, np.nan, labels).astype(np.float64)
             missing_label = np.nan
-    writer.write(
-        shard,
-        **parts,
-        ids=pool.ids_of(rows) if "ids" in pool.known else None,
-        groups=None if pool.groups is None else pool.groups[lo:hi],
-        labels=None if labels is None else labels[lo:hi],
-        missing_label=missing_label,
-        stored_as=source.stored_as if source.stored_as == "bfloat16" else None,
-    )
+    return {
+        "ids": pool.ids_of(np.arange(lo, hi)) if "ids" in pool.known else None,
+        "groups": None if pool.groups is None else pool.groups[lo:hi],
+        "labels": None if labels is None else labels[lo:hi],
+        "missing_label": missing_label,
+    }
 
 
-def _check(pool: Pool) -> None:
+def _check(pool: Pool, cuts: range) -> None:
     """Refuse what a folder does not hold, before anything is written."""
     if pool.source.sparse:
         raise TypeError(
@@ -173,23 +210,6 @@ def _check(pool: Pool) -> None:
             f"A pool folder holds the probabilities of one model, and these are of "
             f"{pool.n_members} members; write a folder for each."
         )
-
-
-def _writer(folder: Any, pool: Pool) -> PoolWriter:
-    return PoolWriter(
-        folder,
-        task=pool.task,
-        bias=pool.bias,
-        classes=pool.classes,
-        last_layer=pool.last_layer,
-    )
-
-
-def _write(writer: PoolWriter, pool: Pool, rows_per_shard: int) -> None:
-    try:
-        for shard, lo in enumerate(range(0, pool.n_rows, rows_per_shard)):
-            write_shard(writer, shard, pool, lo, min(lo + rows_per_shard, pool.n_rows))
-        writer.finish()
-    except BaseException:
-        writer.delete()
-        raise
+    for lo in cuts if pool.known else ():
+        hi = min(lo + cuts.step, pool.n_rows)
+        check_known(hi - lo, **_known(pool, lo, hi))

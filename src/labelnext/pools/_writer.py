@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
-import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.pools._own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.check import as_part, check_lengths, check_shape
-from labelnext.pools.disk import (
-    draft_of,
-    is_draft,
-    remove,
-    sync_folder,
-    write_npy,
-    write_once,
-    write_through,
-    writing,
-)
-from labelnext.pools.files import LocalFiles, local_folder
+from labelnext.pools.disk import draft, sync_folder, write_npy, write_once, write_through, writing
+from labelnext.pools.files import LocalFiles
 from labelnext.pools.known import as_groups, check_ids, check_unique, plain
 from labelnext.pools.manifest import (
     LAST_LAYER,
@@ -34,7 +24,6 @@ from labelnext.pools.manifest import (
     ShardRecord,
     check_kind,
     head_of,
-    looks_like_a_pool,
     manifest_text,
     read_head,
     read_shard,
@@ -133,7 +122,7 @@ class PoolWriter:
         resume: bool = False,
         overwrite: bool = False,
     ) -> None:
-        self.path = local_folder(path)
+        self.path = folder_of(path)
         names = None if classes is None else np.asarray(classes, dtype=object).tolist()
         names = None if names is None else [plain(name) for name in names]
         self._head = head_of(check_task(task, TASKS), bool(bias), settings or {}, classes=names)
@@ -145,8 +134,9 @@ class PoolWriter:
             self._last_layer = content.getvalue()
             self._head["last_layer"] = digest_of_bytes(self._last_layer)
         self._known: dict[int, ShardRecord] = {}
+        head = text_of(self._head)  # if it cannot be written, nothing is begun
         with writing(str(self.path), "free some space, or choose another place"):
-            self._begin(resume, overwrite)
+            self._begin(head, resume, overwrite)
 
     @property
     def finished(self) -> dict[int, int]:
@@ -213,12 +203,7 @@ class PoolWriter:
         """
         arrays, rounded = _shard_arrays(proba, features)
         n_rows = len(next(iter(arrays.values())))
-        if ids is not None:
-            arrays["ids"] = _stored("ids", check_ids(ids, n_rows))
-        if groups is not None:
-            arrays["groups"] = _stored("groups", as_groups(groups, n_rows))
-        if labels is not None:
-            arrays["labels"] = _stored_labels(labels, n_rows, missing_label)
+        arrays |= check_known(n_rows, ids, groups, labels, missing_label)
         shard = _checked(shard)
         folder = self.path / shard_name(shard)
         if self.complete:
@@ -273,13 +258,12 @@ class PoolWriter:
         check_unique(PoolSource(name, LocalFiles(), name, self._head, ordered))
         with writing(name, "free some space, and call finish again"):
             write_once(self.path / MANIFEST, manifest_text(self._head, ordered))
-        for draft in filter(is_draft, self.path.iterdir()):  # of writers that were killed
-            remove(draft)
+        clear_pool_drafts(self.path)
 
-    def _begin(self, resume: bool, overwrite: bool) -> None:
+    def _begin(self, content: bytes, resume: bool, overwrite: bool) -> None:
         """Make the folder, or find in it what may be gone on with."""
         self.path.mkdir(parents=True, exist_ok=True)
-        begun = refuse_other_files(self.path)
+        begun = refuse_other_files(self.path, to_delete=overwrite)
         if overwrite:
             self.delete()
             self.path.mkdir(exist_ok=True)
@@ -294,7 +278,7 @@ class PoolWriter:
                 f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
                 "them with overwrite=True."
             )
-        write_once(self.path / SETTINGS, text_of(self._head))
+        write_once(self.path / SETTINGS, content)
         head = read_head((self.path / SETTINGS).read_bytes(), str(self.path / SETTINGS))
         if head != self._head:
             both = (*head, *self._head)
@@ -309,16 +293,8 @@ class PoolWriter:
 
     def delete(self) -> None:
         """Delete the pool, finished or not, and its folder if there is nothing else in it."""
-        # Cut off at any point, this leaves nothing that one could go on with.
-        for name in (MANIFEST, SETTINGS, LAST_LAYER):
-            (self.path / name).unlink(missing_ok=True)
-        sync_folder(self.path)
-        for folder in list(self.path.iterdir()):
-            if shard_number(folder.name) is not None or is_draft(folder):
-                remove(folder)
+        delete_pool(self.path)
         self._known.clear()
-        with suppress(OSError):  # something else is in it, or it may not be deleted
-            self.path.rmdir()
 
     def _shards(self) -> dict[int, ShardRecord]:
         """Return what is known of the shards that are finished, in their order."""
@@ -332,15 +308,18 @@ class PoolWriter:
         return {number: path for number, path in numbers.items() if number is not None}
 
 
-def refuse_other_files(folder: Path) -> bool:
-    """Refuse a folder that holds something else than a pool; tell whether it holds one."""
-    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    if names and not looks_like_a_pool(names):
-        raise FileExistsError(
-            f"{folder} holds other files than those of a pool ({names[0]}); choose a folder that "
-            "is empty or not there."
-        )
-    return bool(names)
+def check_known(
+    n_rows: int, ids: Any, groups: Any, labels: Any, missing_label: Any
+) -> dict[str, NDArray[Any]]:
+    """Return what is known of the samples of a shard as it is stored, or say why it cannot be."""
+    arrays = {}
+    if ids is not None:
+        arrays["ids"] = _stored("ids", check_ids(ids, n_rows, whole=False))
+    if groups is not None:
+        arrays["groups"] = _stored("groups", as_groups(groups, n_rows))
+    if labels is not None:
+        arrays["labels"] = _stored_labels(labels, n_rows, missing_label)
+    return arrays
 
 
 def _checked(shard: int) -> int:
@@ -382,9 +361,9 @@ def _array(part: Part, values: Any) -> tuple[NDArray[Any], str | None]:
 
 
 def _stored(what: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Return ids or groups as they are stored: int64, or UTF-8."""
+    """Return ids or groups as they are stored: int64, uint64, or UTF-8."""
     if values.dtype.kind in "iub":
-        return np.asarray(values, dtype=np.int64)
+        return np.asarray(values, np.uint64 if values.dtype == np.uint64 else np.int64)
     if values.dtype.kind == "S":
         return values
     texts = values.tolist()
@@ -444,25 +423,21 @@ def _write_shard(
     folder: Path, arrays: dict[str, NDArray[Any]], stored_as: str | None
 ) -> ShardRecord:
     """Write a shard under another name, and give it its own when the disk has all of it."""
-    draft = draft_of(folder)
     files = {}
-    try:
-        draft.mkdir()
+    with draft(folder, folder=True) as new:
         for name, array in arrays.items():
-            written = write_npy(draft / f"{name}.npy", array)
+            written = write_npy(new / f"{name}.npy", array)
             files[name] = _record(array, name, stored_as, *written)
         record = ShardRecord(len(next(iter(arrays.values()))), files)
-        write_through(draft / SHARD, shard_text(record))
-        sync_folder(draft)
+        write_through(new / SHARD, shard_text(record))
+        sync_folder(new)
         try:
-            draft.rename(folder)
+            new.rename(folder)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was faster
                 raise _written_already(folder) from None
             raise
         sync_folder(folder.parent)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return record
 
 

@@ -1,44 +1,87 @@
-"""Files that are whole and on the disk before anybody sees them under their names."""
+"""The one writer: files and folders that are whole, and on the disk, before they have their names.
+
+A draft beside a path is written and synced, and only then given the name. A symbolic link is
+followed, never replaced: what is written is the file or folder that it leads to. What a killed
+process has left of its draft is deleted by the next that writes to the same path; drafts of
+processes that live are locked, and nothing else is ever deleted.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
+import stat
 import zlib
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
 # Bytes that are summed and written at a time, while they are in the processor's cache.
 CHUNK = 1 << 20
+DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
+# Bytes of a name that are kept in a draft's: file systems take 255.
+MOST_OF_NAME = 200
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What may be wrong with a place, and what to do about it; {} stands for the folder.
+REASONS = {
+    errno.EACCES: ("permission denied", "check who may write there, or choose another place."),
+    errno.ENOENT: ("there is no folder {}", "create it first."),
+    errno.ENOTDIR: ("{} is no folder", "choose another place."),
+    errno.EISDIR: ("this is a folder", "name a file in it."),
+    errno.ELOOP: ("its symbolic links lead in a circle", "choose another name."),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one."),
+    errno.ENXIO: ("this is no ordinary file", "choose another name."),
+}
+REASONS |= dict.fromkeys((errno.EPERM, errno.EROFS), REASONS[errno.EACCES])
 
 
-def draft_of(path: Path) -> Path:
-    """Return a name beside a path for what is not whole yet, which no other writer has."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """Return the file that a path leads to, whether it is there or not; links are followed."""
+    final = Path(os.path.realpath(path))
+    with suppress(FileNotFoundError):
+        mode = final.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            kinds = {stat.S_IFLNK: errno.ELOOP, stat.S_IFDIR: errno.EISDIR}
+            number = kinds.get(stat.S_IFMT(mode), errno.ENXIO)
+            raise OSError(number, os.strerror(number), os.fspath(path))
+    return final
 
 
-def is_draft(path: Path) -> bool:
-    """Tell whether a name is one that `draft_of` gives."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+def check_place(path: str | os.PathLike[str]) -> None:
+    """Find out whether a file could be written, without touching one that is there."""
+    with draft(target_of(path)):
+        pass
 
 
-def remove(path: Path) -> None:
-    """Delete a folder with what is in it, or a file."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool) -> None:
+    """Write a file that appears whole or not at all.
+
+    FileExistsError is raised if the file exists and is not to be replaced, also if it came to be
+    there meanwhile. One that is replaced keeps its permissions.
+    """
+    final = target_of(path)
+    with draft(final) as new:
+        write_through(new, content)
+        if overwrite:
+            with suppress(FileNotFoundError):
+                new.chmod(stat.S_IMODE(final.stat().st_mode))
+            new.replace(final)
+        else:
+            _publish(new, final)
+    sync_folder(final.parent)
 
 
 def write_once(path: Path, content: bytes) -> None:
@@ -47,40 +90,67 @@ def write_once(path: Path, content: bytes) -> None:
         write_whole(path, content, overwrite=False)
 
 
-def write_whole(path: Path, content: bytes, *, overwrite: bool) -> None:
-    """Write a file that appears whole or not at all; a link is followed, not replaced.
-
-    FileExistsError is raised if the file exists and is not to be replaced, also if it came to be
-    there meanwhile.
-    """
-    final = path.resolve()
-    draft = draft_of(final)
-    try:
-        write_through(draft, content)
-        if overwrite:
-            draft.replace(final)
+@contextmanager
+def draft(final: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Have an empty file or folder beside a path; what is left of it in the end is deleted."""
+    clear_drafts(final.parent, lambda name: name == _shortened(final.name))
+    while True:
+        path = final.with_name(f".{_shortened(final.name)}.{secrets.token_hex(6)}.tmp")
+        if folder:
+            path.mkdir()
         else:
-            _publish(draft, final)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync_folder(final.parent)
-
-
-def _publish(draft: Path, path: Path) -> None:
-    """Rename, but never over a file that has come to be there in the meantime."""
+            path.open("xb").close()
+        try:
+            lock = _lock(path)
+        except OSError:  # a file system without locks, where drafts of the killed stay
+            lock = os.open(os.devnull, os.O_RDONLY)
+        # Otherwise another process, which was just clearing up, was faster.
+        if lock is not None and os.path.lexists(path):
+            break
     try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        draft.replace(path)
+        yield path
+    finally:
+        remove(path)
+        os.close(lock)
+
+
+def clear_drafts(folder: Path, belongs: Callable[[str], object]) -> None:
+    """Delete what killed processes have left in a folder of drafts for some names."""
+    with suppress(OSError):  # it will be tried again
+        for name in os.listdir(folder):
+            match = DRAFT.fullmatch(name)
+            if match and belongs(match[1]) and (lock := _lock(folder / name)) is not None:
+                remove(folder / name)
+                os.close(lock)
+
+
+def remove(path: Path) -> None:
+    """Delete a folder with what is in it, or a file."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def put_in_place(new: Path, folder: Path) -> None:
+    """Let two folders change places, at one moment where the file system can do that."""
+    sync_folder(new)
+    if not _exchange(new, folder):
+        # Killed between the two, both are there under names that say what they are.
+        aside = folder.with_name(f"{folder.name}.replaced-{secrets.token_hex(3)}")
+        folder.rename(aside)
+        try:
+            new.rename(folder)
+        except BaseException:
+            aside.rename(folder)
+            raise
+        aside.rename(new)
+    sync_folder(folder.parent)
 
 
 def write_through(path: Path, content: bytes) -> None:
-    """Write a new file, and wait until the disk has it."""
-    with path.open("xb") as file:
+    """Write a file that nobody sees yet, and wait until the disk has it."""
+    with path.open("wb") as file:
         file.write(content)
         _sync(file)
 
@@ -117,19 +187,60 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(what: str, advice: str) -> Iterator[None]:
-    """Say of a full disk, or of a folder that may not be written to, what to do about it."""
+    """Say why something cannot be written; the advice is for a full disk."""
     try:
         yield
+    except FileExistsError:
+        raise
     except OSError as error:
+        reason, instead = REASONS.get(error.errno or 0, ("", ""))
         if error.errno in FULL:
             reason = "the disk is full, or a quota or the largest size of a file is reached"
             raise OSError(error.errno, f"Cannot write {what}: {reason}; {advice}") from None
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise PermissionError(
-                f"Cannot write {what}: permission denied; check who may write there, or choose "
-                "another place."
-            ) from None
+        if not reason:
+            raise
+        parent = Path(os.fsdecode(error.filename or what)).parent
+        message = f"Cannot write {what}: {reason.format(parent)}; {instead}"
+        raise type(error)(message) from None
+
+
+def _shortened(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:MOST_OF_NAME])
+
+
+def _lock(path: Path) -> int | None:
+    """Open a draft and lock it, as long as it is open; None if it is another's, or gone."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(number)
+        if isinstance(error, BlockingIOError):
+            return None
         raise
+    return number
+
+
+def _publish(new: Path, path: Path) -> None:
+    """Give a file its name, but never over a file that has come to be there in the meantime."""
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        new.replace(path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change their names at one moment; False where that cannot be had."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    ends = (AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other))
+    return rename is not None and rename(*ends, RENAME_EXCHANGE) == 0
 
 
 def _sync(file: Any) -> None:

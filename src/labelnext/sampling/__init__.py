@@ -1,6 +1,7 @@
 """Choosing k rows of a pool of gradients. Knows `Gradients`, never where they live."""
 
 from labelnext.sampling._batch import Batch, Pick
+from labelnext.sampling._batch_files import file_of as file_of
 from labelnext.sampling._choose import choose_by_d2 as choose_by_d2
 from labelnext.sampling._choose import opened as opened
 from labelnext.sampling._d2 import d2_sample

@@ -7,42 +7,38 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools.disk import write_whole, writing
+from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.utils.csv import as_csv
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     Columns = Mapping[str, Sequence[Any]]
 
-
-def as_json(columns: Columns) -> bytes:
-    """Lay columns out as a list of records, one on each line."""
-    return ("[\n" + ",\n".join(_records(columns)) + "\n]\n").encode()
+FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 
 
-def as_json_lines(columns: Columns) -> bytes:
-    """Lay columns out as records, one on each line."""
-    return "".join(f"{record}\n" for record in _records(columns)).encode()
+def file_of(columns: Columns, suffix: str) -> bytes:
+    """Lay columns out as the content of a file of one of the `FORMATS`.
 
-
-def as_parquet(columns: Columns) -> bytes:
-    """Lay columns out as a Parquet file."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    sink = io.BytesIO()
-    pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), sink)
-    return sink.getvalue()
-
-
-FORMATS: dict[str, Callable[[Columns], bytes]] = {
-    ".csv": lambda columns: as_csv({n: [*map(_text, v)] for n, v in columns.items()}),
-    ".json": as_json,
-    ".jsonl": as_json_lines,
-    ".parquet": as_parquet,
-}
+    ValueError is raised if a text holds half of a character, which no file does.
+    """
+    try:
+        if suffix == ".parquet":
+            return _parquet(columns)
+        if suffix == ".csv":
+            return as_csv({n: [_as_text(v) for v in values] for n, values in columns.items()})
+        records = list(_records(columns))
+        if suffix == ".jsonl":
+            return "".join(f"{record}\n" for record in records).encode()
+        return ("[\n" + ",\n".join(records) + "\n]\n").encode()
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.end + 20]
+        raise ValueError(
+            f"{near!r} holds half of a character (a lone surrogate), which no file can; correct "
+            "the text that it comes from."
+        ) from None
 
 
 def save(columns: Columns, path: str | os.PathLike[str], *, overwrite: bool) -> None:
@@ -52,27 +48,46 @@ def save(columns: Columns, path: str | os.PathLike[str], *, overwrite: bool) -> 
         raise ValueError(
             f"The name of a batch's file must end in {', '.join(FORMATS)}, got {str(path)!r}."
         )
-    if path.exists() and not overwrite:
-        raise _exists(path)
-    content = FORMATS[path.suffix.lower()](columns)
     try:
         with writing(str(path), "make room, or choose another place."):
+            check_place(path)
+            if path.exists() and not overwrite:
+                raise FileExistsError
+            content = file_of(columns, path.suffix.lower())
             write_whole(path, content, overwrite=overwrite)
     except FileExistsError:
-        raise _exists(path) from None
+        raise FileExistsError(f"{path} exists already; replace it with overwrite=True.") from None
 
 
-def _exists(path: Path) -> FileExistsError:
-    return FileExistsError(f"{path} exists already; replace it with overwrite=True.")
+def _parquet(columns: Columns) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(pa.table({name: _arrow(values) for name, values in columns.items()}), sink)
+    return sink.getvalue()
+
+
+def _arrow(values: Sequence[Any]) -> Any:
+    """Return a column of Parquet: whole numbers in 64 bits, larger or mixed ones as texts."""
+    import pyarrow as pa
+
+    values = list(values)
+    for kind in (None, pa.uint64()):
+        try:
+            return pa.array(values, kind)
+        except (OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
+            pass
+    return pa.array([value if value is None else str(_as_text(value)) for value in values])
 
 
 def _records(columns: Columns) -> Iterator[str]:
     return (
-        json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False)
+        json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str)
         for row in zip(*columns.values(), strict=True)
     )
 
 
-def _text(value: Any) -> Any:
+def _as_text(value: Any) -> Any:
     """Return one cell of CSV: of several labels their names, with a space between."""
     return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -104,9 +103,6 @@ class Checkpoint:
             "random_state": state_of(rng) if seeded else None,
         }
         self.saved = Saved(random=state_of(rng))
-        # What a process left that was killed while it wrote.
-        for draft in self.path.parent.glob(f".{glob.escape(self.path.name)}.*.tmp"):
-            draft.unlink(missing_ok=True)
         if self.path.exists():
             self.saved = self._read()
         else:

@@ -17,7 +17,7 @@ from labelnext.pools import Pool
 from labelnext.sampling import Groups
 from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
-from labelnext.utils.given import refuse_masked, refuse_other_order
+from labelnext.utils.given import refuse_masked, refuse_other_order, shown
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -45,13 +45,7 @@ class Asked:
 
     @classmethod
     def of(
-        cls,
-        X: Any,
-        y: ArrayLike,
-        *,
-        missing_label: Any,
-        fit: Fit | None,
-        features: Any,
+        cls, X: Any, y: ArrayLike, *, missing_label: Any, fit: Fit | None, features: Any
     ) -> Asked:
         """Check samples and labels."""
         refuse_other_order(X=X, y=y, features=features)
@@ -275,10 +269,17 @@ class Candidates:
         return out
 
 
-def find_candidates(X: Any, unlabelled: NDArray[np.int64], candidates: Any) -> Candidates:
+def find_candidates(
+    X: Any, unlabelled: NDArray[np.int64], candidates: Any, asker: str
+) -> Candidates:
     """Turn the argument `candidates` of a query into samples and their rows."""
     n_samples = X.shape[0]
     refuse_masked(candidates, "candidates")
+    if hasattr(candidates, "fit") or is_module(candidates):
+        raise TypeError(
+            f"candidates must be row numbers of X, or samples, got {shown(candidates)}; a "
+            f"classifier is passed as clf=..., and to {asker} only if its query has that argument."
+        )
     if candidates is None:
         if len(unlabelled) == 0:
             raise ValueError(

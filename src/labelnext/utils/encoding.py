@@ -32,14 +32,9 @@ def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) ->
 
     Raises
     ------
-    TypeError
-        If `classes` mixes numbers and strings, or `missing_label` does not go with them.
-    ValueError
-        If `classes` is empty or not 1-D, repeats a class, or holds the missing label.
-
-    See Also
-    --------
-    encode_labels : Labels as places in the sorted classes.
+    TypeError, ValueError
+        If `classes` is empty or not 1-D, mixes numbers and strings, repeats a class, holds the
+        missing label, or does not go with it.
 
     Examples
     --------
@@ -85,15 +80,10 @@ def encode_labels(
 
     Raises
     ------
-    TypeError
-        If numbers and strings are mixed among labels, classes and missing label.
-    ValueError
-        If `y` has a label that is not among `classes`, or a null or infinity that is not the
-        missing label; or if there is no class: all labels are missing and `classes` is None.
-
-    See Also
-    --------
-    check_classes : What is asked of `classes`.
+    TypeError, ValueError
+        If numbers and strings are mixed among labels, classes and missing label; if `y` has a
+        label that is not among `classes`, or a null or infinity that is not the missing label;
+        or if there is no class: all labels are missing and `classes` is None.
 
     Examples
     --------
@@ -166,11 +156,9 @@ def majority_vote(
 
     Raises
     ------
-    TypeError
-        If numbers and strings are mixed among labels, classes and missing label.
-    ValueError
-        If `w` has another shape than `y`, or a label has a negative, infinite or NaN weight, or
-        a label is not among `classes`.
+    TypeError, ValueError
+        As `encode_labels`; or if `w` has another shape than `y`, or a label has a negative,
+        infinite or NaN weight.
 
     Examples
     --------

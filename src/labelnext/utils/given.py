@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+import sys
 from itertools import combinations
 from typing import Any
 
@@ -24,13 +25,20 @@ def shown(value: Any) -> str:
 
 def refuse_masked(values: Any, name: str, filled: str = "np.ma.filled({}, 0)") -> None:
     """Refuse masked arrays, alone or in a list: numpy would use the values that they hide."""
+    ma = sys.modules.get("numpy.ma")
+    if ma is None:
+        return
     parts = values if isinstance(values, list | tuple) else (values,)
-    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
-        whole = name if parts is not values else f"np.ma.array({name})"
-        raise ValueError(
-            f"{name} has masked values, which would be used as if nothing hid them: fill them, "
-            f"with {filled.format(whole)} say, or leave those samples out."
-        )
+    for number, part in enumerate(parts):
+        if isinstance(part, ma.MaskedArray) and ma.is_masked(part):
+            alone = part is values
+            row = int(np.nonzero(ma.getmaskarray(part))[0][0]) if alone else number
+            raise ValueError(
+                f"{name} has masked values, the first in row {row}, which would be used as if "
+                f"nothing hid them: fill them, with "
+                f"{filled.format(name if alone else f'np.ma.array({name})')} say, or leave those "
+                f"samples out."
+            )
 
 
 def refuse_other_order(**given: Any) -> None:

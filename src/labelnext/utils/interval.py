@@ -15,22 +15,9 @@ def mean_interval(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Estimate a mean over the first axis, and half the width of Student's interval for it.
 
-    Parameters
-    ----------
-    values : array-like of shape (n_repetitions, ...)
-        Independent repetitions.
-    confidence : float, default=0.95
-        The probability with which such an interval covers the true mean.
+    Values have shape (n_repetitions, ...); such an interval covers the true mean with probability
+    `confidence`. Of one repetition the width is NaN.
 
-    Returns
-    -------
-    mean : ndarray of shape (...), float64
-        The means.
-    half : ndarray of shape (...), float64
-        Half the widths; NaN if there is but one repetition.
-
-    Examples
-    --------
     >>> mean, half = mean_interval([1.0, 2.0, 3.0])
     >>> f"{mean:.2f} ± {half:.2f}"
     '2.00 ± 2.48'

@@ -41,11 +41,6 @@ def is_unlabeled(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt.ND
         If `y` has other than one or two dimensions, or holds the text 'nan' where a null was
         meant.
 
-    See Also
-    --------
-    is_labeled : The opposite.
-    unlabeled_indices : The places instead of a mask.
-
     Examples
     --------
     >>> from labelnext.utils import is_unlabeled
@@ -63,20 +58,13 @@ def is_labeled(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt.NDAr
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels, as in `is_unlabeled`, which says what is missing and what raises.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+    y, missing_label : array-like and scalar, str or None
+        As in `is_unlabeled`, which says what is missing and what raises.
 
     Returns
     -------
     numpy.ndarray of bool, of the shape of `y`
         True where there is a label.
-
-    See Also
-    --------
-    is_unlabeled : The opposite.
-    labeled_indices : The places instead of a mask.
 
     Examples
     --------
@@ -95,20 +83,14 @@ def unlabeled_indices(
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels, as in `is_unlabeled`, which says what is missing and what raises.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+    y, missing_label : array-like and scalar, str or None
+        As in `is_unlabeled`, which says what is missing and what raises.
 
     Returns
     -------
     numpy.ndarray of int64, of shape (n_missing,) or (n_missing, 2)
         Where labels are missing, in ascending order: for a 1-D `y` the positions, for a 2-D `y`
         the pairs of row and column.
-
-    See Also
-    --------
-    labeled_indices : The places where labels are.
 
     Examples
     --------
@@ -125,20 +107,13 @@ def labeled_indices(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels, as in `is_unlabeled`, which says what is missing and what raises.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+    y, missing_label : array-like and scalar, str or None
+        As in `is_unlabeled`, which says what is missing and what raises.
 
     Returns
     -------
     numpy.ndarray of int64, of shape (n_labelled,) or (n_labelled, 2)
-        Where labels are, in ascending order: for a 1-D `y` the positions, for a 2-D `y` the
-        pairs of row and column.
-
-    See Also
-    --------
-    unlabeled_indices : The places where labels are missing.
+        Where labels are, as from `unlabeled_indices`.
 
     Examples
     --------

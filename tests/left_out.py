@@ -1,0 +1,109 @@
+"""What the suite leaves out, and how to get what it lacks: a plugin that conftest.py loads.
+
+A test whose data set or optional library is not on this machine is left out, and the last line of
+pytest's output says how many were and what to install. With CI=true nothing may be left out, nor
+skipped for a reason that is not in ALLOWED. LABELNEXT_TESTS_WITHOUT="torch ray" says which
+libraries may lack all the same: `.ci/matrix` names there what it did not install.
+"""
+
+import os
+import re
+from importlib.util import find_spec
+
+import pytest
+
+from labelnext.datasets import DatasetNotFoundError
+
+# What a test may lack: the name that it is imported by, and the one that it is installed by.
+LIBRARIES = {
+    "moto": "moto[s3]",
+    "pandas": "pandas",
+    "polars": "polars",
+    "ray": "ray",
+    "rdata": "rdata",
+    "skactiveml": "scikit-activeml",
+    "skorch": "skorch",
+    "torch": "torch",
+    "transformers": "transformers",
+    "zarr": "zarr",
+}
+LACKING = {name for name in LIBRARIES if find_spec(name) is None}
+
+# scikit-learn's own checks skip what SciPy was not imported for.
+ALLOWED = ("SCIPY_ARRAY_API",)
+
+
+def causes(error):
+    """An error, those it was raised from, and those that a doctest met."""
+    while error is not None:
+        yield error
+        for failure in getattr(error, "failures", [error]):
+            if hasattr(failure, "exc_info"):
+                yield from causes(failure.exc_info[1])
+        error = error.__cause__ or error.__context__
+
+
+def what_lacked(error, *, own_data):
+    """Say what a test lacked, or None if that is not why it failed."""
+    for cause in causes(error):
+        if isinstance(cause, DatasetNotFoundError) and not own_data:
+            return f"no data: {cause}"
+        if isinstance(cause, ModuleNotFoundError) and cause.name:
+            name = cause.name.partition(".")[0]
+            if name in LACKING:
+                return f"no library {name}: pip install {LIBRARIES[name]}"
+    return None
+
+
+def judged(report, error, *, own_data=False):
+    """Make a skip of what failed for lack of something, and with CI=true a failure of a skip."""
+    path = report.location[0] if hasattr(report, "location") else report.nodeid
+    reason = report.failed and what_lacked(error, own_data=own_data)
+    if reason:
+        report.outcome, report.longrepr = "skipped", (path, 0, f"Skipped: {reason}")
+    if report.skipped and os.environ.get("CI") and not hasattr(report, "wasxfail"):
+        why = report.longrepr[2]
+        may_lack = os.environ.get("LABELNEXT_TESTS_WITHOUT", "").split()
+        if not any(text in why for text in (*ALLOWED, *(f"no library {n}:" for n in may_lack))):
+            report.outcome, report.longrepr = "failed", f"CI leaves nothing out. {why}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    return judged(report, report.call.excinfo and report.call.excinfo.value)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    # A test on a machine without data brings its own: not to find that is a failure.
+    own_data = "bare" in getattr(item, "fixturenames", ())
+    return judged(report, call.excinfo and call.excinfo.value, own_data=own_data)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(config, "workerinput"):
+        return
+    whys = [r.longrepr[2] for r in reporter.stats.get("skipped", [])]
+    left_out = [why for why in whys if "Skipped: no " in why]
+    if left_out:
+        text = "\n".join(left_out)
+        ways = [
+            " ".join(["apt install", *sorted(set(re.findall(r"apt install ([\w.+-]+)", text)))]),
+            " ".join(
+                [
+                    "pip install",
+                    *sorted(set(re.findall(r"no library \w+: pip install (\S+)", text))),
+                ]
+            ),
+        ]
+        how = " and ".join(way for way in ways if way.count(" ") > 1)
+        reporter.write_line(
+            f"{len(left_out)} left out for lack of data or a library, to be had by {how}; "
+            "other ways are in the lines SKIPPED above.",
+            yellow=True,
+        )
