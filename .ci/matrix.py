@@ -48,6 +48,13 @@ ROWS = [
     Row("3.12 pandas 2", "3.12", "zarr", ("pandas<3", "scikit-activeml==1.0.1")),
     Row("3.13 no pandas", "3.13", "zarr", without=(*LARGE, "pandas", "skactiveml")),
     Row("3.14 pandas 3", "3.14", "pandas,zarr", ("pandas>=3", "scikit-activeml==1.0.1")),
+    # The builds of PyTorch on PyPI bring CUDA: of the oldest one, its own tests alone.
+    Row(
+        *("oldest torch", "3.11", "pandas,zarr"),
+        more=("torch==2.2.0", "skorch==1.0.0", "numpy<2"),
+        without=("transformers", "ray", "moto", "polars", "rdata", "skactiveml"),
+        tests=("tests/networks", "tests/estimators", "tests/engine/test_torch.py"),
+    ),
     Row(
         *("pre-releases", "3.13", "pandas,zarr"),
         without=(*LARGE, "skactiveml"),
@@ -151,7 +158,9 @@ def try_row(row):
     ).stdout.split()
     shown = ("numpy", "scipy", "scikit-learn", "pyarrow", "pandas", "matplotlib", "numba")
     seen = " ".join(f"{a} {b}" for a, b in pairwise(versions) if a in shown)
-    options = ["-q", "-n", "auto", "-m", "not slow and not gpu", "-p", "no:cacheprovider"]
+    # Old and new versions together warn of one another: of others' deprecations.
+    calm = ["-W", "ignore::DeprecationWarning"] if row.lowest or row.warns else []
+    options = [*calm, "-q", "-n", "auto", "-m", "not slow and not gpu", "-p", "no:cacheprovider"]
     # The chosen folders are tested as installed, not from src.
     tests = subprocess.run(
         [str(part) for part in [*there, python, "-m", "pytest", *options, *row.tests]],

@@ -246,7 +246,7 @@ class TestWhatIsKnown:
             (("--condition-on-labeled",), "the pool has no labels; give --labels SOURCE"),
             (("--task", "binary"), "With --task binary proba"),
             (("--task", "multiclas"), "'--task'"),
-            (("--task", "regression"), "or name the features alone: --features FILE:NAME"),
+            (("--task", "regression", "-p", "proba"), "leave --proba out"),
             (("--labels", "y", "-k", 36), "only 35 samples are left to choose from (40 in the poo"),
             (("--labels", "y", "-k", 36), "0 excluded, 5 labelled); ask for at most 35"),
             (("--labels", "y", "-x", "ids.txt"), "nothing is left to choose from (40 in the pool"),

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import rdata  # noqa: F401 - where it lacks these tests are left out
 
 from labelnext.datasets import (
     DatasetNotFoundError,

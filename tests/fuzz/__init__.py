@@ -176,17 +176,18 @@ def _edited_bytes(draw, content):
     return content[:place] + new + content[place + length :]
 
 
-def _paths(value, path=()):
+def paths(value, path=()):
+    """Go through all places of a JSON value."""
     yield path
     items = value.items() if isinstance(value, dict) else []
     items = enumerate(value) if isinstance(value, list) else items
     for key, inside in items:
-        yield from _paths(inside, (*path, key))
+        yield from paths(inside, (*path, key))
 
 
 def _edited_json(draw, content):
     value = json.loads(content)
-    path = draw(st.sampled_from(list(_paths(value))))
+    path = draw(st.sampled_from(list(paths(value))))
     if not path:
         return json.dumps(draw(st.sampled_from(ODD))).encode()
     inside = value

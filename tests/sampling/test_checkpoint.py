@@ -135,6 +135,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.slow  # that any moment will do is seen in this process below
 class TestKilled:
     """Real processes, ended by SIGKILL."""
 

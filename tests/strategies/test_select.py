@@ -261,9 +261,10 @@ class TestNeeds:
         if task == "multilabel":
             labels = np.full((N, 3), NAN)
             labels[:10] = 1.0
-        pool = Pool(of_labels, X, task=task, last_layer=KNOWN["last_layer"], labels=labels)
+        pool = Pool(of_labels, X, task="multilabel", last_layer=KNOWN["last_layer"], labels=labels)
         if name in COMMITTEES:
-            pool = Pool(np.stack([of_labels] * 2), X, task=task, labels=labels)
+            pool = Pool(np.stack([of_labels] * 2), X, task="multilabel", labels=labels)
+        pool = Pool.of(pool, task=task)
         if name != "badge" and {"proba", "members"} & {*cls.needs}:
             with pytest.raises(ValueError, match=rf"^{name} chooses by .*{task}"):
                 select(pool, 3, strategy=name)

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -179,14 +178,11 @@ def _excluded_by(pool: "Pool", source: str) -> "Rows":
 
 def _is_plain(file: str) -> bool:
     """Tell whether a file lists values alone, without a name."""
-    from labelnext.pools import read_values
+    from labelnext.pools import names_nothing
 
-    suffix = Path(file).suffix.lower()
-    if suffix in (".json", ".jsonl"):
-        with suppress(ValueError):
-            read_values(f"{file}:\0")  # a list without names answers to any
-            return True
-    return suffix in (".txt", ".npy")
+    with suppress(ValueError):
+        return names_nothing(file)
+    return False
 
 
 def _as_rows(pool: "Pool", values: Sequence[Any], source: str) -> "Rows":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +112,7 @@ class PlainGradients(Gradients):
             row = int(np.argmin(good))
             values = tile.features[[row]]
             values = values.toarray()[0] if sp.issparse(values) else values[0]
-            refuse_features(values, start + row, self.rows.where)
+            refuse_features(values, start + row, partial(self.rows.where, part="features"))
 
     def _factors(self, stored: StoredRows, rows: slice | Ints) -> Factors:
         """Return the factors of rows that are stored so; only these rows are converted."""

@@ -108,7 +108,7 @@ class Rows(ABC):
         return self.features[np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)]
 
     @abstractmethod
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part = "proba") -> str:
         """Say which row this is, for messages."""
 
     def counters(self, bytes_read: int) -> dict[str, int]:
@@ -137,7 +137,7 @@ class ArrayRows(Rows):
         self.proba, self.features = proba, features
         self.stored_as, self._where = stored_as or str(proba.dtype), where
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part = "proba") -> str:
         return place_of(row, self._where)
 
     def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
@@ -238,8 +238,8 @@ class FileRows(Rows):
         self.stored_as = source.stored_as
         self._in_turn: InTurn | None = InTurn()
 
-    def where(self, row: int) -> str:
-        return f"{row} ({self.source.source.where(row)})"
+    def where(self, row: int, part: Part = "proba") -> str:
+        return f"{row} ({self.source.source.where(row, part)})"
 
     def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
         for_each_ahead(lambda number: work(number, self.layout.stretch(number)), len(self.layout))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from labelnext.engine import _base
 from labelnext.engine.threads import AHEAD, SPAN, n_threads
+from labelnext.utils.memory import free_memory, say_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,8 +32,6 @@ UNITS: dict[str, int] = {
 }
 # Without a limit: of the memory that is free when the pool is opened.
 SHARE = 0.5
-# Where nobody tells what is free.
-MODEST = 1 << 30
 # Bytes of a stretch: enough that to ask for it costs little beside reading it, few enough that it
 # is still in the processor's cache when it is worked on.
 STRETCH = 8 << 20
@@ -71,40 +68,6 @@ def parse_limit(limit: Any) -> int:
     if n_bytes <= 0:
         raise ValueError(f"memory_limit must be above 0, got {limit!r}.")
     return n_bytes
-
-
-def free_memory() -> int:
-    """Return how much memory this process may still take, as far as the system tells."""
-    free = _available()
-    # A container is stopped at its own limit.
-    group = Path("/sys/fs/cgroup")
-    try:
-        most = int((group / "memory.max").read_text())
-        free = min(free, most - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return max(free, 0)
-
-
-def _available() -> int:
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        if found is not None:
-            return int(found[1]) * 1024
-    except OSError:
-        pass
-    try:
-        # Not told what is free: of what there is, a part.
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-    except (AttributeError, ValueError, OSError):
-        return MODEST
-
-
-def say_bytes(n_bytes: int) -> str:
-    """Write an amount of memory for people, rounded up, so that it can be given as a limit."""
-    power = next(power for power in (1, 2, 3) if n_bytes < 1000 ** (power + 1) or power == 3)
-    tenths = -(-10 * n_bytes // 1000**power)
-    return f"{tenths / 10:g}{('kB', 'MB', 'GB')[power - 1]}"
 
 
 @dataclass(frozen=True)

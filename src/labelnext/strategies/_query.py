@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.engine.memory_limit import parse_limit, say_bytes
+from labelnext.engine.memory_limit import parse_limit
 from labelnext.engine.threads import threads_set
 from labelnext.pools.check import check_proba
 from labelnext.sampling import choose_by_d2
+from labelnext.utils.memory import say_bytes
 from labelnext.utils.tensors import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -209,12 +210,21 @@ class Query:
         self._afford(rows, "proba", "features")
         return self._proba(rows), self._features(rows, on_device)
 
-    def members(self) -> Iterable[NDArray[np.float64]]:
-        """Return the probabilities of the candidates by each member of a committee, in turn."""
+    def members(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities of the candidates by each member of a committee, in turn."""
         if self.model is not None:
-            return self.model.members(self.rng)
-        opinions = self._read("proba", self._rows(False))
-        return (self._checked(np.asarray(proba, dtype=np.float64)) for proba in opinions)
+            opinions = self.model.members(self.rng)
+        else:
+            read = self._read("proba", self._rows(False))
+            opinions = (self._checked(np.asarray(proba, dtype=np.float64)) for proba in read)
+        number = 0
+        for number, proba in enumerate(opinions, 1):  # noqa: B007
+            yield proba
+        if number == 1:
+            raise ValueError(
+                f"{self.asker} asks a committee of two members at least, got one, with which "
+                f"nobody disagrees; pass more, or a strategy that asks one model."
+            )
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
         """Return what the model's last step makes of features: a score for each class."""

@@ -50,7 +50,7 @@ def select(
 
     The default strategy is BADGE [1]_: D² sampling (k-means++) over the gradients of the
     cross-entropy at the pseudo-label with respect to the model's last linear layer; see
-    `labelnext.strategies.Badge`, and `labelnext.strategies.about` for the others.
+    `labelnext.pool.Badge`, and `labelnext.strategies.about` for the others.
 
     Parameters
     ----------
