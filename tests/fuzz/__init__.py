@@ -26,7 +26,7 @@ import hypothesis.strategies as st
 
 import labelnext
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("outputs",)
 MEMORY = 1 << 27
 SECONDS = 20
 # Errors with a message that users are promised; what derives from them is ours, or not meant.

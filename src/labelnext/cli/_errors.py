@@ -86,15 +86,18 @@ def _spelt(name: str) -> str:
 
 
 @contextmanager
-def input_errors() -> Iterator[None]:
-    """Turn what the library refuses into one line."""
+def input_errors(ids: str = "ids") -> Iterator[None]:
+    """Turn what the library refuses into one line; `ids` is the option that it calls so."""
     try:
         yield
     except (ValueError, TypeError, OSError, ImportError, ShardLostError) as error:
         message: object = error
         if isinstance(error, OSError) and error.strerror:
             message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        raise InputError(in_our_words(message)) from None
+        words = in_our_words(message)
+        if ids != "ids":
+            words = re.sub(r"^(--ids [^:]*|ids):", f"--{ids}:", words)
+        raise InputError(words) from None
 
 
 def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool | None) -> None:

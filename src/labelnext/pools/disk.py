@@ -199,6 +199,8 @@ def writing(what: str, advice: str) -> Iterator[None]:
             raise OSError(error.errno, f"Cannot write {what}: {reason}; {advice}") from None
         if not reason:
             raise
+        if error.errno == errno.ENOENT and error.filename is None:
+            reason, instead = "the current folder is gone", "change to another."
         parent = Path(os.fsdecode(error.filename or what)).parent
         message = f"Cannot write {what}: {reason.format(parent)}; {instead}"
         raise type(error)(message) from None

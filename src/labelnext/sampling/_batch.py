@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
+from labelnext.utils.names import printable
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
@@ -369,5 +371,5 @@ def _rebuilt(values: dict[str, Any]) -> Batch:
 
 def _cell(value: Any) -> str:
     if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return printable(" ".join(map(str, value))) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else printable(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools.disk import write_whole, writing
+from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.sampling._batch import COUNTERS
 
 if TYPE_CHECKING:
     import os
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = "labelnext checkpoint 2"
 OTHER_WAYS = "another way (in memory, from files, on a cluster)"
-ADVICE = "delete it to start again, or name another file"
+ADVICE = "name another file, or delete it to start again"
 
 
 @dataclass
@@ -103,14 +106,13 @@ class Checkpoint:
             "random_state": state_of(rng) if seeded else None,
         }
         self.saved = Saved(random=state_of(rng))
+        # What cannot be written is found out before the work.
+        with self._writing():
+            check_place(self.path)
         if self.path.exists():
             self.saved = self._read()
+            self._check(self.saved, gradients.n_rows, {*exclude.tolist(), *centres.tolist()}, rng)
         else:
-            if not self.path.absolute().parent.is_dir():
-                raise FileNotFoundError(
-                    f"There is no folder for the checkpoint {self.path}; create it first."
-                )
-            # What cannot be written is found out before the work.
             self.write()
 
     def restore(
@@ -174,8 +176,16 @@ class Checkpoint:
         """Write the file: it appears whole, in place of what was there, or not at all."""
         content = {"format": FORMAT, **self._identity, **asdict(self.saved)}
         content["checksum"] = _checksum(content)
-        with writing(f"the checkpoint {self.path}", "make room, or name another file."):
+        with self._writing():
             write_whole(self.path, json.dumps(content).encode(), overwrite=True)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(f"the checkpoint {self.path}", "make room, or name another file.")
+
+    def _damaged(self, reason: object) -> ValueError:
+        return ValueError(
+            f"{self.path} is no checkpoint of a selection, or is damaged ({reason}); {ADVICE}."
+        )
 
     def _read(self) -> Saved:
         try:
@@ -184,10 +194,8 @@ class Checkpoint:
                 raise ValueError("its checksum is another")
             found = content.pop("format")
             saved = Saved(**{name.name: content.pop(name.name) for name in fields(Saved)})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{self.path} is no checkpoint of a selection, or is damaged ({error}); {ADVICE}."
-            ) from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise self._damaged(error) from None
         if found != FORMAT:
             raise ValueError(
                 f"{self.path} is a {found!r}, and this version of labelnext reads {FORMAT!r}; "
@@ -203,6 +211,50 @@ class Checkpoint:
             if content.get(name) != self._identity[name]:
                 raise ValueError(f"{self.path} is the checkpoint {what}; {ADVICE}.")
         return saved
+
+    def _check(self, saved: Saved, n_rows: int, taken: set[int], rng: np.random.Generator) -> None:
+        """Refuse what no selection writes: a file may have been sent by anybody."""
+        rows, n = saved.rows, len(saved.rows) if isinstance(saved.rows, list) else -1
+        right = {
+            "rows": n >= 0
+            and all(_is_count(row) and row < n_rows for row in rows)
+            and len({*rows}) == n
+            and taken.isdisjoint(rows),
+            "d2": _are_sizes(saved.d2, n),
+            "potentials": _are_sizes(saved.potentials, n),
+            "n_full": _is_count(saved.n_full) and saved.n_full <= n,
+            "stats": not n or _are_counters(saved.stats),
+            "stats_full": not saved.n_full or _are_counters(saved.stats_full),
+            "random": _is_state_for(saved.random, rng),
+        }
+        for name, good in right.items():
+            if not good:
+                raise self._damaged(f"its {name} is none of a selection from this pool")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _are_counters(stats: Any) -> bool:
+    named = isinstance(stats, dict) and stats.keys() == {*COUNTERS}
+    return named and all(map(_is_count, stats.values()))
+
+
+def _are_sizes(values: Any, n: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == n
+        and all(type(value) in (int, float) and 0 <= value < np.inf for value in values)
+    )
+
+
+def _is_state_for(state: Any, rng: np.random.Generator) -> bool:
+    try:
+        set_state(copy.deepcopy(rng), state)
+    except (ValueError, LookupError, TypeError, OverflowError, AttributeError):
+        return False
+    return isinstance(state, dict)
 
 
 def state_of(rng: np.random.Generator) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labelnext.engine import open_gradients
+from labelnext.engine.threads import n_threads
 from labelnext.sampling._checkpoint import Checkpoint
 from labelnext.sampling._d2 import NO_ROWS, d2_sample
 
@@ -79,6 +80,7 @@ def opened(
     pool: Pool, memory_limit: int | str | None = None, cluster: Ray | None = None
 ) -> Iterator[Gradients]:
     """Have the gradients of a pool: in this process, or in shards for as long as the context."""
+    n_threads()  # a wrong setting is told of small pools, too
     if cluster is None:
         yield open_gradients(pool, memory_limit=memory_limit)
         return
