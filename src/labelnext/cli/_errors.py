@@ -144,18 +144,20 @@ def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> N
 
     `outputs` are paths by what to call them, None for those that there are not.
     """
+    from labelnext.pools.files import local_path, scheme_of
+
     read = {
         os.path.realpath(local)
-        for given in inputs
-        if given and "://" not in given.removeprefix("file://")
+        for given in filter(None, inputs)
         for part in (given, given.rpartition(":")[0])
-        if part and os.path.lexists(local := _local(part))
+        if part and scheme_of(part) in (None, "file")
+        if os.path.lexists(local := local_path(part))
     }
     wrote: dict[str, str] = {}
     for option, path in outputs.items():
-        if path is None or "://" in str(path).removeprefix("file://"):
+        if path is None or scheme_of(str(path)) not in (None, "file"):
             continue
-        real = os.path.realpath(_local(str(path)))
+        real = os.path.realpath(local_path(str(path)))
         there = os.path.exists(real)
         for other in read:
             # A link of the file system, to the same bytes, has another path.
@@ -174,10 +176,6 @@ def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> N
 
 def _is_in(path: str, folder: str) -> bool:
     return Path(folder) in Path(path).parents
-
-
-def _local(path: str) -> str:
-    return os.path.expanduser(path.removeprefix("file://"))
 
 
 def write(path: Path, content: bytes, *, force: bool | None) -> None:

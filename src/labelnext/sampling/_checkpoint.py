@@ -33,21 +33,8 @@ ADVICE = "name another file, or delete it to start again"
 class Saved:
     """What a checkpoint holds of a selection; D² is computed again from the picks.
 
-    Parameters
-    ----------
-    rows : list of int
-        The picks so far.
-    d2, potentials : list of float
-        D² at each pick, and the potential after it.
-    stats : dict of str to int
-        The counters so far.
-    n_full : int
-        How many picks come before the latest block that k did not cut short. From there a
-        selection goes on; what comes after is picked once more, if k has grown.
-    stats_full : dict of str to int
-        The counters there.
-    random : dict
-        The state of the random generator there.
+    The first `n_full` picks come before the latest block that k did not cut short: from there, with
+    `stats_full` and the generator's state `random`, a selection goes on.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -60,29 +47,11 @@ class Saved:
 
 
 class Checkpoint:
-    """A file that a selection goes on from.
+    """A file that a selection goes on from; how many it picks may differ, and nothing else.
 
-    Parameters
-    ----------
-    path : path-like
-        The file. If it is there, it must be of the same selection; how many are picked may differ.
-    gradients : Gradients
-        The pool.
-    exclude, centres : ndarray of int64
-        Rows that are not candidates, and rows that are centres from the start, ascending.
-    groups : Groups or None
-        Which rows belong together, and how many of a group may be picked.
-    rng : Generator
-        Where the randomness comes from, before anything was drawn.
-    seeded : bool
-        Whether the caller said so. Otherwise the randomness is that of the checkpoint.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, no checkpoint, or one of another selection.
-    OSError
-        If the file cannot be read or written.
+    ``exclude`` and ``centres`` are ascending; ``rng`` is as it was before anything was drawn.
+    Unless it is ``seeded``, the randomness is that of the checkpoint. ValueError is raised if the
+    file is damaged or of another selection, OSError if it cannot be read or written.
     """
 
     def __init__(
@@ -122,21 +91,10 @@ class Checkpoint:
         centres: NDArray[np.int64],
         at_once: int,
     ) -> None:
-        """Take up the saved picks: all that are asked for, or those from which to go on.
+        """Take up, in an empty batch, all saved picks that are asked for, or those to go on from.
 
-        D² is computed again from the latter. The counters stay as they were, as if the selection
-        had never been interrupted.
-
-        Parameters
-        ----------
-        picks : Picks
-            A batch of which nothing is there yet.
-        rng : Generator
-            The generator, which is put into its state after those picks.
-        centres : ndarray of int64
-            Rows that are centres from the start.
-        at_once : int
-            How many centres a pass may have.
+        D² is computed again from the latter, in passes of so many centres at once. The counters
+        stay as they were, as if the selection had never been interrupted.
         """
         saved, k = self.saved, picks.k
         done = k <= len(saved.rows)

@@ -42,18 +42,8 @@ def choose_by_d2(
 ) -> Batch:
     """Choose k rows by D² sampling; all is checked by who calls.
 
-    Parameters
-    ----------
-    pool : Pool
-        The pool.
-    k, exclude, centres, groups, progress
-        As those of `d2_sample`.
-    rng : Generator
-        Where the randomness comes from.
-    seeded : bool, default=True
-        Whether the caller said so. Otherwise a checkpoint decides.
-    checkpoint, memory_limit, cluster
-        As those of `labelnext.select`.
+    The options are those of `d2_sample` and `labelnext.select`; if the caller has not said the
+    randomness, it is not `seeded`, and a checkpoint decides.
     """
     with opened(pool, memory_limit, cluster) as gradients:
         saved = None
