@@ -1,4 +1,4 @@
-"""What `simulate` reads: an experiment's TOML with its data, a results file, a folder's manifest."""
+"""What `simulate` reads: TOML with its data, a results file, a manifest."""
 
 import io
 import tempfile

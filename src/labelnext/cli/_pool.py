@@ -1,6 +1,7 @@
 """The pool of a command: its options, and the one way in which they are opened."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -131,7 +132,7 @@ def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
 def refuse_values(paths: Sequence[str | None]) -> None:
     """Refuse `--force true`: what follows an option without a value would be taken for a path."""
     for path in paths:
-        if path in ("true", "false", "True", "False", "yes", "no") and not Path(path).exists():
+        if path in ("true", "false", "True", "False", "yes", "no") and not os.path.exists(path):
             raise InputError(
                 f"there is no file {path!r}; options such as --force and --bias take no value: "
                 f"leave {path!r} out"
