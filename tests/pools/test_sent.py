@@ -13,7 +13,7 @@ from labelnext import Pool, open_pool
 from labelnext.pools import read_values
 from labelnext.utils import memory
 
-CSR = sp.random_array((6, 40), density=0.2, format="csr", rng=0)
+CSR = sp.csr_array(sp.random(6, 40, 0.2, "csr", random_state=0))
 
 
 def arrays_of(**change):

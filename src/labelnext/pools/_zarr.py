@@ -156,6 +156,7 @@ class FilesStore(Store):
 
     supports_writes = False
     supports_deletes = False
+    supports_partial_writes = False  # which zarr 3.0 asks for, as it does for set_partial_values
     supports_listing = True
 
     def __init__(self, files: Files, place: str) -> None:
@@ -213,6 +214,10 @@ class FilesStore(Store):
             yield name
 
     async def set(self, key: str, value: Buffer) -> None:
+        """Refuse to write."""
+        self._check_writable()
+
+    async def set_partial_values(self, key_start_values: Any) -> None:
         """Refuse to write."""
         self._check_writable()
 

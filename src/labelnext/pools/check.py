@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.utils.given import refuse_masked
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.tensors import is_tensor, refuse_masked
+from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
             f"{part} must be an array, got the path {os.fspath(values)!r}; "
             "labelnext.open_pool opens files."
         )
-    refuse_masked(part, values)
+    refuse_masked(values, part)
     if is_tensor(values):
         tensor = real_tensor(part, values)
         if tensor.device.type != "cpu":
@@ -70,6 +71,11 @@ def _real_sparse(part: str, values: Any) -> Any:
             f"proba must hold real numbers in a dense array, got a sparse {type(values).__name__}: "
             "if these are the features, the two are swapped; else make it dense with .toarray()."
         )
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
+        raise TypeError(
+            f"Sparse features must be a matrix of real numbers, got shape {values.shape} and dtype "
+            f"{values.dtype}."
+        )
     try:
         _check_places(values)
         if values.format not in ("csr", "csc", "bsr"):
@@ -83,11 +89,6 @@ def _real_sparse(part: str, values: Any) -> Any:
             f"{part} is a broken sparse {type(values).__name__}: {' '.join(str(error).split())}; "
             "make it again with SciPy."
         ) from None
-    if csr.ndim != 2 or csr.dtype.kind not in "fiub":
-        raise TypeError(
-            f"Sparse features must be a matrix of real numbers, got shape {csr.shape} and dtype "
-            f"{csr.dtype}."
-        )
     return csr
 
 

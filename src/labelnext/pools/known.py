@@ -11,9 +11,10 @@ from unicodedata import normalize
 import numpy as np
 
 from labelnext.utils.encoding import check_classes
+from labelnext.utils.given import refuse_masked
 from labelnext.utils.labels import nulls, split_labels
 from labelnext.utils.names import did_you_mean
-from labelnext.utils.tensors import refuse_masked, without_tensor
+from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -396,7 +397,7 @@ def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
                 f"{what} mixes row numbers and booleans; give one or the other, a mask has one "
                 "boolean for each row."
             )
-    refuse_masked(what, rows)
+    refuse_masked(rows, what)
     array = np.asarray(without_tensor(rows))
     if array.ndim != 1:
         raise ValueError(f"{what} must have one dimension, got shape {array.shape}.")
@@ -432,7 +433,7 @@ def _as_array(what: str, values: Any) -> NDArray[Any]:
             f"{what} must be a list or an array, one for each sample in their order, got "
             f"{type(values).__name__}; put them into a list."
         )
-    refuse_masked(what, values)
+    refuse_masked(values, what)
     if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
         values = list(values) if hasattr(values, "__iter__") else values
     return np.asarray(without_tensor(values), dtype=None if hasattr(values, "dtype") else object)
