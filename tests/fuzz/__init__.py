@@ -6,7 +6,7 @@ and, where they are JSON, value by value. The rule, which `check` holds it to: t
 through, or raises one error of labelnext with a message; it never raises anything else, never
 hangs, and never takes more than MEMORY.
 
-Each module of this folder that is named in MODULES has targets. The suite runs the files as they
+Each module `of_*.py` of this folder has targets. The suite runs the files as they
 are and a few edits of each; `python -m tests.fuzz --seconds 60` as many as there is time for.
 """
 
@@ -26,7 +26,7 @@ import hypothesis.strategies as st
 
 import labelnext
 
-MODULES = ("of_pools",)
+MODULES = sorted(path.stem for path in Path(__file__).parent.glob("of_*.py"))
 MEMORY = 1 << 27
 SECONDS = 20
 # Errors with a message that users are promised; what derives from them is ours, or not meant.

@@ -53,6 +53,12 @@ FILES = ("proba", "features", "ids", "groups", "labels", "classes")
 TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
+def _strategy_names() -> list[str]:
+    from labelnext.strategies import names
+
+    return names()
+
+
 class Engine(StrEnum):
     """Where the work is done."""
 
@@ -81,7 +87,14 @@ def select(
     ] = None,
     k: Annotated[int, option("-k", "N", CHOICE, "How many samples to choose.")],
     strategy: Annotated[
-        str, option("--strategy", "NAME", CHOICE, "How: one of [bold]labelnext strategies[/].")
+        str,
+        option(
+            "--strategy",
+            "NAME",
+            CHOICE,
+            "How: one of [bold]labelnext strategies[/].",
+            autocompletion=_strategy_names,
+        ),
     ] = "badge",
     seed: Annotated[
         int, option("--seed", "N", CHOICE, "The same seed chooses the same batch.")
@@ -192,6 +205,7 @@ def select(
     console = terminal()
     with working(console, "Looking at the pool ..."):
         data = open_files(pool, options)
+        _check_texts(data, options)
         _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
         excluded = excluded_rows(data, exclude or [])
         n_left = _count_left(data, excluded, k)
@@ -268,6 +282,17 @@ def _check_fit(
         raise InputError("--plot draws the pool by its features; give --features, or leave it out")
     if condition_on_labeled and "labels" not in data.known:
         raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
+
+
+def _check_texts(data: "Pool", options: dict[str, Any]) -> None:
+    """Refuse what no output can hold, before the work; files other than JSON have no such thing."""
+    from labelnext.sampling import file_of
+
+    for what in ("ids", "groups", "classes"):
+        if data.source.in_memory or options[what]:
+            values = getattr(data, what)
+            with input_errors():
+                file_of({what: [] if values is None else values.tolist()}, ".csv")
 
 
 def _count_left(data: "Pool", excluded: Any, k: int) -> int:

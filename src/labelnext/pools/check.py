@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.source import KNOWN, PARTS
+from labelnext.utils.given import refuse_masked
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.tensors import is_tensor, refuse_masked
+from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +41,7 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
             f"{part} must be an array, got the path {os.fspath(values)!r}; "
             "labelnext.open_pool opens files."
         )
-    refuse_masked(part, values)
+    refuse_masked(values, part)
     if is_tensor(values):
         tensor = real_tensor(part, values)
         if tensor.device.type != "cpu":

@@ -11,9 +11,10 @@ from unicodedata import normalize
 import numpy as np
 
 from labelnext.utils.encoding import check_classes
+from labelnext.utils.given import refuse_masked, shown
 from labelnext.utils.labels import nulls, split_labels
 from labelnext.utils.names import did_you_mean
-from labelnext.utils.tensors import refuse_masked, without_tensor
+from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,8 +46,8 @@ def some(items: Iterable[object], limit: int = 5) -> str:
     "'a', 'b', 'c', 'd', 'e' and 3 more"
     """
     items = list(items)
-    shown = ", ".join(_short(plain(item)) for item in items[:limit])
-    return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
+    said = ", ".join(shown(plain(item)) for item in items[:limit])
+    return f"{said} and {len(items) - limit:,} more" if len(items) > limit else said
 
 
 def numbered(names: Iterable[str], stem: str) -> list[str]:
@@ -396,7 +397,7 @@ def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
                 f"{what} mixes row numbers and booleans; give one or the other, a mask has one "
                 "boolean for each row."
             )
-    refuse_masked(what, rows)
+    refuse_masked(rows, what)
     array = np.asarray(without_tensor(rows))
     if array.ndim != 1:
         raise ValueError(f"{what} must have one dimension, got shape {array.shape}.")
@@ -432,7 +433,7 @@ def _as_array(what: str, values: Any) -> NDArray[Any]:
             f"{what} must be a list or an array, one for each sample in their order, got "
             f"{type(values).__name__}; put them into a list."
         )
-    refuse_masked(what, values)
+    refuse_masked(values, what)
     if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
         values = list(values) if hasattr(values, "__iter__") else values
     return np.asarray(without_tensor(values), dtype=None if hasattr(values, "dtype") else object)
@@ -461,12 +462,8 @@ def _of_one_kind(array: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _odd(array: NDArray[Any], row: int, where: str) -> TypeError:
-    first = f"{type(array[0]).__name__} {_short(array[0])} at row 0 and " if row else ""
+    first = f"{type(array[0]).__name__} {shown(array[0])} at row 0 and " if row else ""
     return TypeError(
         f"{where} must be all integers or all strings, got {first}{type(array[row]).__name__} "
-        f"{_short(array[row])} at row {row}; convert them first."
+        f"{shown(array[row])} at row {row}; convert them first."
     )
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:80]

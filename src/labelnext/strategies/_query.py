@@ -18,7 +18,7 @@ from labelnext.utils.tensors import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -210,12 +210,21 @@ class Query:
         self._afford(rows, "proba", "features")
         return self._proba(rows), self._features(rows, on_device)
 
-    def members(self) -> Iterable[NDArray[np.float64]]:
-        """Return the probabilities of the candidates by each member of a committee, in turn."""
+    def members(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities of the candidates by each member of a committee, in turn."""
         if self.model is not None:
-            return self.model.members(self.rng)
-        opinions = self._read("proba", self._rows(False))
-        return (self._checked(np.asarray(proba, dtype=np.float64)) for proba in opinions)
+            opinions = self.model.members(self.rng)
+        else:
+            read = self._read("proba", self._rows(False))
+            opinions = (self._checked(np.asarray(proba, dtype=np.float64)) for proba in read)
+        number = 0
+        for number, proba in enumerate(opinions, 1):  # noqa: B007
+            yield proba
+        if number == 1:
+            raise ValueError(
+                f"{self.asker} asks a committee of two members at least, got one, with which "
+                f"nobody disagrees; pass more, or a strategy that asks one model."
+            )
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
         """Return what the model's last step makes of features: a score for each class."""

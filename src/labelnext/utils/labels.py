@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.utils.tensors import refuse_masked, without_tensor
+from labelnext.utils.given import refuse_masked, shown
+from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -130,7 +131,8 @@ def split_labels(
     y: npt.ArrayLike, missing_label: Any, name: str = "y"
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return `y` as an array, its values untouched, and the mask of its missing labels."""
-    refuse_masked(name, y)
+    fill = "np.nan" if is_null(missing_label) else repr(missing_label)
+    refuse_masked(y, name, f"np.ma.filled({{}}.astype(object), {fill})")
     labels = _as_array(y)
     if labels.ndim not in (1, 2):
         raise ValueError(
@@ -141,7 +143,9 @@ def split_labels(
         missing = nulls(labels)
         _refuse_text_nan(labels, name)
     elif np.ndim(missing_label) > 0:
-        raise TypeError(f"missing_label must be a scalar, a string or None, not {missing_label!r}")
+        raise TypeError(
+            f"missing_label must be a scalar, a string or None, not {shown(missing_label)}"
+        )
     else:
         # Of objects, one at a time: numpy would compare 1 == "1" as text, or give up on the array.
         missing = _equal(labels, missing_label)
@@ -152,8 +156,8 @@ def split_labels(
     fits = is_null(missing_label) or missing.any() or _kind(missing_label) in present
     if present and not fits:
         raise TypeError(
-            f"missing_label={missing_label!r} can't stand for a missing label in {name}, whose "
-            f"labels are {present.pop()}s; give the value that marks missing labels"
+            f"missing_label={shown(missing_label)} can't stand for a missing label in {name}, "
+            f"whose labels are {present.pop()}s; give the value that marks missing labels"
         )
     return labels, missing
 

@@ -26,18 +26,6 @@ def without_tensor(value: Any) -> Any:
     return tensor.numpy()
 
 
-def refuse_masked(what: str, values: Any) -> None:
-    """Refuse a masked array of numpy: what it hides would be used."""
-    ma = sys.modules.get("numpy.ma")
-    if ma is not None and isinstance(values, ma.MaskedArray) and ma.getmaskarray(values).any():
-        place = ma.getmaskarray(values).nonzero()
-        raise ValueError(
-            f"{what} is a masked array that hides {len(place[0]):,} values, the first at "
-            f"{', '.join(str(int(at[0])) for at in place)}; leave such samples out, or fill the "
-            f"holes: np.ma.filled({what}.astype(float), np.nan) where they are missing numbers."
-        )
-
-
 def set_by_library() -> bool:
     """Tell whether each library of torch has a precision of its own, as from torch 2.9 on.
 
