@@ -104,7 +104,7 @@ def select(
     ] = None,
     condition_on_labeled: Annotated[
         bool,
-        option("--condition-on-labeled", None, CHOICE, "Keep away from labelled samples (BADGE)."),
+        option("--condition-on-labeled", "", CHOICE, "Keep away from labelled samples (BADGE)."),
     ] = False,
     engine: Annotated[
         Engine, option("--engine", None, PLACE, "In this process, or on a Ray cluster (BADGE).")
@@ -167,7 +167,7 @@ def select(
         Path | None,
         option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
     ] = None,
-    force: Annotated[bool, option("--force", None, OUTPUT, "Replace files that exist.")] = False,
+    force: Annotated[bool, option("--force", "", OUTPUT, "Replace files that exist.")] = False,
     **options: Any,
 ) -> None:
     """Choose the samples that people should label next."""

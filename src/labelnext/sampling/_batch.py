@@ -27,8 +27,10 @@ SHOWN = 10
 
 
 # What a selection counts, in the order of a table.
-COUNTERS = ("picks", "passes", "proposals", "accepted", "pairs", "pairs_tested")
-COUNTERS += ("residual_products", "feature_products", "differences", "bytes_read", "bytes_total")
+COUNTERS = (
+    *("picks", "passes", "proposals", "accepted", "pairs", "pairs_tested", "residual_products"),
+    *("feature_products", "differences", "bytes_read", "bytes_total"),
+)
 
 
 class Column(NamedTuple):
