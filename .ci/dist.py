@@ -1,8 +1,8 @@
 """Build the sdist and the wheel, and see that both are whole and work where nothing else is.
 
-Run by `make dist`. The steps: build; render the README as PyPI does; compare what is in the files with
-what git knows; install each in a bare environment and run the main job there; let mypy and pyright
-check a user's file against the installed wheel.
+Run by `make dist`. The steps: build; render the README as PyPI does; compare what is in the files
+with what git knows; install each in a bare environment and run the main job there; let mypy and
+pyright check a user's file against the installed wheel.
 """
 
 import os
@@ -24,7 +24,7 @@ FILES = (
     *("Makefile", "pyproject.toml", ".gitignore"),
 )
 
-MAIN_JOB = '''
+MAIN_JOB = """
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -39,10 +39,10 @@ batch = labelnext.select(pool, 5, exclude=range(100), random_state=0)
 assert len(set(batch.ids)) == 5
 labelnext.write_pool("pool", pool)
 print(batch)
-'''
+"""
 
 # What a user with strict types writes: all of it has a type.
-USER = '''
+USER = """
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +59,7 @@ def choose(proba: NDArray[np.float64], features: NDArray[np.float32]) -> list[st
     strategy: QueryStrategy = Badge(random_state=0)
     labelnext.select(labelnext.open_pool("pool"), 3, strategy=strategy, cluster=labelnext.Ray())
     return [str(one) for one in np.asarray(batch.ids)]
-'''
+"""
 
 
 def run(*command, **options):
@@ -77,7 +77,9 @@ def build():
 def tracked():
     """The files of this clone, or of this unpacked sdist."""
     if (ROOT / ".git").exists():
-        names = run("git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", stdout=-1, text=True)
+        names = run(
+            "git", "-C", ROOT, "ls-files", "-co", "--exclude-standard", stdout=-1, text=True
+        )
         return {name for name in names.stdout.splitlines() if (ROOT / name).is_file()}
     return {str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if p.is_file()}
 
@@ -101,13 +103,15 @@ def check_contents(sdist, wheel):
 def same(what, held, expected):
     missing, more = sorted(expected - held), sorted(held - expected)
     if missing or more:
-        sys.exit(f"The {what} lacks {missing or 'nothing'}, and should not have {more or 'nothing'}.")
+        sys.exit(
+            f"The {what} lacks {missing or 'nothing'}, and should not have {more or 'nothing'}."
+        )
 
 
 def check_installed(path):
     """Install a file in a bare environment, and run the main job away from the clone."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         run(sys.executable, "-m", "venv", folder / "env")
         python, bin_ = folder / "env/bin/python", folder / "env/bin"
         run(python, "-m", "pip", "install", "--quiet", path)

@@ -1,6 +1,6 @@
 """See that every link inside the built documentation leads somewhere; asks nothing of the network.
 
-    python docs/check_links.py docs/_build/html
+python docs/check_links.py docs/_build/html
 """
 
 import sys
@@ -43,9 +43,10 @@ def broken(root):
                 continue
             folder = root if parts.path.startswith("/") else path.parent
             target = folder / unquote(parts.path).lstrip("/") if parts.path else path
-            if not target.exists():
-                yield path, link
-            elif target.suffix == ".html" and unquote(parts.fragment) not in page(target).places:
+            there = target.exists()
+            if there and target.suffix == ".html":
+                there = unquote(parts.fragment) in page(target).places
+            if not there:
                 yield path, link
 
 

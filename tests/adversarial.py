@@ -16,6 +16,8 @@ def adversarial(draw):
         logits[:, 0] += 2.0
     proba = np.exp(logits - logits.max(axis=1, keepdims=True))
     proba /= proba.sum(axis=1, keepdims=True)
+    if draw(st.booleans()):  # a little more or less than 1, as is allowed: 1 - p[y] may be negative
+        proba *= 1 + rng.uniform(-9e-4, 9e-4, size=(n, 1))
     features = rng.normal(size=(n, n_features))
     if draw(st.booleans()):
         features = np.maximum(features, 0.0)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pools
 from labelnext.cluster import Ray
@@ -35,6 +36,12 @@ PATH = f"{ROOT / 'src'}:{ROOT / 'tests'}"
 # A rounding more or less in a total moves no ticket far enough to matter.
 CLOSE = {"rtol": 1e-9, "atol": 1e-300}
 K, EXCLUDE = 500, np.arange(3, 3000, 50)
+
+
+def slow_but(values, *quick):
+    """Parameters of which all but some are slow: seconds each, for the same kind of fault."""
+    slow = [pytest.param(value, marks=pytest.mark.slow) for value in values if value not in quick]
+    return [*quick, *slow]
 
 
 @cache
@@ -96,7 +103,7 @@ def same(batch, other):
 
 def kill(pool, number):
     """Kill the process of a shard, if it has one just now."""
-    pid = pool.parts.actors.places[number].pid
+    pid = pool.shards.actors.places[number].pid
     if pid is None:
         return False
     try:
@@ -116,7 +123,7 @@ def killer(pool, seed, longest=0.6, most=4):
 
     def work():
         while len(killed) < most and not over.wait(rng.uniform(0, longest)):
-            number = rng.randrange(pool.parts.n_parts)
+            number = rng.randrange(pool.shards.n_shards)
             if kill(pool, number):
                 killed.append((number, time.monotonic()))
 

@@ -1,6 +1,10 @@
 """Fixtures that the tests of several layers share."""
 
+import os
+
 import pytest
+import sklearn.linear_model  # noqa: F401 its libraries are to be there
+from threadpoolctl import threadpool_limits
 
 import left_out
 import pools
@@ -15,12 +19,19 @@ else:
     # take them from one another.
     torch.set_num_threads(1)
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # So do those of BLAS and scikit-learn: tests on small arrays took ten times as long.
+    threadpool_limits(1)
+
 
 def pytest_configure(config):
     config.pluginmanager.register(left_out)
 
 
-@pytest.fixture(params=pools.STORAGES, ids=str)
+@pytest.fixture(
+    params=[pytest.param(s, marks=[pytest.mark.slow] * pools.is_slow(s)) for s in pools.STORAGES],
+    ids=str,
+)
 def storage(request):
     """Each place that a pool can live in."""
     return request.param

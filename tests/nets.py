@@ -325,3 +325,8 @@ def _logits_of(model, data, i, caught):
         x = data[i : i + 1]
         model(x.to(dtype) if x.is_floating_point() else x)
     return caught[-1]
+
+
+def cut(data, batch_size):
+    """Options of `extract` for batches of this size, where it is not a loader that has its own."""
+    return {} if isinstance(data, torch.utils.data.DataLoader) else {"batch_size": batch_size}

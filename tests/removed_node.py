@@ -44,7 +44,7 @@ def nodes():
 def removed_on_the_way(ray, cluster, added):
     removed = []
     with in_shards(3, num_cpus=1) as pool:
-        homes = {place.node for place in pool.parts.actors.places}
+        homes = {place.node for place in pool.shards.actors.places}
         # Spread over the nodes, so that at least one of them has a shard and goes.
         assert homes <= {node.node_id for node in added}
         victim = next(node for node in added if node.node_id in homes)
@@ -56,9 +56,9 @@ def removed_on_the_way(ray, cluster, added):
 
         start = time.monotonic()
         same(choose(pool, 0, progress), undisturbed(0))
-        assert pool.parts.actors.n_restarts >= 1
+        assert pool.shards.actors.n_restarts >= 1
         assert time.monotonic() - start < 120
-        assert removed[0] not in {place.node for place in pool.parts.actors.places}
+        assert removed[0] not in {place.node for place in pool.shards.actors.places}
         # And the next one, on what is left.
         same(choose(pool, 1), undisturbed(1))
     assert len([node for node in ray.nodes() if node["Alive"]]) == 3

@@ -14,7 +14,7 @@ from labelnext import pool
 from labelnext.estimators import ColdStart
 from labelnext.estimators.predict import has_members
 from labelnext.pool import Badge, RandomSampling, UncertaintySampling
-from labelnext.strategies._committee import CommitteeQueryStrategy
+from labelnext.strategies._bald import CommitteeQueryStrategy
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

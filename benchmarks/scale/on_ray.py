@@ -51,13 +51,13 @@ def measure(folder: Path, n: int, k: int, repeats: int, shards: int = 2) -> dict
 
         ours, theirs = timer("memory", memory), timer("ray", there)
         ours(0), theirs(0)  # code is compiled, in each process
-        before = vars(there.parts.traffic).copy()
+        before = vars(there.shards.traffic).copy()
         pairs = alternate(ours, theirs, repeats)
         traffic = {
             name: (value - before[name]) / repeats
-            for name, value in vars(there.parts.traffic).items()
+            for name, value in vars(there.shards.traffic).items()
         }
-        latency, message = _latency(there.parts)
+        latency, message = _latency(there.shards)
     same = all(
         batches["memory", seed].indices.tolist() == batches["ray", seed].indices.tolist()
         for seed in range(repeats)
@@ -78,14 +78,14 @@ def measure(folder: Path, n: int, k: int, repeats: int, shards: int = 2) -> dict
     }
 
 
-def _latency(parts: Any, repeats: int = 300) -> tuple[float, float]:
+def _latency(shards: Any, repeats: int = 300) -> tuple[float, float]:
     """Seconds of a small call of one shard and its answer, and what each further shard adds."""
 
-    def each(shards: range) -> float:
+    def each(some: range) -> float:
         start = time.perf_counter()
         for _ in range(repeats):
-            parts.call("about", dict.fromkeys(shards, ()))
+            shards.call("about", dict.fromkeys(some, ()))
         return (time.perf_counter() - start) / repeats
 
-    one, all_of_them = each(range(1)), each(range(parts.n_parts))
-    return one, max(0.0, all_of_them - one) / max(1, parts.n_parts - 1)
+    one, all_of_them = each(range(1)), each(range(shards.n_shards))
+    return one, max(0.0, all_of_them - one) / max(1, shards.n_shards - 1)

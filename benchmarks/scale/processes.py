@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.engine import ShardedGradients
-from labelnext.engine._parts import Part, Parts
+from labelnext.engine._shards import Shard, Shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class ProcessParts(Parts):
+class ProcessShards(Shards):
     """Parts in processes of this machine, which are spoken to through pipes.
 
     What is counted is what goes through the pipes, pickled.
@@ -28,12 +28,12 @@ class ProcessParts(Parts):
 
     def __init__(self, pipes: list[Connection]) -> None:
         super().__init__()
-        self.pipes, self.n_parts = pipes, len(pipes)
+        self.pipes, self.n_shards = pipes, len(pipes)
         self.messages = self.sent = self.received = self.rounds = 0
         self.waited = 0.0
 
-    def begin(self, journal: Any) -> Parts:
-        """Return these parts: nothing is lost here."""
+    def begin(self, journal: Any) -> Shards:
+        """Return these shards: nothing is lost here."""
         return self
 
     def _call(
@@ -62,17 +62,17 @@ def _serve(pipe: Connection, folder: str, lo: int, hi: int) -> None:
     from labelnext.engine import as_gradients
 
     rows = labelnext.open_pool(folder)[lo:hi]
-    part = Part(as_gradients(rows.read("proba"), rows.read("features")), lo)
+    shard = Shard(as_gradients(rows.read("proba"), rows.read("features")), lo)
     while True:
         try:
             method, arguments = pickle.loads(pipe.recv_bytes())
         except EOFError:
             return
-        pipe.send_bytes(pickle.dumps(getattr(part, method)(*arguments), protocol=5))
+        pipe.send_bytes(pickle.dumps(getattr(shard, method)(*arguments), protocol=5))
 
 
 @contextmanager
-def process_parts(folder: Path, n: int, shards: int) -> Iterator[ProcessParts]:
+def process_shards(folder: Path, n: int, shards: int) -> Iterator[ProcessShards]:
     """Start processes for the shards of the first rows of a pool."""
     context = get_context("spawn")
     cuts = np.linspace(0, n, shards + 1).astype(int).tolist()
@@ -85,7 +85,7 @@ def process_parts(folder: Path, n: int, shards: int) -> Iterator[ProcessParts]:
         pipes.append(here)
         processes.append(process)
     try:
-        yield ProcessParts(pipes)
+        yield ProcessShards(pipes)
     finally:
         for pipe in pipes:
             pipe.close()
@@ -97,15 +97,15 @@ def measure(folder: Path, n: int, k: int, shards: int) -> dict[str, Any]:
     """Choose a batch from shards and return what the driver sent, received and waited for."""
     from labelnext.sampling import d2_sample
 
-    with process_parts(folder, n, shards) as parts:
-        pool = ShardedGradients(parts)
+    with process_shards(folder, n, shards) as there:
+        pool = ShardedGradients(there)
         d2_sample(pool, k, random_state=1)  # code is compiled, in each process
-        before = vars(parts).copy()
+        before = vars(there).copy()
         start = time.perf_counter()
         batch = d2_sample(pool, k, random_state=0)
         seconds = time.perf_counter() - start
         counted = {
-            name: vars(parts)[name] - before[name]
+            name: vars(there)[name] - before[name]
             for name in ("messages", "rounds", "sent", "received", "waited")
         }
     return {

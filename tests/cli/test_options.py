@@ -246,7 +246,7 @@ class TestWhatIsKnown:
             (("--condition-on-labeled",), "the pool has no labels; give --labels SOURCE"),
             (("--task", "binary"), "With --task binary proba"),
             (("--task", "multiclas"), "'--task'"),
-            (("--task", "regression"), "or name the features alone: --features FILE:NAME"),
+            (("--task", "regression", "-p", "proba"), "leave --proba out"),
             (("--labels", "y", "-k", 36), "only 35 samples are left to choose from (40 in the poo"),
             (("--labels", "y", "-k", 36), "0 excluded, 5 labelled); ask for at most 35"),
             (("--labels", "y", "-x", "ids.txt"), "nothing is left to choose from (40 in the pool"),
@@ -287,6 +287,14 @@ class TestWhatTheCallerSaysWins:
             random_state=0,
         )
         assert picked(run("select", "pool", "-k", 20, *said)) == expected.indices.tolist()
+
+    def test_a_bias_that_is_not_counted(self, pool, run):
+        asked = ("select", "pool", "-k", 5, "--strategy", "core-set", "--task", "multiclass")
+        refused = run(*asked)
+        assert refused.exit_code != 0
+        for words in ("core-set looks at features without", "make it with --no-bias"):
+            assert words in " ".join(refused.stderr.split())
+        assert len(picked(run(*asked, "--no-bias"))) == 5
 
     def test_over_the_folders_ids_groups_labels_and_classes(self, known, run):
         options = ("--groups", "patient", "--labels", "y", "--classes", "cat,dog,cow")

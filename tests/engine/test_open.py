@@ -169,7 +169,8 @@ class TestVectors:
         np.testing.assert_allclose(*distances, rtol=1e-9)
 
     def test_probabilities_beside_vectors_do_not_matter(self):
-        same(Pool(PROBA, FEATURES, task="vectors"), Pool(features=FEATURES, task="vectors"))
+        pool = Pool.of(Pool(PROBA, FEATURES), task="vectors")
+        same(pool, Pool(features=FEATURES, task="vectors"))
 
     def test_of_integers(self, monkeypatch):
         monkeypatch.setattr(_open, "COMPILE_FROM", 1 << 20)

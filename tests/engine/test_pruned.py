@@ -47,6 +47,29 @@ class TestBounds:
             pruned_left, plain_left, rtol=1e-9, atol=1e-12 * squares.max() * len(squares)
         )
 
+    @settings(max_examples=300, deadline=None)
+    @given(pool=adversarial(), bias=st.booleans(), quantile=st.sampled_from([0.1, 0.5, 1.0]))
+    def test_among_drawn_rows(self, pool, bias, quantile):
+        proba, features, blocks = pool
+        rows = np.concatenate(blocks)
+        plain, pruned = (
+            P(proba, features, bias=bias).gather(rows) for P in (pools.plain, pools.pruned)
+        )
+        distances = plain.squared_distances(plain)
+        atol = 2e-13 * plain.squared_norms.max()
+        below = np.quantile(distances, quantile, axis=0)
+        found = pruned.distances_within(below)
+        j, i = np.triu_indices(len(rows), 1)
+        found, expected = found[j, i], distances[j, i]
+        # What matters is there, and what is there is right.
+        assert not ((found == np.inf) & (expected < below[i] - atol)).any()
+        there = found < np.inf
+        np.testing.assert_allclose(found[there], expected[there], rtol=1e-6, atol=atol)
+        known, centres = distances[:, 0].copy(), slice(len(rows) // 2, None)
+        pruned.lower(known, pruned[centres])
+        expected = np.minimum(distances[:, 0], distances[:, centres].min(axis=1))
+        np.testing.assert_allclose(known, expected, rtol=1e-6, atol=atol)
+
     @pytest.mark.parametrize("signed", [False, True])
     @pytest.mark.parametrize("n_classes", [2, 10, 100, 150])
     @pytest.mark.parametrize("wrap", [np.asarray, sp.csr_array], ids=["dense", "sparse"])

@@ -18,7 +18,7 @@ import torch
 import clusters
 import labelnext
 import pools
-from clusters import EXCLUDE, K, arrays, choose, in_shards, same, undisturbed
+from clusters import EXCLUDE, K, arrays, choose, in_shards, same, slow_but, undisturbed
 from labelnext.cluster import Ray, as_pool
 from labelnext.cluster import session as _session
 from labelnext.engine import open_gradients
@@ -96,18 +96,18 @@ OPTIONS = {
 
 @pytest.mark.usefixtures("ray")
 class TestOneBatch:
-    @pytest.mark.parametrize("num_shards", [1, 2, 3, 7])
+    @pytest.mark.parametrize("num_shards", slow_but([1, 2, 3, 7], 3))
     @pytest.mark.usefixtures("unequal")
     def test_seed_by_seed(self, num_shards):
         with in_shards(num_shards) as pool:
-            assert pool.parts.n_parts == num_shards
+            assert pool.shards.n_shards == num_shards
             for seed in range(3):
                 same(choose(pool, seed), undisturbed(seed))
 
-    @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+    @pytest.mark.parametrize("option", slow_but(OPTIONS, "all"))
     @pytest.mark.parametrize("in_files", [False, True], ids=["", "files"])
-    def test_with_each_option(self, options, in_files, tmp_path):
-        options = dict(options)
+    def test_with_each_option(self, option, in_files, tmp_path):
+        options = dict(OPTIONS[option])
         known = {"bias": options.pop("bias", False)}
         if "labels" in options:
             labels = np.full(3000, np.nan)
@@ -122,7 +122,9 @@ class TestOneBatch:
             same(batch, labelnext.select(pool, 60, random_state=3, **options))
         same(batch, on_ray(pool, 60, random_state=3, num_shards=3, **options))
 
-    @pytest.mark.parametrize("task", ["multilabel", "binary", "regression", "vectors"])
+    @pytest.mark.parametrize(
+        "task", slow_but(["multilabel", "binary", "regression", "vectors"], "multilabel")
+    )
     def test_of_each_task(self, task):
         pool = other_task(task)
         batch, other = (
@@ -146,13 +148,14 @@ class TestOneBatch:
         pool = Pool(*arrays())[np.arange(2999, 0, -2)]
         same(labelnext.select(pool, 60, random_state=3), on_ray(pool, 60, random_state=3))
 
+    @pytest.mark.slow
     def test_of_large_shards_beside_small_ones(self, monkeypatch):
         proba, features = pools.confident(40000, n_classes=4, n_features=40, seed=5)
         features = np.maximum(features, 0).astype(np.float16)
         pool = Pool(proba, features)
         monkeypatch.setattr(engine_ray, "cuts", lambda pool, n: np.array([0, 39000, 40000]))
         with in_shards(2, pool) as shards:
-            kinds = [type(shards.parts.call("about", {i: ()})[i].form).__name__ for i in range(2)]
+            kinds = [type(shards.shards.call("about", {i: ()})[i].form).__name__ for i in range(2)]
             assert kinds == ["PrunedForm", "PlainForm"]
             same(choose(shards, 1), choose(open_gradients(pool), 1))
 
@@ -168,6 +171,7 @@ class TestOneBatch:
         # Neither rows of the pool nor what they are made of passed through this process.
         assert other.stats["bytes_sent"] < features.nbytes
 
+    @pytest.mark.slow
     def test_of_files_of_which_this_process_reads_ids_of_picks_alone(self, tmp_path, monkeypatch):
         ids = [f"{i:05d}" for i in range(3000)]
         labelnext.write_pool(tmp_path / "pool", *arrays(), ids=ids, rows_per_shard=400)
@@ -183,6 +187,7 @@ class TestOneBatch:
         labelnext.select(pool, 5, random_state=1)
         assert sum(read) > sum(x.nbytes for x in arrays())
 
+    @pytest.mark.slow
     def test_of_files_that_are_larger_than_the_memory_of_shards(self, tmp_path):
         labelnext.write_pool(tmp_path / "pool", *arrays())
         pool = labelnext.open_pool(tmp_path / "pool")
@@ -223,6 +228,7 @@ class TestOneBatch:
         )
 
     @LOUD
+    @pytest.mark.slow
     def test_of_a_data_set_that_has_yet_to_be_made(self, ray):
         dataset = ray.data.range(3000, override_num_blocks=4).map_batches(rows_of, batch_size=100)
         other = on_ray(dataset, K, exclude=EXCLUDE, random_state=0)
@@ -235,13 +241,13 @@ class TestOneBatch:
 class TestStats:
     def test_a_pass_sends_its_block_and_gets_a_few_numbers(self):
         with in_shards(3) as pool:
-            parts, rows = pool.parts, np.arange(100, 150)
+            shards, rows = pool.shards, np.arange(100, 150)
             centres, d2 = pool.gather(rows), pool.start(np.empty(0, int))
-            before = (parts.traffic.messages, parts.traffic.bytes_received)
+            before = (shards.traffic.messages, shards.traffic.bytes_received)
             d2.min_update(centres, rows)
-            assert parts.traffic.messages - before[0] in {3, 4, 5}
+            assert shards.traffic.messages - before[0] in {3, 4, 5}
             # 50 potentials and less than 20 other numbers a shard.
-            assert parts.traffic.bytes_received - before[1] < 3 * 8 * 80
+            assert shards.traffic.bytes_received - before[1] < 3 * 8 * 80
 
     def test_are_in_the_batch(self):
         batch = on_ray(*arrays(), 50)
@@ -360,6 +366,7 @@ class TestACluster:
         batch = labelnext.select(*arrays(), 5, cluster=Ray(num_cpus=6))
         assert batch.stats["shards"] == 2
 
+    @pytest.mark.slow
     def test_is_joined_by_its_address_or_by_none_and_goes_on(self, ray, tmp_path):
         address = ray.get_runtime_context().gcs_address
         script = (
@@ -375,6 +382,7 @@ class TestACluster:
         assert done.stderr == ""
         assert clusters.settled(ray)["CPU"] == 16
 
+    @pytest.mark.slow
     def test_that_does_not_let_one_in_is_soon_let_be(self, tmp_path):
         # This process's cluster asks for a token that the other process does not have. There
         # may be other clusters still, those of other runs of the tests.

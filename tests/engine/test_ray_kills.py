@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 import clusters
-from clusters import arrays, choose, in_shards, kill, killer, same, undisturbed
+from clusters import arrays, choose, in_shards, kill, killer, same, slow_but, undisturbed
 from labelnext.cluster import ShardLostError
 from labelnext.cluster.actors import ATTEMPTS
 from labelnext.pools import ArraySource, Pool
@@ -82,16 +82,17 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS)
+@pytest.mark.parametrize("moment", slow_but(MOMENTS, "after the first pass"))
 def test_killed_at_a_moment(moment):
     with in_shards(2) as pool:
-        killed, progress = at(moment, pool, 1)
+        killed, progress = at(MOMENTS[moment], pool, 1)
         batch = choose(pool, 0, progress)
         assert killed
-        assert pool.parts.actors.n_restarts == 1
+        assert pool.shards.actors.n_restarts == 1
     same(batch, undisturbed(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chance", range(2))
 def test_killed_at_random_moments(chance):
     with in_shards(3) as pool, killer(pool, chance) as killed:
@@ -100,9 +101,10 @@ def test_killed_at_random_moments(chance):
     assert killed
 
 
+@pytest.mark.slow
 def test_killed_during_a_pass():
     with in_shards(2) as pool:
-        parts, call = pool.parts, pool.parts._call
+        shards, call = pool.shards, pool.shards._call
         n_passes = []
 
         def killing(method, arguments, shared):
@@ -113,24 +115,26 @@ def test_killed_during_a_pass():
                     threading.Timer(0.002, kill, (pool, 0)).start()
             return call(method, arguments, shared)
 
-        parts._call = killing
+        shards._call = killing
         batch = choose(pool, 1)
-        assert parts.actors.n_restarts == 1
+        assert shards.actors.n_restarts == 1
     same(batch, undisturbed(1))
 
 
+@pytest.mark.slow
 def test_killed_by_ray_itself(ray):
     with in_shards(2) as pool:
-        calls = iter([lambda: ray.kill(pool.parts.actors.places[0].actor)])
+        calls = iter([lambda: ray.kill(pool.shards.actors.places[0].actor)])
 
         def progress(stats):
             if stats["passes"] == 1:
                 next(calls, lambda: None)()
 
         same(choose(pool, 2, progress), undisturbed(2))
-        assert pool.parts.actors.n_restarts == 1
+        assert pool.shards.actors.n_restarts == 1
 
 
+@pytest.mark.slow
 def test_all_of_them_killed_at_once():
     with in_shards(3) as pool:
         moments = iter([True])
@@ -141,9 +145,10 @@ def test_all_of_them_killed_at_once():
                     kill(pool, number)
 
         same(choose(pool, 0, progress), undisturbed(0))
-        assert pool.parts.actors.n_restarts == 3
+        assert pool.shards.actors.n_restarts == 3
 
 
+@pytest.mark.slow
 def test_killed_during_the_first_reading(tmp_path):
     def strike():
         while not (mark := tmp_path / "1500").exists() or not (pid := mark.read_text()):
@@ -154,24 +159,25 @@ def test_killed_during_the_first_reading(tmp_path):
     thread.start()
     with in_shards(2, Pool.of(Told(tmp_path, wait=2.0))) as pool:
         thread.join()
-        assert pool.parts.actors.n_restarts == 1
+        assert pool.shards.actors.n_restarts == 1
         same(choose(pool, 0), undisturbed(0))
     # The one that was killed read twice, the other once.
     assert [len((tmp_path / name).read_text().split()) for name in ("0", "1500")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_one_that_does_not_answer_counts_as_lost():
     with in_shards(2, timeout=4) as pool:
         stopped = []
 
         def progress(stats):
             if stats["passes"] == 1 and not stopped:
-                stopped.append(pool.parts.actors.places[1].pid)
+                stopped.append(pool.shards.actors.places[1].pid)
                 os.kill(stopped[0], signal.SIGSTOP)
 
         batch = choose(pool, 0, progress)
-        assert pool.parts.actors.n_restarts == 1
-        assert pool.parts.actors.places[1].pid != stopped[0]
+        assert pool.shards.actors.n_restarts == 1
+        assert pool.shards.actors.places[1].pid != stopped[0]
     same(batch, undisturbed(0))
     # Its process is not left behind.
     for _ in range(100):
@@ -182,6 +188,7 @@ def test_one_that_does_not_answer_counts_as_lost():
         pytest.fail("The process that did not answer is still there.")
 
 
+@pytest.mark.slow
 def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
     needed = tmp_path / "needed.npy"
     needed.write_bytes(b"rows")
@@ -205,6 +212,7 @@ def test_a_shard_whose_file_has_gone_ends_the_run_with_its_name(tmp_path):
         assert time.monotonic() - start[0] < 400
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
     needed = tmp_path / "needed.npy"
     with (
@@ -217,9 +225,10 @@ def test_a_file_that_is_not_there_at_first_is_said_at_once(tmp_path):
     assert all(len(pids) == 1 for pids in marks)
 
 
+@pytest.mark.slow
 def test_no_core_is_free_for_a_shard_that_is_built_again(ray):
     with in_shards(2, num_cpus=8) as pool:
-        taken, actors = [], pool.parts.actors
+        taken, actors = [], pool.shards.actors
         actors.options = replace(actors.options, start_timeout=4)
 
         def progress(stats):

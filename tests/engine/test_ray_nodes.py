@@ -10,7 +10,7 @@ import clusters
 import removed_node
 import two_clusters
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.slow]
 
 
 def test_nodes_are_removed_on_the_way():

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import pools
 from labelnext.engine import ShardedGradients, as_gradients
-from labelnext.engine._parts import LocalParts, Part
+from labelnext.engine._shards import LocalShards, Shard
 from labelnext.sampling import Groups, d2_sample, d2_utilities, farthest_first
 
 NONE = np.empty(0, dtype=np.int64)
@@ -36,7 +36,7 @@ def _whole(arrays):
     return pools.plain(*arrays, bias=False)
 
 
-class Recorded(LocalParts):
+class Recorded(LocalShards):
     """Parts of this process that remember what they were asked."""
 
     def __init__(self, given):
@@ -55,7 +55,7 @@ def test_says_what_it_is(whole):
     pool = pools.cut(whole, PLACES, [pools.plain])
     assert repr(pool) == (
         "ShardedGradients of 3,000 rows: multiclass, 5 classes, 12 features in float64, "
-        "on 6 parts on cpu"
+        "on 6 shards on cpu"
     )
     assert pool.proba.shape == (3000, 5)
     np.testing.assert_array_equal(pool.starts, [0, *PLACES, 3000])
@@ -75,7 +75,7 @@ def test_says_what_it_is(whole):
 def test_parts_of_another_pool_are_refused(other, message):
     proba, features = pools.confident(20, n_classes=3, n_features=6)
     alike = as_gradients(proba, features)
-    with pytest.raises(ValueError, match=f"part 0 and part 2 have different {message}"):
+    with pytest.raises(ValueError, match=f"shard 0 and shard 2 have different {message}"):
         ShardedGradients([alike, alike, other(proba, features)])
 
 
@@ -102,19 +102,19 @@ def test_rows_come_from_their_parts_in_the_order_asked_for(whole, kinds):
 def test_a_pass_is_one_call_of_each_part_and_one_more_where_scales_differ(arrays):
     proba, features = arrays
     ends = itertools.pairwise([0, *PLACES, 3000])
-    parts = Recorded([as_gradients(proba[lo:hi], features[lo:hi]) for lo, hi in ends])
-    batch = d2_sample(ShardedGradients(parts), 1000, random_state=0)
-    names = [name for name, _ in parts.calls]
+    shards = Recorded([as_gradients(proba[lo:hi], features[lo:hi]) for lo, hi in ends])
+    batch = d2_sample(ShardedGradients(shards), 1000, random_state=0)
+    names = [name for name, _ in shards.calls]
     every = list(range(6))
-    passes = [called for name, called in parts.calls if name == "min_update"]
+    passes = [called for name, called in shards.calls if name == "min_update"]
     assert passes == [every] * batch.stats["passes"]
-    # Only where the largest D² of all has halved are parts asked to weigh again.
+    # Only where the largest D² of all has halved are shards asked to weigh again.
     changes = names.count("bound") + len(passes)
     assert 0 < names.count("weigh") < changes
     # Rows that were drawn have come with their numbers: only the first pick is asked for.
     assert names.count("stored") == 2
     assert names.count("about") == names.count("start") == 1
-    assert parts.traffic.messages == sum(len(called) for _, called in parts.calls)
+    assert shards.traffic.messages == sum(len(called) for _, called in shards.calls)
 
 
 def test_bytes_are_those_of_what_is_sent(arrays):
@@ -124,9 +124,9 @@ def test_bytes_are_those_of_what_is_sent(arrays):
     )
     rows = np.arange(10)
     centres, d2 = pool.gather(rows), pool.start(NONE)
-    before = pool.parts.traffic.bytes_sent
+    before = pool.shards.traffic.bytes_sent
     d2.min_update(centres, rows)
-    sent = pool.parts.traffic.bytes_sent - before
+    sent = pool.shards.traffic.bytes_sent - before
     # To each part: ten rows in float32, their numbers and a few more.
     block = 10 * (5 + 12) * 4 + 10 * 8
     assert 2 * block <= sent <= 2 * (block + 64)
@@ -178,7 +178,7 @@ def test_two_selections_at_a_time_do_not_disturb_each_other(whole):
     assert (one.values > 0).all()
 
 
-class Forgetful(LocalParts):
+class Forgetful(LocalShards):
     """Parts of which one is built anew before each call, from its rows and the journal."""
 
     def __init__(self, given, lost):
@@ -191,12 +191,12 @@ class Forgetful(LocalParts):
 
     def _call(self, method, arguments, shared):
         if self.lost in arguments and method not in {"about", "start"}:
-            first = self.parts[self.lost].first_row
+            first = self.shards[self.lost].first_row
             pool = self.pools[self.lost]
-            part = Part(pool, first)
+            part = Shard(pool, first)
             for name, given in self.journal.calls(first, first + pool.n_rows):
                 getattr(part, name)(*given)
-            self.parts[self.lost] = part
+            self.shards[self.lost] = part
             self.n_rebuilt += 1
         return super()._call(method, arguments, shared)
 
@@ -207,15 +207,15 @@ def test_a_part_that_is_lost_again_and_again_changes_nothing(whole, kinds, lost,
     groups = Groups(np.arange(3000) % 90, limit=5) if grouped else None
     exclude = np.arange(3, 3000, 50)
     pool = pools.cut(whole, (100, 1000, 1500), kinds)
-    parts = Forgetful(pool.parts.pools, lost)
+    shards = Forgetful(pool.shards.pools, lost)
     batches = [
         d2_sample(g, 400, exclude=exclude, groups=groups, random_state=5)
-        for g in (whole, ShardedGradients(parts))
+        for g in (whole, ShardedGradients(shards))
     ]
     np.testing.assert_array_equal(batches[0].indices, batches[1].indices)
     np.testing.assert_allclose(batches[0].d2, batches[1].d2, rtol=1e-9)
     np.testing.assert_allclose(batches[0].potentials, batches[1].potentials, rtol=1e-9)
-    assert parts.n_rebuilt > 5
+    assert shards.n_rebuilt > 5
 
 
 @pytest.mark.parametrize("seed", range(3))

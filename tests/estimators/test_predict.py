@@ -16,17 +16,20 @@ from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
+    StackingClassifier,
     VotingClassifier,
 )
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from labelnext.classifier import ParzenWindowClassifier, SklearnClassifier
@@ -75,7 +78,6 @@ class Net(ClassifierMixin, BaseEstimator):
         (TheirSklearnClassifier(make_pipeline(StandardScaler(), LogisticRegression())), SCALED),
         (make_pipeline(StandardScaler(), SklearnClassifier(LogisticRegression())), SCALED),
         (make_pipeline(StandardScaler(), CalibratedClassifierCV(GaussianNB(), cv=2)), SCALED),
-        (CalibratedClassifierCV(make_pipeline(StandardScaler(), GaussianNB()), cv=2), X),
         (
             GridSearchCV(
                 make_pipeline(StandardScaler(), LogisticRegression()),
@@ -98,6 +100,122 @@ def test_features_are_what_the_last_step_sees(clf, expected):
     proba, features = proba_and_features(clf, X)
     np.testing.assert_allclose(features, expected, atol=1e-12)
     np.testing.assert_allclose(proba, clf.predict_proba(X), atol=1e-12)
+
+
+SCALING = make_pipeline(StandardScaler(), LogisticRegression())
+SCALING_NB = make_pipeline(StandardScaler(), GaussianNB())
+MLP = MLPClassifier((3,), max_iter=5, solver="lbfgs", tol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("clf", "hidden"),
+    [
+        (CalibratedClassifierCV(SCALING, cv=2), "Pipeline"),
+        (CalibratedClassifierCV(GridSearchCV(SCALING, {}, cv=2), cv=2), "Pipeline"),
+        (CalibratedClassifierCV(SklearnClassifier(SCALING), cv=2), "Pipeline"),
+        (OneVsRestClassifier(SCALING), "Pipeline"),
+        (BaggingClassifier(SCALING, n_estimators=2), "Pipeline"),
+        (OneVsRestClassifier(CalibratedClassifierCV(SCALING, cv=2)), "Pipeline"),
+        (VotingClassifier([("a", SCALING), ("b", GaussianNB())], voting="soft"), "Pipeline"),
+        (StackingClassifier([("a", SCALING), ("b", GaussianNB())], cv=2), "Pipeline"),
+        (SklearnClassifier(CalibratedClassifierCV(SCALING_NB, cv=2)), "Pipeline"),
+        (CalibratedClassifierCV(MLP, cv=2), "MLPClassifier"),
+        (make_pipeline(StandardScaler(), BaggingClassifier(MLP, n_estimators=2)), "MLPClassifier"),
+    ],
+    ids=lambda value: repr(value)[:60].replace("\n", "") if hasattr(value, "fit") else "",
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_features_that_a_wrapper_hides_are_told_of(clf, hidden):
+    clf.fit(X, Y)
+    with pytest.warns(UserWarning, match=rf"no one last step.*not what {hidden} makes of them"):
+        features = proba_and_features(clf, X)[1]
+    np.testing.assert_allclose(features, SCALED if isinstance(clf, Pipeline) else X, atol=1e-12)
+    assert proba_and_features(clf, X, features=SCALED)[1] is SCALED  # without a warning
+
+
+@pytest.mark.parametrize(
+    "clf",
+    [
+        CalibratedClassifierCV(GaussianNB(), cv=2),
+        BaggingClassifier(LogisticRegression(), n_estimators=2),
+        VotingClassifier([("a", GaussianNB()), ("b", LogisticRegression())], voting="soft"),
+        Pipeline([("nothing", "passthrough"), ("lr", CalibratedClassifierCV(GaussianNB(), cv=2))]),
+    ],
+    ids=lambda clf: type(clf).__name__,
+)
+def test_a_wrapper_of_what_sees_the_samples_themselves(clf):
+    np.testing.assert_array_equal(proba_and_features(clf.fit(X, Y), X)[1], X)
+
+
+TEXTS = [f"w{i % 3} w{i % 7}" for i in range(len(Y))]
+
+
+def test_a_wrapper_around_a_pipeline_of_texts_and_what_to_do():
+    inside = LinearSVC()
+    around = CalibratedClassifierCV(make_pipeline(TfidfVectorizer(), inside), cv=2).fit(TEXTS, Y)
+    with pytest.raises(TypeError, match=r"put CalibratedClassifierCV into the pipeline, in the p"):
+        proba_and_features(around, TEXTS)
+    assert proba_and_features(around, TEXTS, features=X)[1] is X
+    clf = make_pipeline(TfidfVectorizer(), CalibratedClassifierCV(inside, cv=2)).fit(TEXTS, Y)
+    assert proba_and_features(clf, TEXTS)[1].shape == (len(Y), 7)
+
+
+@pytest.mark.parametrize("door", [proba_and_features, proba_of])
+@pytest.mark.parametrize(
+    ("samples", "step"),
+    [(X, StandardScaler()), (TEXTS, TfidfVectorizer())],
+    ids=["numbers", "texts"],
+)
+def test_a_pipeline_without_probabilities_and_what_to_do(samples, step, door):
+    clf = make_pipeline(step, LinearSVC()).fit(samples, Y)
+    with pytest.raises(TypeError, match="Pipeline, whose last step LinearSVC has none") as error:
+        door(clf, samples)
+    advised = str(error.value).rpartition(": ")[2].rstrip(".")
+    advised = eval(advised, {**globals(), type(step).__name__: lambda: step})
+    door(advised.fit(samples, Y), samples)
+    wrapped = SklearnClassifier(LinearSVC()).fit(X, Y)
+    with pytest.raises(TypeError, match="SklearnClassifier, in which LinearSVC has none"):
+        door(wrapped, X)
+
+
+@pytest.mark.parametrize("door", [proba_and_features, proba_of])
+def test_a_regressor_is_told_apart(door):
+    for clf in (LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())):
+        with pytest.raises(TypeError, match=r"got .*a regressor\.$"):
+            door(clf.fit(X, Y), X)
+
+
+class BearsNaN(GaussianNB):
+    """Copes with missing values, and is not made of trees."""
+
+    def fit(self, X, y):
+        return super().fit(np.nan_to_num(X), y)
+
+    def predict_proba(self, X):
+        return super().predict_proba(np.nan_to_num(X))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array, pd.DataFrame], ids=lambda k: k.__name__)
+def test_missing_values_that_the_model_bears(kind):
+    gaps = X.copy()
+    gaps[3, 1] = np.nan
+    clf = BearsNaN().fit(X, Y)
+    clf.predict_proba = lambda X: np.full((X.shape[0], 3), 1 / 3)
+    with pytest.raises(ValueError, match=r"X holds NaN, which BearsNaN may bear.*features="):
+        proba_and_features(clf, kind(gaps))
+    assert proba_and_features(clf, kind(gaps), features=X)[1] is X
+
+
+def test_categories_that_the_model_bears():
+    frame = pd.DataFrame({"a": X[:, 0], "b": pd.Categorical(np.where(X[:, 1] > 3, "u", "v"))})
+    clf = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=2)
+    clf.fit(frame, Y)
+    with pytest.raises(TypeError, match=r"features must be numbers.*Pass features=\.\.\.,"):
+        proba_and_features(clf, frame)
+    assert proba_and_features(clf, frame, features=X)[1] is X
+    encode = ColumnTransformer([("b", OneHotEncoder(), ["b"])], remainder="passthrough")
+    with pytest.warns(UserWarning, match="made of trees"):
+        proba_and_features(make_pipeline(encode, clone(clf)).fit(frame, Y), frame)
 
 
 def test_frozen_and_thresholded_classifiers_are_looked_through():
@@ -283,7 +401,9 @@ def test_frames_of_numbers_are_features():
 
 def test_features_that_are_no_numbers():
     clf = ColdStart(LogisticRegression())
-    with pytest.raises(TypeError, match=r"features must be numbers.*put what turns X into numbers"):
+    with pytest.raises(
+        TypeError, match=r"features must be numbers.*features=.*put what makes numbers of X"
+    ):
         proba_and_features(clf, pd.DataFrame({"a": ["x", "y"]}))
 
 

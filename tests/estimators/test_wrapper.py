@@ -403,6 +403,39 @@ def test_an_estimator_that_takes_only_numbers_from_0(blobs, estimator, names):
         assert_allclose(proba_and_features(fitted, X)[1], scaled)
 
 
+BOOSTERS = {
+    "xgboost": ("XGBClassifier", {"n_estimators": 3, "n_jobs": 1}),
+    "lightgbm": ("LGBMClassifier", {"n_estimators": 3, "min_child_samples": 2, "verbose": -1}),
+    "catboost": (
+        "CatBoostClassifier",
+        {"iterations": 3, "verbose": 0, "allow_writing_files": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("library", BOOSTERS)
+@pytest.mark.parametrize(
+    "names", [["ant", "bee", "cat"], [4, 6, 7], [False, True]], ids=["texts", "numbers", "truth"]
+)
+def test_boosters(blobs, library, names):
+    """The real ones, where they are installed; `NumbersOnly` stands for them elsewhere."""
+    module = pytest.importorskip(library)
+    name, options = BOOSTERS[library]
+    X, codes = blobs
+    gap = (codes == len(names) - 2) | np.isnan(codes) | (codes >= len(names))
+    gap = np.isnan(codes) | (codes >= len(names)) if len(names) == 2 else gap
+    labels = np.array(
+        [None if g else names[int(c)] for g, c in zip(gap, codes, strict=True)], dtype=object
+    )
+    booster = getattr(module, name)(**options)
+    fitted = SklearnClassifier(booster, classes=names, missing_label=None).fit(X, labels)
+    assert fitted.predict_proba(X).shape == (60, len(names))
+    assert fitted.predict(X).shape == (60,)
+    assert fitted.score(X[~gap], labels[~gap]) > 0.7
+    direct = fit_on_labeled(booster, X, labels, missing_label=None)
+    assert proba_of(direct, X).shape == (60, 2)
+
+
 def test_numbers_from_0_are_handed_on_as_they_are(blobs):
     X, y = blobs
     assert isinstance(fit_on_labeled(NumbersOnly(), X, y), NumbersOnly)
@@ -436,6 +469,38 @@ def test_what_scikit_learn_refuses_is_refused(blobs):
     X = np.full_like(X, np.nan)
     with pytest.raises(ValueError, match="Invalid classes"):  # the first refusal
         SklearnClassifier(NumbersOnly(), missing_label="").fit(X, names)
+
+
+class Column(NumbersOnly):
+    """Predicts a column, as CatBoost does, and can't be cloned for what its constructor does."""
+
+    def __init__(self, categories=None):
+        self.categories = None if categories is None else [*categories]
+
+    def predict_proba(self, X):
+        return self.inner_.predict_proba(X)
+
+    def predict(self, X):
+        return self.classes_[super().predict(X)][:, None]
+
+
+def test_an_estimator_that_scikit_learn_cannot_clone(blobs):
+    X, y = blobs
+    estimator = Column(categories=("a",))
+    names = np.where(np.isnan(y), "", np.where(y == 0, "ant", "bee"))
+    clf = SklearnClassifier(estimator, missing_label="").fit(X, names)
+    assert set(clf.predict(X)) == {"ant", "bee"}
+    assert set(fit_on_labeled(estimator, X, names, missing_label="").predict(X)) == {"ant", "bee"}
+    assert not hasattr(estimator, "classes_")
+
+
+@pytest.mark.parametrize("names", [[False, True], [4, 6], ["ant", "bee"]])
+def test_a_score_against_labels_held_as_objects(blobs, names):
+    X, codes = blobs
+    known = codes < 2
+    labels = np.array([names[int(c)] for c in codes[known]], dtype=object)
+    clf = SklearnClassifier(GaussianNB(), missing_label=None).fit(X[known], labels)
+    assert clf.score(X[known], labels) == np.mean(clf.predict(X[known]) == labels)
 
 
 def test_a_single_column_of_the_estimator(blobs):

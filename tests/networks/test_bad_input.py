@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -391,6 +392,58 @@ def test_arrays_that_cannot_be_samples():
         extract(nets.TwoInputs(), {"left": X, "right": X[:10]})
     with refuses("batch_size must be"):
         extract(nets.Mlp(), X, batch_size=0)
+    with refuses("num_workers must be"):
+        extract(nets.Mlp(), X, num_workers=-1)
+
+
+@pytest.mark.parametrize("option", [{"batch_size": 4}, {"num_workers": 0}])
+@pytest.mark.parametrize("data", [list(X), _Stream()], ids=["list", "stream"])
+def test_a_loader_has_its_own_size_of_batches_and_workers(tmp_path, data, option):
+    name = next(iter(option))
+    loader = DataLoader(data, batch_size=4)
+    for door in (
+        lambda: extract(nets.Mlp(), loader, **option),
+        lambda: extract(nets.Mlp(), loader, out=tmp_path / "pool", **option),
+        lambda: extract([nets.Mlp(), nets.Mlp()], loader, **option),
+        lambda: proba_and_features(nets.Mlp(), loader, **option),
+    ):
+        with refuses("A DataLoader has a", f"leave {name}=", "out", error=TypeError):
+            door()
+
+
+MASKED = np.ma.masked_array(X.numpy(), X.numpy() > 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MASKED,
+        {"x": MASKED},
+        list(MASKED),
+        [{"x": row} for row in MASKED],
+        [(row, 0) for row in MASKED],
+        DataLoader(list(MASKED), batch_size=4, collate_fn=np.ma.stack),
+    ],
+    ids=["array", "dict", "list", "dicts", "tuples", "loader"],
+)
+def test_masked_values(data):
+    with pytest.raises(
+        (ValueError, RuntimeError),
+        match=r"has masked values, the first in row \d+, which would be used",
+    ):
+        extract(nets.Mlp(), data)
+
+
+def test_what_is_known_in_another_order_than_the_samples(tmp_path):
+    index = [*range(nets.N)]
+    frame = pd.DataFrame(X.numpy(), index=index)
+    for name, values in {"ids": index, "groups": index, "labels": [1] * nets.N}.items():
+        known = pd.Series(values, index=index[::-1])
+        for out in ({}, {"out": tmp_path / "pool"}):
+            with refuses(f"data and {name} have the same index in another order"):
+                extract(nets.Mlp(), frame, **{name: known}, **out)
+        assert extract(nets.Mlp(), frame, **{name: known.loc[frame.index]}).n_rows == nets.N
+        assert extract(nets.Mlp(), frame, **{name: known.to_numpy()}).n_rows == nets.N
 
 
 # Loaders whose rows would not line up

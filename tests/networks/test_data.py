@@ -114,7 +114,7 @@ def test_each_source_gives_the_same_rows(source):
     torch.manual_seed(0)
     model = nets.Mlp()
     expected = [t.numpy() for t in proba_and_features(model, X)]
-    pool = extract(model, SOURCES[source], batch_size=4)
+    pool = extract(model, SOURCES[source], **nets.cut(SOURCES[source], 4))
     np.testing.assert_allclose(pool.proba, expected[0], rtol=1e-5)
     np.testing.assert_allclose(pool.features, expected[1], rtol=1e-5, atol=1e-6)
 

@@ -83,17 +83,22 @@ def test_rows_come_by_position(tmp_path, kind, in_files):
     model = nets.make("mlp")[0]
     expected = [tensor.numpy() for tensor in proba_and_features(model, X)]
     if in_files:
-        extract(model, DATA[kind], batch_size=4, out=tmp_path / "pool", rows_per_shard=8)
+        extract(
+            model, DATA[kind], **nets.cut(DATA[kind], 4), out=tmp_path / "pool", rows_per_shard=8
+        )
         (tmp_path / "pool" / "pool.json").unlink()
         # Of a part of the samples the positions are those of the whole.
         for file in (tmp_path / "pool" / "shard-00001").iterdir():
             file.unlink()
         (tmp_path / "pool" / "shard-00001").rmdir()
-        extract(model, DATA[kind], batch_size=4, out=tmp_path / "pool", resume=True)
+        extract(model, DATA[kind], **nets.cut(DATA[kind], 4), out=tmp_path / "pool", resume=True)
         source = open_source(tmp_path / "pool")
         ours = [source.read(part, 0, nets.N) for part in ("proba", "features")]
     else:
-        ours = [tensor.numpy() for tensor in proba_and_features(model, DATA[kind], batch_size=4)]
+        ours = [
+            tensor.numpy()
+            for tensor in proba_and_features(model, DATA[kind], **nets.cut(DATA[kind], 4))
+        ]
     for values, those in zip(ours, expected, strict=True):
         np.testing.assert_allclose(values, those, rtol=1e-5, atol=1e-6)
 

@@ -14,10 +14,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import clusters
 import labelnext
+import nets
 from labelnext.cluster import Ray, ShardLostError
 from labelnext.networks import extract
-from labelnext.networks._destination import Destination
 from labelnext.networks._on_ray import Extractor
+from labelnext.networks._to_files import Destination
 from labelnext.pools import open_pool
 
 # Ray Data itself warns of what it deprecates.
@@ -64,7 +65,7 @@ TWO = Ray(num_shards=2)
 
 
 def run(data, path, model=None, cluster=TWO, **options):
-    options = {"batch_size": 4, "rows_per_shard": 8, "progress": False} | options
+    options = {**nets.cut(data, 4), "rows_per_shard": 8, "progress": False} | options
     return extract(model or network(), data, out=path, cluster=cluster, **options)
 
 

@@ -180,7 +180,9 @@ def test_the_bar_goes_once_over_all_members():
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: extract([], X), ValueError, "empty list"),
+        (lambda: extract([], X), ValueError, "two networks at least, got 0"),
+        (lambda: extract([nets.Mlp()], X), ValueError, "got 1: of one alone pass the network"),
+        (lambda: extract(torch.nn.ModuleList([nets.Mlp()]), X), ValueError, "at least, got 1"),
         (lambda: extract([nets.Mlp(), 3], X), TypeError, "must be a torch.nn.Module, got int"),
         (lambda: extract([nets.Mlp(), nets.Mlp(3)], X), ValueError, "11 samples × 3 classes"),
         (lambda: extract([nets.Mlp(1), nets.Mlp()], X), ValueError, "number 1 is multiclass"),

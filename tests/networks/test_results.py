@@ -15,10 +15,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import labelnext
 import nets
-from labelnext.networks import _run, extract, proba_and_features
-from labelnext.networks.device import lend_weights
+from labelnext.networks import extract, passes, proba_and_features
 from labelnext.networks.results import Rows
-from labelnext.networks.untouched import untouched
+from labelnext.networks.untouched import lend_weights, untouched
 
 X = nets.rows()
 
@@ -115,7 +114,8 @@ data = rows if sys.argv[1] == "known" else DataLoader(Stream(), batch_size=64)
 proba_and_features(model, rows[:128], batch_size=64)
 Path("/proc/self/clear_refs").write_text("5")
 before = kilobytes("VmRSS")
-features = proba_and_features(model, data, batch_size=64)[1]
+size = {"batch_size": 64} if data is rows else {}
+features = proba_and_features(model, data, **size)[1]
 print((kilobytes("VmHWM") - before) * 1024 / features.nbytes)
 """
 
@@ -214,7 +214,7 @@ def test_a_bar_is_shown_where_someone_looks(monkeypatch, terminal):
         assert options == {"stderr": True}
         return Console(file=screen, force_terminal=terminal, width=100)
 
-    monkeypatch.setattr(_run, "Console", console)
+    monkeypatch.setattr(passes, "Console", console)
     extract(nets.Mlp(), X, batch_size=4, progress=False)
     assert screen.getvalue() == ""
     extract(nets.Mlp(), X, batch_size=4)

@@ -101,14 +101,14 @@ def drop(path, *numbers):
 
 
 def run(data, path, model=None, **options):
-    options = {"batch_size": 4, "rows_per_shard": 8, "progress": False} | options
+    options = {**nets.cut(data, 4), "rows_per_shard": 8, "progress": False} | options
     return extract(model or nets.make("mlp")[0], data, out=path, **options)
 
 
 @pytest.mark.parametrize("kind", DATA)
 def test_the_folder_holds_what_memory_would(tmp_path, kind):
     pool = run(DATA[kind](), tmp_path / "pool")
-    memory = proba_and_features(nets.make("mlp")[0], DATA[kind](), batch_size=4)
+    memory = proba_and_features(nets.make("mlp")[0], DATA[kind](), **nets.cut(DATA[kind](), 4))
     for stored, kept in zip(factors(tmp_path / "pool"), memory, strict=True):
         assert np.array_equal(stored, kept.numpy())
     assert (pool.n_rows, pool.n_classes, pool.task, pool.bias) == (N, 4, "multiclass", False)

@@ -143,7 +143,7 @@ def test_fingerprints_tell_pools_apart(arrays):
         (np.ones((1, 1)), np.ones((1, 1)), [True], TypeError, "bool True at row 0"),
         (np.ones((1, 1)), np.ones((1, 1)), np.ones(1), TypeError, "integers or strings, got dtype"),
         (np.ones((2, 1)), np.ones((2, 1)), ["a", 1], TypeError, "int 1 at row 1"),
-        (np.ones((1, 1)), np.ones((1, 1)), [2**63], ValueError, "as strings"),
+        (np.ones((2, 1)), np.ones((2, 1)), [2**63, -1], ValueError, "as strings"),
         (np.ones((1, 1)), np.ones((1, 1)), [2**64], ValueError, "as strings"),
         (
             np.ones((2, 1)),
@@ -158,13 +158,6 @@ def test_fingerprints_tell_pools_apart(arrays):
             np.array([1, "1"], dtype=object),
             TypeError,
             "str '1' at row 1",
-        ),
-        (
-            np.ones((1, 1)),
-            np.ones((1, 1)),
-            np.array([2**63], dtype=np.uint64),
-            ValueError,
-            "as strings",
         ),
     ],
     ids=[
@@ -183,7 +176,6 @@ def test_fingerprints_tell_pools_apart(arrays):
         "ids list very large",
         "ids hole",
         "ids mixed",
-        "ids large",
     ],
 )
 def test_refuses_what_is_no_pool(proba, features, ids, error, message):

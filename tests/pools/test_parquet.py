@@ -195,7 +195,7 @@ BAD = {
                        "expected a number, one dimension"),
     "ids twice": ({"id": [*IDS[:-1], "s3"]}, r"'s3' \('s3': row 3 of .*, and row 11 of"),
     "ids null": ({"id": [*IDS[:7], None, *IDS[8:]]}, "'id' of .* is empty in 1 rows, .* row 7"),
-    "ids floats": ({"id": np.arange(N) + 0.5}, "'id' of .*: ids must be all integers or all str"),
+    "ids floats": ({"id": np.arange(N) + 0.5}, "'id' of .* must be all integers or all str"),
 }  # fmt: skip
 
 

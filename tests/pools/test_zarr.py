@@ -73,7 +73,10 @@ BAD = {
         {"prob": PROBA, "emb": FEATURES},
         "has no 'proba'; it has (emb, prob|prob, emb); did",
     ),
-    "ids": ({"proba": PROBA, "features": FEATURES, "id": np.ones((10, 1))}, "ids in one dimension"),
+    "ids": (
+        {"proba": PROBA, "features": FEATURES, "id": np.ones((10, 1))},
+        "ids, integers or strings in one dim",
+    ),
     "ids twice": (
         {"proba": PROBA, "features": FEATURES, "id": np.arange(10) // 2},
         "5 ids are there more than once: 0, 1, 2, 3, 4 \\(0: row 0",

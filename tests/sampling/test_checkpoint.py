@@ -111,12 +111,12 @@ if place == "writing":
     # Half of a checkpoint is on the disk.
     sync = _disk._sync
     _disk._sync = lambda file: (sync(file), maybe())
-pool = labelnext.Pool(np.load(folder / "proba.npy"), np.load(folder / "features.npy"))
+pool, limit = labelnext.Pool(np.load(folder / "proba.npy"), np.load(folder / "features.npy")), None
 if (folder / "pool").exists():
-    pool = labelnext.open_pool(folder / "pool")
+    pool, limit = labelnext.open_pool(folder / "pool"), "40MB"
 batch = labelnext.select(
     pool, 1500, exclude=range(20), random_state=7, checkpoint=folder / "run.ckpt",
-    memory_limit="40MB",
+    memory_limit=limit,
     progress=maybe if place == "choosing" else None,
 )
 np.save(folder / "done.npy", batch.indices)
@@ -135,6 +135,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.slow  # that any moment will do is seen in this process below
 class TestKilled:
     """Real processes, ended by SIGKILL."""
 

@@ -10,7 +10,7 @@ import clusters
 import labelnext
 from clusters import EXCLUDE, K, arrays, same, undisturbed
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 CHILD = """
 import os, signal

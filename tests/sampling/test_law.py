@@ -14,7 +14,7 @@ from labelnext.engine._plain import PlainD2, PlainGradients
 from labelnext.engine._rows import ArrayRows
 from labelnext.sampling import _d2, d2_sample
 
-RUNS = 800
+RUNS = 500
 # Seeds are fixed, so these are no chances of failure but measures of how far off is too far.
 PLAUSIBLE, REJECTED = 1e-3, 1e-6
 
@@ -25,19 +25,39 @@ def count_batches(gradients, tiny, runs=RUNS):
     return Counter(tuple(batch.indices.tolist()) for batch in batches)
 
 
-@pytest.fixture(params=[1, _d2.FIRST_BLOCK], ids=["from passes", "from bounds"])
+# From the D² of a pass after the first pick already, or from bounds for long.
+WAYS = {"from passes": 1, "from bounds": _d2.FIRST_BLOCK}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
 def _drawn(request, monkeypatch):
-    """Draw from the D² of a pass after the first pick already, or from bounds for long."""
     monkeypatch.setattr(_d2, "FIRST_BLOCK", request.param)
 
 
-@pytest.mark.usefixtures("_drawn")
-@pytest.mark.parametrize("tiny", pools.TINY, ids=str)
-def test_ordered_batches_have_the_enumerated_probabilities(tiny):
+def each_and_one_way(cases):
+    """Cases, each in both ways to draw; in the quick suite in one of them, in turn."""
+    return [
+        pytest.param(case, way, id=f"{name}-{case}", marks=[pytest.mark.slow] * ((i + j) % 2))
+        for i, case in enumerate(cases)
+        for j, (name, way) in enumerate(WAYS.items())
+    ]
+
+
+@pytest.mark.parametrize(("tiny", "_drawn"), each_and_one_way(pools.TINY), indirect=["_drawn"])
+def test_ordered_batches_have_the_enumerated_probabilities(tiny, _drawn):
     gradients = tiny.gradients()
     assert oracle.chi_square(count_batches(gradients, tiny), tiny.batches()) > PLAUSIBLE
 
 
+# That a storage picks what the plain pool picks, seed by seed, is tested elsewhere.
+QUICK = {"float64-C", "float16-disk-pruned", "float32-torch-shards"}
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [s if str(s) in QUICK else pytest.param(s, marks=pytest.mark.slow) for s in pools.STORAGES],
+    ids=str,
+)
 @pytest.mark.usefixtures("_drawn")
 def test_the_law_holds_on_every_storage(storage, tmp_path):
     names = {
@@ -156,11 +176,13 @@ FAR = pools.Tiny("far", np.full((6, 2), 0.5), FAR, 3)
 PAIRS = pools.Tiny("pairs", np.full((8, 2), 0.5), PAIRS, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tiny", [FAR, PAIRS], ids=str)
 def test_the_pools_of_the_broken_variants_pass_unbroken(tiny):
     assert oracle.chi_square(count_batches(lie(tiny), tiny), tiny.batches()) > PLAUSIBLE
 
 
+@pytest.mark.slow  # they test the tests
 @pytest.mark.parametrize(
     ("tiny", "variant"),
     [
@@ -240,6 +262,7 @@ def test_the_law_of_a_larger_pool(larger):
     assert larger.worst(lie(larger.tiny)) > PLAUSIBLE
 
 
+@pytest.mark.slow  # they test the tests
 @pytest.mark.usefixtures("_drawn")
 @pytest.mark.parametrize("variant", [GhostCentre, NoThinning, StaleD2])
 def test_broken_variants_of_a_larger_pool_are_rejected(larger, variant):

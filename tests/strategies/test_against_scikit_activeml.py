@@ -204,7 +204,7 @@ def test_uncertainty_is_the_same(method, n_classes):
     clf = skactiveml.classifier.ParzenWindowClassifier(classes=list(range(n_classes)))
     costs = rng.random((n_classes, n_classes)) * (1 - np.eye(n_classes))
     for cost_matrix in [None] if method == "entropy" else [None, costs]:
-        ours = UncertaintySampling(method, cost_matrix, random_state=0)
+        ours = UncertaintySampling(method, cost_matrix=cost_matrix, random_state=0)
         theirs = skactiveml.pool.UncertaintySampling(method, cost_matrix, random_state=0)
         for candidates in (None, [0, 5, 30], rng.normal(size=(7, 2))):
             arguments = {"candidates": candidates, "batch_size": 3, "return_utilities": True}

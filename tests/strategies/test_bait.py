@@ -9,8 +9,8 @@ from sklearn.neural_network import MLPClassifier
 
 from labelnext.estimators import proba_and_features
 from labelnext.pool import Bait
-from labelnext.strategies import _fisher
-from labelnext.strategies._fisher import Design, fisher, seen
+from labelnext.strategies import _bait
+from labelnext.strategies._bait import Design, fisher, seen
 
 NAN = np.nan
 
@@ -66,14 +66,16 @@ def test_the_equation(n_classes, regularization, k, seed):
     clf = LogisticRegression().fit(X[:9], y[:9])
     proba = clf.predict_proba(X)
     expected, falls, _ = naive(proba[9:], X[9:], proba[:9], X[:9], k, regularization)
-    picks, utilities = Bait(regularization).query(
+    picks, utilities = Bait(regularization=regularization).query(
         X, y, LogisticRegression(), batch_size=k, return_utilities=True
     )
     assert (picks - 9).tolist() == expected
     for t, fall in enumerate(falls):
         free = np.setdiff1d(np.arange(21), expected[:t])
         assert_allclose(utilities[t, 9:][free], fall[free], rtol=1e-7, atol=1e-10)
-    assert_array_equal(Bait(regularization).query(X, y, LogisticRegression(), batch_size=k), picks)
+    assert_array_equal(
+        Bait(regularization=regularization).query(X, y, LogisticRegression(), batch_size=k), picks
+    )
 
 
 def test_a_sample_that_was_added_early_may_be_taken_away():
@@ -83,7 +85,7 @@ def test_a_sample_that_was_added_early_may_be_taken_away():
         X, y = pool(3, seed=seed)
         proba = LogisticRegression().fit(X[:9], y[:9]).predict_proba(X)
         expected, _, kept = naive(proba[9:], X[9:], proba[:9], X[:9], 5, 0.01)
-        picks = Bait(0.01).query(X, y, LogisticRegression(), batch_size=5)
+        picks = Bait(regularization=0.01).query(X, y, LogisticRegression(), batch_size=5)
         assert (picks - 9).tolist() == expected
         n_taken_away += kept != list(range(5))
     assert n_taken_away >= 2
@@ -110,7 +112,7 @@ def test_blocks_change_nothing(monkeypatch):
     X, y = pool(3)
     arguments = {"batch_size": 4, "return_utilities": True}
     picks, utilities = Bait().query(X, y, LogisticRegression(), **arguments)
-    monkeypatch.setattr("labelnext.strategies._fisher._BLOCK", 50)
+    monkeypatch.setattr("labelnext.strategies._bait._BLOCK", 50)
     in_blocks, same_utilities = Bait().query(X, y, LogisticRegression(), **arguments)
     assert_array_equal(in_blocks, picks)
     assert_allclose(same_utilities, utilities, atol=1e-12)
@@ -141,7 +143,7 @@ def test_bad_input():
     X, y = pool(2)
     for wrong, error in ((0.0, ValueError), (-1, ValueError), (NAN, ValueError), ("1", TypeError)):
         with pytest.raises(error, match="regularization must be"):
-            Bait(wrong).query(X, y, LogisticRegression())
+            Bait(regularization=wrong).query(X, y, LogisticRegression())
     X[20, 1] = np.inf
     with pytest.raises(ValueError, match=r"infinity|Input X"):
         Bait().query(X, y, LogisticRegression())
@@ -152,7 +154,7 @@ def test_bad_input():
     ("n", "d", "n_classes", "strip"), [(7, 5, 3, 1), (40, 6, 2, 8), (4100, 4, 4, 9)]
 )
 def test_strips_of_fisher_are_the_whole(n, d, n_classes, strip, dtype, monkeypatch):
-    monkeypatch.setattr(_fisher, "STRIP", strip)
+    monkeypatch.setattr(_bait, "STRIP", strip)
     rng = np.random.default_rng(n)
     proba, h = rng.dirichlet(np.ones(n_classes), size=n), rng.normal(size=(n, d)).astype(dtype)
     wide = h.astype(np.float64)

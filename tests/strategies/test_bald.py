@@ -72,7 +72,7 @@ def test_the_equation():
     scores = scores_of(GaussianNB(), committee=committee)
     assert asked == [(GaussianNB, 20)]
     assert_allclose(scores, naive_bald(opinions()), atol=1e-12)
-    picks = Bald(committee).query(X, Y, GaussianNB(), batch_size=4)
+    picks = Bald(committee=committee).query(X, Y, GaussianNB(), batch_size=4)
     assert_array_equal(picks - 20, np.argsort(-scores)[:4])
 
 
@@ -248,7 +248,7 @@ def test_a_member_that_has_learned_nothing_holds_all_classes_for_equal():
 def test_bad_input():
     def bald(committee=None, clf=None, n_members=5, **arguments):
         clf = GaussianNB() if clf is None else clf
-        return Bald(committee, n_members).query(X, Y, clf, **arguments)
+        return Bald(committee=committee, n_members=n_members).query(X, Y, clf, **arguments)
 
     for n_members, error in ((1, ValueError), (2.0, TypeError), (True, TypeError)):
         with pytest.raises(error, match="n_members must be"):

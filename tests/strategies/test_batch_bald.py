@@ -34,10 +34,10 @@ def naive(p, batch):
 
 def ask(p, batch_size=4, **parameters):
     parameters = {"random_state": 0} | parameters
-    picks, utilities = BatchBald(lambda clf, X: p, **parameters).query(
+    picks, utilities = BatchBald(committee=lambda clf, X: p, **parameters).query(
         X, Y, GaussianNB(), batch_size=batch_size, return_utilities=True
     )
-    without = BatchBald(lambda clf, X: p, **parameters).query(
+    without = BatchBald(committee=lambda clf, X: p, **parameters).query(
         X, Y, GaussianNB(), batch_size=batch_size
     )
     assert_array_equal(without, picks)
@@ -73,7 +73,9 @@ def test_from_all_configurations_to_drawn_ones(n_configurations):
     p = opinions(2)
     picks, utilities = ask(p, N, n_configurations=n_configurations)
     assert sorted(picks) == list(range(N))
-    alone = Bald(lambda clf, X: p).query(X, Y, GaussianNB(), return_utilities=True)[1][0, 2:]
+    alone = Bald(committee=lambda clf, X: p).query(X, Y, GaussianNB(), return_utilities=True)[1][
+        0, 2:
+    ]
     assert (utilities <= alone + 1e-12)[~np.isnan(utilities)].all()
     for k in range(1, N):
         fewer, their_utilities = ask(p, k, n_configurations=n_configurations)
@@ -96,7 +98,9 @@ def test_a_copy_of_a_pick_tells_less_than_another_sample():
     first = ask(p, 1)[0][0]
     other = next(x for x in range(N) if x != first)
     p[:, other] = p[:, first]
-    assert {first, other} == set(Bald(lambda clf, X: p).query(X, Y, GaussianNB(), batch_size=2) - 2)
+    assert {first, other} == set(
+        Bald(committee=lambda clf, X: p).query(X, Y, GaussianNB(), batch_size=2) - 2
+    )
     assert {first, other} != set(ask(p, 2)[0])
 
 
@@ -106,7 +110,7 @@ def test_candidates_that_are_ruled_out_change_nothing():
     logits = rng.normal(size=(5, n, 3)) * rng.exponential(size=(n, 1))
     p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
     samples = rng.normal(size=(n, 2))
-    strategy = BatchBald(lambda clf, X: p, n_configurations=50, random_state=0)
+    strategy = BatchBald(committee=lambda clf, X: p, n_configurations=50, random_state=0)
     arguments = {"candidates": samples, "batch_size": 6}
     picks, utilities = strategy.query(X, Y, GaussianNB(), return_utilities=True, **arguments)
     assert_array_equal(strategy.query(X, Y, GaussianNB(), **arguments), picks)
@@ -120,7 +124,7 @@ def test_the_bound_alone_does_not_decide():
     p[:, :, 0] = np.array([0.99, 0.99, 0.01, 0.01])[:, None]
     p[:, 1100, 0] = [0.97, 0.03, 0.97, 0.03]
     p[:, :, 1] = 1 - p[:, :, 0]
-    strategy = BatchBald(lambda clf, X: p, random_state=0)
+    strategy = BatchBald(committee=lambda clf, X: p, random_state=0)
     samples = np.random.default_rng(0).normal(size=(n, 2))
     assert strategy.query(X, Y, GaussianNB(), candidates=samples, batch_size=2)[1] == 1100
 

@@ -7,7 +7,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.naive_bayes import GaussianNB
 
 from labelnext.pool import ClusterMargin, UncertaintySampling
-from labelnext.strategies import _cluster_margin
+from labelnext.strategies import _clusters
 
 NAN = np.nan
 RNG = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def question(n):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("k", "multiplier", "cluster_size"), [(5, 10, 10), (6, 3, 4), (12, 2, 3)])
 def test_clusters_take_turns_the_smallest_first(k, multiplier, cluster_size, seed):
-    strategy = ClusterMargin(multiplier, cluster_size, random_state=seed)
+    strategy = ClusterMargin(multiplier=multiplier, cluster_size=cluster_size, random_state=seed)
     picks, utilities = strategy.query(X, Y, MODEL, batch_size=k, return_utilities=True)
     rows = question(k * multiplier)
     assert np.isin(picks, rows).all()
@@ -54,7 +54,9 @@ def test_clusters_take_turns_the_smallest_first(k, multiplier, cluster_size, see
 def test_each_sample_of_a_cluster_is_as_likely():
     rows = question(20)
     first = [
-        ClusterMargin(4, 20, random_state=seed).query(X, Y, MODEL, batch_size=5)[0]
+        ClusterMargin(multiplier=4, cluster_size=20, random_state=seed).query(
+            X, Y, MODEL, batch_size=5
+        )[0]
         for seed in range(600)
     ]
     counts = np.bincount(first, minlength=90)
@@ -69,7 +71,7 @@ def test_with_nothing_to_choose_it_is_margin_sampling():
 
 
 def test_no_more_are_clustered_than_fit(monkeypatch):
-    monkeypatch.setattr(_cluster_margin, "MOST_CLUSTERED", 12)
+    monkeypatch.setattr(_clusters, "MOST_CLUSTERED", 12)
     picks = ClusterMargin(random_state=0).query(X, Y, MODEL, batch_size=8)
     assert np.isin(picks, question(12)).all()
     # A larger batch is not clustered at all.

@@ -81,12 +81,12 @@ def test_what_is_asked_of_all_pairs(radius, dtype, normalize):
 @pytest.mark.parametrize(
     "strategy",
     [
-        MaxHerding(0.5),
-        MaxHerding(2.0, normalize=False),
+        MaxHerding(radius=0.5),
+        MaxHerding(radius=2.0, normalize=False),
         UncertaintyHerding(),
         UncertaintyHerding("entropy", radius=0.4),
         ProbCover(n_classes=4),
-        ProbCover(0.3),
+        ProbCover(delta=0.3),
     ],
     ids=str,
 )
@@ -132,7 +132,9 @@ class TestOnAGpu:
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
     @pytest.mark.parametrize(
-        "strategy", ["core-set", "max-herding", "uncertainty-herding", ProbCover(0.3)], ids=str
+        "strategy",
+        ["core-set", "max-herding", "uncertainty-herding", ProbCover(delta=0.3)],
+        ids=str,
     )
     def test_the_picks_are_those_of_arrays(self, strategy, dtype, fetched):
         X = torch.tensor(scattered(4, n=5000, d=16, dtype=np.float32)).to(dtype)

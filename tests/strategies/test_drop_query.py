@@ -32,7 +32,7 @@ POOL = X[60:]
 
 
 def ask(clf=None, batch_size=8, *, X=X, y=Y, n_passes=3, dropout=0.75, **arguments):
-    strategy = DropQuery(n_passes, dropout, random_state=0)
+    strategy = DropQuery(n_passes=n_passes, dropout=dropout, random_state=0)
     return strategy.query(X, y, clf or LogisticRegression(), batch_size=batch_size, **arguments)
 
 
@@ -86,7 +86,11 @@ def test_picks_are_the_disputed_nearest_to_centres(monkeypatch):
 def test_the_most_disputed_where_too_few_are():
     # Nothing changes without dropout: lots decide.
     batches = {
-        tuple(DropQuery(3, 0.0, random_state=s).query(X, Y, GaussianNB(), batch_size=5))
+        tuple(
+            DropQuery(n_passes=3, dropout=0.0, random_state=s).query(
+                X, Y, GaussianNB(), batch_size=5
+            )
+        )
         for s in range(5)
     }
     assert len(batches) == 5

@@ -12,11 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from labelnext.pool import MaxHerding, UncertaintyHerding
-from labelnext.strategies import _uncertainty_herding
-from labelnext.strategies._herding import Herding
+from labelnext.strategies import _herding
+from labelnext.strategies._herding import Herding, best_temperature, calibration_error, temper
 from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Free
-from labelnext.strategies._uncertainty_herding import best_temperature, calibration_error, temper
 
 NAN = np.nan
 
@@ -72,7 +71,7 @@ def assert_greedy(X, y, picks, utilities, radius, weights, rtol=1e-9):
 @pytest.mark.parametrize("n_labeled", [0, 10])
 def test_max_herding_is_greedy(n_labeled, radius, normalize, dtype, rtol):
     X, y = pool(1, n_labeled=n_labeled, dtype=dtype)
-    strategy = MaxHerding(radius, normalize=normalize, random_state=0)
+    strategy = MaxHerding(radius=radius, normalize=normalize, random_state=0)
     picks, utilities = strategy.query(X, y, batch_size=30, return_utilities=True)
     points = unit(X) if normalize else X.astype(np.float64)
     assert_greedy(points, y, picks, utilities, radius, np.ones(len(X)), rtol)
@@ -80,9 +79,11 @@ def test_max_herding_is_greedy(n_labeled, radius, normalize, dtype, rtol):
 
 def test_more_points_than_tiles_hold():
     X, y = pool(0, n=5000, n_labeled=700)
-    answer = MaxHerding(0.3, random_state=0).query(X, y, batch_size=12, return_utilities=True)
+    answer = MaxHerding(radius=0.3, random_state=0).query(
+        X, y, batch_size=12, return_utilities=True
+    )
     assert_greedy(unit(X), y, *answer, 0.3, np.ones(5000))
-    again = MaxHerding(0.3, random_state=0).query(sp.csr_array(X), y, batch_size=12)
+    again = MaxHerding(radius=0.3, random_state=0).query(sp.csr_array(X), y, batch_size=12)
     assert again.tolist() == answer[0].tolist()
 
 
@@ -123,7 +124,7 @@ def test_lazy_picks_look_at_few(monkeypatch):
         return plain(self, rows)
 
     monkeypatch.setattr(Herding, "gains", gains)
-    MaxHerding(0.2, random_state=0).query(X, y, batch_size=50)
+    MaxHerding(radius=0.2, random_state=0).query(X, y, batch_size=50)
     assert sum(looked_at) < 3 * 4000
 
 
@@ -155,9 +156,9 @@ def test_other_measures(method):
         weights = -(proba * np.log(np.maximum(proba, 1e-300))).sum(axis=1)
     else:
         weights = 1 - proba.max(axis=1)
-    picks, utilities = UncertaintyHerding(method, 0.7, 1.0, random_state=0).query(
-        X, y, GaussianNB(), batch_size=9, return_utilities=True
-    )
+    picks, utilities = UncertaintyHerding(
+        method, radius=0.7, temperature=1.0, random_state=0
+    ).query(X, y, GaussianNB(), batch_size=9, return_utilities=True)
     assert_greedy(unit(X), y, picks, utilities, 0.7, weights)
 
 
@@ -254,13 +255,13 @@ def test_labels_are_held_out_for_the_temperature(kind, monkeypatch):
     y = (rng.random(400) < 1 / (1 + np.exp(-2 * X[:, 0]))).astype(float)
     y[300:] = NAN
     labels, missing = labels_of(y, kind)
-    seen, found, held_out = [], [], _uncertainty_herding.held_out_temperature
+    seen, found, held_out = [], [], _herding.held_out_temperature
 
     def held_out_temperature(query):
         found.append(held_out(query))
         return found[-1]
 
-    monkeypatch.setattr(_uncertainty_herding, "held_out_temperature", held_out_temperature)
+    monkeypatch.setattr(_herding, "held_out_temperature", held_out_temperature)
     arguments = {"batch_size": 5, "return_utilities": True}
     strategy = UncertaintyHerding(missing_label=missing, random_state=0)
     utilities = strategy.query(X, labels, Recorder(seen), **arguments)[1]

@@ -198,8 +198,19 @@ def same(batch, other):
         np.testing.assert_array_equal(batch.groups, other.groups)
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("option", OPTIONS)
+# Each option of one task, and of each task none and all of them, find what goes wrong in any.
+@pytest.mark.parametrize(
+    ("option", "task"),
+    [
+        pytest.param(
+            option,
+            task,
+            marks=[pytest.mark.slow] * (task != "multiclass" and option not in ("nothing", "all")),
+        )
+        for option in OPTIONS
+        for task in TASKS
+    ],
+)
 @pytest.mark.parametrize("storage", STORAGES)
 def test_one_batch(storage, option, task, tmp_path):
     told, asked = OPTIONS[option]

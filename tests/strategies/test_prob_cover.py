@@ -10,8 +10,8 @@ from scipy.spatial.distance import cdist
 from sklearn.preprocessing import normalize as to_unit_length
 
 from labelnext.pool import ProbCover
+from labelnext.strategies._cover import largest_pure_radius
 from labelnext.strategies._points import lay_out
-from labelnext.strategies._prob_cover import largest_pure_radius
 
 NAN = np.nan
 
@@ -56,17 +56,19 @@ def assert_greedy(X, y, delta, picks, utilities):
 def test_each_pick_covers_most(seed, normalize, dtype):
     X, y = pool(seed, dtype=dtype)
     delta = 0.313 if normalize else 1.234
-    strategy = ProbCover(delta, normalize=normalize, random_state=seed)
+    strategy = ProbCover(delta=delta, normalize=normalize, random_state=seed)
     answer = strategy.query(X, y, batch_size=25, return_utilities=True)
     assert_greedy(unit(X) if normalize else X, y, delta, *answer)
 
 
 def test_more_points_than_tiles_hold():
     X, y = pool(0, n=5000, n_labeled=700)
-    answer = ProbCover(0.0717, random_state=0).query(X, y, batch_size=40, return_utilities=True)
+    answer = ProbCover(delta=0.0717, random_state=0).query(
+        X, y, batch_size=40, return_utilities=True
+    )
     assert_greedy(unit(X), y, 0.0717, *answer)
     # Sparse ones, whose products have another order, too.
-    again = ProbCover(0.0717, random_state=0).query(sp.csr_array(X), y, batch_size=40)
+    again = ProbCover(delta=0.0717, random_state=0).query(sp.csr_array(X), y, batch_size=40)
     assert again.tolist() == answer[0].tolist()
 
 
@@ -82,7 +84,7 @@ def test_on_any_pool(data):
     y[0] = NAN
     k = data.draw(st.integers(1, int(np.isnan(y).sum())))
     delta = data.draw(st.sampled_from([1e-9, 1e-3, 1.0, 2.0, 5.0]))
-    strategy = ProbCover(delta, normalize=False, random_state=0)
+    strategy = ProbCover(delta=delta, normalize=False, random_state=0)
     picks, utilities = strategy.query(X, y, batch_size=k, return_utilities=True)
     assert len(set(picks.tolist())) == k
     # Whole distances are exactly so in the oracle; in tiles they are so up to rounding.
@@ -136,7 +138,8 @@ def test_a_small_radius_is_estimated_in_float64():
 def test_when_all_are_covered_lots_decide():
     X, y = np.ones((30, 2)), np.full(30, NAN)
     batches = {
-        tuple(ProbCover(0.5, random_state=seed).query(X, y, batch_size=3)) for seed in range(5)
+        tuple(ProbCover(delta=0.5, random_state=seed).query(X, y, batch_size=3))
+        for seed in range(5)
     }
     assert len(batches) > 1
 
@@ -147,7 +150,9 @@ def test_a_small_radius_in_float32_is_as_in_float64(seed):
     rng = np.random.default_rng(seed)
     X = (np.array([[0.6, 0.8, 0.0]]) + 1e-3 * rng.normal(size=(200, 3))).astype(np.float32)
     y = np.full(200, NAN)
-    answer = ProbCover(4.321e-4, random_state=0).query(X, y, batch_size=9, return_utilities=True)
+    answer = ProbCover(delta=4.321e-4, random_state=0).query(
+        X, y, batch_size=9, return_utilities=True
+    )
     assert_greedy(to_unit_length(X).astype(np.float64), y, 4.321e-4, *answer)
     assert answer[1][0].max() > 3
 
@@ -163,7 +168,7 @@ def test_utilities_are_scikit_activemls(seed):
     X, y = pool(seed)
     X = unit(X)
     for _ in range(8):
-        ours, utilities = ProbCover(0.313).query(X, y, return_utilities=True)
+        ours, utilities = ProbCover(delta=0.313).query(X, y, return_utilities=True)
         _, theirs = skactiveml.pool.ProbCover(deltas=[0.313]).query(X, y, return_utilities=True)
         np.testing.assert_array_equal(utilities, theirs)
         y[ours] = 0.0

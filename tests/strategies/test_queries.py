@@ -563,10 +563,10 @@ def test_a_flag_reaches_the_classifier():
     samples = np.array([[1.0], [2.0], [4.0]])
     y = np.full(3, NAN)
     assert Badge().query(samples, y, Net())[0] == 2
-    assert Badge("embed").query(samples, y, Net())[0] == 0
-    assert Badge({"embed": True}).query(samples, y, Net())[0] == 0
+    assert Badge(clf_embedding_flag_name="embed").query(samples, y, Net())[0] == 0
+    assert Badge(clf_embedding_flag_name={"embed": True}).query(samples, y, Net())[0] == 0
     with pytest.raises(TypeError, match="clf_embedding_flag_name"):
-        Badge(7).query(samples, y, Net())
+        Badge(clf_embedding_flag_name=7).query(samples, y, Net())
 
 
 # Invariants on random pools, repeated points and too few labels among them.

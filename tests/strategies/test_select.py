@@ -211,7 +211,7 @@ class TestNeeds:
         for need in cls.needs:
             without, advice = LACKS[need]
             known = {**KNOWN, **without}
-            message = rf"^{cls.__name__} needs .*{re.escape(advice)}"
+            message = rf"^{name} needs .*{re.escape(advice)}"
             with pytest.raises(ValueError, match=message):
                 select(Pool(**known), 3, strategy=name)
 
@@ -219,9 +219,11 @@ class TestNeeds:
         only = Pool(features=X)
         with pytest.raises(ValueError, match="needs probabilities; this pool has features only"):
             select(only, 3, strategy="uncertainty")
-        with pytest.raises(ValueError, match="Badge needs probabilities; this pool has features"):
+        with pytest.raises(ValueError, match=r"^badge needs probabilities; this pool has features"):
             select(only, 3)
-        with pytest.raises(ValueError, match="needs features; this pool has probabilities only"):
+        with pytest.raises(
+            ValueError, match=r"^MaxHerding needs features; this pool has probabilities only"
+        ):
             select(Pool(PROBA), 3, strategy=MaxHerding())
 
     def test_what_is_needed_is_enough(self, name):
@@ -259,14 +261,15 @@ class TestNeeds:
         if task == "multilabel":
             labels = np.full((N, 3), NAN)
             labels[:10] = 1.0
-        pool = Pool(of_labels, X, task=task, last_layer=KNOWN["last_layer"], labels=labels)
+        pool = Pool(of_labels, X, task="multilabel", last_layer=KNOWN["last_layer"], labels=labels)
         if name in COMMITTEES:
-            pool = Pool(np.stack([of_labels] * 2), X, task=task, labels=labels)
+            pool = Pool(np.stack([of_labels] * 2), X, task="multilabel", labels=labels)
+        pool = Pool.of(pool, task=task)
         if name != "badge" and {"proba", "members"} & {*cls.needs}:
-            with pytest.raises(ValueError, match=rf"^{cls.__name__} chooses by .*{task}"):
+            with pytest.raises(ValueError, match=rf"^{name} chooses by .*{task}"):
                 select(pool, 3, strategy=name)
         elif (name, task) == ("prob-cover", "multilabel"):
-            with pytest.raises(ValueError, match="ProbCover needs n_classes or delta"):
+            with pytest.raises(ValueError, match=r"^prob-cover needs n_classes or delta"):
                 select(pool, 3, strategy=name)
         else:
             batch = select(pool, 3, strategy=name, random_state=0)
@@ -310,7 +313,7 @@ class TestTasks:
 
     def test_prob_cover_asks_for_the_number_of_classes_of_labels_that_are_none(self):
         pool = Pool(features=X, task="regression", labels=np.where(np.isnan(Y), NAN, X[:, 0]))
-        with pytest.raises(ValueError, match="ProbCover needs n_classes or delta"):
+        with pytest.raises(ValueError, match=r"^prob-cover needs n_classes or delta"):
             select(pool, 3, strategy="prob-cover")
         assert len(select(pool, 3, strategy=strategies.ProbCover(n_classes=4))) == 3
 
@@ -524,9 +527,52 @@ class TestOptions:
         )
         assert len(set(GROUPS[batch.indices])) == K
 
+    @pytest.mark.parametrize("strategy", ["max-herding", MaxHerding, MaxHerding(), "bait", "clue"])
+    def test_no_bias_where_none_is_counted(self, strategy):
+        pool = Pool(**KNOWN, bias=True)
+        who = strategy if isinstance(strategy, str) else "MaxHerding"
+        for call in ((pool, 3), (PROBA, X, 3)):
+            known = {} if call[0] is pool else {"bias": True}
+            with pytest.raises(TypeError, match=rf"^{who} looks at features without .*bias=False"):
+                select(*call, strategy=strategy, **known)
+        assert len(select(pool, 3, strategy=Badge(random_state=0))) == 3
+        # Where no features are looked at, nothing hangs on it.
+        assert len(select(pool, 3, strategy="uncertainty")) == 3
+
+    def test_no_memory_limit_for_a_pool_in_memory(self, name):
+        with pytest.raises(TypeError, match="memory_limit is for pools in files, and this one is"):
+            select(pool_for(name), 3, strategy=name, memory_limit="1GB")
+
+    @pytest.mark.parametrize("variable", ["LABELNEXT_NUM_THREADS", "OMP_NUM_THREADS"])
+    def test_threads_that_are_no_number(self, name, monkeypatch, variable):
+        monkeypatch.delenv("LABELNEXT_NUM_THREADS", raising=False)
+        monkeypatch.setenv(variable, "abc")
+        for ask in (lambda: select(pool_for(name), 3, strategy=name), lambda: query(name)):
+            with pytest.raises(ValueError, match=rf"{variable} must be .*, got 'abc'; correct it"):
+                ask()
+
+    def test_a_batch_size_where_none_belongs(self, name):
+        cls = strategies.find(name)
+        if name in {"uncertainty", "power-margin", "clue", "uncertainty-herding"}:
+            with pytest.raises(ValueError, match=r"method must be one of .*, got 200"):
+                cls(200).query(X, Y, CLF)
+        else:
+            with pytest.raises(TypeError, match="takes 1 positional argument but 2 were given"):
+                cls(200)
+
+    @pytest.mark.parametrize("clf", [CLF, LogisticRegression, torch.nn.Linear(2, 2)])
+    def test_a_classifier_where_candidates_belong(self, clf):
+        for strategy in (MaxHerding(), strategies.by_name("random")):
+            with pytest.raises(
+                TypeError, match=rf"candidates must be .*to {type(strategy).__name__}"
+            ):
+                strategy.query(X, Y, candidates=clf)
+        with pytest.raises(TypeError, match=r"a classifier is passed as clf=.* only if its query"):
+            strategies.by_name("random").query(X, Y, clf)
+
     @pytest.mark.parametrize("limit", ["a lot", -1, 2.5])
     def test_a_memory_limit_that_is_none(self, name, limit):
-        with pytest.raises((TypeError, ValueError), match="memory_limit"):
+        with pytest.raises((TypeError, ValueError), match=r"memory_limit.*got|is no amount"):
             select(pool_for(name), 3, strategy=name, memory_limit=limit)
 
     def test_nothing_is_left_to_choose(self, name):
@@ -607,5 +653,5 @@ class TestFiles:
         batch = select(pool, 20, strategy="core-set", random_state=0, memory_limit=limit)
         expected = select(Pool(features=big), 20, strategy="core-set", random_state=0)
         assert batch.indices.tolist() == expected.indices.tolist()
-        with pytest.raises(ValueError, match="MaxHerding reads the features of all 60,000"):
+        with pytest.raises(ValueError, match=r"^max-herding reads the features of all 60,000"):
             select(pool, 20, strategy="max-herding", memory_limit=limit)

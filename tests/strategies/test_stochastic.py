@@ -60,7 +60,7 @@ LAWS = [
     (PowerMargin(), lambda picked: power_law(margin(PROBA), picked)),
     (PowerMargin(beta=3), lambda picked: power_law(margin(PROBA) ** 3, picked)),
     (
-        PowerMargin("least_confident", 0.5),
+        PowerMargin("least_confident", beta=0.5),
         lambda picked: power_law((1 - PROBA.max(axis=1)) ** 0.5, picked),
     ),
     (Falcun(), lambda picked: falcun_law(PROBA, 10, picked)),
@@ -98,7 +98,7 @@ def test_utilities_are_the_law(strategy, law):
 @pytest.mark.parametrize("method", ["least_confident", "margin_sampling", "entropy"])
 def test_much_power_is_uncertainty_sampling(method):
     proba = np.random.default_rng(0).dirichlet(np.ones(4), size=50)
-    picks = ask(PowerMargin(method, 1e6), proba, batch_size=20)
+    picks = ask(PowerMargin(method, beta=1e6), proba, batch_size=20)
     np.testing.assert_array_equal(picks, ask(UncertaintySampling(method), proba, batch_size=20))
 
 
@@ -134,7 +134,7 @@ def test_falcun_is_scikit_activemls(seed):
     # So steep that nothing is left to chance.
     for gamma, k in ((500, 4), (10, 1)):
         arguments = {"batch_size": k, "return_utilities": True}
-        picks, utilities = Falcun(gamma, random_state=0).query(X, y, clf, **arguments)
+        picks, utilities = Falcun(gamma=gamma, random_state=0).query(X, y, clf, **arguments)
         theirs = skactiveml.pool.Falcun(gamma, random_state=0).query(X, y, clf, **arguments)
         np.testing.assert_allclose(utilities[0], theirs[1][0], atol=1e-12)
         if gamma == 500 and np.nanmax(utilities, axis=1).min() > 0.999:

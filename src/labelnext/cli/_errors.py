@@ -76,6 +76,8 @@ def in_our_words(error: object) -> str:
 
 def _option(found: re.Match[str]) -> str:
     name, value = found[1], found[2].strip("'")
+    if value == "False":
+        return _spelt(f"no-{name}")
     if value == "True" or (value == "..." and name not in _PARTS):
         return _spelt(name)
     return f"{_spelt(name)} {'SOURCE' if value == '...' else value}"

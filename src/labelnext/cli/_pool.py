@@ -1,10 +1,10 @@
 """The pool of a command: its options, and the one way in which they are opened."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -105,7 +105,7 @@ def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
 def refuse_values(paths: Sequence[str | None]) -> None:
     """Refuse `--force true`: what follows an option without a value would be taken for a path."""
     for path in paths:
-        if path in ("true", "false", "True", "False", "yes", "no") and not Path(path).exists():
+        if path in ("true", "false", "True", "False", "yes", "no") and not os.path.exists(path):
             raise InputError(
                 f"there is no file {path!r}; options such as --force and --bias take no value: "
                 f"leave {path!r} out"
@@ -160,14 +160,11 @@ def _excluded_by(pool: "Pool", source: str) -> "Rows":
 
 def _is_plain(file: str) -> bool:
     """Tell whether a file lists values alone, without a name."""
-    from labelnext.pools import read_values
+    from labelnext.pools import names_nothing
 
-    suffix = Path(file).suffix.lower()
-    if suffix in (".json", ".jsonl"):
-        with suppress(ValueError):
-            read_values(f"{file}:\0")  # a list without names answers to any
-            return True
-    return suffix in (".txt", ".npy")
+    with suppress(ValueError):
+        return names_nothing(file)
+    return False
 
 
 def _as_rows(pool: "Pool", values: Sequence[Any], source: str) -> "Rows":

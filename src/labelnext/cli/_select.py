@@ -192,7 +192,6 @@ def select(
         "--engine ray": engine is Engine.RAY,
         "--condition-on-labeled": condition_on_labeled,
         "--bias": options["bias"] is True,
-        "--no-bias": options["bias"] is False,
     }
     by_badge = _check_strategy(strategy, [name for name, given in for_badge.items() if given])
     cluster = _cluster(

@@ -5,6 +5,6 @@ Nothing here imports Ray before a cluster is used.
 
 from labelnext.cluster.actors import ShardLostError
 from labelnext.cluster.dataset import as_pool
-from labelnext.cluster.options import Ray
+from labelnext.cluster.session import Ray
 
 __all__ = ["Ray", "ShardLostError", "as_pool"]

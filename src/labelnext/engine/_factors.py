@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from labelnext.utils.tasks import Task
 
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
     # Dense rows, or CSR rows where the caller's features are sparse.
     Features = Any
 
@@ -24,32 +26,33 @@ CANCELLED = 1e-6
 ROUNDING = 1e-12
 
 
-def _row_products(x: Features, y: Features) -> NDArray[np.float64]:
+def _row_products(x: Features, y: Features) -> Floats:
     """⟨x_i, y_i⟩ of each row i."""
     sums = x.multiply(y).sum(axis=1) if sp.issparse(x) else np.einsum("ij,ij->i", x, y)
     return np.asarray(sums, dtype=np.float64)
 
 
-def _square_rows(rows: Features) -> NDArray[np.float64]:
+def _square_rows(rows: Features) -> Floats:
     """‖x_i‖² of each row i."""
     return _row_products(rows, rows)
 
 
-def _scale_rows(scale: NDArray[np.float64], rows: Features) -> Features:
+def _scale_rows(scale: Floats, rows: Features) -> Features:
     if sp.issparse(rows):
-        return sp.diags_array(scale) @ rows
+        data = np.repeat(scale, np.diff(rows.indptr)) * rows.data  # SciPy 1.11 has no diags_array
+        return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
     return scale[:, None] * rows
 
 
-def _ratios(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+def _ratios(x: Floats, y: Floats) -> Floats:
     """x_i / y_i, or 0 where y_i is 0."""
     return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
 
 
-def products(x: Features, y: Features) -> NDArray[np.float64]:
+def products(x: Features, y: Features) -> Floats:
     """⟨x_i, y_j⟩ of all pairs, dense."""
     out = x @ y.T
-    dense: NDArray[np.float64] = out.toarray() if sp.issparse(out) else out
+    dense: Floats = out.toarray() if sp.issparse(out) else out
     return dense
 
 
@@ -82,7 +85,7 @@ class Factors:
            [2., 0.]])
     """
 
-    residuals: NDArray[np.float64]
+    residuals: Floats
     features: Features
     pseudo_labels: NDArray[Any]
     bias: bool
@@ -109,59 +112,46 @@ class Factors:
         )
 
     @cached_property
-    def residual_squares(self) -> NDArray[np.float64]:
+    def residual_squares(self) -> Floats:
         """‖a_i‖², shape (m,)."""
         return _square_rows(self.residuals)
 
     @cached_property
-    def feature_squares(self) -> NDArray[np.float64]:
+    def feature_squares(self) -> Floats:
         """‖h_i‖², shape (m,), the bias's 1 counted in."""
         return _square_rows(self.features) + self.bias
 
     @cached_property
-    def squared_norms(self) -> NDArray[np.float64]:
+    def squared_norms(self) -> Floats:
         """‖G_i‖² = ‖a_i‖² ‖h_i‖², shape (m,)."""
         return self.residual_squares * self.feature_squares
 
-    def lower(self, d2: NDArray[np.float64], centres: Factors) -> None:
-        """Lower D² of these rows, in place, to their distances to some centres.
-
-        Parameters
-        ----------
-        d2 : ndarray of shape (m,), float64
-            D² of each row.
-        centres : Factors
-            The centres.
-        """
+    def lower(self, d2: Floats, centres: Factors) -> None:
+        """Lower D² of these rows, shape (m,), in place, to their distances to some centres."""
         np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
 
-    def lower_to_all(self, d2: NDArray[np.float64], blocks: list[Factors]) -> None:
+    def lower_to_all(self, d2: Floats, blocks: list[Factors]) -> None:
         """Lower D² of these rows, in place, to their distances to several blocks of centres."""
         for block in blocks:
             self.lower(d2, block)
 
-    def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Squared distances among these rows, as far as they matter.
+    def distances_within(self, below: Floats) -> Floats:
+        """Return d²(j, i) among these rows, or ∞ where it is not below `below[i]`.
 
         Parameters
         ----------
         below : ndarray of shape (m,), float64
-            Distances that matter: where d²(j, i) is not below `below[i]` it may be given as ∞.
+            Distances that matter.
 
         Returns
         -------
         ndarray of shape (m, m), float64
-            The distances d²(j, i), or ∞.
+            The distances, or ∞.
         """
         # A row is at 0 from itself, which no differences have to tell.
         return self._squared_distances(self, below, np.eye(len(self), dtype=bool))
 
-    def squared_distances(
-        self,
-        other: Factors,
-        *,
-        below: NDArray[np.float64] | None = None,
-    ) -> NDArray[np.float64]:
+    def squared_distances(self, other: Factors, *, below: Floats | None = None) -> Floats:
         """Squared Frobenius distances between all gradients of two blocks.
 
         Where the expanded form ‖G_i‖² + ‖G_j‖² − 2⟨a_i, a_j⟩⟨h_i, h_j⟩ cancels, the distance is
@@ -184,11 +174,8 @@ class Factors:
         return self._squared_distances(other, below, None)
 
     def _squared_distances(
-        self,
-        other: Factors,
-        below: NDArray[np.float64] | None,
-        same: NDArray[np.bool_] | None,
-    ) -> NDArray[np.float64]:
+        self, other: Factors, below: Floats | None, same: NDArray[np.bool_] | None
+    ) -> Floats:
         scale = self.squared_norms[:, None] + other.squared_norms[None, :]
         d2 = products(self.features, other.features)
         if self.bias:
@@ -209,7 +196,7 @@ class Factors:
 
     def _distances_of_pairs(
         self, i: NDArray[np.intp], other: Factors, j: NDArray[np.intp]
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """d²(i_t, j_t) from differences; a few pairs at a time, so that memory stays small."""
         at_once = max(1, (1 << 17) // (self.residuals.shape[1] + self.features.shape[1]))
         out = np.empty(len(i))
@@ -219,7 +206,7 @@ class Factors:
         return out
 
 
-def _distances_from_differences(x: Factors, y: Factors) -> NDArray[np.float64]:
+def _distances_from_differences(x: Factors, y: Factors) -> Floats:
     """d²(x_t, y_t), row by row, as a sum of squares: nothing left to cancel.
 
     With Δa = a_x − a_y = s a_y + u (u ⟂ a_y) and Δh = h_x − h_y = t h_x + v (v ⟂ h_x),
@@ -242,7 +229,7 @@ def _distances_from_differences(x: Factors, y: Factors) -> NDArray[np.float64]:
     return out
 
 
-def _sums_of_squares(x: Factors, y: Factors) -> NDArray[np.float64]:
+def _sums_of_squares(x: Factors, y: Factors) -> Floats:
     # Where a norm is 0 the expanded form had nothing to cancel, but for factors below 1e-154,
     # whose squares underflow: they count as 0.
     a2, h2 = y.residual_squares, x.feature_squares
@@ -296,19 +283,7 @@ def has_one_label(task: Task) -> bool:
 def plain_factors(
     stored: StoredRows, labels: NDArray[Any] | None, *, bias: bool, task: Task
 ) -> Factors:
-    """Return the factors of stored rows in float64.
-
-    Parameters
-    ----------
-    stored : StoredRows
-        The rows; copied.
-    labels : ndarray of shape (m,) or None
-        The pseudo-labels of classes, where they are known already.
-    bias : bool
-        Whether h is followed by a 1.
-    task : str
-        What the columns of the probabilities are.
-    """
+    """Return the factors of stored rows in float64, copied; `labels` may be known already."""
     # The residuals are a copy in any case: 1 is taken from the pseudo-labels' entries.
     residuals = np.array(stored.proba, dtype=np.float64, order="C")
     if has_one_label(task):

@@ -457,6 +457,41 @@ class Scratch(NamedTuple):
     marks: Any
 
 
+# The bounds of the pass, each said once. With what is known of a row and, with a c, of a centre:
+
+
+@jit
+def _ends_of_a(own: bool, q: float, t: float, cq: float, ct: float, rest: float) -> Any:
+    """The most and the least that ⟨a_i, a_c⟩ can be, ⟨t_i, t_c⟩ being from 0 to ``rest``.
+
+    With one pseudo-label it is q_i q_c + ⟨t_i, t_c⟩, with two ⟨t_i, t_c⟩ less what each label's
+    entry takes, at most q_i t_c and q_c t_i.
+    """
+    return (q * cq + rest, q * cq) if own else (rest, -(q * ct + cq * t))
+
+
+@jit
+def _ends_of_h(
+    x: float, perp: float, cx: float, cperp: float, bias: float, least_product: float
+) -> Any:
+    """The most and the least that ⟨h_i, h_c⟩ can be: along u it is known, across u bounded."""
+    along, across = bias + x * cx, perp * cperp
+    return along + across, max(along - across, least_product)
+
+
+@jit
+def _least(total: float, a: Any, h: Any) -> float:
+    """The least that d² can be, of ‖G_i‖² + ‖G_c‖² and the ends of both products."""
+    # These three corners are enough: the most of a is not negative, that of h not below its least.
+    return total * SAFE - 2.0 * max(a[0] * h[0], a[1] * h[0], a[1] * h[1])
+
+
+@jit
+def _least_of(total: float, product: float, ends: Any) -> float:
+    """The same where one of the products is known."""
+    return total * SAFE - 2.0 * max(product * ends[0], product * ends[1])
+
+
 @jit
 def _near_by_scalars(row: Any, y: int, d: float, rows: Any, table: Any, w: int, bounds: Any) -> Any:
     """Tell by one bit each which centres of a word of a table may be nearer than d.
@@ -468,18 +503,10 @@ def _near_by_scalars(row: Any, y: int, d: float, rows: Any, table: Any, w: int, 
     labels, scalars = table.labels[w], table.scalars[w]
     # A fixed length and no branch: this vectorises.
     for c in range(WORD):
-        own = labels[c] == y
-        along = bias + x * scalars[3, c]
-        across = perp * scalars[4, c]
-        most_h = along + across
-        least_h = max(along - across, least_product)
-        ones = q * scalars[1, c]
-        rest = t * scalars[2, c]
-        most_a = ones + rest if own else rest
-        least_a = ones if own else -(q * scalars[2, c] + scalars[1, c] * t)
-        # These three corners are enough: most_a ≥ 0 and most_h ≥ least_h.
-        most = max(most_a * most_h, least_a * most_h, least_a * least_h)
-        bounds[c] = (n2 + scalars[0, c]) * SAFE - 2.0 * most
+        cq, ct = scalars[1, c], scalars[2, c]
+        a = _ends_of_a(labels[c] == y, q, t, cq, ct, t * ct)
+        h = _ends_of_h(x, perp, scalars[3, c], scalars[4, c], bias, least_product)
+        bounds[c] = _least(n2 + scalars[0, c], a, h)
     return _below(bounds, d)
 
 
@@ -497,11 +524,8 @@ def _near_by_residuals(
         for c in range(WORD):
             products[c] += a[j] * columns[j, c]
     for c in range(WORD):
-        along = bias + x * scalars[3, c]
-        across = perp * scalars[4, c]
-        alpha = products[c]
-        most = max(alpha * (along + across), alpha * max(along - across, least_product))
-        bounds[c] = (n2 + scalars[0, c]) * SAFE - 2.0 * most
+        h = _ends_of_h(x, perp, scalars[3, c], scalars[4, c], bias, least_product)
+        bounds[c] = _least_of(n2 + scalars[0, c], products[c], h)
     return _below(bounds, d)
 
 
@@ -593,20 +617,19 @@ def _mark(
 
 
 @jit
-def _residuals_within(row: Any, y: int, runner_up: Any, centres: Any, c: int) -> Any:
-    """Bound ⟨a_i, a_c⟩ from both sides by scalars of the row: the most, and the least.
+def _ends(row: Any, y: int, runner_up: Any, rows: Any, centres: Any, c: int) -> Any:
+    """The ends of ⟨a_i, a_c⟩ and of ⟨h_i, h_c⟩ by scalars of the row and a centre.
 
     ``runner_up`` is (the row's second class, what is left of t without its entry, the entry):
     ⟨t_i, t_c⟩ is bounded once more with that entry taken out.
     """
-    _, q, t, _, _ = row
+    _, q, t, x, perp = row
     y2, w, second = runner_up
-    cq, ct = centres.scalars[c, 1], centres.scalars[c, 2]
-    entry = np.float64(centres.rest[c, y2])
-    tt = min(t * ct, second * entry + w * leg(ct, entry))
-    if centres.labels[c] == y:
-        return q * cq + tt, q * cq
-    return tt, -(q * ct + cq * t)
+    scalars = centres.scalars[c]
+    cq, ct, entry = scalars[1], scalars[2], np.float64(centres.rest[c, y2])
+    rest = min(t * ct, second * entry + w * leg(ct, entry))
+    a = _ends_of_a(centres.labels[c] == y, q, t, cq, ct, rest)
+    return a, _ends_of_h(x, perp, scalars[3], scalars[4], rows.bias, rows.least_product)
 
 
 @jit
@@ -703,17 +726,15 @@ def update_span(
                 word &= word - 1
                 c = base + s
                 total = n2 + scalars[c, 0]
-                along = bias + x * scalars[c, 3]
-                across = row[4] * scalars[c, 4]
-                most_h = along + across
-                least_h = max(along - across, least_product)
                 has_eta, eta = False, 0.0
                 if has_products:
+                    ends_h = _ends_of_h(
+                        x, row[4], scalars[c, 3], scalars[c, 4], bias, least_product
+                    )
                     alpha = products[s]
                 else:
-                    most_a, least_a = _residuals_within(row, y, (y2, w, second), centres, c)
-                    most = max(most_a * most_h, least_a * most_h, least_a * least_h)
-                    if total * SAFE - 2.0 * most >= d:
+                    ends_a, ends_h = _ends(row, y, (y2, w, second), rows, centres, c)
+                    if _least(total, ends_a, ends_h) >= d:
                         continue
                     if many_classes and labels[c] == y:
                         # Here ⟨a_i, a_c⟩ is known well enough, and longer than ⟨h_i, h_c⟩.
@@ -723,7 +744,7 @@ def update_span(
                         counters[FEATURE_PRODUCTS] += 1
                         eta = bias + row_dot(rows.features, i, h, centres.features, c)
                         has_eta = True
-                        if total * SAFE - 2.0 * max(most_a * eta, least_a * eta) >= d:
+                        if _least_of(total, eta, ends_a) >= d:
                             continue
                     if not has_a:
                         load_row(rows.proba, i, a)
@@ -732,7 +753,7 @@ def update_span(
                     counters[RESIDUAL_PRODUCTS] += 1
                     alpha = _dot(a, rest[c]) - scalars[c, 1] * a[centres.entries[c]]
                 if not has_eta:
-                    if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= d:
+                    if _least_of(total, alpha, ends_h) >= d:
                         continue
                     if not has_h:
                         stage_row(rows.features, i, h)
@@ -781,13 +802,8 @@ def _any_near(
             if not lo <= s < hi:
                 continue
             c = table.centres[s]
-            along = rows.bias + row[3] * centres.scalars[c, 3]
-            across = row[4] * centres.scalars[c, 4]
-            most_h = along + across
-            least_h = max(along - across, rows.least_product)
-            most_a, least_a = _residuals_within(row, y, runner_up, centres, c)
-            most = max(most_a * most_h, least_a * most_h, least_a * least_h)
-            if (row[0] + centres.scalars[c, 0]) * SAFE - 2.0 * most < d:
+            a, h = _ends(row, y, runner_up, rows, centres, c)
+            if _least(row[0] + centres.scalars[c, 0], a, h) < d:
                 return True
     return False
 
@@ -816,16 +832,7 @@ def mark_changing(cuts: Any, rows: Any, d2: Any, centres: Any, bounds: Any, chan
             if _any_near(
                 row, y, runner_up, d, rows, centres, centres.by_class, first, last, bounds
             ) or _any_near(
-                row,
-                y,
-                runner_up,
-                d,
-                rows,
-                centres,
-                centres.by_norm,
-                np.int64(0),
-                n_short,
-                bounds,
+                row, y, runner_up, d, rows, centres, centres.by_norm, np.int64(0), n_short, bounds
             ):
                 changing[g] = True
                 break
@@ -857,23 +864,16 @@ def distances_below(
         out[i:, i] = np.inf
         for j in range(i):
             total = squared_norms[i] + squared_norms[j]
-            least_a = -(q * scalars[j, T] + scalars[j, Q] * t)
-            most_a = t * scalars[j, T]
-            if labels[i] == labels[j]:
-                least_a = q * scalars[j, Q]
-                most_a += least_a
-            along = bias + x * scalars[j, X]
-            across = perp[i] * perp[j]
-            most_h = along + across
-            least_h = max(along - across, least_product)
-            most = max(most_a * most_h, most_a * least_h, least_a * most_h, least_a * least_h)
+            cq, ct = scalars[j, Q], scalars[j, T]
+            a = _ends_of_a(labels[i] == labels[j], q, t, cq, ct, t * ct)
+            ends_h = _ends_of_h(x, perp[i], scalars[j, X], perp[j], bias, least_product)
             out[j, i] = np.inf
-            if total * SAFE - 2.0 * most >= below[i]:
+            if _least(total, a, ends_h) >= below[i]:
                 continue
             alpha = 0.0
             for c in range(n_classes):
                 alpha += residuals[i, c] * residuals[j, c]
-            if total * SAFE - 2.0 * max(alpha * most_h, alpha * least_h) >= below[i]:
+            if _least_of(total, alpha, ends_h) >= below[i]:
                 continue
             if not loaded:
                 load_row(features, i, h)

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.engine._file_rows import FileRows
 from labelnext.engine._plain import PlainGradients
-from labelnext.engine._rows import ArrayRows, FactorsInFiles, mean_of_members, zeros_dtype
+from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows, mean_of_members, zeros_dtype
 from labelnext.engine.memory_limit import parse_limit
-from labelnext.pools import Pool
+from labelnext.pools import ArraySource, Pool
 from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -25,10 +24,9 @@ COMPILE_FROM = 1 << 20
 def open_gradients(pool: Pool, *, memory_limit: int | str | None = None) -> Gradients:
     """Return the gradients of a pool, wherever it lives.
 
-    Its values are read once, and checked; the same pool, asked again, is not read again. Arrays
-    and tensors are used where they are, without a copy. Files may be larger than memory: each pass
-    of a selection reads them again, as far as what is known of each row does not tell that nothing
-    can change.
+    Its values are read once, and checked. Arrays and tensors are used where they are. Files may be
+    larger than memory: each pass of a selection reads them again, as far as what is known of each
+    row does not tell that nothing can change.
 
     Parameters
     ----------
@@ -83,13 +81,14 @@ def as_gradients(
     proba: Any, features: Any, *, bias: bool = False, task: Task = "multiclass"
 ) -> Gradients:
     """Return the gradients of arrays or tensors: short for `open_gradients` of a `Pool`."""
-    return open_gradients(Pool(proba, features, bias=bias, task=task))
+    return open_gradients(Pool.of(ArraySource(proba, features), bias=bias, task=task))
 
 
 def _open(pool: Pool, memory_limit: int | str | None) -> Gradients:
     source, task, bias = pool.source, pool.task, pool.bias
-    names = {"proba": "probabilities", "features": "features"}
-    needed = names if task in CLASSIFICATION else {"features": "features"}
+    needed = {"proba": "probabilities", "features": "features"}
+    if task not in CLASSIFICATION:
+        del needed["proba"]
     for part, name in needed.items():
         if part not in source.parts:
             raise ValueError(

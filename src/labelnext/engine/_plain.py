@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +18,7 @@ from labelnext.engine._factors import (
     plain_factors,
 )
 from labelnext.engine.threads import SPAN, InOrder, for_each_span
-from labelnext.pools.check import (
-    TOLERANCE,
-    TOLERANCES,
-    TOO_LARGE,
-    refuse_features,
-    refuse_proba,
-)
+from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
 from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -32,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from labelnext.engine._factors import Floats, Ints
     from labelnext.engine._rows import Rows, Stretch
     from labelnext.utils.tasks import Task
 
@@ -46,30 +41,8 @@ STATE_BYTES = 8 + 8 + 1 + 8 / TILE
 class PlainGradients(Gradients):
     """Gradients whose factors are arrays, wherever their rows come from; plain passes.
 
-    They are read once, and checked. What passes need of each row stays in memory.
-
-    Parameters
-    ----------
-    rows : Rows
-        The probabilities and features.
-    bias : bool
-        Whether h is followed by a 1.
-    task : str, default="multiclass"
-        What the columns of the probabilities are; see `labelnext.Pool`.
-
-    Raises
-    ------
-    ValueError
-        If the values are not those of a pool of gradients; see `open_gradients`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from labelnext.engine._plain import PlainGradients
-    >>> from labelnext.engine._rows import ArrayRows
-    >>> rows = ArrayRows(np.full((3, 2), 0.5), np.array([[1.0], [2.0], [4.0]]))
-    >>> PlainGradients(rows, bias=False).squared_norms
-    array([0.5, 2. , 8. ])
+    They are read once, and checked as `open_gradients` says. What passes need of each row stays
+    in memory.
     """
 
     device = "cpu"
@@ -139,9 +112,9 @@ class PlainGradients(Gradients):
             row = int(np.argmin(good))
             values = tile.features[[row]]
             values = values.toarray()[0] if sp.issparse(values) else values[0]
-            refuse_features(values, start + row, self.rows.where)
+            refuse_features(values, start + row, partial(self.rows.where, part="features"))
 
-    def _factors(self, stored: StoredRows, rows: slice | NDArray[np.int64]) -> Factors:
+    def _factors(self, stored: StoredRows, rows: slice | Ints) -> Factors:
         """Return the factors of rows that are stored so; only these rows are converted."""
         labels = self.pseudo_labels[rows] if has_one_label(self.task) else None
         return plain_factors(stored, labels, bias=self.bias, task=self.task)
@@ -154,10 +127,10 @@ class PlainGradients(Gradients):
         total = sum(self._checksums) & (1 << 64) - 1
         return self._digest(self.squared_norms, np.array([total], dtype=np.uint64))
 
-    def gather(self, rows: NDArray[np.int64]) -> Factors:
+    def gather(self, rows: Ints) -> Factors:
         return self._factors(self.rows.take(rows), rows)
 
-    def stored(self, rows: NDArray[np.int64]) -> StoredRows:
+    def stored(self, rows: Ints) -> StoredRows:
         # Plain arrays in C order, whatever the pool's are.
         proba, features = self.rows.take(rows)
         if not sp.issparse(features):
@@ -167,7 +140,7 @@ class PlainGradients(Gradients):
     def factors_of(self, stored: StoredRows) -> Factors:
         return self.form.factors_of(stored)
 
-    def start(self, exclude: NDArray[np.int64]) -> D2:
+    def start(self, exclude: Ints) -> D2:
         return PlainD2(self, exclude)
 
 
@@ -182,7 +155,7 @@ def _checksum(factors: Factors, rows: slice) -> int:
 
 
 @cache
-def _spread(n: int) -> NDArray[np.float64]:
+def _spread(n: int) -> Floats:
     """Numbers between 1 and 2 in no particular order, always the same."""
     return 1.0 + (np.arange(1, n + 1) * 40503 % 65536) / 65536
 
@@ -192,14 +165,12 @@ def labels_dtype(n_columns: int) -> np.dtype[Any]:
     return np.dtype(np.uint16 if n_columns <= np.iinfo(np.uint16).max else np.int32)
 
 
-def own_rows(rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64]:
+def own_rows(rows: Ints, n_rows: int) -> Ints:
     """Return the rows that are among `n_rows`; the others are those of other parts of a pool."""
     return rows[(rows >= 0) & (rows < n_rows)]
 
 
-def largest_of(
-    d2: NDArray[np.float64], m: int, n_available: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+def largest_of(d2: Floats, m: int, n_available: int) -> tuple[Ints, Floats, float]:
     """Do what `D2.largest` does, where D² is an array that is −1 where nothing is available."""
     m = min(m, n_available)
     last = np.partition(d2, len(d2) - m)[len(d2) - m]
@@ -214,7 +185,7 @@ def largest_of(
 class PlainD2(D2):
     """D² of a `PlainGradients`: one float64 and one bool a row."""
 
-    def __init__(self, pool: PlainGradients, exclude: NDArray[np.int64]) -> None:
+    def __init__(self, pool: PlainGradients, exclude: Ints) -> None:
         self.pool = pool
         self.values = np.full(pool.n_rows, np.inf)
         # False while the values are infinite or upper bounds, before the first pass.
@@ -224,13 +195,13 @@ class PlainD2(D2):
         self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
         self._tile_totals = np.zeros(-(-pool.n_rows // TILE), dtype=np.int64)
 
-    def _take(self, rows: NDArray[np.int64]) -> None:
+    def _take(self, rows: Ints) -> None:
         rows = own_rows(rows, self.pool.n_rows)
         self.values[rows] = 0.0
         self.is_available[rows] = False
         self.n_available = int(np.count_nonzero(self.is_available))
 
-    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    def largest(self, m: int) -> tuple[Ints, Floats, float]:
         # The largest of the rows so far and of the next ones are the largest of both.
         rows, largest, rest = np.empty(0, dtype=np.int64), np.empty(0), -1.0
         for at in self._stretches():
@@ -249,7 +220,7 @@ class PlainD2(D2):
         n = self.pool.n_rows
         return (slice(lo, min(lo + AT_ONCE, n)) for lo in range(0, n, AT_ONCE))
 
-    def withdraw(self, rows: NDArray[np.int64]) -> None:
+    def withdraw(self, rows: Ints) -> None:
         self._take(rows)
         self._weigh()
 
@@ -261,7 +232,7 @@ class PlainD2(D2):
                 found, most = row, float(norms[row])
         return found
 
-    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def available(self, places: Ints) -> Ints:
         counts = [int(np.count_nonzero(self.is_available[at])) for at in self._stretches()]
         ends = np.cumsum(counts)
         rows = np.empty(len(places), dtype=np.int64)
@@ -283,16 +254,11 @@ class PlainD2(D2):
         for_each_span(lower, self.pool.n_rows)
         self._weigh()
 
-    def min_update(
-        self,
-        centres: Factors,
-        rows: NDArray[np.int64],
-        trace: NDArray[np.float64] | None = None,
-    ) -> PassReport:
+    def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         potentials, bytes_read = InOrder(len(centres)), [0]
         order = np.argsort(rows)
 
-        def lower(stretch: Stretch, tile: slice) -> NDArray[np.float64]:
+        def lower(stretch: Stretch, tile: slice) -> Floats:
             values = self.values[tile]
             if not self.exact:
                 values = np.where(values > 0, np.inf, 0.0)
@@ -306,7 +272,7 @@ class PlainD2(D2):
             if trace is not None:
                 trace[:, tile] = d2
             self.values[tile] = d2[-1]
-            total: NDArray[np.float64] = d2.sum(axis=1)
+            total: Floats = d2.sum(axis=1)
             return total
 
         def update(number: int, within: slice) -> None:
@@ -345,14 +311,12 @@ class PlainD2(D2):
 
         for_each_span(weigh, self.pool.n_rows)
 
-    def _weights(self, rows: slice | NDArray[np.int64]) -> NDArray[np.int64]:
+    def _weights(self, rows: slice | Ints) -> Ints:
         scaled = np.ldexp(self.values[rows], self.exponent)
-        weights: NDArray[np.int64] = np.ceil(scaled).astype(np.int64)
+        weights: Ints = np.ceil(scaled).astype(np.int64)
         return weights
 
-    def find(
-        self, tickets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
         ends = np.cumsum(self._tile_totals)
         tiles = np.searchsorted(ends, tickets, side="right")
         # The last tile may be short; its last row, said again, comes after every ticket's row.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._base import D2
-    from labelnext.engine._factors import StoredRows
+    from labelnext.engine._factors import Floats, Ints, StoredRows
     from labelnext.engine._rows import Stretch
     from labelnext.utils.tasks import Task
 
@@ -97,7 +97,7 @@ class PrunedGradients(PlainGradients):
             nobody(self.pseudo_labels.dtype),
         )
 
-    def gather(self, rows: NDArray[np.int64]) -> Factors:
+    def gather(self, rows: Ints) -> Factors:
         return PrunedFactors.of(
             super().gather(rows),
             scalars=self.scalars[rows],
@@ -106,7 +106,7 @@ class PrunedGradients(PlainGradients):
             dtypes=(self.proba.dtype, self.features.dtype),
         )
 
-    def start(self, exclude: NDArray[np.int64]) -> D2:
+    def start(self, exclude: Ints) -> D2:
         return PrunedD2(self, exclude)
 
 
@@ -148,7 +148,7 @@ class PrunedForm(PlainForm):
     of one form can be compared with those of the same form only.
     """
 
-    direction: NDArray[np.float64]
+    direction: Floats
     least_product: float
 
     def factors_of(self, stored: StoredRows) -> PrunedFactors:
@@ -189,7 +189,7 @@ class PrunedForm(PlainForm):
 class PrunedFactors(Factors):
     """Factors with the scalars that their bounds are made of."""
 
-    scalars: NDArray[np.float64]
+    scalars: Floats
     runners_up: NDArray[Any]
     least_product: float
     dtypes: tuple[np.dtype[Any], np.dtype[Any]]
@@ -245,7 +245,7 @@ class PrunedFactors(Factors):
             self._reach(),
         )
 
-    def _reach(self) -> NDArray[np.float64]:
+    def _reach(self) -> Floats:
         """What bounds ⟨G_i, G_c⟩ for all centres c of the block and rows i of other classes.
 
         With β = t h and γ = q h, and ‖G‖² = β² + γ²: ⟨a_i, a_c⟩ is between −(q_i t_c + q_c t_i)
@@ -259,7 +259,7 @@ class PrunedFactors(Factors):
             return np.array([(t / a).max(), 0.0])
         return np.array([((t + q) / a).max(), (t / a).max()])
 
-    def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
+    def distances_within(self, below: Floats) -> Floats:
         out = np.empty((len(self), len(self)))
         labels, bounds = self._for_bounds
         _kernels.distances_below(
@@ -278,7 +278,7 @@ class PrunedFactors(Factors):
         return out
 
     @cached_property
-    def _for_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _for_bounds(self) -> tuple[Ints, Floats]:
         """Labels and scalars as bounds take them; see `_kernels`."""
         above = self.scalars[:, _kernels.Q] < 0
         if not above.any():
@@ -289,13 +289,11 @@ class PrunedFactors(Factors):
         return np.where(above, -1 - np.arange(len(self)), self.pseudo_labels), bounds
 
     @cached_property
-    def _perp(self) -> NDArray[np.float64]:
+    def _perp(self) -> Floats:
         squares = self.feature_squares - self.bias
         along = self.scalars[:, _kernels.X]
         # As `_kernels.leg`: never below the truth.
-        rest: NDArray[np.float64] = np.sqrt(
-            np.maximum(squares - along * along, 0.0) + 1e-13 * squares
-        )
+        rest: Floats = np.sqrt(np.maximum(squares - along * along, 0.0) + 1e-13 * squares)
         return rest
 
     @cached_property
@@ -314,7 +312,7 @@ class PrunedFactors(Factors):
             nobody(self.runners_up.dtype),
         )
 
-    def lower(self, d2: NDArray[np.float64], centres: Any) -> None:
+    def lower(self, d2: Floats, centres: Any) -> None:
         rows = self._as_rows
         _kernels.update_span(
             0,
@@ -375,12 +373,7 @@ class PrunedD2(PlainD2):
         factors = 2.0**s, 2.0 ** (self.exponent - s)
         _kernels.sum_weights(self.values, factors, TILE, self._tile_totals)
 
-    def min_update(
-        self,
-        centres: Factors,
-        rows: NDArray[np.int64],
-        trace: NDArray[np.float64] | None = None,
-    ) -> PassReport:
+    def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         if trace is not None:
             # Whoever wants every row's D² after every centre wants every pair.
             return super().min_update(centres, rows, trace)
@@ -391,7 +384,7 @@ class PrunedD2(PlainD2):
         least_product = centres.least_product
         falls, counters, bytes_read = InOrder(n_centres), InOrder(len(COUNTERS), int), [0]
 
-        def changing(cuts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        def changing(cuts: Ints) -> NDArray[np.bool_]:
             wanted = np.ones(len(cuts) - 1, dtype=bool)
             if not fresh:
                 nothing = np.empty(0)

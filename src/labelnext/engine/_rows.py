@@ -1,15 +1,17 @@
-"""Where the rows of a pool come from, whichever pass is made over them."""
+"""Where the rows of a pool come from, arrays or files, whichever pass is made over them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine._factors import StoredRows
-from labelnext.engine.threads import SPAN, for_each_span
+from labelnext.engine.memory_limit import lay_out
+from labelnext.engine.threads import SPAN, InTurn, for_each_ahead, for_each_span, reading
 from labelnext.pools.check import refuse_proba
 from labelnext.pools.source import PARTS
 from labelnext.utils.tasks import CLASSIFICATION
@@ -19,14 +21,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from labelnext.engine._factors import Ints
     from labelnext.pools.source import Part, Source
     from labelnext.utils.tasks import Task
 
     # Given cuts of a stretch, which of the rows between them have to be looked at.
-    Changing = Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+    Changing = Callable[[Ints], NDArray[np.bool_]]
 
 # Bytes that the temporaries of a tile of rows may take: about a core's second-level cache.
 TILE_BYTES = 1 << 20
+# Stretches that a sample is taken from where no row can be read alone.
+SAMPLED_STRETCHES = 8
 # Rows that the direction of a pool's features is made of.
 SAMPLE = 1024
 
@@ -59,13 +64,7 @@ class Stretch(NamedTuple):
         return StoredRows(self.proba[own], self.features[own])
 
     def tiles(self, columns: int) -> list[slice]:
-        """Cut the rows into tiles whose temporaries fit a cache.
-
-        Parameters
-        ----------
-        columns : int
-            How many float64 a row the work on a tile needs beside the factors.
-        """
+        """Cut the rows into tiles that fit a cache, with so many more columns of float64."""
         dense = 0 if sp.issparse(self.features) else self.features.shape[1]
         width = self.proba.shape[1] + dense + columns
         size = min(SPAN, max(16, TILE_BYTES // (8 * width)))
@@ -97,18 +96,9 @@ class Rows(ABC):
 
     @abstractmethod
     def stretches(self, rows: slice, changing: Changing | None = None) -> Iterator[Stretch]:
-        """Go through the rows of one stretch.
+        """Go through the rows of one stretch; those not `changing` may be left out."""
 
-        Parameters
-        ----------
-        rows : slice
-            The rows.
-        changing : callable, optional
-            Which of them have to be looked at. The others may be left out, where that saves
-            anything.
-        """
-
-    def take(self, rows: slice | NDArray[np.int64]) -> StoredRows:
+    def take(self, rows: slice | Ints) -> StoredRows:
         """Return some rows as they are stored."""
         return StoredRows(self.proba[rows], self.features[rows])
 
@@ -118,7 +108,7 @@ class Rows(ABC):
         return self.features[np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)]
 
     @abstractmethod
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part = "proba") -> str:
         """Say which row this is, for messages."""
 
     def counters(self, bytes_read: int) -> dict[str, int]:
@@ -130,16 +120,8 @@ class Rows(ABC):
 class ArrayRows(Rows):
     """Rows that are arrays of this process, in memory or memory-mapped, never copied whole.
 
-    Parameters
-    ----------
-    proba : ndarray of shape (n_rows, n_columns)
-        Probabilities.
-    features : ndarray or csr_array of shape (n_rows, n_features)
-        Features.
-    stored_as : str, default=None
-        The dtype that the probabilities were rounded to, if not theirs.
-    where : callable, default=None
-        Says where a row is, in the pool of which this is a part.
+    The probabilities were rounded to the dtype `stored_as`, if not to theirs; `where` says where
+    a row is, in the pool of which this is a shard.
     """
 
     place = "on cpu"
@@ -155,7 +137,7 @@ class ArrayRows(Rows):
         self.proba, self.features = proba, features
         self.stored_as, self._where = stored_as or str(proba.dtype), where
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part = "proba") -> str:
         return place_of(row, self._where)
 
     def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
@@ -175,13 +157,6 @@ class FactorsInFiles:
     """What a pass reads of a source: probabilities, of a committee the mean, and features.
 
     Where the features are the gradients themselves probabilities are 0.
-
-    Parameters
-    ----------
-    source : Source
-        The probabilities and features.
-    task : str, default="multiclass"
-        What the columns of the probabilities are.
     """
 
     def __init__(self, source: Source, task: Task = "multiclass") -> None:
@@ -218,7 +193,7 @@ class FactorsInFiles:
         values = self.source.read(part, lo, hi)
         return mean_of_members(values, lo, self.task, self.source) if values.ndim == 3 else values
 
-    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
+    def take(self, part: Part, rows: Ints) -> NDArray[Any]:
         """Read some rows of one part, in the order asked for."""
         if part == "proba" and not self.has_proba:
             return np.zeros((len(rows), 1), dtype=self.dtypes[part])
@@ -243,3 +218,131 @@ def mean_of_members(members: NDArray[Any], lo: int, task: Task, source: Source) 
                 raise
     mean: NDArray[Any] = members.mean(axis=0, dtype=np.result_type(members.dtype, np.float32))
     return mean
+
+
+class FileRows(Rows):
+    """Rows that lie in files.
+
+    They are read as they are needed, by threads that are ahead of those that compute. A selection
+    may take `limit` bytes, `state_bytes` of each row among them; what is left over keeps rows in
+    memory once they have been read. A ValueError says that it is too small.
+    """
+
+    def __init__(self, source: FactorsInFiles, limit: int, state_bytes: float) -> None:
+        self.source = source
+        self.place = f"in {source.name}"
+        self.layout = lay_out(source, limit, state_bytes)
+        stretches = map(self.layout.stretch, range(self.layout.n_kept))
+        self.kept = Kept(source, list(stretches))
+        self.proba, self.features = (RowsInFiles(source, part, self.kept) for part in PARTS)
+        self.stored_as = source.stored_as
+        self._in_turn: InTurn | None = InTurn()
+
+    def where(self, row: int, part: Part = "proba") -> str:
+        return f"{row} ({self.source.source.where(row, part)})"
+
+    def for_each_stretch(self, work: Callable[[int, slice], None]) -> None:
+        for_each_ahead(lambda number: work(number, self.layout.stretch(number)), len(self.layout))
+        # The files have been read from their start to their end once.
+        self._in_turn = None
+
+    def stretches(self, rows: slice, changing: Changing | None = None) -> Iterator[Stretch]:
+        for some in self._wanted(rows, changing):
+            yield self._read(some)
+
+    def _wanted(self, rows: slice, changing: Changing | None) -> list[slice]:
+        """Find the stretches that have to be read."""
+        if changing is None or rows.stop <= self.kept.n_rows:
+            return [rows]
+        cuts = self.layout.cuts(rows)
+        wanted = np.concatenate([[False], changing(cuts), [False]])
+        edges = np.flatnonzero(wanted[1:] != wanted[:-1])
+        return [slice(int(cuts[a]), int(cuts[b])) for a, b in edges.reshape(-1, 2)]
+
+    def _read(self, rows: slice) -> Stretch:
+        if self.kept.has(rows):
+            proba, features = (self.kept.arrays[part][rows] for part in PARTS)
+            return Stretch(proba, features, rows.start, rows)
+        # Checksums of files are made as they are read from their start to their end.
+        turn = nullcontext() if self._in_turn is None else self._in_turn.turn(rows)
+        with reading(), turn:
+            values = {part: self.source.read(part, rows.start, rows.stop) for part in PARTS}
+        if self.kept.lacks(rows):
+            self.kept.fill(rows, values)
+        n_bytes = (rows.stop - rows.start) * self.source.row_bytes
+        return Stretch(values["proba"], values["features"], rows.start, rows, n_bytes)
+
+    def sample(self) -> Any:
+        if isinstance(self.layout.read_whole, int):
+            return super().sample()
+        # To take rows here and there would be to read everything.
+        numbers = np.unique(np.linspace(0, len(self.layout) - 1, SAMPLED_STRETCHES).astype(int))
+        starts = [self.layout.stretch(number).start for number in numbers]
+        ends = [min(start + SAMPLE // len(starts), len(self)) for start in starts]
+        read = [self.source.read("features", *ends) for ends in zip(starts, ends, strict=True)]
+        return np.concatenate(read)
+
+    def counters(self, bytes_read: int) -> dict[str, int]:
+        return {"bytes_read": bytes_read, "bytes_total": len(self) * self.source.row_bytes}
+
+
+class Kept:
+    """The first stretches of a pool, which stay in memory once they have been read."""
+
+    def __init__(self, source: FactorsInFiles, stretches: list[slice]) -> None:
+        self.n_rows = stretches[-1].stop if stretches else 0
+        self.arrays: dict[Part, NDArray[Any]] = {
+            part: np.empty((self.n_rows, source.width(part)), dtype=dtype)
+            for part, dtype in source.dtypes.items()
+        }
+        self._missing = {rows.start for rows in stretches}
+
+    def fill(self, rows: slice, values: dict[Part, NDArray[Any]]) -> None:
+        """Keep a stretch."""
+        for part, array in values.items():
+            self.arrays[part][rows] = array
+        self._missing.discard(rows.start)
+
+    def has(self, rows: slice) -> bool:
+        """Tell whether a stretch is there."""
+        return rows.stop <= self.n_rows and rows.start not in self._missing
+
+    def lacks(self, rows: slice) -> bool:
+        """Tell whether a stretch is one that is kept, and not there yet."""
+        return rows.start in self._missing
+
+    def take(self, part: Part, rows: Ints, source: FactorsInFiles) -> NDArray[Any]:
+        """Return some rows, those that are not there from their source."""
+        here = rows < (0 if self._missing else self.n_rows)
+        if not here.any():
+            return source.take(part, rows)
+        out = np.empty((len(rows), source.width(part)), dtype=source.dtypes[part])
+        out[here] = self.arrays[part][rows[here]]
+        if not here.all():
+            out[~here] = source.take(part, rows[~here])
+        return out
+
+
+class RowsInFiles:
+    """Probabilities or features that lie in files: an array as far as pools need one."""
+
+    ndim = 2
+
+    def __init__(self, source: FactorsInFiles, part: Part, kept: Kept) -> None:
+        self.source, self.part, self.kept = source, part, kept
+        self.shape = (source.n_rows, source.width(part))
+        self.dtype = source.dtypes[part]
+        self.size = self.shape[0] * self.shape[1]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Ints) -> NDArray[Any]:
+        if isinstance(rows, slice):
+            lo, hi, step = rows.indices(len(self))
+            return self.source.read(self.part, lo, hi)[::step]
+        return self.kept.take(self.part, np.asarray(rows), self.source)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        values = self.source.read(self.part, 0, len(self))
+        return values if dtype is None else values.astype(dtype)

@@ -1,4 +1,4 @@
-"""A pool of consecutive parts, each any pool with its own D², wherever they are."""
+"""A pool of consecutive shards, each any pool with its own D², wherever they are."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ import numpy as np
 
 from labelnext.engine._base import D2, Gradients, PassReport, Scale
 from labelnext.engine._factors import Factors, PlainForm, StoredRows
-from labelnext.engine._parts import Journal, LocalParts, Parts
+from labelnext.engine._shards import Journal, LocalShards, Shards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from labelnext.engine._parts import About, State
+    from labelnext.engine._factors import Floats, Ints
+    from labelnext.engine._shards import About, State
 
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What an array is like that is in parts, in other places."""
+    """What an array is like that is in shards, in other places."""
 
     shape: tuple[int, int]
     dtype: np.dtype[Any] | str
 
 
 class ShardedGradients(Gradients):
-    """A pool cut into consecutive parts, each with its own D².
+    """A pool cut into consecutive shards, each with its own D².
 
     Whoever chooses the batch holds the centres, sums and rows that were drawn, never an array as
     long as the pool. The batch is that of the pool as a whole, for the same seed.
 
     Parameters
     ----------
-    parts : sequence of Gradients, or Parts
-        The parts in order: pools of this process, or how to call them where they are.
+    shards : sequence of Gradients, or Shards
+        The shards in order: pools of this process, or how to call them where they are.
 
     Raises
     ------
     ValueError
-        If the parts are not of one pool: other columns, dtypes, task or bias.
+        If the shards are not of one pool: other columns, dtypes, task or bias.
 
     Examples
     --------
@@ -53,20 +54,18 @@ class ShardedGradients(Gradients):
     ...     [as_gradients(proba[:1], features[:1]), as_gradients(proba[1:], features[1:])]
     ... )
     >>> pool
-    ShardedGradients of 4 rows: multiclass, 2 classes, 1 features in float64, on 2 parts on cpu
+    ShardedGradients of 4 rows: multiclass, 2 classes, 1 features in float64, on 2 shards on cpu
     >>> d2_sample(pool, 2, random_state=0).indices
     array([2, 0])
     """
 
-    def __init__(self, parts: Sequence[Gradients] | Parts) -> None:
-        self.parts = parts if isinstance(parts, Parts) else LocalParts(parts)
-        every = range(self.parts.n_parts)
-        answers = self.parts.call("about", dict.fromkeys(every, ()))
-        abouts: list[About] = [answers[i] for i in every]
+    def __init__(self, shards: Sequence[Gradients] | Shards) -> None:
+        self.shards = shards if isinstance(shards, Shards) else LocalShards(shards)
+        abouts: list[About] = self.shards.call_all("about")
         check_alike(abouts)
         first = abouts[0]
         sizes = [about.n_rows for about in abouts]
-        self.starts: NDArray[np.int64] = np.cumsum([0, *sizes])
+        self.starts: Ints = np.cumsum([0, *sizes])
         self.n_rows = int(self.starts[-1])
         self.n_classes, self.bias, self.task = first.n_classes, first.bias, first.task
         self.proba, self.features = (
@@ -74,37 +73,37 @@ class ShardedGradients(Gradients):
             for width, dtype in zip(first.widths, first.dtypes, strict=True)
         )
         devices = ", ".join(dict.fromkeys(about.device for about in abouts))
-        self.device = f"{len(abouts)} part{'s' * (len(abouts) > 1)} on {devices}"
+        self.device = f"{len(abouts)} shard{'s' * (len(abouts) > 1)} on {devices}"
         self._form = _joined([about.form for about in abouts], sizes)
         # The rows of the latest draw come with their numbers, and are asked for next.
-        self.drawn: tuple[NDArray[np.int64], StoredRows] | None = None
+        self.drawn: tuple[Ints, StoredRows] | None = None
 
     @property
     def form(self) -> PlainForm:
         return self._form
 
-    def stored(self, rows: NDArray[np.int64]) -> StoredRows:
+    def stored(self, rows: Ints) -> StoredRows:
         if self.drawn is not None and np.array_equal(rows, self.drawn[0]):
             return self.drawn[1]
-        part_of = np.searchsorted(self.starts, rows, side="right") - 1
-        # Of no rows the first part tells what they look like.
-        wanted = by_part(part_of, rows) or {0: rows}
-        answers = self.parts.call("stored", {i: (some,) for i, some in wanted.items()})
-        stored: StoredRows = in_order(answers, part_of)
+        shard_of = np.searchsorted(self.starts, rows, side="right") - 1
+        # Of no rows the first shard tells what they look like.
+        wanted = by_shard(shard_of, rows) or {0: rows}
+        answers = self.shards.call("stored", {i: (some,) for i, some in wanted.items()})
+        stored: StoredRows = in_order(answers, shard_of)
         return stored
 
     def factors_of(self, stored: StoredRows) -> Factors:
         return SentFactors.of(self.form.factors_of(stored), stored)
 
-    def gather(self, rows: NDArray[np.int64]) -> Factors:
+    def gather(self, rows: Ints) -> Factors:
         return self.factors_of(self.stored(rows))
 
-    def start(self, exclude: NDArray[np.int64]) -> D2:
+    def start(self, exclude: Ints) -> D2:
         return ShardedD2(self, exclude)
 
 
 def check_alike(abouts: list[About]) -> None:
-    """Refuse parts that cannot be of one pool."""
+    """Refuse shards that cannot be of one pool."""
     names = {
         "widths": "numbers of columns (probabilities, features)",
         "dtypes": "dtypes (probabilities, features)",
@@ -118,26 +117,26 @@ def check_alike(abouts: list[About]) -> None:
             expected, got = getattr(first, field), getattr(about, field)
             if got != expected:
                 raise ValueError(
-                    f"All parts of a pool must be alike, but part 0 and part {i} have different "
+                    f"All shards of a pool must be alike, but shard 0 and shard {i} have different "
                     f"{name}: {expected} and {got}; store both in the same way."
                 )
 
 
 def _joined(forms: list[PlainForm], sizes: list[int]) -> PlainForm:
-    """Return one form for the rows of all parts: pruned, if any is, as the largest has it."""
+    """Return one form for the rows of all shards: pruned, if any is, as the largest has it."""
     pruned = [i for i, form in enumerate(forms) if type(form) is not PlainForm]
     return forms[max(pruned or range(len(forms)), key=sizes.__getitem__)].joined(forms)
 
 
-def by_part(part_of: NDArray[np.int64], values: NDArray[Any]) -> dict[int, NDArray[Any]]:
-    """Sort values by the part that each is for, in the order of the parts."""
-    return {int(i): values[part_of == i] for i in np.unique(part_of)}
+def by_shard(shard_of: Ints, values: NDArray[Any]) -> dict[int, NDArray[Any]]:
+    """Sort values by the shard that each is for, in the order of the shards."""
+    return {int(i): values[shard_of == i] for i in np.unique(shard_of)}
 
 
-def in_order(answers: dict[int, Any], part_of: NDArray[np.int64]) -> Any:
-    """Put what `by_part` has taken apart together again."""
+def in_order(answers: dict[int, Any], shard_of: Ints) -> Any:
+    """Put what `by_shard` has taken apart together again."""
     blocks = [answers[i] for i in sorted(answers)]
-    places = np.argsort(np.argsort(part_of, kind="stable"))
+    places = np.argsort(np.argsort(shard_of, kind="stable"))
     if isinstance(blocks[0], StoredRows):
         whole = StoredRows.concatenate(blocks)
         return whole if len(blocks) == 1 else whole.take(places)
@@ -146,7 +145,7 @@ def in_order(answers: dict[int, Any], part_of: NDArray[np.int64]) -> Any:
 
 @dataclass(frozen=True)
 class SentFactors(Factors):
-    """Factors that keep their rows as these are stored, to be sent to all parts."""
+    """Factors that keep their rows as these are stored, to be sent to all shards."""
 
     inner: Any
     stored: StoredRows
@@ -164,46 +163,44 @@ class SentFactors(Factors):
         inner = type(blocks[0].inner).concatenate([block.inner for block in blocks])
         return cls.of(inner, StoredRows.concatenate([block.stored for block in blocks]))
 
-    def lower(self, d2: NDArray[np.float64], centres: Any) -> None:
+    def lower(self, d2: Floats, centres: Any) -> None:
         self.inner.lower(d2, centres.inner)
 
-    def lower_to_all(self, d2: NDArray[np.float64], blocks: list[Any]) -> None:
+    def lower_to_all(self, d2: Floats, blocks: list[Any]) -> None:
         self.inner.lower_to_all(d2, [block.inner for block in blocks])
 
-    def distances_within(self, below: NDArray[np.float64]) -> NDArray[np.float64]:
-        distances: NDArray[np.float64] = self.inner.distances_within(below)
+    def distances_within(self, below: Floats) -> Floats:
+        distances: Floats = self.inner.distances_within(below)
         return distances
 
 
 class ShardedD2(D2):
-    """D² of a `ShardedGradients`: each part keeps its own, and all agree on the scale of weights.
+    """D² of a `ShardedGradients`: each shard keeps its own, and all agree on the scale of weights.
 
-    A change of D² is one call of each part, whose answer is a few numbers; where the scale of the
-    whole turns out to be another than a part's, that part is called once more.
+    A change of D² is one call of each shard, whose answer is a few numbers; where the scale of the
+    whole turns out to be another than a shard's, that shard is called once more.
     """
 
-    def __init__(self, pool: ShardedGradients, exclude: NDArray[np.int64]) -> None:
+    def __init__(self, pool: ShardedGradients, exclude: Ints) -> None:
         self.pool = pool
         self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
         self.journal = Journal(pool.n_rows, [exclude])
-        self.parts = pool.parts.begin(self.journal)
-        self._every = range(self.parts.n_parts)
+        self.shards = pool.shards.begin(self.journal)
         rows = np.sort(exclude)
         cuts = np.searchsorted(rows, pool.starts)
-        arguments = {i: (pool.n_rows, rows[cuts[i] : cuts[i + 1]]) for i in self._every}
-        self._states: dict[int, State] = self.parts.call("start", arguments)
+        arguments = {i: (pool.n_rows, rows[cuts[i] : cuts[i + 1]]) for i in range(len(cuts) - 1)}
+        self._states: dict[int, State] = self.shards.call("start", arguments)
         self.n_available = sum(state.n_available for state in self._states.values())
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Floats:
         """D² of every row, fetched."""
-        answers = self.parts.call("values", dict.fromkeys(self._every, ()))
-        return np.concatenate([answers[i] for i in self._every])
+        return np.concatenate(self.shards.call_all("values"))
 
     def _settle(self, states: dict[int, State]) -> None:
-        """Take note of new sums, and let all parts weigh with the same s."""
+        """Take note of new sums, and let all shards weigh with the same s."""
         self._states.update(states)
-        # A part with no weight at all would choose anything.
+        # A shard with no weight at all would choose anything.
         owns = [state.own for state in self._states.values() if state.total]
         self.exponent = min(owns, default=self.exponent)
         off = {
@@ -212,87 +209,78 @@ class ShardedD2(D2):
             if state.total and state.exponent != self.exponent
         }
         if off:
-            self._states.update(self.parts.call("weigh", off))
+            self._states.update(self.shards.call("weigh", off))
         self.journal.exponent = self.exponent
         self.total = sum(state.total for state in self._states.values())
         self.n_available = sum(state.n_available for state in self._states.values())
 
     def bound(self, norm: float) -> None:
-        states = self.parts.call("bound", dict.fromkeys(self._every, (norm, self._limit())))
+        states = self.shards.call_all("bound", norm, self._limit())
         known = self.journal.norm
         self.journal.norm = norm if known is None else min(norm, known)
-        self._settle(states)
+        self._settle(dict(enumerate(states)))
 
     def _limit(self) -> int | None:
-        """The s that most probably stays; a part that has it need not be called again."""
+        """The s that most probably stays; a shard that has it need not be called again."""
         return self.exponent if self.total else None
 
-    def withdraw(self, rows: NDArray[np.int64]) -> None:
-        part_of = np.searchsorted(self.pool.starts, rows, side="right") - 1
-        arguments = {i: (some, self._limit()) for i, some in by_part(part_of, rows).items()}
-        states = self.parts.call("withdraw", arguments)
+    def withdraw(self, rows: Ints) -> None:
+        shard_of = np.searchsorted(self.pool.starts, rows, side="right") - 1
+        arguments = {i: (some, self._limit()) for i, some in by_shard(shard_of, rows).items()}
+        states = self.shards.call("withdraw", arguments)
         self.journal.taken.append(rows)
         self._settle(states)
 
     def weigh(self, exponent: int) -> None:
-        self._states.update(self.parts.call("weigh", dict.fromkeys(self._every, (exponent,))))
+        self._states = dict(enumerate(self.shards.call_all("weigh", exponent)))
         self.journal.exponent = self.exponent = exponent
         self.total = sum(state.total for state in self._states.values())
 
-    def min_update(
-        self,
-        centres: Factors,
-        rows: NDArray[np.int64],
-        trace: NDArray[np.float64] | None = None,
-    ) -> PassReport:
+    def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         assert isinstance(centres, SentFactors)
-        arguments = (rows, self._limit(), trace is not None)
-        answers = self.parts.call(
-            "min_update", dict.fromkeys(self._every, arguments), shared=centres.stored
+        traced = trace is not None
+        answers = self.shards.call_all(
+            "min_update", rows, self._limit(), traced, shared=centres.stored
         )
         self.journal.blocks.append((centres.stored, rows))
         potentials = np.zeros(len(rows))
         counters: dict[str, int] = {}
-        for i in self._every:
-            _, part, counts, traced = answers[i]
-            potentials += part
+        for i, (_, own, counts, own_trace) in enumerate(answers):
+            potentials += own
             for name, count in counts.items():
                 counters[name] = counters.get(name, 0) + count
             if trace is not None:
-                trace[:, self.pool.starts[i] : self.pool.starts[i + 1]] = traced
-        self._settle({i: answer[0] for i, answer in answers.items()})
+                trace[:, self.pool.starts[i] : self.pool.starts[i + 1]] = own_trace
+        self._settle({i: answer[0] for i, answer in enumerate(answers)})
         return PassReport(potentials, counters)
 
-    def find(
-        self, tickets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        totals = np.array([self._states[i].total for i in self._every], dtype=np.int64)
-        ends = np.cumsum(totals)
-        part_of = np.searchsorted(ends, tickets, side="right")
-        within = tickets - (ends - totals)[part_of]
-        answers = self.parts.call("find", {i: (x,) for i, x in by_part(part_of, within).items()})
+    def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
+        shard_of, answers = self._ask("find", tickets, "total")
         rows, d2, weights, stored = (
-            in_order({i: answer[item] for i, answer in answers.items()}, part_of)
+            in_order({i: answer[item] for i, answer in answers.items()}, shard_of)
             for item in range(4)
         )
         self.pool.drawn = rows, stored
         return rows, d2, weights
 
-    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        sizes = np.array([self._states[i].n_available for i in self._every], dtype=np.int64)
-        ends = np.cumsum(sizes)
-        part_of = np.searchsorted(ends, places, side="right")
-        within = by_part(part_of, places - (ends - sizes)[part_of])
-        if not within:
+    def available(self, places: Ints) -> Ints:
+        if len(places) == 0:
             return np.empty(0, dtype=np.int64)
-        rows: NDArray[np.int64] = in_order(
-            self.parts.call("available", {i: (x,) for i, x in within.items()}), part_of
-        )
+        shard_of, answers = self._ask("available", places, "n_available")
+        rows: Ints = in_order(answers, shard_of)
         return rows
 
-    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-        some = [i for i in self._every if self._states[i].n_available]
-        answers = self.parts.call("largest", dict.fromkeys(some, (m,)))
+    def _ask(self, method: str, numbers: Ints, what: str) -> tuple[Ints, dict[int, Any]]:
+        """Ask each shard for those of some numbers that are its own, when all are counted up."""
+        counts = [getattr(state, what) for _, state in sorted(self._states.items())]
+        ends = np.cumsum(counts, dtype=np.int64)
+        shard_of = np.searchsorted(ends, numbers, side="right")
+        own = by_shard(shard_of, numbers - (ends - counts)[shard_of])
+        return shard_of, self.shards.call(method, {i: (some,) for i, some in own.items()})
+
+    def largest(self, m: int) -> tuple[Ints, Floats, float]:
+        some = sorted(i for i, state in self._states.items() if state.n_available)
+        answers = self.shards.call("largest", dict.fromkeys(some, (m,)))
         rows, d2 = (np.concatenate([answers[i][item] for i in some]) for item in range(2))
         rest = max(answers[i][2] for i in some)
         # By D², and of equal ones by row: they are in the order of rows.
@@ -303,8 +291,7 @@ class ShardedD2(D2):
         return rows[chosen], d2[chosen], rest
 
     def largest_norm(self) -> int | None:
-        answers: dict[int, Any] = self.parts.call("largest_norm", dict.fromkeys(self._every, ()))
-        found = [answers[i] for i in self._every if answers[i] is not None]
+        found = [row for row in self.shards.call_all("largest_norm") if row is not None]
         if not found:
             return None
         rows = np.array(found, dtype=np.int64)

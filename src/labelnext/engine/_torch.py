@@ -10,9 +10,8 @@ import torch
 from labelnext.engine._base import D2, Gradients, PassReport, Scale
 from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows, has_one_label
 from labelnext.engine._plain import TILE, largest_of, own_rows
-from labelnext.engine._torch_factors import TorchFactors, as_numpy
 from labelnext.engine._torch_pass import Pass
-from labelnext.engine._torch_rows import TorchRows
+from labelnext.engine._torch_rows import TorchFactors, TorchRows, as_numpy
 from labelnext.utils.tensors import plain_float32
 
 if TYPE_CHECKING:
@@ -20,40 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.engine._factors import Factors
+    from labelnext.engine._factors import Factors, Floats, Ints
     from labelnext.utils.tasks import Task
 
 
 class TorchGradients(Gradients):
     """Gradients whose factors are tensors; made by `open_gradients` of tensors on a GPU.
 
-    Parameters
-    ----------
-    proba : torch.Tensor of shape (n_rows, n_columns)
-        Probabilities, of any real dtype; never copied whole.
-    features : torch.Tensor of shape (n_rows, n_features)
-        Features, on the same device; likewise.
-    bias : bool
-        Whether h is followed by a 1.
-    task : str, default="multiclass"
-        What the columns of `proba` are; see `labelnext.Pool`.
-    where : callable, default=None
-        Says where a row is, in the pool of which this is a part.
-
-    Raises
-    ------
-    ValueError
-        If the values are not those of a pool of gradients; see `open_gradients`.
-    MemoryError
-        If the device has no room for a tile of rows.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from labelnext.engine._torch import TorchGradients
-    >>> pool = TorchGradients(torch.full((3, 2), 0.5), torch.tensor([[1.0], [2], [4]]), bias=False)
-    >>> pool.squared_norms
-    tensor([0.5000, 2.0000, 8.0000], dtype=torch.float64)
+    The tensors are of any real dtype and never copied whole. What is not a pool of gradients is
+    refused as `open_gradients` says; a MemoryError says that a tile of rows does not fit.
     """
 
     def __init__(
@@ -80,7 +54,7 @@ class TorchGradients(Gradients):
         checksum = np.array([self.rows.checksum()], dtype=np.uint64)
         return self._digest(as_numpy(self.squared_norms), checksum)
 
-    def gather(self, rows: NDArray[np.int64]) -> TorchFactors:
+    def gather(self, rows: Ints) -> TorchFactors:
         with torch.no_grad():
             index = torch.tensor(rows, device=self.device)
             residuals = self.rows.residuals(index)
@@ -94,7 +68,7 @@ class TorchGradients(Gradients):
                     labels = labels[:, 0].astype(np.int64)
         return TorchFactors(residuals, features, labels, self.bias)
 
-    def stored(self, rows: NDArray[np.int64]) -> StoredRows:
+    def stored(self, rows: Ints) -> StoredRows:
         index = torch.tensor(rows, device=self.device)
         return StoredRows(as_numpy(self.proba[index]), as_numpy(self.features[index]))
 
@@ -106,14 +80,14 @@ class TorchGradients(Gradients):
             )
         return TorchFactors(residuals, features, plain.pseudo_labels, self.bias)
 
-    def start(self, exclude: NDArray[np.int64]) -> D2:
+    def start(self, exclude: Ints) -> D2:
         return TorchD2(self, exclude)
 
 
 class TorchD2(D2):
     """D² of a `TorchGradients`: one float64 and one bool a row, on its device."""
 
-    def __init__(self, pool: TorchGradients, exclude: NDArray[np.int64]) -> None:
+    def __init__(self, pool: TorchGradients, exclude: Ints) -> None:
         self.pool = pool
         device = pool.rows.exact_device
         self.d2 = torch.full((pool.n_rows,), torch.inf, dtype=torch.float64, device=device)
@@ -126,7 +100,7 @@ class TorchD2(D2):
         self._tile_ends = torch.zeros(n_tiles, dtype=torch.int64, device=device)
 
     @property
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Floats:
         """D² of every row, fetched."""
         return as_numpy(self.d2)
 
@@ -134,17 +108,17 @@ class TorchD2(D2):
         # A copy: torch warns of arrays that are read-only, as those of a batch.
         return torch.tensor(rows, device=self.pool.rows.exact_device)
 
-    def _take(self, rows: NDArray[np.int64]) -> None:
+    def _take(self, rows: Ints) -> None:
         index = self._index(own_rows(rows, self.pool.n_rows))
         self.d2[index] = 0.0
         self.is_available[index] = False
         self.n_available = int(self.is_available.sum())
 
-    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    def largest(self, m: int) -> tuple[Ints, Floats, float]:
         d2 = torch.where(self.is_available, self.d2, torch.full_like(self.d2, -1.0))
         return largest_of(as_numpy(d2), m, self.n_available)
 
-    def withdraw(self, rows: NDArray[np.int64]) -> None:
+    def withdraw(self, rows: Ints) -> None:
         self._take(rows)
         self._weigh()
 
@@ -153,7 +127,7 @@ class TorchD2(D2):
         row = torch.where(self.is_available, norms, torch.full_like(norms, -1.0)).argmax()
         return int(row) if float(norms[row]) > 0 else None
 
-    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def available(self, places: Ints) -> Ints:
         (rows,) = self.is_available.nonzero(as_tuple=True)
         return as_numpy(rows[self._index(places)])
 
@@ -164,12 +138,7 @@ class TorchD2(D2):
         torch.minimum(self.d2, limit, out=self.d2)
         self._weigh()
 
-    def min_update(
-        self,
-        centres: Factors,
-        rows: NDArray[np.int64],
-        trace: NDArray[np.float64] | None = None,
-    ) -> PassReport:
+    def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         assert isinstance(centres, TorchFactors)
         if not self.exact:
             self.d2 = torch.where(self.d2 > 0, torch.inf, self.d2)
@@ -205,9 +174,7 @@ class TorchD2(D2):
         scaled = d2 * 2.0**half * 2.0 ** (self.exponent - half)
         return scaled.ceil().to(torch.int64)
 
-    def find(
-        self, tickets: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
         wanted, ends = self._index(tickets), self._tile_ends
         tiles = torch.searchsorted(ends, wanted, right=True)
         # The last tile may be short; its last row, said again, comes after every ticket's row.

@@ -16,12 +16,10 @@ import numpy as np
 import torch
 from torch.nn.functional import hardshrink
 
-from labelnext.engine._torch_factors import TorchFactors, as_numpy, distances_of_rows
-from labelnext.engine._torch_rows import room
+from labelnext.engine._torch_rows import TorchFactors, as_numpy, distances_of_rows, room
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from labelnext.engine._factors import Floats
     from labelnext.engine._torch_rows import TorchRows
 
 # Centres that are compared with the D² before the pass; further ones, as many again each time,
@@ -94,7 +92,7 @@ class Pass:
             residuals, features = (hardshrink(x, 1 / self.huge) for x in (residuals, features))
         return residuals, features, (h * h)[:, 0]
 
-    def lower(self, trace: NDArray[np.float64] | None) -> None:
+    def lower(self, trace: Floats | None) -> None:
         """Lower D² tile by tile."""
         pair = PAIR_BYTES if trace is None else TRACED_PAIR_BYTES
         row = pair * len(self.centres) + 32 * (self.pool.n_columns + self.pool.n_features)
@@ -104,7 +102,7 @@ class Pass:
 
         self.pool.for_each_tile(work, row, f"a pass of {len(self.centres):,} centres over")
 
-    def _lower_tile(self, tile: slice, trace: NDArray[np.float64] | None) -> None:
+    def _lower_tile(self, tile: slice, trace: Floats | None) -> None:
         start = self.d2[tile]
         i, c = (x.to(self.pool.exact_device) for x in self._near(tile, start))
         d2, n_differences = self._evaluate(tile, i, c)
@@ -215,7 +213,7 @@ class Pass:
 
     def _trace(
         self, i: torch.Tensor, c: torch.Tensor, after: torch.Tensor, start: torch.Tensor
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Every row's D² after each of the centres."""
         shape = (len(start), len(self.centres))
         d2 = torch.full(shape, torch.inf, dtype=torch.float64, device=start.device)

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from labelnext.engine import _base
 from labelnext.engine.threads import AHEAD, SPAN, n_threads
+from labelnext.utils.memory import free_memory, say_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine._rows import FactorsInFiles
+    class FactorsInFiles(Protocol):
+        """What is asked of those of `_rows`, which reads as is laid out here."""
+
+        name: str
+        n_rows: int
+        n_columns: int
+        n_features: int
+        row_bytes: int
+        cuts: NDArray[np.int64]
+
 
 UNITS: dict[str, int] = {
     **{unit: 1000**power for power, unit in enumerate(("b", "kb", "mb", "gb", "tb"))},
@@ -24,8 +32,6 @@ UNITS: dict[str, int] = {
 }
 # Without a limit: of the memory that is free when the pool is opened.
 SHARE = 0.5
-# Where nobody tells what is free.
-MODEST = 1 << 30
 # Bytes of a stretch: enough that to ask for it costs little beside reading it, few enough that it
 # is still in the processor's cache when it is worked on.
 STRETCH = 8 << 20
@@ -37,23 +43,8 @@ OF_A_THREAD, OF_A_SELECTION = 2 << 20, 4 << 20
 
 
 def parse_limit(limit: Any) -> int:
-    """Return a limit in bytes; a share of what is free for None.
+    """Return a limit, an integer or a text, in bytes; a share of what is free for None.
 
-    Parameters
-    ----------
-    limit : int or str or None
-        Bytes, or a number with a unit, as in "1GB", "1.5 GB" or "500MiB".
-
-    Raises
-    ------
-    ValueError
-        If it is no such text, or not above 0.
-    TypeError
-        If it is neither an integer nor a text.
-
-    Examples
-    --------
-    >>> from labelnext.engine.memory_limit import parse_limit
     >>> parse_limit("1.5GB"), parse_limit("2 KiB")
     (1500000000, 2048)
     """
@@ -79,53 +70,12 @@ def parse_limit(limit: Any) -> int:
     return n_bytes
 
 
-def free_memory() -> int:
-    """Return how much memory this process may still take, as far as the system tells."""
-    free = _available()
-    # A container is stopped at its own limit.
-    group = Path("/sys/fs/cgroup")
-    try:
-        most = int((group / "memory.max").read_text())
-        free = min(free, most - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return max(free, 0)
-
-
-def _available() -> int:
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-        if found is not None:
-            return int(found[1]) * 1024
-    except OSError:
-        pass
-    try:
-        # Not told what is free: of what there is, a part.
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
-    except (AttributeError, ValueError, OSError):
-        return MODEST
-
-
-def say_bytes(n_bytes: int) -> str:
-    """Write an amount of memory for people, rounded up, so that it can be given as a limit."""
-    power = next(power for power in (1, 2, 3) if n_bytes < 1000 ** (power + 1) or power == 3)
-    tenths = -(-10 * n_bytes // 1000**power)
-    return f"{tenths / 10:g}{('kB', 'MB', 'GB')[power - 1]}"
-
-
 @dataclass(frozen=True)
 class Layout:
-    """Where the stretches of a pool begin, and which stay in memory.
+    """Where the stretches of a pool begin, from 0 to the number of rows, and which are kept.
 
-    Parameters
-    ----------
-    starts : ndarray of int64
-        Where stretches begin, from 0 to the number of rows.
-    read_whole : ndarray of int64 or int
-        Where rows begin that are read or left out together, if the source says it, or how many
-        such rows are.
-    n_kept : int
-        How many stretches, from the first on, stay in memory once they have been read.
+    `read_whole` says where rows begin that are read or left out together, if the source says it,
+    or how many such rows are; `n_kept` how many stretches, from the first on, stay in memory.
     """
 
     starts: NDArray[np.int64]
@@ -150,22 +100,7 @@ class Layout:
 
 
 def lay_out(source: FactorsInFiles, limit: int, state_bytes: float) -> Layout:
-    """Cut a pool into stretches.
-
-    Parameters
-    ----------
-    source : FactorsInFiles
-        The pool's factors.
-    limit : int
-        Bytes that a selection from it may take.
-    state_bytes : float
-        Bytes of each row that stay in memory.
-
-    Raises
-    ------
-    ValueError
-        If the limit is too small.
-    """
+    """Cut a pool into stretches; a ValueError says that the limit of bytes is too small."""
     n_workers = n_threads() + AHEAD
     needed = least_limit(source, state_bytes)
     if limit < needed:

@@ -11,21 +11,19 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.cluster.actors import Actor, Actors, Call, Task, room
-from labelnext.cluster.options import Ray
-from labelnext.cluster.session import joined
+from labelnext.cluster.session import Ray, joined
 from labelnext.engine._factors import StoredRows
 from labelnext.engine._open import open_gradients
-from labelnext.engine._parts import Part, Parts
 from labelnext.engine._sharded import ShardedGradients
+from labelnext.engine._shards import Shard, Shards
 from labelnext.pools.pool import Pool
 from labelnext.utils.extras import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
-
-    from labelnext.engine._parts import Journal
+    from labelnext.engine._factors import Ints
+    from labelnext.engine._shards import Journal
 
 # Seconds in which a shard must have been read, and a pass be made.
 TIMEOUT = 600.0
@@ -37,21 +35,21 @@ def ray_pool(
 ) -> Iterator[ShardedGradients]:
     """Have a pool in shards on a Ray cluster; they end with the context.
 
-    One selection at a time can be made from it. ``parts.counters()`` has what that took, for
+    One selection at a time can be made from it. ``shards.counters()`` has what that took, for
     `Batch.stats`. Of a pool in files each shard reads its own rows, within a memory limit of its
     own.
     """
     cluster = cluster or Ray()
     with joined(cluster.address) as ray:
-        parts = RayParts(ray, pool, cluster, memory_limit)
+        shards = RayShards(ray, pool, cluster, memory_limit)
         try:
-            yield ShardedGradients(parts)
+            yield ShardedGradients(shards)
         finally:
-            parts.actors.close()
+            shards.actors.close()
 
 
-class RayParts(Parts):
-    """Parts of a pool in actors on a Ray cluster.
+class RayShards(Shards):
+    """Shards of a pool in actors on a Ray cluster.
 
     **What is lost is rebuilt**, as `labelnext.cluster.actors.Actors` says: a new actor reads the
     same rows and makes one pass with all centres so far; then the call is repeated. D² is a pure
@@ -73,19 +71,19 @@ class RayParts(Parts):
                 "Sparse features stay on the CPU; leave out num_gpus, or make them dense."
             )
         n_rows = pool.n_rows
-        self.n_parts = cluster.num_shards or room(ray, cluster, n_rows)
-        if self.n_parts > n_rows:
+        self.n_shards = cluster.num_shards or room(ray, cluster, n_rows)
+        if self.n_shards > n_rows:
             raise ValueError(
-                f"num_shards must be at most the number of rows, {n_rows:,}, got {self.n_parts:,}."
+                f"num_shards must be at most the number of rows, {n_rows:,}, got {self.n_shards:,}."
             )
         self.pool, self.how = pool, (cluster.num_gpus > 0, memory_limit)
-        self.cuts = cuts(pool, self.n_parts).tolist()
+        self.cuts = cuts(pool, self.n_shards).tolist()
         self.journal: Journal | None = None
         self.actors = Actors(
             ray,
             ShardActor,
             cluster,
-            self.n_parts,
+            self.n_shards,
             timeout=TIMEOUT,
             set_up=self._set_up,
             name=self._name,
@@ -94,9 +92,9 @@ class RayParts(Parts):
     def counters(self) -> dict[str, int]:
         """Return what calls took so far, for `Batch.stats`."""
         restarts = self.actors.n_restarts
-        return {"shards": self.n_parts, **asdict(self.traffic), "restarts": restarts}
+        return {"shards": self.n_shards, **asdict(self.traffic), "restarts": restarts}
 
-    def begin(self, journal: Journal) -> RayParts:
+    def begin(self, journal: Journal) -> RayShards:
         """Begin a selection; one that was under way can not go on."""
         self.journal = journal
         return self
@@ -125,11 +123,11 @@ class RayParts(Parts):
         source = self.pool.source
         first = "" if source.in_memory else f", from {source.where(lo)} on"
         return (
-            f"shard {number} of {self.n_parts} (rows {lo:,} to {hi - 1:,} of {source.name}{first})"
+            f"shard {number} of {self.n_shards} (rows {lo:,} to {hi - 1:,} of {source.name}{first})"
         )
 
 
-def cuts(pool: Pool, n_shards: int) -> NDArray[np.int64]:
+def cuts(pool: Pool, n_shards: int) -> Ints:
     """Return where shards begin, and where the last ends: where files do, if that is about even."""
     even = np.linspace(0, pool.n_rows, n_shards + 1).astype(np.int64)
     known = pool.source.cuts
@@ -139,9 +137,9 @@ def cuts(pool: Pool, n_shards: int) -> NDArray[np.int64]:
 
 
 class ShardActor(Actor):
-    """A part of a pool in a process of its own."""
+    """A shard of a pool in a process of its own."""
 
-    part: Part
+    shard: Shard
 
     def load(self, pool: Pool, first_row: int, on_gpu: bool, memory_limit: Any) -> None:
         """Open the shard's rows, or read them onto the GPU that the process was given."""
@@ -151,12 +149,12 @@ class ShardActor(Actor):
             # A copy: what Ray hands over may not be written to, which compiled code would be
             # compiled once more for.
             pool = pool[np.arange(pool.n_rows)]
-        self.part = Part(open_gradients(pool, memory_limit=memory_limit), first_row)
+        self.shard = Shard(open_gradients(pool, memory_limit=memory_limit), first_row)
 
     def do(self, method: str, shared: Any, arguments: tuple[Any, ...]) -> Any:
-        """Call a method of the part, with a first argument that all parts have, if there is one."""
+        """Call a method of the shard; `shared` is a first argument that all have."""
         first = () if shared is None else (_own(shared),)
-        return getattr(self.part, method)(*first, *map(_own, arguments))
+        return getattr(self.shard, method)(*first, *map(_own, arguments))
 
 
 def _own(value: Any) -> Any:

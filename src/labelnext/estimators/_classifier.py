@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import _num_samples, column_or_1d, validate_data
 
 from labelnext.utils import (
     MISSING_LABEL,
     check_classes,
     check_random_state,
     encode_labels,
-    is_unlabeled,
     rand_argmax,
 )
+from labelnext.utils.encoding import narrow
+from labelnext.utils.given import refuse_masked, refuse_other_order
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     """
     A scikit-learn classifier whose labels may be missing.
 
-    A subclass calls `_start` first in `fit`, which checks the labels and the parameters that all
-    classifiers share, or `_go_on` where it is fitted further, and `_cheapest` last in `predict`,
-    which turns probabilities into labels.
+    All samples of a subclass go through `_samples`, all labels and weights through `_labels`,
+    and `_cheapest` turns probabilities into labels.
     """
+
+    _checks: ClassVar[dict[str, Any]]  # of samples, by scikit-learn's `validate_data`
 
     def __init__(
         self,
@@ -50,6 +52,72 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
         _be_accepted_by_skactiveml(type(self))  # unpickled in a worker: __init__ did not run
+
+    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """
+        Learn from the samples that have labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Training samples: what the classifier takes, in rows.
+        y : array-like of shape (n_samples,)
+            Their labels, some or all of them missing.
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each label counts, finite and not negative; 0 is as good as no label.
+
+        Returns
+        -------
+        classifier
+            The fitted classifier itself.
+
+        Raises
+        ------
+        TypeError
+            If a parameter is of a wrong type, or numbers and strings are mixed among labels,
+            classes and missing label.
+        ValueError
+            If `X`, `y`, `sample_weight` or a parameter does not fit the others, or no class is
+            known: no label, and no `classes`.
+        """
+        raise NotImplementedError
+
+    def predict_proba(self, X: Any) -> Any:
+        """
+        Estimate the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, as in `fit`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_samples, n_classes)
+            The probabilities in the order of `classes_`. Each row sums to one.
+
+        Raises
+        ------
+        ValueError
+            If `X` is not as it was in `fit`, or no probabilities can be made of what is known.
+        """
+        raise NotImplementedError
+
+    def predict(self, X: Any) -> Any:
+        """
+        Predict the class of least expected cost.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, as in `predict_proba`, which says what raises.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_samples,)
+            Labels. Among equally good ones a random one, the same in each call.
+        """
+        return self._cheapest(self.predict_proba(X))
 
     def score(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """
@@ -74,15 +142,46 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         ValueError
             If a label in `y` is missing.
         """
-        missing = np.count_nonzero(is_unlabeled(y, self.missing_label))
-        if missing:
+        labels, missing = split_labels(y, self.missing_label)
+        if missing.any():
             raise ValueError(
-                f"{missing} of the labels to score against are missing; leave those samples out"
+                f"{missing.sum()} of the labels to score against are missing; leave those samples "
+                f"out"
             )
-        return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        predicted = narrow(self.predict(X))
+        return float(accuracy_score(narrow(labels), predicted, sample_weight=sample_weight))
 
-    def _start(self, y: Any, classes: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
-        """Check the labels and the shared parameters; return the labels as codes, missing: -1."""
+    def _samples(self, X: Any, *, reset: bool = False) -> Any:
+        """Check samples, as those of the fit that counts unless they are to be those."""
+        refuse_masked(X, "X")
+        return validate_data(self, X, reset=reset, **self._checks)
+
+    def _labels(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        classes: npt.ArrayLike | None = None,
+        *,
+        goes_on: bool = False,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64] | None]:
+        """Check what `fit` gets beside X; return labels as codes, missing: -1, and weights.
+
+        What counts nothing is as good as missing: some estimators choke on it.
+        """
+        refuse_other_order(X=X, y=y, sample_weight=sample_weight)
+        classes = self.classes if classes is None else classes
+        codes = self._go_on(y, classes) if goes_on else self._start(y, classes)
+        if _num_samples(X) != len(codes):
+            raise ValueError(f"X has {_num_samples(X)} samples, but y has {len(codes)} labels")
+        if sample_weight is None:
+            return codes, None
+        weights = _check_sample_weight(sample_weight, len(codes))
+        codes[weights == 0] = -1
+        return codes, weights
+
+    def _start(self, y: Any, classes: npt.ArrayLike | None) -> npt.NDArray[np.int64]:
+        """Check the labels and the parameters that all classifiers share; return codes."""
         _be_accepted_by_skactiveml(type(self))
         if y is None:  # in words that scikit-learn's checks look for
             raise ValueError(
@@ -92,7 +191,6 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         labels, _ = split_labels(y, self.missing_label)
         if labels.ndim == 2:
             labels = column_or_1d(labels, warn=True)
-        classes = self.classes if classes is None else classes
         codes, self.classes_ = encode_labels(labels, classes, self.missing_label)
         if classes is None:  # are they classes at all, or a quantity to regress on?
             check_classification_targets(self.classes_[codes[codes >= 0]])
@@ -138,33 +236,18 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         return labels
 
 
-def check_sample_weight(
-    sample_weight: npt.ArrayLike | None, n_samples: int
-) -> npt.NDArray[np.float64]:
-    """Return the weights of the samples; unless given, 1 each."""
-    if sample_weight is None:
-        return np.ones(n_samples)
+def _check_sample_weight(sample_weight: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
+    refuse_masked(sample_weight, "sample_weight")
     weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n_samples,):
+    if weights.shape != (n,):
         raise ValueError(
-            f"sample_weight must have the shape ({n_samples},), one weight for each sample, but "
-            f"it has the shape {weights.shape}"
+            f"sample_weight must have the shape ({n},), one weight for each sample, but it has the "
+            f"shape {weights.shape}"
         )
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
         raise ValueError("sample_weight must be finite and not negative")
     if not weights.any():
         raise ValueError("sample_weight is zero for all samples; nothing would be left to fit")
-    return weights
-
-
-def leave_out_weightless(
-    sample_weight: npt.ArrayLike | None, codes: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64] | None:
-    """Check the weights, and take away the labels that count nothing: some estimators choke."""
-    if sample_weight is None:
-        return None
-    weights = check_sample_weight(sample_weight, len(codes))
-    codes[weights == 0] = -1
     return weights
 
 

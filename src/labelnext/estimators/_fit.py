@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from labelnext.estimators._wrapper import SklearnClassifier, is_from_elsewhere
-from labelnext.estimators.delegates import final_step, is_fitted
-from labelnext.estimators.networks import fit_net, is_module, is_skorch_net, refuse_to_fit
+from labelnext.estimators.models import (
+    copy_of,
+    final_step,
+    fit_net,
+    is_fitted,
+    is_module,
+    is_skorch_net,
+)
 from labelnext.estimators.rows import as_samples, take_rows
 from labelnext.utils import MISSING_LABEL
+from labelnext.utils.encoding import narrow
+from labelnext.utils.given import refuse_masked, refuse_other_order, shown
 from labelnext.utils.labels import is_null, split_labels
 
 if TYPE_CHECKING:
@@ -113,11 +121,17 @@ def fit_on_labeled(
     >>> type(fit_on_labeled(LogisticRegression(), [[0.0], [1.0]], [0, nan])).__name__
     'ColdStart'
     """
+    refuse_other_order(X=X, y=y, sample_weight=sample_weight)
+    refuse_masked(sample_weight, "sample_weight")
     X = as_samples(X)
     if is_module(final_step(clf)):
-        refuse_to_fit(final_step(clf))
+        raise TypeError(
+            f"A torch.nn.Module does not say how to train it: pass fit_clf=False to have this "
+            f"{type(final_step(clf)).__name__} used as it is, or "
+            f"labelnext.classifier.SkorchClassifier(module, classes=[...]) to have it trained."
+        )
     labels, missing = split_labels(y, missing_label)
-    copy = clone(clf, safe=False)
+    copy = copy_of(clf)
     weights = None if sample_weight is None else np.asarray(sample_weight)
     final = final_step(copy)
     if hasattr(final, "missing_label"):
@@ -125,7 +139,8 @@ def fit_on_labeled(
         return copy.fit(X, labels, **_weight_argument(copy, weights))
     if not hasattr(copy, "fit") or _is_frozen(copy):
         return copy
-    known = _of_one_type(labels[~missing])
+    # Numbers that lay beside a None are objects; scikit-learn takes numbers for targets.
+    known = narrow(labels[~missing])
     if len(np.unique(known)) < 2:
         return ColdStart(copy)
     rows = np.flatnonzero(~missing).astype(np.int64)
@@ -147,13 +162,6 @@ def fit_on_labeled(
 def _is_frozen(copy: Any) -> bool:
     # A pipeline passes for fitted if its last step is, and may yet have steps to fit.
     return isinstance(copy, BaseEstimator) and not isinstance(copy, Pipeline) and is_fitted(copy)
-
-
-def _of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
-    """Numbers that lay beside a None are objects; scikit-learn takes numbers for targets."""
-    if labels.dtype.kind == "O" and len(labels) and not isinstance(labels[0], str):
-        return np.array(labels.tolist())
-    return labels
 
 
 def _weight_argument(clf: Any, weights: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
@@ -185,6 +193,6 @@ def _check_missing_label(clf: Any, missing_label: Any) -> None:
     if not same_null and (is_null(theirs) or is_null(missing_label) or theirs != missing_label):
         raise ValueError(
             f"The query strategy and the classifier must agree on what a missing label is, got "
-            f"missing_label={missing_label!r} for the strategy and {theirs!r} for "
+            f"missing_label={shown(missing_label)} for the strategy and {shown(theirs)} for "
             f"{type(clf).__name__}; set both alike."
         )

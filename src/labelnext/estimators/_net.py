@@ -18,8 +18,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
 from skorch.utils import multi_indexing, noop, to_tensor
 
-from labelnext.networks.device import cast
-from labelnext.networks.untouched import RandomStates
+from labelnext.networks.untouched import RandomStates, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 from sklearn.utils import check_array, gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from labelnext.estimators._classifier import PartlyLabelledClassifier, check_sample_weight
+from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL
+from labelnext.utils.given import refuse_masked, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-# Not all kernels take sparse matrices with 64-bit indices.
-SAMPLES = {
-    "accept_sparse": "csr",
-    "accept_large_sparse": False,
-    "dtype": (np.float64, np.float32),
-}
 KERNEL_VALUES = 2**23  # at once, 64 MiB
 
 
@@ -115,6 +110,13 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
     array([0, 1])
     """
 
+    # Not all kernels take sparse matrices with 64-bit indices.
+    _checks: ClassVar = {
+        "accept_sparse": "csr",
+        "accept_large_sparse": False,
+        "dtype": (np.float64, np.float32),
+    }
+
     def __init__(
         self,
         n_neighbors: int | None = None,
@@ -137,55 +139,24 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         self.metric_dict = metric_dict
         self.class_prior = class_prior
 
-    def fit(
-        self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> ParzenWindowClassifier:
-        """
-        Keep the labelled samples.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Training samples.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each label counts, finite and not negative. None counts each once.
-
-        Returns
-        -------
-        ParzenWindowClassifier
-            The fitted classifier itself.
-
-        Raises
-        ------
-        TypeError
-            If numbers and strings are mixed among labels, classes and missing label, or
-            `n_neighbors` or `metric_dict` is of a wrong type.
-        ValueError
-            If `X`, `y`, `sample_weight` or a parameter does not fit the others, `X` is not
-            finite, or no class is known: no label, and no `classes`.
-        """
-        X = validate_data(self, X, **SAMPLES)
-        codes = self._start(y)
-        if len(codes) != X.shape[0]:
-            raise ValueError(f"X has {X.shape[0]} samples, but y has {len(codes)} labels")
-        weights = check_sample_weight(sample_weight, len(codes))
+    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
+        samples = self._samples(X, reset=True)
+        codes, weights = self._labels(X, y, sample_weight)
         _check_kernel(self.metric, self.metric_dict)
         self._check_n_neighbors()
         self.class_prior_ = self._check_class_prior()
         self.metric_dict_ = dict(self.metric_dict or {})
         labelled = codes >= 0
         if _wants_mean_gamma(self.metric_dict):
-            self.metric_dict_["gamma"] = _mean_gamma(X, int(labelled.sum()))
+            self.metric_dict_["gamma"] = _mean_gamma(samples, int(labelled.sum()))
 
         votes = np.zeros((len(codes), len(self.classes_)))
-        votes[labelled, codes[labelled]] = weights[labelled]
+        votes[labelled, codes[labelled]] = 1 if weights is None else weights[labelled]
         if self.n_neighbors is not None or self.metric == "precomputed":
             kept = np.arange(len(codes))
         else:
             kept = np.flatnonzero(votes.any(axis=1))
-        self.X_ = X[kept]
+        self.X_ = samples[kept]
         self.V_ = votes[kept]
         return self
 
@@ -224,56 +195,16 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         return frequencies
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """
-        Estimate the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Samples, as in `predict_freq`.
-
-        Returns
-        -------
-        numpy.ndarray of float64, of shape (n_samples, n_classes)
-            The probabilities in the order of `classes_`. Each row sums to one.
-
-        Raises
-        ------
-        ValueError
-            If `X` is not finite or has another number of columns than expected, or the kernel
-            has negative values, of which no probabilities can be made.
-        """
         frequencies = self.predict_freq(X) + self.class_prior_
         if (frequencies < 0).any():
             raise ValueError(
-                f"metric={self.metric!r} gives negative frequencies, of which no probabilities "
-                "can be made; choose a kernel that is never negative, such as 'rbf'"
+                f"metric={shown(self.metric)} gives negative frequencies, of which no "
+                "probabilities can be made; choose a kernel that is never negative, such as 'rbf'"
             )
         total = frequencies.sum(axis=1, keepdims=True)
         proba = np.full(frequencies.shape, 1.0 / len(self.classes_))
         np.divide(frequencies, total, out=proba, where=total > 0)
         return proba
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """
-        Predict the class of least expected cost.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            Samples, as in `predict_freq`.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples,)
-            Labels. Among equally good ones a random one, the same in each call.
-
-        Raises
-        ------
-        ValueError
-            As in `predict_proba`.
-        """
-        return self._cheapest(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -286,7 +217,7 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         if k is None:
             return
         if isinstance(k, bool) or not isinstance(k, Integral):
-            raise TypeError(f"n_neighbors must be an integer or None, not {k!r}")
+            raise TypeError(f"n_neighbors must be an integer or None, not {shown(k)}")
         if int(k) < 1:
             raise ValueError(f"n_neighbors must be at least 1, not {k}")
 
@@ -296,14 +227,15 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         if prior.shape not in ((), (n_classes,)) or not (np.isfinite(prior) & (prior >= 0)).all():
             raise ValueError(
                 f"class_prior must be a number of 0 or more, or {n_classes} of them, one for each "
-                f"class, not {self.class_prior!r}"
+                f"class, not {shown(self.class_prior)}"
             )
         return np.broadcast_to(prior, n_classes).copy()
 
     def _check_samples(self, X: Any) -> Any:
         if self.metric != "precomputed":
-            return validate_data(self, X, reset=False, **SAMPLES)
-        X = check_array(X, dtype=SAMPLES["dtype"])
+            return self._samples(X)
+        refuse_masked(X, "X")
+        X = check_array(X, dtype=self._checks["dtype"])
         if X.shape[1] != len(self.V_):
             raise ValueError(
                 f"a precomputed kernel must have a column for each of the {len(self.V_)} training "
@@ -324,11 +256,15 @@ def _check_kernel(metric: Any, metric_dict: Any) -> None:
     """Check the name of a kernel and that its arguments go with it."""
     known = {*PAIRWISE_KERNEL_FUNCTIONS, "precomputed"}
     if not callable(metric) and metric not in known:
-        raise ValueError(f"metric must be a function or one of {sorted(known)}, not {metric!r}")
+        raise ValueError(
+            f"metric must be a function or one of {sorted(known)}, not {shown(metric)}"
+        )
     if metric_dict is not None and not isinstance(metric_dict, dict):
-        raise TypeError(f"metric_dict must be a dict or None, not {metric_dict!r}")
+        raise TypeError(f"metric_dict must be a dict or None, not {shown(metric_dict)}")
     if metric != "rbf" and _wants_mean_gamma(metric_dict):
-        raise ValueError(f"gamma='mean' is a bandwidth of metric='rbf', not of metric={metric!r}")
+        raise ValueError(
+            f"gamma='mean' is a bandwidth of metric='rbf', not of metric={shown(metric)}"
+        )
 
 
 def _wants_mean_gamma(metric_dict: dict[str, Any] | None) -> bool:

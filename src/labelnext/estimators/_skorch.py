@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from labelnext.estimators._classifier import PartlyLabelledClassifier, leave_out_weightless
+from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL, check_random_state
 from labelnext.utils.extras import require
+from labelnext.utils.given import shown
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
     While all labels are missing, or there is but one class, the network keeps its first weights:
     all classes are equally likely, and the features are those of the untrained network.
 
+    Samples are rows, images (n, channels, height, width) or token numbers, arrays or tensors.
+
     A query strategy fits a copy, from scratch. In a loop fit the classifier once a round, and let
     the strategy use it as it is with ``fit_clf=False``: then nothing is trained twice, and
     `warm_start` has its effect.
@@ -141,6 +144,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
     ((1797, 10), (1797, 32))
     """
 
+    _checks: ClassVar = {"dtype": "numeric", "allow_nd": True}
     net_: Any
     # The probabilities of every sample while the network is not trained.
     _stand_in: npt.NDArray[np.float32] | None
@@ -196,40 +200,10 @@ class SkorchClassifier(PartlyLabelledClassifier):
             setattr(self, name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """
-        Return the parameters, those for skorch among them.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Has no effect: a network is no estimator, and has no parameters in this sense.
-
-        Returns
-        -------
-        dict
-            Names and values.
-        """
+        # A network is no estimator, and has no parameters of its own in scikit-learn's sense.
         return {**super().get_params(deep=deep), **self._net_params()}
 
-    def set_params(self, **params: Any) -> SkorchClassifier:
-        """
-        Set parameters, those for skorch among them.
-
-        Parameters
-        ----------
-        **params : dict
-            Names, such as ``lr`` or ``module__hidden``, and values.
-
-        Returns
-        -------
-        SkorchClassifier
-            The classifier itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
-        """
+    def set_params(self, **params: Any) -> Self:
         own = {name: value for name, value in params.items() if name in self._get_param_names()}
         others = {name: value for name, value in params.items() if name not in own}
         if others:
@@ -239,7 +213,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
             unknown = [name for name in others if not is_skorch_name(name)]
             if unknown:
                 raise ValueError(
-                    f"Invalid parameter {unknown[0]!r} for {type(self).__name__}: it has "
+                    f"Invalid parameter {shown(unknown[0])} for {type(self).__name__}: it has "
                     f"{', '.join(self._get_param_names())}, and what skorch's NeuralNet takes"
                 )
         for name, value in others.items():
@@ -247,44 +221,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         super().set_params(**own)
         return self
 
-    def fit(
-        self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> SkorchClassifier:
-        """
-        Train the network on the labelled samples.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Training samples: rows, images (n, channels, height, width), token numbers, or a
-            tensor of them.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts in the loss; 0 is as good as no label.
-
-        Returns
-        -------
-        SkorchClassifier
-            The fitted classifier itself.
-
-        Raises
-        ------
-        ImportError
-            If torch or skorch is not installed.
-        TypeError
-            If `module` can't be a network, an argument for skorch is unknown to it, or numbers
-            and strings are mixed among labels, classes and missing label.
-        ValueError
-            If `X`, `y`, `sample_weight` or a parameter does not fit the others; no class is
-            known: no label, and no `classes`; the module's outputs do not go with the classes or
-            the loss; or, with `warm_start`, there is a class that was not known before.
-
-        Warns
-        -----
-        UserWarning
-            If there are too few labels to hold out some for `early_stopping`.
-        """
+    def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         return self._fit(X, y, sample_weight, goes_on=self.warm_start)
 
     def partial_fit(
@@ -294,18 +231,14 @@ class SkorchClassifier(PartlyLabelledClassifier):
         sample_weight: npt.ArrayLike | None = None,
         *,
         classes: npt.ArrayLike | None = None,
-    ) -> SkorchClassifier:
+    ) -> Self:
         """
         Train the network further, `max_epochs` times through these samples.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Training samples, as in `fit`.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts, as in `fit`.
+        X, y, sample_weight : array-like
+            Samples, as in `fit`, which says what raises.
         classes : array-like of shape (n_classes,), default=None
             All classes there are, for the first call, if the classifier was not given any.
 
@@ -316,10 +249,6 @@ class SkorchClassifier(PartlyLabelledClassifier):
 
         Raises
         ------
-        ImportError
-            As in `fit`.
-        TypeError
-            As in `fit`.
         ValueError
             As in `fit`; or if a label or one of `classes` was not among the classes of the
             first call.
@@ -351,7 +280,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
             last linear layer though features are asked for: see `labelnext.extract`.
         """
         check_is_fitted(self)
-        X = self._check_samples(X, reset=False)
+        X = self._samples(X)
         from labelnext.estimators._train import ask, ask_with_features
 
         proba = None if self._stand_in is None else np.tile(self._stand_in, (len(X), 1))
@@ -366,29 +295,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
             return np.asarray(self.predict_proba(X))
         from labelnext.estimators._train import ask_with_dropout
 
-        return ask_with_dropout(self.net_, self._check_samples(X, reset=False), self.head, seed)
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
-        """
-        Predict labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Samples, as in `fit`.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples,)
-            The most probable class of each; with `cost_matrix` the one of least expected cost.
-            Among equally good ones a random one, the same in each call.
-
-        Raises
-        ------
-        ValueError
-            As in `predict_proba`.
-        """
-        return self._cheapest(self.predict_proba(X))
+        return ask_with_dropout(self.net_, self._samples(X), self.head, seed)
 
     def _net_params(self) -> dict[str, Any]:
         """Return what was given beside our own parameters."""
@@ -407,18 +314,14 @@ class SkorchClassifier(PartlyLabelledClassifier):
         *,
         goes_on: bool,
         classes: npt.ArrayLike | None = None,
-    ) -> SkorchClassifier:
+    ) -> Self:
         _require_torch()
         from labelnext.estimators._net import own_randomness
         from labelnext.estimators._train import build_net, change_net, train
 
         goes_on = goes_on and hasattr(self, "net_")
-        X = self._check_samples(X, reset=not goes_on)
-        classes = self.classes if classes is None else classes
-        codes = self._go_on(y, classes) if goes_on else self._start(y, classes)
-        if len(codes) != len(X):
-            raise ValueError(f"X has {len(X)} samples, but y has {len(codes)} labels")
-        weights = leave_out_weightless(sample_weight, codes)
+        samples = self._samples(X, reset=not goes_on)
+        codes, weights = self._labels(X, y, sample_weight, classes, goes_on=goes_on)
         draw = check_random_state(self.random_state_)
         seed = int(draw.randint(2**32, dtype=np.uint32))
         if goes_on:
@@ -436,7 +339,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         # Another order of samples for each epoch, also where training goes on.
         training_seed = np.random.SeedSequence([seed, len(self.net_.history)]).generate_state(1)
         with own_randomness(self.device, int(training_seed[0])):
-            train(self.net_, X[rows], codes[rows], weights, held_out)
+            train(self.net_, samples[rows], codes[rows], weights, held_out)
         self._stand_in = None
         return self
 
@@ -461,11 +364,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
             )
         return rows
 
-    def _check_samples(self, X: Any, *, reset: bool) -> npt.NDArray[Any]:
-        samples: npt.NDArray[Any] = validate_data(
-            self, without_tensor(X), reset=reset, dtype="numeric", allow_nd=True
-        )
-        return samples
+    def _samples(self, X: Any, *, reset: bool = False) -> Any:
+        return super()._samples(without_tensor(X), reset=reset)
 
 
 def _require_torch() -> None:

@@ -22,8 +22,9 @@ from labelnext.estimators._net import (
     with_weights,
 )
 from labelnext.networks import proba_and_features
-from labelnext.networks.committees import proba_with_dropout
+from labelnext.networks.passes import proba_with_dropout
 from labelnext.networks.results import as_arrays, with_both_classes
+from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,7 +195,9 @@ def _normalises(module: torch.nn.Module) -> bool:
 def _given_once(clf: Any) -> dict[str, Any]:
     """Gather the arguments for skorch, each from the one place where it is given."""
     if not callable(clf.module):
-        raise TypeError(f"module must be a torch.nn.Module or a class of it, not {clf.module!r}")
+        raise TypeError(
+            f"module must be a torch.nn.Module or a class of it, not {shown(clf.module)}"
+        )
     names = ("module", "criterion", "optimizer", "lr", "max_epochs", "batch_size")
     ours = {name: getattr(clf, name) for name in (*names, "device", "callbacks", "verbose")}
     more = dict(clf.neural_net_param_dict or {})

@@ -6,22 +6,19 @@ import inspect
 import re
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import MetaEstimatorMixin, is_classifier
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    _num_samples,
-    check_is_fitted,
-    has_fit_parameter,
-    validate_data,
-)
+from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
-from labelnext.estimators._classifier import PartlyLabelledClassifier, leave_out_weightless
+from labelnext.estimators._classifier import PartlyLabelledClassifier
+from labelnext.estimators.models import copy_of
 from labelnext.utils import MISSING_LABEL, encode_labels
 from labelnext.utils.encoding import label_dtype
+from labelnext.utils.given import refuse_masked, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +49,12 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
     are equally likely. While all labels are of one class, a classifier that needs two stays
     unfitted, and that class is predicted. One of another library that refuses the labels as they
     are, as XGBoost does with strings and with a class missing among numbers, is given numbers
-    from 0 in their place.
+    from 0 in their place. What the estimator raises is handed on.
+
+    Further arguments of `fit`, `predict` and `predict_proba` go to the estimator. If it returns a
+    tuple of probabilities or labels and more, such as embeddings, so does this classifier.
+    Without `cost_matrix` `predict` returns what the estimator predicts. One that takes no
+    `sample_weight` is fitted without, with a warning.
 
     Parameters
     ----------
@@ -100,6 +102,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
     array(['cat', 'dog'], dtype=object)
     """
 
+    _checks: ClassVar = {"skip_check_array": True}
     # The probabilities of every sample while the estimator is not fitted.
     _stand_in: npt.NDArray[np.float64] | None
     # The places in `classes_` of the numbers from 0 that it was given for labels, if it was.
@@ -129,40 +132,10 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         y: npt.ArrayLike,
         sample_weight: npt.ArrayLike | None = None,
         **fit_kwargs: Any,
-    ) -> SklearnClassifier:
-        """
-        Fit a clone of the estimator to the labelled samples.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Training samples: whatever the estimator takes, in rows.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts; 0 is as good as no label. An estimator that takes no
-            weights is fitted without, with a warning.
-        **fit_kwargs : dict
-            Further arguments of the estimator's `fit`.
-
-        Returns
-        -------
-        SklearnClassifier
-            The fitted classifier itself.
-
-        Raises
-        ------
-        TypeError
-            If `estimator` is no classifier, or numbers and strings are mixed among labels,
-            classes and missing label.
-        ValueError
-            If `X`, `y`, `sample_weight` or a parameter does not fit the others, or no class is
-            known: no label, and no `classes`. What the estimator raises is handed on.
-        """
+    ) -> Self:
         self._check_estimator()
-        validate_data(self, X, skip_check_array=True)
-        codes = self._start(y)
-        weights = leave_out_weightless(sample_weight, codes)
+        self._samples(X, reset=True)
+        codes, weights = self._labels(X, y, sample_weight)
         self._forget()
         labelled = np.unique(codes[codes >= 0])
         try:
@@ -171,7 +144,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             # By scikit-learn's convention, who cannot do with one class says so with this word.
             if len(labelled) != 1 or not re.search(r"\bclass(es)?\b", str(error)):
                 raise
-            self.estimator_ = clone(self.estimator)
+            self.estimator_ = copy_of(self.estimator)
             self._stand_in = np.eye(len(self.classes_))[labelled[0]]
         return self
 
@@ -184,18 +157,14 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         *,
         classes: npt.ArrayLike | None = None,
         **fit_kwargs: Any,
-    ) -> SklearnClassifier:
+    ) -> Self:
         """
         Fit further to more samples, where the estimator can.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, ...)
-            Training samples: whatever the estimator takes, in rows.
-        y : array-like of shape (n_samples,)
-            Their labels, some or all of them missing.
-        sample_weight : array-like of shape (n_samples,), default=None
-            What each sample counts, as in `fit`.
+        X, y, sample_weight : array-like
+            More samples, as in `fit`, which says what raises.
         classes : array-like of shape (n_classes,), default=None
             All classes there are, for the first call, if the classifier was not given any.
             Without either they are those that occur in the first call.
@@ -209,20 +178,16 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
 
         Raises
         ------
-        TypeError
-            As in `fit`.
         ValueError
             As in `fit`; or if a label or one of `classes` was not among the classes of the
             first call, or `fit` gave numbers to an estimator that refused the labels.
         """
         self._check_estimator()
         first = not hasattr(self, "estimator_")
-        validate_data(self, X, skip_check_array=True, reset=first)
+        self._samples(X, reset=first)
+        codes, weights = self._labels(X, y, sample_weight, classes, goes_on=not first)
         if first:
-            codes = self._start(y, self.classes if classes is None else classes)
             self._forget()
-        else:
-            codes = self._go_on(y, classes)
         if self._of_numbers is not None:
             raise ValueError(
                 f"{type(self.estimator).__name__} refused the labels in fit and was given numbers "
@@ -230,36 +195,13 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             )
         if "classes" in inspect.signature(self.estimator_.partial_fit).parameters:
             fit_kwargs["classes"] = self.classes_
-        weights = leave_out_weightless(sample_weight, codes)
         self._pass_on("partial_fit", X, codes, weights, fit_kwargs)
         return self
 
     @available_if(_estimator_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any, **kwargs: Any) -> Any:
-        """
-        Estimate the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        **kwargs : dict
-            Arguments of the estimator's `predict_proba`, such as a flag that asks for embeddings.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples, n_classes), or tuple
-            The probabilities in the order of `classes_`, 0 for classes that the estimator does
-            not know. If the estimator returns a tuple of probabilities and more, such as
-            embeddings, a tuple of these probabilities and the same more.
-
-        Raises
-        ------
-        ValueError
-            If the estimator's probabilities can't be assigned to classes, or `X` has another
-            number of features than in `fit`. What the estimator raises is handed on.
-        """
         check_is_fitted(self)
+        refuse_masked(X, "X")
         if self._stand_in is not None:
             return self._for_all(X, self._stand_in)
         result = self.estimator_.predict_proba(X, **kwargs)
@@ -268,29 +210,8 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         return self._columns_of_all_classes(result)
 
     def predict(self, X: Any, **kwargs: Any) -> Any:
-        """
-        Predict labels.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Samples.
-        **kwargs : dict
-            Arguments of the estimator's `predict`, or with costs of its `predict_proba`.
-
-        Returns
-        -------
-        numpy.ndarray of shape (n_samples,), or tuple
-            What the estimator predicts; with `cost_matrix` the class of least expected cost.
-            Among equally good ones a random one, the same in each call. If the estimator returns
-            a tuple, a tuple of the labels and the same more.
-
-        Raises
-        ------
-        ValueError
-            As in `predict_proba`.
-        """
         check_is_fitted(self)
+        refuse_masked(X, "X")
         if self._stand_in is not None:
             return self._cheapest(self._for_all(X, self._stand_in))
         to_labels: Callable[[Any], npt.NDArray[Any]]
@@ -318,16 +239,18 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
 
     def _check_estimator(self) -> None:
         if not is_classifier(self.estimator):
-            raise TypeError(f"estimator must be a scikit-learn classifier, not {self.estimator!r}")
+            raise TypeError(
+                f"estimator must be a scikit-learn classifier, not {shown(self.estimator)}"
+            )
         if self.cost_matrix is not None and not hasattr(self.estimator, "predict_proba"):
             raise ValueError(
-                f"cost_matrix needs probabilities, but {self.estimator!r} has no predict_proba"
+                f"cost_matrix needs probabilities, but {shown(self.estimator)} has no predict_proba"
             )
 
     def _forget(self) -> None:
         """Start with an unfitted estimator: until it has seen labels, others answer for it."""
         n_classes = len(self.classes_)
-        self.estimator_ = clone(self.estimator)
+        self.estimator_ = copy_of(self.estimator)
         self._stand_in = np.full(n_classes, 1.0 / n_classes)
         self._of_numbers = None
 
@@ -340,8 +263,6 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         kwargs: dict[str, Any],
     ) -> None:
         """Hand the labelled samples to the estimator, if there are any."""
-        if _num_samples(X) != len(codes):
-            raise ValueError(f"X has {_num_samples(X)} samples, but y has {len(codes)} labels")
         labelled = codes >= 0
         if not labelled.any():
             return
@@ -386,7 +307,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
                 or not is_from_elsewhere(self.estimator)
             ):
                 raise
-            estimator = clone(self.estimator)
+            estimator = copy_of(self.estimator)
             with suppress(TypeError, ValueError):
                 self.estimator_ = estimator.fit(samples, numbers, **kwargs)
                 self._of_numbers = known
@@ -394,11 +315,13 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
             raise
 
     def _for_all(self, X: Any, proba: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        validate_data(self, X, skip_check_array=True, reset=False)
+        self._samples(X)
         return np.tile(proba, (_num_samples(X), 1))
 
     def _as_labels(self, predicted: Any) -> npt.NDArray[Any]:
         labels: npt.NDArray[Any] = np.asarray(predicted)
+        if labels.shape[1:] == (1,):  # CatBoost's
+            labels = labels[:, 0]
         if self._of_numbers is not None:
             labels = self.classes_[self._of_numbers[labels.astype(np.int64)]]
         return labels.astype(self.classes_.dtype, copy=False)

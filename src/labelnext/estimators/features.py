@@ -14,15 +14,18 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.utils.extmath import safe_sparse_dot
 
-from labelnext.estimators.delegates import (
+from labelnext.estimators.models import (
+    ask,
+    features_of_untrained,
     final_step,
     is_fitted,
-    look_through,
+    is_network,
+    is_skorch_net,
     look_through_unfitted,
-    transform,
+    parts_of,
+    reach,
     transformers,
 )
-from labelnext.estimators.networks import ask, features_of_untrained, is_network, is_skorch_net
 from labelnext.estimators.rows import as_numbers
 
 _ACTIVATIONS = {
@@ -34,31 +37,19 @@ _ACTIVATIONS = {
 
 
 def features_of(clf: Any, X: Any) -> Any:
-    """Return the features that a fitted classifier's last linear step sees.
-
-    | classifier                                   | features                                  |
-    |----------------------------------------------|-------------------------------------------|
-    | network: module, skorch net, SkorchClassifier| the input of its last linear layer        |
-    | MLPClassifier                                | its last hidden layer                     |
-    | Pipeline                                     | for the output of its transformers, those |
-    |                                              | of its last step                          |
-    | search, frozen, thresholded, wrapped         | those of the classifier inside            |
-    | trees and ensembles of trees                 | X, its columns scaled, with a warning     |
-    | any other                                    | X                                         |
+    """Return the features of samples, as the table in docs/guide/classifiers.rst says.
 
     A classifier that could not be fitted, for want of labels, is taken as unfitted: copies of a
     pipeline's transformers are then fitted to X.
     """
-    inner = look_through(clf)
+    inner, seen = reach(clf, X)
     if not is_fitted(inner):
         return _without_labels(clf, X)
-    if isinstance(inner, Pipeline):
-        return features_of(inner.steps[-1][1], transform(inner, X))
     if is_network(inner):
-        return as_numbers(ask(inner, X)[1])
+        return as_numbers(ask(inner, seen)[1])
     if isinstance(inner, MLPClassifier):
-        return _last_hidden_layer(inner, as_numbers(X))
-    return _columns(inner, X)
+        return _last_hidden_layer(inner, as_numbers(seen))
+    return _columns(inner, seen)
 
 
 def is_of_trees(clf: Any) -> bool:
@@ -66,15 +57,26 @@ def is_of_trees(clf: Any) -> bool:
     from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier
 
     clf = final_step(look_through_unfitted(clf))
-    members = getattr(clf, "estimators", None)
-    if isinstance(members, list) and members:  # of a vote or a stack
-        return all(is_of_trees(member) for _, member in members if not isinstance(member, str))
-    if getattr(clf, "estimator", None) is not None:
-        return is_of_trees(clf.estimator)
-    if isinstance(clf, BaggingClassifier | HistGradientBoostingClassifier):
-        return True
+    parts = parts_of(clf)
+    if parts:
+        return all(map(is_of_trees, parts))
     # So do scikit-learn's other trees, XGBoost, LightGBM and CatBoost name it.
-    return hasattr(type(clf), "feature_importances_")
+    return isinstance(clf, BaggingClassifier | HistGradientBoostingClassifier) or hasattr(
+        type(clf), "feature_importances_"
+    )
+
+
+def _hidden(clf: Any) -> Any:
+    """Return what changes X within an ensemble or wrapper that has no one last step."""
+    for part in parts_of(clf):
+        if (isinstance(part, Pipeline) and transformers(part)) or (
+            isinstance(part, MLPClassifier) or is_network(part)
+        ):
+            return part
+        found = _hidden(final_step(part))
+        if found is not None:
+            return found
+    return None
 
 
 def column_scaler(X: Any) -> Any:
@@ -83,24 +85,49 @@ def column_scaler(X: Any) -> Any:
 
 
 def _columns(clf: Any, X: Any) -> Any:
-    X = as_numbers(X)
-    if not is_of_trees(clf):
-        return X
-    how = (
-        "scaled by its largest absolute value"
-        if sp.issparse(X)
-        else "scaled to mean 0 and variance 1, with the mean where a value is missing"
-    )
-    warnings.warn(
-        f"{type(clf).__name__} is made of trees, which have no last linear layer and see no "
-        f"scales: its features are the columns of X, each {how}. Pass features=..., an array "
-        f"with a row for each sample, where you know better ones.",
-        stacklevel=2,
-    )
-    scaled = column_scaler(X).transform(X)
-    if sp.issparse(X):
-        return scaled
-    return np.nan_to_num(scaled, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    """Return X itself, scaled for trees, with a warning where other features may be meant."""
+    name, hidden = type(clf).__name__, _hidden(clf)
+    way_out = "Pass features=..., an array of numbers with a row for each sample"
+    if isinstance(hidden, Pipeline):
+        way_out += f", or put {name} into the pipeline, in the place of its last step."
+    elif hidden is not None:
+        way_out += f", or take {type(hidden).__name__} without {name}."
+    else:
+        way_out += (
+            ", or put what makes numbers of X into a sklearn.pipeline.Pipeline with the classifier "
+            "as its last step."
+        )
+    X = as_numbers(X, f"Those of {name} are X itself. {way_out}")
+    values = X.data if sp.issparse(X) else X
+    if is_of_trees(clf):
+        how = (
+            "scaled by its largest absolute value"
+            if sp.issparse(X)
+            else "scaled to mean 0 and variance 1, with the mean where a value is missing"
+        )
+        warnings.warn(
+            f"{name} is made of trees, which have no last linear layer and see no scales: its "
+            f"features are the columns of X, each {how}. Pass features=..., an array with a row "
+            f"for each sample, where you know better ones.",
+            stacklevel=2,
+        )
+        scaled = column_scaler(X).transform(X)
+        if sp.issparse(X):
+            return scaled
+        return np.nan_to_num(scaled, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+    if values.size and values.dtype.kind == "f" and np.isnan(values.min()):
+        raise ValueError(
+            f"X holds NaN, which {name} may bear, but features may not, and those of {name} are X "
+            f"itself. {way_out}"
+        )
+    if hidden is not None:
+        warnings.warn(
+            f"{name} may hold several of {type(hidden).__name__} and has no one last step: its "
+            f"features are the columns of X, not what {type(hidden).__name__} makes of them. "
+            f"{way_out}",
+            stacklevel=2,
+        )
+    return X
 
 
 def _without_labels(clf: Any, X: Any) -> Any:

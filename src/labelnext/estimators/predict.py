@@ -6,22 +6,30 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.extmath import safe_sparse_dot
 
 from labelnext.estimators._fit import ColdStart
-from labelnext.estimators.delegates import final_step, is_fitted, look_through, transform
 from labelnext.estimators.features import column_scaler, features_of, is_of_trees
-from labelnext.estimators.networks import (
+from labelnext.estimators.models import (
     ask,
     ask_with_dropout,
+    final_step,
     has_dropout,
+    is_fitted,
+    is_module,
     is_network,
     last_layer,
+    look_through,
+    look_through_unfitted,
     predict_proba,
+    reach,
+    transform,
 )
 from labelnext.estimators.rows import as_numbers, as_samples, take_rows
+from labelnext.utils.given import refuse_other_order, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,14 +47,18 @@ def proba_and_features(
     Ask a fitted classifier for class probabilities and for what its last linear step sees.
 
     A classifier may hand back `(proba, features)` from `predict_proba`, by default or on a flag.
-    Otherwise the features are the output of the transformers for a `Pipeline`, the last hidden
-    layer for an `MLPClassifier`, the input of the last linear layer for a network (a
-    `SkorchClassifier`, a net of skorch, a `torch.nn.Module`), both for a pipeline that ends with
-    one, and else `X` itself.
-    `SklearnClassifier` and searches like `GridSearchCV` are looked through; a
-    `CalibratedClassifierCV` or an ensemble has no one last step, so its features are `X`. Trees
-    and ensembles of trees, those of XGBoost, LightGBM and CatBoost too, see no scales, so theirs
-    are the columns of `X`, each scaled over all samples asked about, with a warning.
+    Otherwise the features are, with the first that applies:
+
+    - `SklearnClassifier`, a search like `GridSearchCV`, frozen, with a threshold: those of the
+      classifier inside;
+    - a `Pipeline`: for the output of its transformers, those of its last step;
+    - a network (a `SkorchClassifier`, a net of skorch, a `torch.nn.Module`): the input of its
+      last linear layer;
+    - an `MLPClassifier`: its last hidden layer;
+    - trees and ensembles of trees, those of XGBoost, LightGBM and CatBoost too, which see no
+      scales: the columns of `X`, each scaled over all samples asked about, with a warning;
+    - any other: `X` itself. It has no one last step if it is an ensemble or a
+      `CalibratedClassifierCV`; where what it holds would have other features, there is a warning.
 
     Parameters
     ----------
@@ -72,16 +84,18 @@ def proba_and_features(
     Raises
     ------
     TypeError
-        If `flag_name` is no string or dict, or the features are not numbers.
+        If `clf` has no `predict_proba`, `flag_name` is no string or dict, or the features are not
+        numbers.
     ValueError
         If `predict_proba` returns something else than probabilities or a pair of probabilities
         and features, no features although `flag_name` asks for them, or another number of rows
-        than X has; or if `features` has, or is given together with `flag_name`.
+        than X has; if `features` has, or is given together with `flag_name`; or if the features
+        are `X` itself, which holds NaN.
 
     Warns
     -----
     UserWarning
-        If the classifier is made of trees.
+        If the features are `X` for want of better ones: see above.
 
     Examples
     --------
@@ -99,7 +113,9 @@ def proba_and_features(
     array([-0.9 ,  1.02, -1.34, -1.32])
     """
     arguments = _check_flag(flag_name)
+    refuse_other_order(X=X, features=features)
     X = as_samples(X)
+    refuse_without_proba(clf)
     if features is not None:
         return _with_features(clf, X, arguments, features)
     # A pipeline would transform X for its probabilities, and we a second time for the features.
@@ -158,6 +174,35 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
     return _proba(clf, as_samples(X)).astype(np.float64, copy=False)
 
 
+def refuse_without_proba(clf: Any) -> None:
+    """Refuse what has no `predict_proba`, and say what to take instead."""
+    if hasattr(clf, "predict_proba") or is_module(final_step(clf)):
+        return
+    final = clf
+    while final is not (inner := final_step(look_through_unfitted(final))):
+        final = inner
+    name = type(final).__name__
+    known = isinstance(final, BaseEstimator)
+    fault = ", a regressor" if known and is_regressor(final) else ""
+    if final is not clf:
+        where = "whose last step" if isinstance(clf, Pipeline) else "in which"
+        fault = f", {where} {name} {'is a regressor' if fault else 'has none'}"
+    advice = ""
+    if known and is_classifier(final):
+        calibrated = f"CalibratedClassifierCV({name}(), cv=2)"
+        advice = (
+            f" Take LogisticRegression, say, or sklearn.calibration.{calibrated} in the place of "
+            f"{name}, once there are two labels of each class"
+        )
+        if isinstance(clf, Pipeline) and clf.steps[-1][1] is final:
+            steps = "".join(f"{type(step).__name__}(), " for _, step in clf.steps[:-1])
+            advice += f": make_pipeline({steps}{calibrated})"
+        advice += "."
+    raise TypeError(
+        f"clf must be a classifier with predict_proba, got {type(clf).__name__}{fault}.{advice}"
+    )
+
+
 def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
     """Return what a fitted classifier makes of the features that `proba_and_features` gave of X.
 
@@ -165,13 +210,10 @@ def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
     largest for the one predicted, shape (n, n_classes). Raises a TypeError if the features came
     out of `predict_proba`, so that none knows what follows them.
     """
-    inner = look_through(clf)
+    inner, X = reach(clf, X)
     if not is_fitted(inner):
         return lambda features: np.zeros((features.shape[0], 2))
     few = take_rows(X, np.arange(min(2, X.shape[0])))
-    of_trees = is_of_trees(inner)
-    if isinstance(inner, Pipeline):
-        return last_step(inner.steps[-1][1], transform(inner, X if of_trees else few))
     if is_network(inner):
         return _linear(*last_layer(inner, few))
     if isinstance(inner, MLPClassifier):
@@ -182,8 +224,7 @@ def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
             f"out of its predict_proba; make what turns samples into features a step of a "
             f"sklearn.pipeline.Pipeline before the classifier, or pass the features as X."
         )
-
-    scaler = column_scaler(as_numbers(X)) if of_trees else None
+    scaler = column_scaler(as_numbers(X)) if is_of_trees(inner) else None
 
     def scores(features: Any) -> NDArray[Any]:
         if scaler is not None:
@@ -214,18 +255,17 @@ def ask_members(
     Their columns are the classes of the classifier, also of members that have not seen them all.
     A network is asked `n_passes` times with dropout at work, of which `rng` decides.
     """
-    inner, X = look_through(clf), as_samples(X)
+    X = as_samples(X)
+    inner, seen = reach(clf, X)
     if not is_fitted(inner):
-        yield proba_of(clf, X)
-    elif isinstance(inner, Pipeline):
-        yield from ask_members(inner.steps[-1][1], transform(inner, X), n_passes, rng)
+        yield from [proba_of(clf, X)] * 2  # all of them know nothing
     elif _is_ensemble(inner):
-        yield from _ask_ensemble(inner, X)
+        yield from _ask_ensemble(inner, seen)
     elif is_network(inner):
         for seed in rng.integers(2**63, size=n_passes):
-            yield np.asarray(ask_with_dropout(inner, X, int(seed)), dtype=np.float64)
+            yield np.asarray(ask_with_dropout(inner, seen, int(seed)), dtype=np.float64)
     else:
-        yield proba_of(inner, X)
+        yield proba_of(inner, seen)
 
 
 def ask_committee(members: Sequence[Any], X: Any) -> Iterator[NDArray[np.float64]]:
@@ -265,6 +305,7 @@ def ask_committee(members: Sequence[Any], X: Any) -> Iterator[NDArray[np.float64
 
 
 def _proba(clf: Any, X: Any) -> NDArray[Any]:
+    refuse_without_proba(clf)
     while type(clf) is Pipeline and is_network(final_step(clf)):
         X = transform(clf, X)
         clf = clf.steps[-1][1]
@@ -339,7 +380,7 @@ def _check_flag(flag_name: Any) -> dict[str, Any]:
         return dict(flag_name)
     raise TypeError(
         f"clf_embedding_flag_name must be None, the name of an argument of predict_proba, or a "
-        f"dict of arguments, got {flag_name!r}."
+        f"dict of arguments, got {shown(flag_name)}."
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.utils.given import refuse_masked
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def as_samples(X: Any, name: str = "X") -> Any:
     Lists become arrays, those of anything but numbers arrays of objects, and so do tensors. One
     dimension is allowed for objects alone, texts say: of numbers it is a mistake.
     """
+    refuse_masked(X, name)
     X = without_tensor(X)
     if sp.issparse(X):
         # COO and DIA cannot be indexed by rows; CSR is returned as it is.
@@ -40,7 +42,7 @@ def as_samples(X: Any, name: str = "X") -> Any:
     return X
 
 
-def as_numbers(X: Any) -> Any:
+def as_numbers(X: Any, advice: str = "Pass numbers, a row for each sample.") -> Any:
     """Return samples as a matrix of numbers, sparse or dense, without a copy where it is one."""
     if sp.issparse(X):
         return X
@@ -51,10 +53,7 @@ def as_numbers(X: Any) -> Any:
             array = array.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise TypeError(
-                f"The features must be numbers, got dtype {array.dtype}. Without more knowledge "
-                f"of the classifier its features are X itself: put what turns X into numbers "
-                f"into a sklearn.pipeline.Pipeline with the classifier as its last step, or let "
-                f"predict_proba return (proba, features)."
+                f"The features must be numbers, got dtype {array.dtype}. {advice}"
             ) from error
     return array.reshape(len(array), -1) if array.ndim != 2 else array
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from labelnext.utils.interval import mean_interval
+from labelnext.utils.interval import first_reached, mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -220,18 +220,14 @@ class Curves:
             interpolated, so they are multiples of the batch size.
         """
         needed = {}
-        for strategy in self.accuracy:
-            accuracy = whole(self, strategy)
-            if not len(accuracy):
+        for strategy, curves in self.accuracy.items():
+            counts, reached = first_reached(self.labels, curves, level)
+            if not len(counts):
                 needed[strategy] = Needed(float("nan"), float("nan"), 0, 0)
                 continue
-            hit = accuracy >= level
-            reached = hit.any(axis=1)
-            counts = np.where(reached, self.labels[hit.argmax(axis=1)], self.labels[-1])
-            mean, half = mean_interval(counts)
-            if not reached.all():
-                half = np.array(np.nan)
-            needed[strategy] = Needed(float(mean), float(half), int(reached.sum()), len(hit))
+            mean, half = map(float, mean_interval(counts))
+            half = half if reached.all() else float("nan")
+            needed[strategy] = Needed(mean, half, int(reached.sum()), len(counts))
         return needed
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -256,3 +252,8 @@ def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
     """Return the curves of a strategy that came to their end, in the order of the seeds."""
     values = curves.accuracy[strategy]
     return values[np.isfinite(values).all(axis=1)]
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Say how many of something there are, in the right number."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

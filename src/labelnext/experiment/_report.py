@@ -6,14 +6,14 @@ import base64
 import io
 import re
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.experiment._records import counted
 from labelnext.experiment._results import Findings, levels_of
 from labelnext.experiment._store import versions
-from labelnext.pools.disk import write_whole
+from labelnext.experiment.outputs import REPORT, Outputs
 from labelnext.utils.csv import as_csv
 from labelnext.visualization import (
     plot_error_distribution,
@@ -25,6 +25,7 @@ from labelnext.visualization import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from labelnext.experiment._records import Setting
     from labelnext.experiment._results import Columns
@@ -91,24 +92,26 @@ class Results(Findings):
         Parameters
         ----------
         folder : str or Path
-            Where to; made if there is none. Files of an earlier report are replaced.
+            Where to; made if there is none. Files of an earlier report are replaced, which the
+            file ``labelnext-files.json`` lists.
 
         Returns
         -------
         list of Path
             The files, ``report.html`` first.
+
+        Raises
+        ------
+        FileExistsError
+            If something else has a name that would be written; nothing is written then.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        outputs = Outputs(folder, "report")
+        outputs.check(REPORT)
         tables, pictures = self.tables(), _pictures(self)
         files = {"report.html": _page(self, tables, pictures).encode()}
         files |= {f"{name}.csv": as_csv(columns) for name, columns in tables.items()}
         files |= {f"{name}.png": content for name, content in pictures.items()}
-        if "failures" not in tables:
-            (folder / "failures.csv").unlink(missing_ok=True)  # those of an earlier report
-        for name, content in files.items():
-            write_whole(folder / name, content, overwrite=True)
-        return [folder / name for name in files]
+        return outputs.write(files, remove=REPORT)
 
 
 def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[str, bytes]) -> str:
@@ -197,18 +200,14 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
 
 
 def _lead(results: Findings) -> str:
-    strategies = _counted(len(results.strategies), "strategy", "strategies")
-    settings = _counted(len(results.budgets), "setting", "settings")
-    seeds = _counted(len(results.seeds), "seed", "seeds")
-    runs = _counted(len(results.rounds), "run", "runs")
+    strategies = counted(len(results.strategies), "strategy", "strategies")
+    settings = counted(len(results.budgets), "setting")
+    seeds = counted(len(results.seeds), "seed")
+    runs = counted(len(results.rounds), "run")
     return (
         f'<p class="quiet">{strategies} in {settings} at {seeds}: {runs}. At a seed all strategies '
         "have the same pool, test set, start and model.</p>"
     )
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
 
 
 def _failures(results: Findings) -> str:
@@ -268,7 +267,8 @@ def _tests(tests: Columns) -> str:
 
 def _settings(results: Findings) -> str:
     items = "".join(
-        f"<li>{escape(str(setting))}: {budget.rounds} batches to {budget.total:,} labels</li>"
+        f"<li>{escape(str(setting))}: {counted(budget.rounds, 'batch', 'batches')} "
+        f"to {budget.total:,} labels</li>"
         for setting, budget in results.budgets.items()
     )
     seeds = ", ".join(map(str, results.seeds))

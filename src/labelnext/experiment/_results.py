@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.experiment import _pairwise
-from labelnext.experiment._records import Curves, whole
+from labelnext.experiment._pairwise import PairedTest
+from labelnext.experiment._records import Curves, Failure, whole
 from labelnext.experiment._stopping import StoppingAdvice, advise
 from labelnext.utils.extras import require
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._pairwise import PairedTest, Penalties
-    from labelnext.experiment._records import Budget, Failure, Needed, Round, Setting
+    from labelnext.experiment._pairwise import Penalties
+    from labelnext.experiment._records import Budget, Needed, Round, Setting
 
 Columns = dict[str, list[Any]]
 MEASURES = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
@@ -174,20 +175,7 @@ class Findings:
         ]
 
     def complete(self, setting: Setting, strategy: str) -> list[tuple[Round, ...]]:
-        """Return the runs of a strategy that came to their end.
-
-        Parameters
-        ----------
-        setting : Setting
-            What they were run in.
-        strategy : str
-            The strategy.
-
-        Returns
-        -------
-        list of tuple of Round
-            The rounds of each, in the order of the seeds.
-        """
+        """Return the runs of a strategy that came to their end, in the order of the seeds."""
         runs = (self.rounds[setting, strategy, seed] for seed in self.seeds)
         return [steps for steps in runs if len(steps) > self.budgets[setting].rounds]
 
@@ -225,24 +213,9 @@ class Findings:
         tables = {
             "summary": self._summary(),
             "labels-needed": self._labels_needed(),
-            "paired-tests": as_columns(
-                ("setting", "first", "second", "difference", "half", "p", "p_holm", "n_seeds"),
-                ((str(test.setting), *test[1:]) for test in self.paired_tests()),
-            ),
+            "paired-tests": _of_records(PairedTest, self.paired_tests()),
             "penalties": self._penalties(),
-            "stopping": as_columns(
-                (
-                    "setting",
-                    "strategy",
-                    "rule",
-                    "reached",
-                    "n_seeds",
-                    "labels",
-                    "accuracy",
-                    "final",
-                ),
-                ((str(advice.setting), *advice[1:]) for advice in self.stopping()),
-            ),
+            "stopping": _of_records(StoppingAdvice, self.stopping()),
             "seconds": as_columns(
                 ("setting", *self.strategies),
                 (
@@ -257,10 +230,8 @@ class Findings:
             "results": self.to_dict(),
         }
         if self.failures:
-            tables["failures"] = as_columns(
-                ("setting", "strategy", "seed", "round", "error"),
-                ((str(failure.setting), *failure[1:5]) for failure in self.failures),
-            )
+            tables["failures"] = _of_records(Failure, self.failures)
+            del tables["failures"]["details"]
         return tables
 
     def _summary(self) -> Columns:
@@ -326,6 +297,11 @@ def as_columns(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Columns:
     """Turn rows into columns by name."""
     lists = [list(row) for row in rows]
     return {name: [row[place] for row in lists] for place, name in enumerate(names)}
+
+
+def _of_records(kind: Any, records: Iterable[Any]) -> Columns:
+    """Lay out records whose first field is a setting."""
+    return as_columns(kind._fields, ((str(record[0]), *record[1:]) for record in records))
 
 
 def _final(curve: Curves) -> list[float]:

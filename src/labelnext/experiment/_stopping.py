@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 from labelnext.engine import open_gradients
 from labelnext.estimators import proba_and_features
@@ -69,9 +68,14 @@ class Watched:
 
 def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Return Cohen's kappa of two lists of labels: 1 if they are equal, 0 if by chance as equal."""
-    if (first == second).all():
+    agree = float(np.mean(first == second))
+    if agree == 1:
         return 1.0  # also where both know one class only, for which kappa is not defined
-    return float(cohen_kappa_score(first, second))
+    # sklearn.metrics.cohen_kappa_score takes twenty times as long.
+    names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    shares = [np.bincount(part, minlength=len(names)) / len(part) for part in np.split(codes, 2)]
+    chance = float(shares[0] @ shares[1])
+    return (agree - chance) / (1 - chance)
 
 
 class StoppingAdvice(NamedTuple):

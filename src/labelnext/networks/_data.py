@@ -17,9 +17,9 @@ from torch.utils.data import (
     TensorDataset,
 )
 
-from labelnext.networks._batches import collate
-from labelnext.networks._frames import by_position
+from labelnext.networks._batches import by_position, collate
 from labelnext.pools.known import as_groups, as_ids, check_ids, check_length
+from labelnext.utils.given import shown
 from labelnext.utils.labels import MISSING_LABEL, split_labels
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _INSTEAD = (
     "DataLoader(dataset, batch_size=..., shuffle=False); for a part of a data set, "
     "torch.utils.data.Subset(dataset, indices)."
 )
+BATCH_SIZE = 256
 # Characters of an error of the data's own, in a message.
 LONGEST = 400
 _DIVIDE = (
@@ -192,14 +193,24 @@ def without_index(data: Any) -> Any:
     return _loader_of(data, dataset)
 
 
-def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> Source:
+def open_source(data: Any, batch_size: int | None, num_workers: int | None, *, pin: bool) -> Source:
     """Return the batches of a loader, data set, array or list of samples, `without_index`.
 
-    `batch_size` and `num_workers` count where it is not a loader that decides; `pin` says whether
-    batches are to be sent to a GPU.
+    A loader decides on `batch_size` and `num_workers` itself; `pin` says whether batches are to
+    be sent to a GPU.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+    given = {"batch_size": (batch_size, 1), "num_workers": (num_workers, 0)}
+    for name, (value, least) in given.items():
+        if value is None:
+            continue
+        if isinstance(data, DataLoader):
+            raise TypeError(
+                f"A DataLoader has a {name} of its own: leave {name}={shown(value)} out, or pass "
+                f"the data set in place of the loader."
+            )
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {shown(value)}.")
+    batch_size = batch_size or BATCH_SIZE
     if isinstance(data, DataLoader):
         return _of_loader(data)
     arrays = arrays_in(data)
@@ -214,7 +225,7 @@ def open_source(data: Any, batch_size: int, num_workers: int, *, pin: bool) -> S
     loader = DataLoader(
         data,
         batch_size=batch_size,
-        num_workers=num_workers,
+        num_workers=num_workers or 0,
         collate_fn=collate,
         pin_memory=pin,
     )

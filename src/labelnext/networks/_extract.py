@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labelnext.pools import Pool, open_pool
 from labelnext.pools.source import PARTS
 from labelnext.utils.extras import require
+from labelnext.utils.given import refuse_other_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,8 +32,8 @@ def extract(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | DTypeLike | None = None,
     amp: bool | str | torch.dtype | None = None,
-    batch_size: int = 256,
-    num_workers: int = 0,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     progress: bool | Callable[[int, int | None], None] = True,
     n_passes: int | None = None,
     ids: ArrayLike | None = None,
@@ -50,26 +51,23 @@ def extract(
 
     The gradient of the loss at the pseudo-label with respect to the last linear layer is the
     outer product of the residual and of what that layer is given [1]_. The pool has the
-    probabilities, of which the residual is made, and that input as features. Both are caught in
-    evaluation mode and in `torch.inference_mode`. Afterwards, also after an exception or
-    Ctrl-C, the network is as it was: the mode of each submodule, hooks, gradients, statistics of
-    batch normalisation, and the states of random generators.
+    probabilities, of which the residual is made, and that input as features, both from evaluation
+    mode. Afterwards, also after an exception or Ctrl-C, the network is as it was: the mode of
+    each submodule, hooks, gradients, statistics of batch normalisation, and random generators.
 
     Parameters
     ----------
     model : torch.nn.Module, or list of them
-        The network. The module inside `torch.compile`, `DataParallel` or
-        `DistributedDataParallel` is run itself, on one device; compiled code that holds the last
-        layer is run as it was written. Of several networks, a committee, the pool has the
+        The network. Out of `torch.compile`, `DataParallel` or `DistributedDataParallel` the
+        module inside is run, on one device. Of several networks, a committee, the pool has the
         probabilities of each, shape (n_members, n_rows, n_classes), and no features.
     data : DataLoader, Dataset, tensor, array, frame, dict or list
-        The samples. A DataLoader must neither shuffle nor drop the last batch. Any data set with
-        a length and items will do, and so will an `IterableDataset`, a tensor or array with one
-        row for each sample, a dict of them, or a list of samples. A frame or series of pandas or
-        polars is read by position, never by its index: a frame of numbers as an array, one of
-        other things as dicts of its columns. Several workers may read an `IterableDataset` only
-        if it has a length, and yields as many samples: each worker must yield its share, and row
-        i is the i-th sample that the loader yields.
+        The samples, in the order of the pool's rows: a DataLoader that neither shuffles nor drops
+        the last batch, anything with a length and items, an `IterableDataset`, a tensor or array
+        with a row for each sample, a dict of them, or a list of samples. Frames and series are
+        read by position, never by their index; those of numbers are arrays, others dicts of their
+        columns. Several workers may read an `IterableDataset` only if it has a length and yields
+        as many samples: each worker must yield its share.
 
         Of batches that are tuples, as many elements are passed as `forward` requires (at least
         one); the rest are taken for labels. Batches that are dicts are passed by keyword, without
@@ -77,15 +75,14 @@ def extract(
         tensors and arrays, but not those of a loader or data set, are converted to the dtype of
         the weights.
     head : str or torch.nn.Module, default=None
-        The last linear layer, by its name or itself, for a network with several; None to find
-        the one whose output is the network's, as `labelnext.networks.find_head` does.
+        The last linear layer, by its name or itself; None to find the one whose output is the
+        network's, as `labelnext.networks.find_head` does.
     task : {"multiclass", "multilabel", "binary", "regression"}, default=None
         What the network is trained for: softmax, independent sigmoids, one sigmoid, or numbers.
-        The loss is the cross-entropy, for sigmoids the binary one at the rounded probabilities.
-        Of a regression the pool has features only, which are the gradient of the output. None for
-        what the network's configuration says in the manner of transformers (`problem_type`; one
-        output is a regression), else "binary" for a last layer with one output, else
-        "multiclass".
+        The loss is the cross-entropy, for sigmoids the binary one at the rounded probabilities;
+        of a regression the pool has features only, the gradient of the output. None for what the
+        network's configuration says in the manner of transformers (`problem_type`; one output is
+        a regression), else "binary" for one output and "multiclass" for more.
     bias : bool, default=False
         Whether the gradient with respect to the last layer's bias counts too.
     device : str or torch.device, default=None
@@ -96,43 +93,42 @@ def extract(
         computes, bfloat16 on a CPU as float32. Probabilities are float32 or, from logits in
         float64, float64.
     amp : bool, str or torch.dtype, default=None
-        Automatic mixed precision: a dtype, torch's default dtype for the device, or none. None
-        for True on a CUDA device and False elsewhere.
-    batch_size : int, default=256
-        Samples a batch, unless data is a DataLoader.
-    num_workers : int, default=0
-        Processes that read samples, unless data is a DataLoader.
+        Automatic mixed precision: a dtype, torch's default for the device, or none. None for True
+        on a CUDA device and False elsewhere.
+    batch_size : int, default=None
+        Samples a batch; None for 256. A DataLoader has its own.
+    num_workers : int, default=None
+        Processes that read samples; None for none. A DataLoader has its own.
     progress : bool or callable, default=True
-        Whether to show a bar with the rate and the time left, on stderr and only if that is a
-        terminal or a notebook; or a function to call after each batch as
-        ``progress(done, total)``, with None for a total that is not known.
+        Whether to show a bar, on stderr and only if that is a terminal or a notebook; or a
+        function to call after each batch as ``progress(done, total)``, with None for a total that
+        is not known.
     n_passes : int, default=None
-        How many passes to make with dropout at work, beside the one in evaluation mode. The pool
-        then has the probabilities of each pass, shape (n_passes, n_rows, n_classes), and the
-        features of evaluation mode. The same call drops the same. None for no such passes.
+        How many passes to make with dropout at work, beside the one in evaluation mode: the pool
+        then has the probabilities of each, shape (n_passes, n_rows, n_classes), and the features
+        of evaluation mode. The same call drops the same.
     ids, groups, labels, classes : array-like, default=None
         What is known of the samples, in their order, and the names of the classes; as those of
         `labelnext.Pool`. Classes are None for those in the network's configuration (`id2label`),
         if someone named them.
     out : str or path-like, default=None
-        A folder to write the pool to, shard by shard: no more than one shard is in memory. None
-        keeps the pool in memory. Committees are kept in memory only.
+        A folder to write the pool of one network to, shard by shard: no more than one shard is in
+        memory. None keeps the pool in memory.
     rows_per_shard : int, default=None
         With `out`: how many rows to write at once, rounded up to whole batches. None for 65,536,
         or for what an extraction was begun with that is resumed.
     resume : bool, default=False
-        With `out`: whether to go on with an extraction of the same data by the same network, of
-        which some shards are finished. Their samples are not computed again, nor read where data
-        has items by number: all but an `IterableDataset`, a `DataLoader` of a class of your own
-        or with a `worker_init_fn`.
+        With `out`: whether to go on with an extraction of the same data by the same network. The
+        samples of finished shards are not computed again, nor read where data has items by
+        number: all but an `IterableDataset`, a `DataLoader` of a class of your own or with a
+        `worker_init_fn`.
     overwrite : bool, default=False
         With `out`: whether to delete a pool that is in the folder.
     cluster : labelnext.Ray, default=None
         With `out`: a Ray cluster, whose actors each write shards to the folder, which all its
-        machines must see. Samples are divided among them, so data must have items by number, or
-        be a Ray Data set, whose columns are passed by keyword; a single column, beside labels,
-        may have any name. The shards of actors that are lost are written by others. With GPUs
-        `device` is "cuda". None for this process.
+        machines must see. Data must have items by number, or be a Ray Data set, whose columns are
+        passed by keyword; a single column, beside labels, may have any name. The shards of actors
+        that are lost are written by others. With GPUs `device` is "cuda".
 
     Returns
     -------
@@ -148,12 +144,13 @@ def extract(
         If the disk is full, or `out` may not be written to. Shards that are finished stay.
     ValueError
         If the last layer is not clear or not last, outputs are not n × C, logits are not finite
-        (the message says of which sample), data is empty or would not line up with the rows,
-        workers yield samples twice, the task contradicts the network, ids or the like do not line
-        up, the device is not there, or what is to be resumed was begun with another network,
-        data, dtype or size of shards.
+        (the message says of which sample), data is empty, has masked values or would not line up
+        with the rows, the task contradicts the network, ids or the like do not line up, a
+        committee has one member, the device is not there, or what is to be resumed was begun with
+        another network, data, dtype or size of shards.
     TypeError
-        If model or data is of no kind that is known, or cannot be sent to a cluster.
+        If model or data is of no kind that is known, or cannot be sent to a cluster, or an
+        argument would be ignored, such as `batch_size` beside a DataLoader.
     RuntimeError
         If data raises while it is read; the message says at which item.
     ImportError
@@ -181,15 +178,6 @@ def extract(
     >>> pool.n_rows, pool.n_classes
     (100, 3)
 
-    Of more samples than memory holds, to a folder:
-
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> pool = labelnext.extract(model, torch.randn(100, 4), out=folder.name, progress=False)
-    >>> pool.n_rows
-    100
-    >>> folder.cleanup()
-
     What several networks say, for strategies that ask a committee:
 
     >>> others = [torch.nn.Linear(4, 3) for _ in range(5)]
@@ -215,6 +203,7 @@ def extract(
         "resume": resume,
         "overwrite": overwrite,
     }
+    refuse_other_order(data=data, **known)
     data = without_index(data)
     if out is None:
         given = [name for name, value in files.items() if value not in (None, False)]
@@ -228,8 +217,8 @@ def extract(
         raise ValueError("Either resume=True goes on with a pool or overwrite=True deletes it.")
     if n_passes is not None or _are_several(model):
         raise TypeError(
-            "A pool in files has the probabilities of one network; leave out=... out to keep those "
-            "of a committee in memory, or write a folder for each member."
+            "A pool in files has the probabilities of one network: of a committee pass no `out`, "
+            "which keeps them in memory, or call extract for each member, with a folder for each."
         )
     from labelnext.networks.results import last_layer
     from labelnext.networks.untouched import unwrap
@@ -240,7 +229,8 @@ def extract(
         from labelnext.networks._on_ray import extract_on_ray
 
         extract_to = partial(extract_on_ray, cluster=cluster)
-    layer = extract_to(out, model, data, bias=bias, known=known, classes=classes, **files, **how)
+    files |= {"bias": bias, "classes": classes}
+    layer = extract_to(out, model, data, known=known, files=files, options=how)
     found: Any = unwrap(model).get_submodule(layer)
     return Pool.of(open_pool(out), last_layer=last_layer(found))
 
@@ -254,9 +244,8 @@ def _in_memory(
     classes: Any,
     how: dict[str, Any],
 ) -> Pool:
-    from labelnext.networks._run import run_into
     from labelnext.networks._to_files import survey
-    from labelnext.networks.committees import check_committee, opinions, opinions_with_dropout
+    from labelnext.networks.passes import check_committee, opinions, opinions_with_dropout, run_into
     from labelnext.networks.results import Result, last_layer
 
     several = _are_several(model)
@@ -303,8 +292,8 @@ def proba_and_features(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | DTypeLike | None = None,
     amp: bool | str | torch.dtype | None = None,
-    batch_size: int = 256,
-    num_workers: int = 0,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     progress: bool | Callable[[int, int | None], None] = False,
 ) -> tuple[Any, torch.Tensor]:
     """
@@ -344,7 +333,7 @@ def proba_and_features(
     array([0.31, 0.33, 0.36], dtype=float32)
     """
     require("torch", extra="torch", what="labelnext.networks.proba_and_features")
-    from labelnext.networks._run import run_into
+    from labelnext.networks.passes import run_into
     from labelnext.networks.results import Result
 
     proba, features = run_into(
@@ -413,9 +402,8 @@ def find_head(
     require("torch", extra="torch", what="labelnext.networks.find_head")
     from labelnext.networks._batches import Arguments
     from labelnext.networks._head import locate
-    from labelnext.networks._task import asked_task, task_of
-    from labelnext.networks.device import check_device
-    from labelnext.networks.untouched import untouched, unwrap
+    from labelnext.networks.results import asked_task, task_of
+    from labelnext.networks.untouched import check_device, untouched, unwrap
 
     network = unwrap(model)
     asked = asked_task(network, task)

@@ -21,6 +21,7 @@ from labelnext.networks._outputs import (
     tensors_in,
 )
 from labelnext.networks.untouched import uncompiled, without_prefix
+from labelnext.utils.given import shown
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _named(model: nn.Module, linears: dict[str, nn.Linear], head: Any) -> nn.Lin
             module = model.get_submodule(without_prefix(head))
         except AttributeError as error:
             near = did_you_mean(head, linears)
-            raise ValueError(f"model has no submodule head={head!r}{near}. {seen}") from error
+            raise ValueError(f"model has no submodule head={shown(head)}{near}. {seen}") from error
     elif isinstance(head, nn.Module):
         module = head
         if all(module is not m for m in model.modules()):
@@ -316,4 +317,4 @@ def _why_not(
 def _said(named: Any) -> str:
     if named is None:
         return "any one linear layer"
-    return f"head={named!r}" if isinstance(named, str) else f"head, a {type(named).__name__},"
+    return f"head={shown(named)}" if isinstance(named, str) else f"head, a {type(named).__name__},"

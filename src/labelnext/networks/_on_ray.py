@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch.utils.data import IterableDataset
 
-from labelnext.cluster.actors import Actor, Actors, Call, Task, in_short, room
+from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.dataset import blocks_in_order, is_dataset
-from labelnext.cluster.session import joined
+from labelnext.cluster.session import in_short, joined
 from labelnext.networks._batches import LABELS
-from labelnext.networks._data import Known, arrays_in, can_be_cut, cut, open_source
-from labelnext.networks._destination import (
+from labelnext.networks._data import BATCH_SIZE, Known, arrays_in, can_be_cut, cut, open_source
+from labelnext.networks._to_files import (
     Destination,
     begun_with,
-    rows_of_a_shard,
-    settings_of,
+    destination_of,
+    write_stretch,
 )
-from labelnext.networks._run import run_into, showing
-from labelnext.networks._task import asked_task
-from labelnext.networks._to_files import listed_classes, write_stretch
-from labelnext.networks.device import device_of
-from labelnext.networks.results import Found, Result
-from labelnext.networks.untouched import unwrap
+from labelnext.networks.passes import run_into, showing
+from labelnext.networks.results import Found, Result, asked_task
+from labelnext.networks.untouched import device_of, unwrap
 from labelnext.pools.files import local_folder
 
 if TYPE_CHECKING:
@@ -37,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from labelnext.cluster.dataset import Blocks
-    from labelnext.cluster.options import Ray
+    from labelnext.cluster.session import Ray
 
 # Samples on which it is found out what the probabilities are of.
 FEW = 4
@@ -51,21 +48,14 @@ def extract_on_ray(
     model: Any,
     data: Any,
     *,
-    bias: bool,
     known: Mapping[str, Any],
-    classes: Any,
-    rows_per_shard: int | None,
-    resume: bool,
-    overwrite: bool,
+    files: Mapping[str, Any],
+    options: dict[str, Any],
     cluster: Ray,
-    **options: Any,
 ) -> str:
-    """Have the shards that are missing written by actors, and write the manifest.
-
-    All parameters are those of `labelnext.extract`, `known` its ids, groups and labels. Returns
-    the name of the last layer.
-    """
-    model, progress = unwrap(model), options.pop("progress")
+    """Have the shards that are missing written by actors, as `extract_to` writes them."""
+    model, options = unwrap(model), dict(options)
+    progress = options.pop("progress")
     asked_task(model, options["task"])
     if options["device"] is None:
         options["device"] = "cuda" if cluster.num_gpus else "cpu"
@@ -73,29 +63,19 @@ def extract_on_ray(
         samples = as_samples(data, options["batch_size"], options["num_workers"])
         told = Known.of(samples.n_rows, **known)
         folder = os.path.abspath(local_folder(path))
-        size = rows_of_a_shard(rows_per_shard, samples.batch_size, folder, resume=resume)
-        destination = Destination(
-            folder,
-            bias=bool(bias),
-            resume=bool(resume),
-            overwrite=bool(overwrite),
-            settings=settings_of(
-                model, options, n_rows=samples.n_rows, rows_per_shard=size, known=told
-            ),
-            classes=listed_classes(classes),
-        )
-        finished = destination.finished()
-        n_shards = -(-samples.n_rows // size)
+        n_rows, batch_size = samples.n_rows, samples.batch_size
+        to = destination_of(folder, model, told, files, options, n_rows, batch_size)
+        finished = to.finished()
+        n_shards = -(-n_rows // to.settings["rows_per_shard"])
         missing = [number for number in range(n_shards) if number not in finished]
-        with showing(progress, samples.n_rows) as advance:
+        with showing(progress, n_rows) as advance:
             if missing:
                 actors = _actors(ray, cluster, len(missing), _job(model, samples, options))
                 try:
-                    done = sum(finished.values())
-                    _write(actors, destination, samples, told, missing, advance, done)
+                    _write(actors, to, samples, told, missing, advance, sum(finished.values()))
                 finally:
                     actors.close()
-        return destination.finish(n_shards)
+        return to.finish(n_shards)
 
 
 def _job(model: Any, samples: Samples, options: dict[str, Any]) -> tuple[Any, ...]:
@@ -179,9 +159,7 @@ class Extractor(Actor):
         if number in destination.open(found).finished:
             return  # an actor that was given up may have been faster
         data = self.read(self.common, part, self.model)
-        write_stretch(
-            destination, self.model, data, first_row, known, lambda done: None, self.options
-        )
+        write_stretch(destination, self.model, data, first_row, known, False, self.options)
 
 
 class Samples(NamedTuple):
@@ -199,7 +177,7 @@ class Samples(NamedTuple):
     """What all actors have, once: sent with the network."""
 
 
-def as_samples(data: Any, batch_size: int, num_workers: int) -> Samples:
+def as_samples(data: Any, batch_size: int | None, num_workers: int | None) -> Samples:
     """Take what a network is to be run over, and refuse what cannot be divided.
 
     Arrays are sent shard by shard. Of another data set, list or loader each actor has a copy and
@@ -209,7 +187,7 @@ def as_samples(data: Any, batch_size: int, num_workers: int) -> Samples:
         blocks = blocks_in_order(data)
         if blocks.n_rows == 0:
             raise ValueError("data holds no samples.")
-        return Samples(blocks.n_rows, batch_size, blocks.part, _fetched)
+        return Samples(blocks.n_rows, batch_size or BATCH_SIZE, blocks.part, _fetched)
     source = open_source(data, batch_size, num_workers, pin=False)
     if source.n_rows is None or source.batch_size is None or not can_be_cut(data):
         what = "IterableDataset" if isinstance(data, IterableDataset) else type(data).__name__

@@ -5,6 +5,7 @@ distances of it.
 """
 
 from labelnext.pools._open import lists_values as lists_values
+from labelnext.pools._open import names_nothing as names_nothing
 from labelnext.pools._open import open_pool
 from labelnext.pools._open import open_source as open_source
 from labelnext.pools._open import read_values as read_values

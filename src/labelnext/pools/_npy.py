@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._text import broken
+from labelnext.pools.arrays import ArraySource
 from labelnext.pools.check import check_shape, refuse_dtype
-from labelnext.pools.files import some_bytes
+from labelnext.pools.files import FileError, broken, reading, some_bytes
 from labelnext.pools.known import decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, digest_of
 
@@ -38,6 +38,7 @@ class NpyFile:
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]  # as stored, maybe in a foreign byte order
+    columns_first: bool = False  # Fortran order
 
     @property
     def n_rows(self) -> int:
@@ -62,7 +63,12 @@ class NpyFile:
     @property
     def n_bytes(self) -> int:
         """How many bytes the file must have."""
-        return self.offset + self.n_rows * self.row_bytes
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+    def array(self, content: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return the array, of all bytes of the file."""
+        order: Any = "F" if self.columns_first else "C"
+        return content[self.offset :].view(self.dtype).reshape(self.shape, order=order)
 
     def read(self, files: Files, lo: int, out: NDArray[Any]) -> None:
         files.read_into(self.path, self.offset + lo * self.row_bytes, _bytes_of(out))
@@ -100,42 +106,49 @@ class NpyFile:
             lo = hi
 
 
-def open_npy(files: Files, path: str) -> NpyFile:
-    """Read the header of a .npy file, and see that the file is as long as it says."""
-    size = files.size(path)
-    header = io.BytesIO(files.read_some(path, HEADER_BYTES))
-    try:
+def read_header(start: bytes, path: str, size: int) -> NpyFile:
+    """Read the header at the start of an array of `size` bytes, and check all that it says."""
+    header = io.BytesIO(start)
+    with reading(path):
         version = np.lib.format.read_magic(header)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
+        if version > (2, 0):  # for names of fields that are not Latin-1, and we read no fields
+            raise ValueError(f"version {version[0]}.{version[1]} of the format .npy is not read")
+        read = np.lib.format.read_array_header_1_0
+        read = read if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, columns_first, dtype = read(header)
-    except (ValueError, KeyError, SyntaxError, TypeError) as error:
-        raise ValueError(
-            f"{path} is no .npy file with an array of numbers ({' '.join(str(error).split())}); "
-            "write it with numpy.save."
-        ) from None
-    if not shape:
-        raise ValueError(f"{path} holds a single number; it needs a row for each sample.")
-    found = NpyFile(path, header.tell(), shape, dtype)
     if dtype.hasobject:
-        raise ValueError(
-            f"{path} holds Python objects, which are not read from files; convert them to "
-            "numbers, ids to integers or strings, and save them again."
+        raise FileError(
+            f"{path} holds an array of Python objects, which are not read from files; save it as "
+            "numbers or texts: numpy.save(path, array.astype(str)) for ids."
         )
-    if columns_first and len(shape) > 1:
-        raise ValueError(
-            f"{path} has its columns one after the other (Fortran order), so that no row can be "
-            "read by itself; save it again: numpy.save(path, numpy.ascontiguousarray(array))."
-        )
+    if any(type(n) is not int or n < 0 for n in shape) or not dtype.itemsize:
+        raise broken(path, f"it says that it holds an array of shape {shape} in {dtype}")
+    found = NpyFile(path, header.tell(), shape, dtype, columns_first and len(shape) > 1)
     if size != found.n_bytes:
-        raise ValueError(
+        raise FileError(
             f"{path} has {size:,} bytes, but {found.n_bytes:,} are those of an array of shape "
             f"{shape} in {dtype}: it was cut short or is still being written; write or copy it "
             "again."
         )
     return found
+
+
+def open_npy(files: Files, path: str) -> NpyFile:
+    """Read the header of a .npy file, and see that the file is as long as it says."""
+    found = read_header(files.read_some(path, HEADER_BYTES), path, files.size(path))
+    if not found.shape:
+        raise FileError(f"{path} holds a single number; it needs a row for each sample.")
+    return found
+
+
+def refuse_known(what: Known, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
+    """Refuse an array that cannot be ids, groups or labels."""
+    kinds, dimensions = ("iuSUTO", (1,)) if what == "ids" else ("iufbSUTO", (1, 2))
+    if len(shape) not in dimensions or 0 in shape[1:] or dtype.kind not in kinds:
+        expected = "integers or strings in one dimension" if what == "ids" else "numbers or strings"
+        raise TypeError(
+            f"{where} must hold {what}, {expected}, got shape {shape} and dtype {dtype}."
+        )
 
 
 class RowsSource(Source):
@@ -174,17 +187,16 @@ class RowsSource(Source):
         # Strings may be stored in another width in each shard.
         dtype = max((file.native for file in self._arrays[what]), key=lambda dtype: dtype.itemsize)
         values = self._take(what, rows, dtype)
-        try:
-            return decoded(what, values[:, 0] if len(self._arrays[what][0].shape) == 1 else values)
-        except UnicodeDecodeError as error:
-            raise broken(self._arrays[what][0].path, error) from None
+        values = values[:, 0] if len(self._arrays[what][0].shape) == 1 else values
+        return decoded(what, values, self._arrays[what][0].path)
 
     def has(self, what: Known) -> bool:
         return what in self._arrays
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part | None = None) -> str:
         shard = int(np.searchsorted(self._starts, row, "right")) - 1
-        return f"row {row - self._starts[shard]} of {self._main[shard].path}"
+        file = self._arrays.get(part or "", self._main)[shard]
+        return f"row {row - self._starts[shard]} of {file.path}"
 
     def fingerprint(self) -> str:
         """Return a digest of shapes, dtypes and some of the files' bytes."""
@@ -216,26 +228,39 @@ class RowsSource(Source):
         """Look at rows that were read in order; of plain files nothing is known of them."""
 
 
+class MappedSource(ArraySource):
+    """A part in a .npy file whose rows are not one after the other, mapped into memory."""
+
+    def __init__(self, part: Part, file: NpyFile, files: Files, name: str) -> None:
+        order: Any = "F" if file.columns_first else "C"
+        refuse_dtype(file.dtype, file.path)
+        check_shape(file.shape, part, f" in {file.path}", members=True)
+        mapped = np.memmap(file.path, file.dtype, "r", file.offset, file.shape, order)
+        super().__init__(**{part: mapped}, name=name)
+        self._files, self._path = files, file.path
+
+    def array(self, part: Part) -> Any:
+        """Return the part as it is."""
+        self._files.see(self._path)
+        return super().array(part)
+
+
 def open_npy_files(name: str, files: Files, paths: Mapping[str, str]) -> RowsSource:
     """Open a .npy file for each part, and for ids, groups and labels."""
     found = {what: open_npy(files, path) for what, path in paths.items()}
-    for part in PARTS:
-        if part in found:
-            refuse_dtype(found[part].dtype, found[part].path)
-            check_shape(found[part].shape, part, f" in {found[part].path}")
     one = next(found[what] for what in (*PARTS, *KNOWN) if what in found)
     for what, file in found.items():
-        kinds, dimensions = ("iuSU", (1,)) if what == "ids" else ("iufbSU", (1, 2))
-        if what not in PARTS and (
-            len(file.shape) not in dimensions or file.dtype.kind not in kinds
-        ):
-            expected = (
-                "integers or strings in one dimension" if what == "ids" else ("numbers or strings")
+        if file.columns_first:
+            raise FileError(
+                f"{file.path} has its columns one after the other (Fortran order), so that no row "
+                "can be read by itself; save it again: numpy.save(path, "
+                "numpy.ascontiguousarray(array))."
             )
-            raise TypeError(
-                f"{file.path} must hold {what}, {expected}, got shape {file.shape} and dtype "
-                f"{file.dtype}."
-            )
+        if what in PARTS:
+            refuse_dtype(file.dtype, file.path)
+            check_shape(file.shape, what, f" in {file.path}")
+        else:
+            refuse_known(what, file.shape, file.dtype, file.path)  # type: ignore[arg-type]
         if file.n_rows != one.n_rows:
             raise ValueError(
                 f"{one.path} has {one.n_rows:,} rows and {file.path} has {file.n_rows:,}; they "

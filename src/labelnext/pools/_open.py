@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._npy import open_npy_files
+from labelnext.pools._npy import (
+    HEADER_BYTES,
+    MappedSource,
+    open_npy,
+    open_npy_files,
+    read_header,
+    refuse_known,
+)
+from labelnext.pools._text import CLASSES, TABLES, Table, lists_no_records, parse_text
 from labelnext.pools._text import SUFFIXES as TEXT
-from labelnext.pools._text import broken, parse_text
 from labelnext.pools.arrays import ArraySource, joined
-from labelnext.pools.files import LocalFiles, local_path, scheme_of
-from labelnext.pools.known import USUAL, check_unique
+from labelnext.pools.check import WITHOUT_PROBA, refuse_proba_of
+from labelnext.pools.files import LocalFiles, broken, cut_short, local_path, reading, scheme_of
+from labelnext.pools.known import USUAL, check_unique, natural, some
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import KNOWN, PARTS, Source
 from labelnext.utils.extras import require
+from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -33,6 +41,16 @@ if TYPE_CHECKING:
     from labelnext.utils.tasks import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
+# What SciPy saves of a sparse matrix, and what is made of it again.
+SPARSE_FORMATS = {
+    "csr": ("data", "indices", "indptr"),
+    "csc": ("data", "indices", "indptr"),
+    "bsr": ("data", "indices", "indptr"),
+    "dia": ("data", "offsets"),
+}
+# Bytes that are decoded at once.
+CHUNK = 1 << 20
+SPARSE = ("format", "shape", "data", "indices", "indptr", "offsets", "row", "col")
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
 EXPECTED = (
     "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy, .npz or "
@@ -60,13 +78,16 @@ def open_pool(
 
     - a folder that `labelnext.write_pool` or `labelnext.extract` has written, which is read
       fastest;
-    - Parquet, a file or a folder of files in the order of their names, with a column of lists of
-      numbers for each part, or of numbers in NAME_0, NAME_1, ...; read row group by row group;
+    - Parquet, a file or a folder of files in the order of their names (part.2 before part.10),
+      with a column of lists of numbers for each part, or of numbers in NAME_0, NAME_1, ...; read
+      row group by row group;
     - a Zarr group (extra ``zarr``) with an array for each part, read chunk by chunk; chunks that
       are missing are zeros, as they are for Zarr;
     - ``.npy`` files, in one folder under the usual names or each named; rows are read alone. One
       alone, as `path`, holds features;
-    - ``.npz`` files, which are read into memory; also of a sparse matrix that SciPy saved.
+    - ``.npz`` files, which are read into memory; also of a sparse matrix that SciPy saved;
+    - ``.csv`` and ``.tsv`` with a header: columns NAME_0, NAME_1, ...; as `proba` alone, a column
+      for each class, whose names are those of the columns.
 
     The files must not be changed while the pool is in use. Values are checked where they are
     first read.
@@ -81,9 +102,10 @@ def open_pool(
         array in one. None looks for the usual names: proba, probs or probabilities; embedding,
         embeddings or features. One of the two is enough.
     ids, groups, labels : str, path-like or array-like, default=None
-        Likewise; also a file of text, .txt (a value on each line), .csv, .json or .jsonl, or the
-        values themselves. Of a file, ids are looked for under the names id and ids; groups and
-        labels only if they are asked for. A pool folder has its own.
+        Likewise; also a file of text, .txt (a value on each line), .csv, .tsv, .json or .jsonl
+        (``FILE:data.id`` for nested keys), or the values themselves. Of a file, ids are looked for
+        under the names id and ids; groups and labels only if they are asked for. A pool folder has
+        its own.
     classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
@@ -130,7 +152,12 @@ def open_pool(
     said: dict[str, Any] = {"classes": classes, "task": task, "bias": bias}
     for what, value in (("ids", ids), ("groups", groups), ("labels", labels)):
         (wanted if value is None or isinstance(value, str | os.PathLike) else said)[what] = value
-    source = open_source(path, **wanted)
+    parts: tuple[Part, ...] = PARTS
+    if task in WITHOUT_PROBA:
+        if proba is not None:
+            refuse_proba_of(task)
+        parts = ("features",)
+    source = open_source(path, parts, **wanted)
     if wanted.get("labels") is not None:
         names = source.classes if classes is None else classes
         said["labels"] = _numbers(source.known("labels"), names)
@@ -142,13 +169,21 @@ def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
 
     Ids are all integers or all strings; what is missing among groups and labels is None.
     """
-    values: list[Any] = _source_of(*_split(os.fspath(spec), what), what).known(what).tolist()
+    values: list[Any] = _source_of(*_split(_path(spec, what), what), what).known(what).tolist()
     return values
 
 
 def lists_values(spec: Spec) -> bool:
     """Tell whether ids, groups or labels are named by a file, not by a column of the pool."""
     return _is_file(os.fspath(spec))
+
+
+def names_nothing(path: str) -> bool:
+    """Tell whether a file lists values alone, without a name for them."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in (".json", ".jsonl"):
+        return suffix in (".txt", ".npy")
+    return lists_no_records(_content(path), suffix, path)
 
 
 @dataclass(frozen=True)
@@ -159,23 +194,19 @@ class _Single:
     files: Files
     place: str
 
+    archive: _Archive | None = None
     names: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()
 
     def source(self, names: Mapping[str, str]) -> Source:
         (what,) = names
-        if self.place.lower().endswith(".npz"):
-            import scipy.sparse
-
-            with _reading(self.name), self.files.opened(self.place) as file:
-                matrix = scipy.sparse.load_npz(file)
-            return ArraySource(**{what: matrix}, name=self.name)
+        if self.archive is not None:
+            return ArraySource(**{what: self.archive.sparse_matrix()}, name=self.name)
         if what in PARTS and isinstance(self.files, LocalFiles):
             # Read by rows alone are arrays whose rows lie one after the other; others are mapped.
-            with suppress(ValueError, EOFError):
-                array = np.load(self.place, mmap_mode="r", allow_pickle=False)
-                if array.ndim == 3 or (array.ndim == 2 and not array.flags.c_contiguous):
-                    return ArraySource(**{what: array}, name=self.name)
+            found = open_npy(self.files, self.place)
+            if len(found.shape) == 3 or found.columns_first:
+                return MappedSource(what, found, self.files, self.name)
         return open_npy_files(self.name, self.files, {what: self.place})
 
 
@@ -196,27 +227,80 @@ class _NpyFolder:
 
 
 class _Archive:
-    """An .npz file, whose arrays are read into memory."""
+    """An .npz file, whose arrays are read into memory, once it is known how large they are."""
 
     stems: tuple[str, ...] = ()
 
     def __init__(self, name: str, files: Files, place: str) -> None:
         self.name, self.files, self.place = name, files, place
-        with _reading(name), files.opened(place) as file, np.load(file) as archive:
-            self.names: list[str] = list(archive.files)
+        with self._opened() as archive:
+            members = [member for member in archive.namelist() if member.endswith(".npy")]
+        self.names = [member.removesuffix(".npy") for member in members]
 
     def source(self, names: Mapping[str, str]) -> Source:
-        with (
-            _reading(self.name),
-            self.files.opened(self.place) as file,
-            np.load(file, allow_pickle=False) as archive,
-        ):
-            arrays: dict[Any, Any] = {what: archive[name] for what, name in names.items()}
+        found = self._read(list(names.values()))
+        arrays: dict[Any, Any] = {what: found[name] for what, name in names.items()}
+        for what in (what for what in KNOWN if what in arrays):
+            where = f"{self.name}:{names[what]}"
+            refuse_known(what, arrays[what].shape, arrays[what].dtype, where)
         parts = {part: arrays.pop(part) for part in PARTS if part in arrays}
         if not parts:
             ((what, values),) = arrays.items()
             return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
         return ArraySource(**parts, name=self.name).with_known(arrays)
+
+    def sparse_matrix(self) -> Any:
+        """Return the sparse matrix that SciPy saved."""
+        import scipy.sparse as sp
+
+        found = self._read([name for name in SPARSE if name in self.names])
+        with reading(self.name):
+            form = found["format"].item()
+            form = form.decode() if isinstance(form, bytes) else form
+            shape = tuple(map(int, found["shape"]))
+            if odd := [
+                name for name in SPARSE[3:] if name in found and found[name].dtype.kind != "i"
+            ]:
+                raise ValueError(f"{odd[0]} must be integers, got dtype {found[odd[0]].dtype}")
+            if form == "coo":
+                content: Any = found["data"], (found["row"], found["col"])
+            else:
+                content = tuple(found[name] for name in SPARSE_FORMATS[form])
+            return getattr(sp, f"{form}_matrix")(content, shape=shape)
+
+    def _read(self, names: Sequence[str]) -> dict[str, Any]:
+        """Read arrays, after their headers, which say what they take."""
+        headers, arrays = {}, {}
+        with self._opened() as archive:
+            for name in names:
+                where, member = f"{self.name}:{name}", archive.getinfo(f"{name}.npy")
+                with archive.open(member) as file:
+                    headers[name] = read_header(file.read(HEADER_BYTES), where, member.file_size)
+        refuse_too_large(
+            self.name,
+            sum(header.n_bytes for header in headers.values()),
+            "save the arrays as .npy files, which are read piece by piece.",
+        )
+        with self._opened() as archive:
+            for name, header in headers.items():
+                content, done = np.empty(header.n_bytes, np.uint8), 0
+                with archive.open(f"{name}.npy") as file:
+                    while chunk := file.read(CHUNK):  # to the end, where the checksum is compared
+                        content[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
+                        done += len(chunk)
+                if done != header.n_bytes:
+                    raise cut_short(header.path, done, header.n_bytes)
+                arrays[name] = header.array(content)
+        return arrays
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        with (
+            reading(self.name),
+            self.files.opened(self.place) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
+            yield archive
 
 
 class _Folder:
@@ -238,10 +322,15 @@ class _Folder:
         return self.pool
 
 
-def open_source(path: Spec | None = None, **asked: Spec | None) -> Source:
-    """Open what is asked for: columns and arrays of one file or folder, and other files."""
-    wanted = {what: os.fspath(spec) for what, spec in asked.items() if spec is not None}
-    main = None if path is None else _container(os.fspath(path))
+def open_source(
+    path: Spec | None = None, parts: Sequence[Part] = PARTS, **asked: Spec | None
+) -> Source:
+    """Open what is asked for: columns and arrays of one file or folder, and other files.
+
+    Only these parts are looked for where none is named.
+    """
+    wanted = {what: _path(spec, what) for what, spec in asked.items() if spec is not None}
+    main = None if path is None else _container(_path(path, "path"))
     names: dict[str, str] = {}
     elsewhere: dict[str, tuple[str, str | None]] = {}
     for what, spec in wanted.items():
@@ -264,9 +353,10 @@ def open_source(path: Spec | None = None, **asked: Spec | None) -> Source:
         )
     sources: dict[str, Source] = {}
     if main is not None:
-        own_source = _of_main(main, names, elsewhere)
+        own_source = _of_main(main, parts, names, elsewhere)
+        own_parts = [part for part in own_source.parts if part in (*parts, *names)]
         known = [what for what in KNOWN if own_source.has(what)]
-        sources = dict.fromkeys([*own_source.parts, *known], own_source)
+        sources = dict.fromkeys([*own_parts, *known], own_source)
     for what, (file, name) in elsewhere.items():
         sources[what] = _source_of(file, name, what)
     source = joined({what: sources[what] for what in (*PARTS, *KNOWN) if what in sources})
@@ -276,12 +366,14 @@ def open_source(path: Spec | None = None, **asked: Spec | None) -> Source:
     return source
 
 
-def _of_main(main: Any, names: dict[str, str], elsewhere: Collection[str]) -> Source:
+def _of_main(
+    main: Any, parts: Sequence[Part], names: dict[str, str], elsewhere: Collection[str]
+) -> Source:
     """Find in a container what is not elsewhere, under its usual names where none was given."""
     if isinstance(main, _Folder):
         return main.source(names)
     if isinstance(main, _Single):
-        free = [part for part in reversed(PARTS) if part not in elsewhere]
+        free = [part for part in reversed(parts) if part not in elsewhere]
         stem = os.path.splitext(os.path.basename(main.place))[0]
         if stem.lower() in USUAL["proba"]:
             free.reverse()
@@ -291,12 +383,12 @@ def _of_main(main: Any, names: dict[str, str], elsewhere: Collection[str]) -> So
                 "leave it out."
             )
         return main.source({free[0]: ""})
-    for what in (*PARTS, "ids"):
+    for what in (*parts, "ids"):
         found = next((name for name in USUAL[what] if name in (*main.names, *main.stems)), None)
         if what not in names and what not in elsewhere and found is not None:
             names[what] = found
     if not names.keys() & {*PARTS}:
-        missing: Part = "proba" if "proba" not in elsewhere else "features"
+        missing: Part = "proba" if "proba" not in elsewhere and "proba" in parts else "features"
         raise _no_such(main, USUAL[missing][0], missing, asked=False)
     source: Source = main.source(names)
     source.unused = tuple(name for name in main.names if name not in names.values())
@@ -306,26 +398,20 @@ def _of_main(main: Any, names: dict[str, str], elsewhere: Collection[str]) -> So
 def _source_of(file: str, name: str | None, what: Any) -> Source:
     """Open a part, or ids, groups or labels, in a file of its own."""
     suffix = os.path.splitext(file)[1].lower()
-    if what in PARTS or suffix not in TEXT:
+    if what in PARTS or suffix not in TEXT or suffix in TABLES:
         container = _container(file)
         source: Source = container.source({what: _found(container, name, what)})
         return source
+    values = parse_text(_content(file), suffix, file, name, what)
+    return ArraySource.of_known(what, values, file if name is None else f"{file}:{name}")
+
+
+def _content(file: str) -> bytes:
+    """Return all bytes of a file of text."""
     files, place = _place(file)
-    with files.opened(place) as opened:
-        values = parse_text(opened.read(), suffix, file, name, USUAL[what])
-    where = file if name is None else f"{file}:{name}"
-    if what == "ids":
-        for number, value in enumerate(values):
-            if value is None or value == "":
-                raise ValueError(f"{where}: id number {number} is empty; fill it in.")
-            if type(value) not in (int, str):
-                raise TypeError(
-                    f"{where}: ids must be integers or strings, got {type(value).__name__} "
-                    f"{value!r}; convert them first."
-                )
-        if any(type(value) is str for value in values):
-            values = [str(value) for value in values]
-    return ArraySource.of_known(what, values, where)
+    size = files.size(place)
+    refuse_too_large(file, 8 * size, "split it, or write it as Parquet")
+    return files.read_some(place, size)
 
 
 def _found(container: Any, name: str | None, what: str) -> Any:
@@ -338,9 +424,22 @@ def _found(container: Any, name: str | None, what: str) -> Any:
             )
         return ""
     there = (*container.names, *container.stems)
-    for each in (*USUAL[what], *there[: len(there) == 1]) if name is None else (name,):
+    usual: tuple[str, ...] = USUAL[what]
+    if isinstance(container, Table):
+        # A lone column is not taken as it stands: its first line may be a value, or a heading.
+        there = (*there, CLASSES)
+        usual = (*usual, CLASSES) if what == "proba" else usual
+    elif len(there) == 1:
+        usual = (*usual, *there)
+    for each in usual if name is None else (name,):
         if each in there:
             return each
+    if isinstance(container, Table) and name is None and what in KNOWN:
+        raise ValueError(
+            f"{container.name} has no column '{usual[0]}' in its first line "
+            f"({some(container.names, 12) or 'empty'}); name a column with {container.name}:NAME, "
+            "or use a .txt file with one value on each line."
+        )
     raise _no_such(
         container, USUAL[what][0] if name is None else name, what, asked=name is not None
     )
@@ -374,7 +473,7 @@ def _is_file(spec: str) -> bool:
 
 def _split(spec: str, what: str) -> tuple[str, str | None]:
     """Read ``FILE`` or ``FILE:NAME``."""
-    suffixes = (*ARRAYS, *TEXT) if what in KNOWN else ARRAYS
+    suffixes = (*ARRAYS, *TEXT) if what in KNOWN else (*ARRAYS, *TABLES)
     file, colon, name = spec.rpartition(":")
     if os.path.splitext(spec)[1].lower() in suffixes or os.path.exists(spec):
         return spec, None
@@ -386,6 +485,21 @@ def _split(spec: str, what: str) -> tuple[str, str | None]:
         f"{what}={spec!r}: expected a file that ends in {', '.join(suffixes[:-1])} or "
         f"{suffixes[-1]}, or FILE:NAME for one array or column in it."
     )
+
+
+def _path(spec: Any, what: str) -> str:
+    """Return a path as text; refuse what is none."""
+    if not isinstance(spec, str | os.PathLike):
+        raise TypeError(
+            f"{what} must be the path of a file or folder, got {type(spec).__name__} "
+            f"{str(spec)[:40]!r}; arrays are for labelnext.Pool(proba, features)."
+        )
+    path = os.fspath(spec)
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if not path or "\0" in path:
+        raise ValueError(f"{what} must be the path of a file or folder, got {path!r}.")
+    return path
 
 
 def _place(path: str) -> tuple[Files, str]:
@@ -412,11 +526,13 @@ def _container(path: str) -> Any:
         return _Single(path, files, place)
     if start.startswith(PARQUET):
         return _parquet(path, files, [place])
-    if start.startswith(ZIP) and path.lower().endswith(".npz"):
+    suffix = os.path.splitext(path)[1].lower()
+    if start.startswith(ZIP) and suffix == ".npz":
         archive = _Archive(path, files, place)
         sparse = {"format", "shape", "data"} <= {*archive.names}
-        return _Single(path, files, place) if sparse else archive
-    suffix = os.path.splitext(path)[1].lower()
+        return _Single(path, files, place, archive) if sparse else archive
+    if suffix in TABLES:
+        return Table(path, _content(path))
     if suffix in ARRAYS:
         raise broken(path, f"it does not begin as a {suffix} file does")
     raise ValueError(f"{path}: this file {EXPECTED}.")
@@ -432,7 +548,9 @@ def _folder(path: str, files: Files, place: str) -> Any:
 
         return ZarrGroup(path, files, place)
     # Those of other programs, such as _SUCCESS, are hidden by their names.
-    shown = sorted(n for n in found if not any(part[0] in "._" for part in n.split("/")))
+    shown = sorted(
+        (n for n in found if not any(part[0] in "._" for part in n.split("/"))), key=natural
+    )
     if arrays := tuple(name.removesuffix(".npy") for name in shown if name.endswith(".npy")):
         return _NpyFolder(path, files, place, arrays)
     tables = [name for name in shown if name.lower().endswith((".parquet", ".parq", ".pq"))]
@@ -447,20 +565,6 @@ def _parquet(path: str, files: Files, places: list[str]) -> Any:
     from labelnext.pools._parquet import ParquetFiles  # which brings pyarrow
 
     return ParquetFiles(path, files, places)
-
-
-class _reading:  # noqa: N801 — reads as a statement
-    """Say of a file that NumPy or a decoder cannot read what to do about it."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if isinstance(error, EOFError | ValueError | KeyError | zipfile.BadZipFile | zlib.error):
-            raise broken(self.path, error) from None
 
 
 def _numbers(labels: Any, classes: Any) -> Any:

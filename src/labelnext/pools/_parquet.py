@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from labelnext.pools._blocks import BlockSource
-from labelnext.pools.files import StoreError, some_bytes, told
-from labelnext.pools.known import as_ids, decoded
+from labelnext.pools.files import FileError, broken, reading, some_bytes
+from labelnext.pools.known import as_ids, decoded, numbered, stems_of
 from labelnext.pools.source import PARTS, Part, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 Kind = tuple[np.dtype[Any], bool]
 
 
-class ColumnError(ValueError):
+class ColumnError(FileError):
     """A column that is no matrix: null, uneven, or not of numbers."""
 
 
@@ -50,16 +48,14 @@ class ParquetFiles:
         with ThreadPoolExecutor(files.threads) as threads:
             self.found = list(threads.map(lambda path: _footer(files, path), paths))
         self.names: list[str] = self.found[0].schema.names
-        # What NAME_0, NAME_1, ... are called together.
-        stems = dict.fromkeys(re.sub(r"_\d+$", "", name) for name in self.names)
-        self.stems = [stem for stem in stems if stem not in self.names and self._numbered(stem)]
+        self.stems = stems_of(self.names)
         if not sum(file.metadata.num_rows for file in self.found):
             raise ValueError(f"The pool is empty: {name} has no rows.")
 
     def source(self, names: Mapping[str, str]) -> ParquetSource:
         """Make a source of some columns: those of each part, and of ids, groups and labels."""
         columns = {
-            what: [name] if name in self.names else self._numbered(name)
+            what: [name] if name in self.names else numbered(self.names, name)
             for what, name in names.items()
         }
         first = self.found[0]
@@ -71,26 +67,14 @@ class ParquetFiles:
                         "must have the same columns."
                     )
         for name in columns.get("ids", ()):
-            types = {pa.types.is_integer(f.schema.field(name).type): f.path for f in self.found}
+            types = {_kind_of_ids(f.schema.field(name).type): f.path for f in self.found}
             if len(types) > 1:
+                (one, path), (other, second), *_ = sorted(types.items())
                 raise ValueError(
-                    f"column '{name}' holds integers in {types[True]} and others in "
-                    f"{types[False]}; ids must be all integers or all strings."
+                    f"column '{name}' holds {one} in {path} and {other} in {second}; ids must be "
+                    "all integers of one type or all strings."
                 )
         return ParquetSource(self.name, self.files, self.found, columns)
-
-    def _numbered(self, name: str) -> list[str]:
-        """Return the columns ``NAME_0``, ``NAME_1``, ... in their order, none if one is missing."""
-        found = {
-            int(match[1]): column
-            for column in self.names
-            if (match := re.fullmatch(re.escape(name) + r"_(\d+)", column))
-        }
-        # Embeddings are numbered from 0 or from 1; a gap means that a dimension is missing.
-        start = min(found, default=0)
-        if start > 1 or sorted(found) != list(range(start, start + len(found))):
-            return []
-        return [found[number] for number in sorted(found)]
 
 
 class ParquetSource(BlockSource):
@@ -129,7 +113,7 @@ class ParquetSource(BlockSource):
             "proba" in kinds and len(columns["proba"]) == 1 and not kinds["proba"][1]
         )
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part | None = None) -> str:
         block = int(np.searchsorted(self.cuts, row, "right")) - 1
         inside = row - int(self.cuts[block]) + self._first[block]
         return f"row {inside} of {self._found[self._groups[block][0]].path}"
@@ -142,10 +126,14 @@ class ParquetSource(BlockSource):
     def _decode(self, part: str, block: int) -> NDArray[Any]:
         number, group = self._groups[block]
         file, first = self._found[number], self._first[block]
+        # Only what the file really has is decoded: a footer may say anything.
         with reading(file.path), self._files.arrow(file.path) as opened:
             table = pq.ParquetFile(
                 opened, metadata=file.metadata, page_checksum_verification=True
             ).read_row_group(group, columns=self._columns[part])
+            table.validate(full=True)
+        if len(table) != self._edges[part][block + 1] - self._edges[part][block]:
+            raise broken(file.path, f"row group {group} has {len(table):,} rows")
         columns = [(name, f"column '{name}' of {file.path}") for name in self._columns[part]]
         if part not in self.dtypes:
             (name, where), *_ = columns
@@ -165,30 +153,16 @@ class ParquetSource(BlockSource):
             return len(columns)
         for block, (number, group) in enumerate(self._groups):
             counted = self._found[number].metadata.row_group(group)
-            n_values = next(
-                counted.column(i).num_values
-                for i in range(counted.num_columns)
-                if counted.column(i).path_in_schema.startswith(f"{columns[0]}.")
-            )
+            with reading(self._found[number].path):
+                n_values = next(
+                    counted.column(i).num_values
+                    for i in range(counted.num_columns)
+                    if counted.column(i).path_in_schema.startswith(f"{columns[0]}.")
+                )
             self._widths[part] = width = width or n_values // counted.num_rows
             if n_values != width * counted.num_rows:
                 self._decode(part, block)  # which finds the row and says it
         return width
-
-
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Say of a file that is damaged what to do about it."""
-    try:
-        with told(path):
-            yield
-    except (FileNotFoundError, PermissionError, ColumnError, StoreError):
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(
-            f"Cannot read {path}: {' '.join(str(error).split()).rstrip('.')}; the file may be cut "
-            "short or of another format: write or copy it again."
-        ) from None
 
 
 def as_matrix(chunks: Iterable[pa.Array], n_rows: int, where: str, first: int = 0) -> NDArray[Any]:
@@ -215,6 +189,7 @@ def as_matrix(chunks: Iterable[pa.Array], n_rows: int, where: str, first: int = 
 def _footer(files: Files, path: str) -> ParquetFile:
     with reading(path), files.arrow(path) as opened:
         file = pq.ParquetFile(opened)
+        [str(field) for field in file.schema_arrow]  # which decodes all names and types
         return ParquetFile(path, file.metadata, file.schema_arrow)
 
 
@@ -234,6 +209,12 @@ def _kind_of(found: Sequence[ParquetFile], columns: Sequence[str]) -> Kind:
     return next(iter(kinds))
 
 
+def _kind_of_ids(kind: pa.DataType) -> str:
+    if pa.types.is_integer(kind):
+        return "unsigned integers" if pa.types.is_uint64(kind) else "integers"
+    return "others"
+
+
 def _is_listed(kind: pa.DataType) -> bool:
     is_kind = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(is_one(kind) for is_one in is_kind)
@@ -244,8 +225,10 @@ def _dtype_of(kind: pa.DataType, where: str) -> np.dtype[Any]:
     number = kind.value_type if _is_listed(kind) else kind
     if not (pa.types.is_floating(number) or pa.types.is_integer(number)):
         raise ColumnError(f"{where} holds {kind}; expected numbers, or lists of numbers")
-    dtype: np.dtype[Any] = np.dtype(number.to_pandas_dtype())
-    return dtype
+    # Not to_pandas_dtype, which asks for pandas.
+    return np.dtype(
+        {"halffloat": "f2", "float": "f4", "double": "f8"}.get(str(number), str(number))
+    )
 
 
 def _matrix(chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
@@ -288,15 +271,16 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
     if what == "ids":
         _refuse_nulls(chunk, where, first)
         if pa.types.is_integer(chunk.type):
-            return as_ids(chunk.to_numpy(zero_copy_only=False))
-        try:
-            return as_ids(np.array(chunk.to_pylist(), dtype=object))
-        except TypeError as error:
-            raise TypeError(f"{where}: {error}") from None
+            return as_ids(chunk.to_numpy(zero_copy_only=False), where, whole=False)
+        values = np.empty(len(chunk), dtype=object)
+        with reading(where):
+            values[:] = chunk.to_pylist()
+        return as_ids(values, where)
     if _is_listed(chunk.type):
         return as_matrix([chunk], len(chunk), where, first)
     if pa.types.is_integer(chunk.type) or pa.types.is_floating(chunk.type):
         return chunk.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     values = np.empty(len(chunk), dtype=object)
-    values[:] = chunk.to_pylist()
-    return decoded(what, values)
+    with reading(where):
+        values[:] = chunk.to_pylist()
+    return decoded(what, values, where)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import fs
 
-from labelnext.pools.files import HANDLES, Files, StoreError, cut_short, told
+from labelnext.pools.files import Files, StoreError, cut_short, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,18 +29,7 @@ class RemoteFiles(Files):
 
     def __init__(self, filesystem: Any, scheme: str) -> None:
         self._fs, self._scheme = filesystem, scheme
-        self._open()
-
-    def _open(self) -> None:
-        self._lock = threading.Lock()
-        self._handles: OrderedDict[str, Any] = OrderedDict()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_fs": self._fs, "_scheme": self._scheme}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
+        super().__init__()
 
     def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
         spots = [[lo, min(lo + REQUEST, len(buffer))] for lo in range(0, len(buffer), REQUEST)]
@@ -65,18 +52,6 @@ class RemoteFiles(Files):
             for _ in threads.map(request, offsets, spots):
                 pass
 
-    def read_some(self, path: str, most: int) -> bytes:
-        content = np.empty(min(most, self.size(path)), np.uint8)
-        self.read_into(path, 0, content)
-        return content.tobytes()
-
-    def size(self, path: str) -> int:
-        info = self._info(path)
-        if info.type != fs.FileType.File:
-            with told(self._said(path)):
-                raise FileNotFoundError
-        return int(info.size)
-
     def is_folder(self, path: str) -> bool:
         info = self._info(path)
         if info.type == fs.FileType.NotFound:
@@ -88,30 +63,26 @@ class RemoteFiles(Files):
         with self._reaching(folder):
             infos = self._fs.get_file_info(fs.FileSelector(folder, recursive=True))
         start = len(folder.rstrip("/")) + 1
-        return {info.path[start:]: info.size for info in infos if info.type == fs.FileType.File}
+        found = [info for info in infos if info.type == fs.FileType.File]
+        return {info.path[start:]: self.see(info.path, _stamp_of(info))[0] for info in found}
 
     def arrow(self, path: str) -> Any:
+        self.see(path)
+        return self._opened_handle(path)
+
+    def _opened_handle(self, path: str) -> Any:
         with self._reaching(path):
             return self._fs.open_input_file(path)
 
     def opened(self, path: str) -> Any:
         return self.arrow(path)
 
-    def zarr_store(self, place: str) -> Any:
-        from labelnext.pools._zarr import FilesStore
-
-        return FilesStore(self, place)
-
-    def _handle(self, path: str) -> Any:
-        with self._lock:
-            handle = self._handles.pop(path, None)
-        if handle is None:
-            handle = self.arrow(path)
-        with self._lock:
-            self._handles[path] = handle
-            if len(self._handles) > HANDLES:
-                self._handles.popitem(last=False)
-        return handle
+    def _stamp(self, path: str) -> tuple[Any, ...]:
+        info = self._info(path)
+        if info.type != fs.FileType.File:
+            with told(self._said(path)):
+                raise FileNotFoundError
+        return _stamp_of(info)
 
     def _info(self, path: str) -> Any:
         with self._reaching(path):
@@ -137,6 +108,10 @@ class RemoteFiles(Files):
                 f"Cannot read {where}: {reason}; check the address, the credentials and the "
                 "network."
             ) from None
+
+
+def _stamp_of(info: Any) -> tuple[Any, ...]:
+    return int(info.size), info.mtime_ns
 
 
 def find_remote(uri: str, scheme: str) -> tuple[RemoteFiles, str]:

@@ -1,107 +1,222 @@
-"""Ids, groups and labels in files of text: .txt, .csv, .json and .jsonl."""
+"""Ids, groups and labels in files of text: .txt, .csv, .tsv, .json and .jsonl; and tables there."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools.known import some
+import numpy as np
+
+from labelnext.pools.arrays import ArraySource
+from labelnext.pools.files import FileError, reading
+from labelnext.pools.known import USUAL, numbered, some, stems_of
+from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Mapping
 
-SUFFIXES = (".txt", ".csv", ".json", ".jsonl")
+    from numpy.typing import NDArray
+
+    from labelnext.pools.source import Known, Source
+
+TABLES = (".csv", ".tsv")
+SUFFIXES = (".txt", *TABLES, ".json", ".jsonl")
+CLASSES = "\0"  # no name of a column
 
 
-def parse_text(
-    content: bytes, suffix: str, path: str, name: str | None, usual: Sequence[str]
-) -> list[Any]:
-    """Return the values in a file, one for each sample: those of a column, if it has several.
+class Table:
+    """A .csv or .tsv file with a header, whose columns are its arrays."""
 
-    `name` is the column, or key of records, that was asked for; None looks for the usual ones.
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name = name
+        text = _text_of(content, name)
+        header = text.partition("\n")[0]
+        # What Excel writes has semicolons where a comma is the decimal sign.
+        delimiter = max("\t,;" if name.lower().endswith(".tsv") else ",;\t", key=header.count)
+        limit = csv.field_size_limit(max(1, len(text)))
+        try:
+            with reading(name):
+                lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+                rows = [row for row in lines if row]
+        finally:
+            csv.field_size_limit(limit)
+        self.names: list[str] = rows[0] if rows else []
+        self.stems = stems_of(self.names)
+        self._rows = rows[1:]
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        """Make a source of some columns; `CLASSES` stands for one for each class."""
+        parts: dict[str, Any] = {}
+        for part in (part for part in PARTS if part in names):
+            name = names[part]
+            columns = self._classes() if name == CLASSES else numbered(self.names, name) or [name]
+            parts[part] = np.column_stack([self._numbers(column) for column in columns])
+            if part == "proba" and columns == [name]:
+                parts[part] = parts[part][:, 0]
+        known: dict[Any, Any] = {w: self.column(n) for w, n in names.items() if w not in PARTS}
+        if not parts:
+            ((what, values),) = known.items()
+            where = f"{self.name}:{names[what]}"
+            return ArraySource.of_known(what, check_listed(what, values, where), where)
+        source = ArraySource(**parts, name=self.name).with_known(known)
+        if names.get("proba") == CLASSES:
+            source.classes = np.array(whole_numbers(self._classes()), dtype=object)
+        return source
+
+    def column(self, name: str) -> list[str]:
+        """Return the texts of a column."""
+        at = self.names.index(name)
+        return [row[at] if at < len(row) else "" for row in self._rows]
+
+    def _classes(self) -> list[str]:
+        """Name the columns that hold numbers, and are no ids, groups or labels."""
+        other = {"", *(name for what in KNOWN for name in USUAL[what])}
+        found = [
+            name
+            for name in self.names
+            if name.lower() not in other and any(map(_is_number, self.column(name)))
+        ]
+        if not found or all(_is_number(name) and not name.isdecimal() for name in found):
+            raise FileError(
+                f"{self.name} has no columns of numbers with names in its first line "
+                f"({some(self.names, 12) or 'empty'}); write the name of a class above each."
+            )
+        return found
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        values = self.column(name)
+        for row, value in enumerate(values):
+            if not _is_number(value):
+                raise FileError(
+                    f"{self.name}: column '{name}' holds {value[:40]!r} in row {row}; expected "
+                    "numbers, with a point before the decimals."
+                )
+        return np.array(values, dtype=np.float64)
+
+
+def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: Known) -> list[Any]:
+    """Return the values in a file, one for each sample: those of a key, if it holds records.
+
+    `name` is the key that was asked for; None looks for the usual ones.
     """
-    readers: dict[str, Callable[..., list[Any]]] = {
-        ".txt": _of_text,
-        ".csv": _of_csv,
-        ".json": _of_json,
-        ".jsonl": _of_lines,
-    }
+    if suffix == ".txt":
+        text = _text_of(content, path)
+        if name is not None:
+            raise ValueError(f"{path}:{name}: a .txt file has no columns; leave out :{name}.")
+        # An empty line is a label that is missing, and never an id.
+        text = text.rstrip() if what == "ids" else text.removesuffix("\n")
+        values = [line.strip() for line in text.split("\n")] if text else []
+        return check_listed(what, values, path)
+    values = _of_records(_json_values(content, suffix, path), path, name, what)
+    return check_listed(what, values, path if name is None else f"{path}:{name}")
+
+
+def _json_values(content: bytes, suffix: str, path: str) -> list[Any]:
+    text, values = _text_of(content, path), None
+    if suffix == ".json":
+        with reading(path):
+            try:
+                values = json.loads(text)
+            except json.JSONDecodeError as error:
+                if error.msg != "Extra data":  # that of a value on each line
+                    raise
+    if values is None:
+        values = []
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                with reading(f"{path}, line {number}"):
+                    values.append(json.loads(line))
+    if not isinstance(values, list):
+        raise FileError(f"{path}: expected a list of values or of records.")
+    return values
+
+
+def check_listed(what: Known, values: list[Any], where: str) -> list[Any]:
+    """Refuse ids in a file of text that are empty or no ids; numbers beside texts are texts."""
+    if what != "ids":
+        return values
+    for number, value in enumerate(values):
+        if value is None or value == "":
+            raise FileError(f"{where}: id number {number} is empty; fill it in.")
+        if type(value) not in (int, str):
+            raise TypeError(
+                f"{where}: ids must be integers or strings, got {type(value).__name__} "
+                f"{value!r}; convert them first."
+            )
+    return [*map(str, values)] if any(type(value) is str for value in values) else values
+
+
+def whole_numbers(texts: list[str]) -> list[Any]:
+    """Return texts as integers if all are such."""
+    whole = all(text.isdecimal() and str(int(text)) == text for text in texts)
+    return [*map(int, texts)] if whole else texts
+
+
+def lists_no_records(content: bytes, suffix: str, path: str) -> bool:
+    """Tell whether a .json or .jsonl file lists values alone, not records with names."""
+    return not any(isinstance(value, dict) for value in _json_values(content, suffix, path))
+
+
+def _text_of(content: bytes, path: str) -> str:
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise broken(path, error) from None
-    return readers[suffix](text, path, name, usual)
+        raise FileError(
+            f"Cannot read {path}: it is no text in UTF-8 (byte {error.start:,} is "
+            f"0x{content[error.start]:02x}); save it as UTF-8, in Excel as 'CSV UTF-8'."
+        ) from None
 
 
-def broken(path: str, error: object) -> ValueError:
-    """Return the error of a file that is no file of its kind."""
-    reason = " ".join(str(error).split()).rstrip(".") or "the file is broken"
-    return ValueError(
-        f"Cannot read {path}: {reason}; the file may be cut short or of another format: write or "
-        "copy it again."
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        float(text)
+        return "_" not in text
+    return False
+
+
+def _of_records(values: list[Any], path: str, name: str | None, what: Known) -> list[Any]:
+    records = [value for value in values if isinstance(value, dict)]
+    if not records:
+        if name is not None:
+            raise ValueError(
+                f"{path} lists values without names, so it has no '{name}'; leave out :{name}."
+            )
+        return values
+    wanted = USUAL[what] if name is None else (name,)
+    for each in wanted:
+        found = [_inside(value, each) if isinstance(value, dict) else (value,) for value in values]
+        if sum(map(bool, found)) > len(values) - len(records):
+            if what == "ids" and () in found:
+                raise ValueError(
+                    f"{path}: record {found.index(()):,}, counted from 0, has no '{each}'; every "
+                    "sample needs an id."
+                )
+            return [value[0] if value else None for value in found]
+    keys = dict.fromkeys(key for record in records for key in _keys(record))
+    raise ValueError(
+        f"{path} has no '{wanted[0]}' in its records; they have {some(keys, 12)}"
+        f"{did_you_mean(wanted[0], keys)}; name one with {path}:NAME."
     )
 
 
-def _of_text(text: str, path: str, name: str | None, usual: Sequence[str]) -> list[Any]:
-    if name is not None:
-        raise ValueError(f"{path}:{name}: a .txt file has no columns; leave out :{name}.")
-    return [line.strip() for line in text.rstrip().split("\n")] if text.strip() else []
+def _inside(record: Any, name: str) -> tuple[Any, ...]:
+    """Find what a key leads to, or keys with dots between; one value, or none."""
+    if isinstance(record, dict) and name in record:
+        return (record[name],)
+    first, dot, rest = name.partition(".")
+    if isinstance(record, list) and first.isdecimal() and int(first) < len(record):
+        return _inside(record[int(first)], rest) if dot else (record[int(first)],)
+    if dot and isinstance(record, dict) and first in record:
+        return _inside(record[first], rest)
+    return ()
 
 
-def _of_csv(text: str, path: str, name: str | None, usual: Sequence[str]) -> list[Any]:
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    header = rows[0] if rows else []
-    found = [each for each in (usual if name is None else (name,)) if each in header]
-    if not found and name is None:
-        # A lone column is not taken as it stands: its first line may be a value, or a heading.
-        raise ValueError(
-            f"{path} has no column '{usual[0]}' in its first line "
-            f"({some(header, 12) or 'empty'}); name a column with {path}:NAME, or use a .txt file "
-            "with one value on each line."
-        )
-    if not found:
-        raise ValueError(
-            f"{path} has no column '{name}'; it has {some(header, 12) or 'none'}"
-            f"{did_you_mean(str(name), header)}."
-        )
-    column = header.index(found[0])
-    return [row[column] if column < len(row) else "" for row in rows[1:] if row]
-
-
-def _of_json(text: str, path: str, name: str | None, usual: Sequence[str]) -> list[Any]:
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise broken(path, error) from None
-    if not isinstance(values, list):
-        raise ValueError(f"{path}: expected a list of values or of records.")
-    return _of_records(values, path, name, usual)
-
-
-def _of_lines(text: str, path: str, name: str | None, usual: Sequence[str]) -> list[Any]:
-    values = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                values.append(json.loads(line))
-            except ValueError as error:
-                raise broken(path, f"line {number}: {error}") from None
-    return _of_records(values, path, name, usual)
-
-
-def _of_records(values: list[Any], path: str, name: str | None, usual: Sequence[str]) -> list[Any]:
-    records = [value for value in values if isinstance(value, dict)]
-    if not records:
-        return values
-    keys = dict.fromkeys(key for record in records for key in record)
-    found = [each for each in (usual if name is None else (name,)) if each in keys]
-    if not found:
-        wanted = usual[0] if name is None else name
-        raise ValueError(
-            f"{path} has no '{wanted}' in its records; they have {some(keys, 12)}"
-            f"{did_you_mean(wanted, keys)}; name one with {path}:NAME."
-        )
-    return [value.get(found[0]) if isinstance(value, dict) else value for value in values]
+def _keys(record: dict[str, Any]) -> Iterable[str]:
+    for key, value in record.items():
+        yield from (f"{key}.{inside}" for inside in value) if isinstance(value, dict) else (key,)

@@ -314,7 +314,7 @@ def check_known(
     """Return what is known of the samples of a shard as it is stored, or say why it cannot be."""
     arrays = {}
     if ids is not None:
-        arrays["ids"] = _stored("ids", check_ids(ids, n_rows))
+        arrays["ids"] = _stored("ids", check_ids(ids, n_rows, whole=False))
     if groups is not None:
         arrays["groups"] = _stored("groups", as_groups(groups, n_rows))
     if labels is not None:
@@ -361,9 +361,9 @@ def _array(part: Part, values: Any) -> tuple[NDArray[Any], str | None]:
 
 
 def _stored(what: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Return ids or groups as they are stored: int64, or UTF-8."""
+    """Return ids or groups as they are stored: int64, uint64, or UTF-8."""
     if values.dtype.kind in "iub":
-        return np.asarray(values, dtype=np.int64)
+        return np.asarray(values, np.uint64 if values.dtype == np.uint64 else np.int64)
     if values.dtype.kind == "S":
         return values
     texts = values.tolist()

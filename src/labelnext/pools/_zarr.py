@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,12 @@ import zarr
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from labelnext.pools._blocks import BlockSource
+from labelnext.pools._npy import refuse_known
 from labelnext.pools.check import check_shape, refuse_dtype
-from labelnext.pools.files import told
+from labelnext.pools.files import FileError, StoreError, reading, told
 from labelnext.pools.known import decoded
-from labelnext.pools.source import PARTS, Part, digest_of
+from labelnext.pools.source import KNOWN, PARTS, Part, digest_of
+from labelnext.utils.memory import refuse_too_large
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -38,7 +41,13 @@ class ZarrGroup:
 
     def __init__(self, name: str, files: Files, place: str) -> None:
         self.name, self.files, self.place = name, files, place
-        self.names = list(_open_group(files, place).array_keys())
+        _open_group(files, place)
+        # Not what zarr lists: where one array is damaged it prints the traces of all.
+        kept = ("zarr.json", ".zarray")
+        found = (path.split("/") for path in sorted(files.listing(place)))
+        self.names = list(
+            dict.fromkeys(name for name, *more in found if more[-1:] and more[0] in kept)
+        )
 
     def source(self, names: Mapping[str, str]) -> ZarrSource:
         """Make a source of some arrays: those of each part, and of ids, groups and labels."""
@@ -68,8 +77,9 @@ class ZarrSource(BlockSource):
         super().__setstate__(state)
         self._arrays = self._open()
 
-    def where(self, row: int) -> str:
-        return f"row {row} of {self._place}/{next(iter(self._names.values()))}"
+    def where(self, row: int, part: Part | None = None) -> str:
+        name = self._names.get(part or "", next(iter(self._names.values())))
+        return f"row {row} of {self._place}/{name}"
 
     def fingerprint(self) -> str:
         """Return a digest of shapes and dtypes, and of some of the chunks."""
@@ -83,23 +93,19 @@ class ZarrSource(BlockSource):
 
     def _open(self) -> dict[str, Any]:
         group = _open_group(self._files, self._place)
-        return {part: group[name] for part, name in self._names.items()}
+        with reading(self._place):
+            found = {part: group[name] for part, name in self._names.items()}
+            for array in found.values():
+                array.ndim, array.chunks  # noqa: B018 — a group has neither
+        return found
 
     def _decode(self, part: str, block: int) -> NDArray[Any]:
         lo, hi = self._edges[part][block : block + 2].tolist()
-        try:
-            with told(self._place):
-                rows = np.asarray(self._arrays[part][lo:hi])
-        except (FileNotFoundError, PermissionError):
-            raise
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"Cannot read rows {lo} to {hi} of {self._place}/{self._names[part]}: "
-                f"{' '.join(str(error).split()).rstrip('.')}; a chunk may be cut short: write or "
-                "copy it again."
-            ) from None
+        where = f"{self._place}/{self._names[part]}"
+        with reading(f"rows {lo} to {hi} of {where}"):
+            rows = np.asarray(self._arrays[part][lo:hi])
         if part not in self._there:
-            return decoded(part, rows)  # type: ignore[arg-type]
+            return decoded(part, rows, where)  # type: ignore[arg-type]
         return np.ascontiguousarray(rows.reshape(hi - lo, -1), rows.dtype.newbyteorder("="))
 
     def _check(self) -> None:
@@ -111,11 +117,11 @@ class ZarrSource(BlockSource):
         main = next(iter((*self._there, *self._names)))
         n_rows = self._arrays[main].shape[0]
         for what, array in self._arrays.items():
-            if what == "ids" and array.ndim != 1:
-                raise TypeError(
-                    f"{self._place}/{self._names[what]} must hold ids in one dimension, got shape "
-                    f"{array.shape}."
-                )
+            where = f"{self._place}/{self._names[what]}"
+            if what in KNOWN:
+                refuse_known(what, array.shape, array.dtype, where)
+            elif max(array.chunks) and (chunk := math.prod(array.chunks) * array.dtype.itemsize):
+                refuse_too_large(f"A chunk of {where}", chunk, "write it in smaller chunks.")
             if array.shape[0] != n_rows:
                 raise ValueError(
                     f"{self._place}: {self._names[main]} has {n_rows:,} rows and "
@@ -128,12 +134,12 @@ def _open_group(files: Files, place: str) -> Any:
     """Open a group for reading only, or say why it is none."""
     try:
         with told(place):
-            return zarr.open_group(files.zarr_store(place), mode="r")
-    except (FileNotFoundError, PermissionError):
+            return zarr.open_group(FilesStore(files, place), mode="r")
+    except (FileNotFoundError, PermissionError, FileError, StoreError):
         raise
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{place} is no Zarr group that can be read ({' '.join(str(error).split())}); "
+    except Exception as error:
+        raise FileError(
+            f"{place} is no Zarr group that can be read ({' '.join(str(error).split())[:300]}); "
             "expected one with an array for the probabilities and one for the features."
         ) from None
 
@@ -146,10 +152,11 @@ def _edges(array: Any) -> NDArray[np.int64]:
 
 
 class FilesStore(Store):
-    """What Zarr reads a group in an object store from: the same ranged reads as all else."""
+    """What Zarr reads a group from: the same reads, and the same eye for changes, as all else."""
 
     supports_writes = False
     supports_deletes = False
+    supports_partial_writes = False  # which zarr 3.0 asks for, as it does for set_partial_values
     supports_listing = True
 
     def __init__(self, files: Files, place: str) -> None:
@@ -207,6 +214,10 @@ class FilesStore(Store):
             yield name
 
     async def set(self, key: str, value: Buffer) -> None:
+        """Refuse to write."""
+        self._check_writable()
+
+    async def set_partial_values(self, key_start_values: Any) -> None:
         """Refuse to write."""
         self._check_writable()
 

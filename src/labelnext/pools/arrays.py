@@ -128,7 +128,7 @@ class ArraySource(Source):
         found = self._known.get(what)
         return found if found is None or rows is None else found[rows]
 
-    def where(self, row: int) -> str:
+    def where(self, row: int, part: Part | None = None) -> str:
         return f"row {self._at[row]} of {self.name}"
 
     def fingerprint(self) -> str:
@@ -194,9 +194,9 @@ def joined(sources: Mapping[str, Source]) -> Source:
                 f"{first.name} has {first.n_rows:,} rows and {other.name} has {other.n_rows:,}; "
                 "they must have one for each sample, in the same order."
             )
-    if not others:
-        return first
     parts = [part for part in PARTS if part in sources]
+    if not others and set(first.parts) <= {*parts}:
+        return first
     # Sparse features and committees are read from memory alone, so the other part comes there too.
     if all(sources[p].in_memory for p in parts) or any(
         sources[p].sparse or sources[p].n_members is not None for p in parts
@@ -245,8 +245,8 @@ class JoinedSource(Source):
         found = (source.last_layer for source in self._sources.values())
         return next((layer for layer in found if layer is not None), None)
 
-    def where(self, row: int) -> str:
-        return self._main.where(row)
+    def where(self, row: int, part: Part | None = None) -> str:
+        return self._sources.get(part or "", self._main).where(row, part)
 
     def fingerprint(self) -> str:
         """Return a digest of all of them."""

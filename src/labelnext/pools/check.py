@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.utils.given import refuse_masked
+from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
     from labelnext.pools.source import Part
     from labelnext.utils.tasks import Task
 
-# How far from 1 a row may sum: rounding of what it is stored in, and then some.
+# How far from 1 a row may sum: rounding of what it is stored in, and then some. What is said of it
+# is one digit: a sum of 0.999 is within 0.001, however it is rounded.
 TOLERANCES = {"float16": 5e-3, "bfloat16": 2e-2}
-TOLERANCE = 1e-3
+TOLERANCE = 1.001e-3
 # ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
 TOO_LARGE = 1e280
 
@@ -37,6 +40,7 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
             f"{part} must be an array, got the path {os.fspath(values)!r}; "
             "labelnext.open_pool opens files."
         )
+    refuse_masked(values, part)
     if is_tensor(values):
         tensor = real_tensor(part, values)
         if tensor.device.type != "cpu":
@@ -51,6 +55,8 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
 def _real_array(part: str, values: Any) -> NDArray[Any]:
     try:
         array = np.asarray(values)
+        if array.dtype.kind == "O" and array.ndim == 1 and len(array) and np.ndim(array[0]):
+            array = np.stack([*map(np.asarray, array)])  # a series of lists
     except ValueError as error:  # nested lists of several lengths
         raise ValueError(
             f"{part} must be a table of numbers, with rows of one length ({error})."
@@ -62,16 +68,55 @@ def _real_array(part: str, values: Any) -> NDArray[Any]:
 def _real_sparse(part: str, values: Any) -> Any:
     if part == "proba":
         raise TypeError(
-            f"proba must hold real numbers in a dense array, got a sparse {type(values).__name__}; "
-            "convert it with .toarray()."
+            f"proba must hold real numbers in a dense array, got a sparse {type(values).__name__}: "
+            "if these are the features, the two are swapped; else make it dense with .toarray()."
         )
-    csr = sp.csr_array(values)  # which shares the arrays of CSR
-    if csr.ndim != 2 or csr.dtype.kind not in "fiub":
+    if values.ndim != 2 or values.dtype.kind not in "fiub":
         raise TypeError(
-            f"Sparse features must be a matrix of real numbers, got shape {csr.shape} and dtype "
-            f"{csr.dtype}."
+            f"Sparse features must be a matrix of real numbers, got shape {values.shape} and dtype "
+            f"{values.dtype}."
         )
+    try:
+        _check_places(values)
+        if values.format not in ("csr", "csc", "bsr"):
+            advice = "leave out the empty rows."
+            refuse_too_large(f"{part} of {values.shape[0]:,} rows", 8 * values.shape[0], advice)
+        csr = sp.csr_array(values)  # which shares the arrays of CSR
+        if values.format not in ("csr", "coo"):
+            _check_places(csr)
+    except (ValueError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(
+            f"{part} is a broken sparse {type(values).__name__}: {' '.join(str(error).split())}; "
+            "make it again with SciPy."
+        ) from None
     return csr
+
+
+def _check_places(values: Any) -> None:
+    """Refuse a sparse matrix whose numbers lie outside of it: compiled code would follow them."""
+    if values.format == "coo":
+        for axis, places in enumerate((values.row, values.col)):
+            _check_within(places, values.shape[axis], f"places along axis {axis}")
+            if places.shape != values.data.shape:
+                raise ValueError("it has other than one place for each number")
+        return
+    if values.format not in ("csr", "csc", "bsr"):
+        return
+    block = values.blocksize if values.format == "bsr" else (1, 1)
+    rows, columns = (n // step for n, step in zip(values.shape, block, strict=True))
+    rows, columns = (columns, rows) if values.format == "csc" else (rows, columns)
+    starts, places = values.indptr, values.indices
+    _check_within(starts, min(len(places), len(values.data)) + 1, "indptr")
+    if len(starts) != rows + 1 or starts[0] != 0 or (starts[1:] < starts[:-1]).any():
+        raise ValueError(f"indptr must ascend from 0 in {rows + 1:,} steps")
+    _check_within(places, columns, "indices")
+
+
+def _check_within(places: NDArray[Any], end: int, what: str) -> None:
+    if places.ndim != 1 or places.dtype.kind not in "iu":
+        raise ValueError(f"{what} must be integers in one dimension, got {places.dtype}")
+    if len(places) and (places.min() < 0 or places.max() >= end):
+        raise ValueError(f"{what} must be from 0 to {end - 1:,}")
 
 
 def real_tensor(name: str, values: Any) -> Any:
@@ -132,8 +177,13 @@ def check_shape(
             hint = "pass one row for each sample"
         elif len(shape) == 1:
             hint = f"reshape it with {part}.reshape(-1, 1) if it is one column"
+        elif part == "features":
+            hint = "flatten each sample with features.reshape(len(features), -1)"
         else:
-            hint = f"flatten each sample with {part}.reshape(len({part}), -1)"
+            hint = (
+                "pass one row of probabilities for each sample; those of a committee have the "
+                "shape (n_members, n_rows, n_columns), in memory or in an .npy or .npz file"
+            )
         raise ValueError(f"{part}{where} must have two dimensions, got shape {shape}; {hint}.")
     if 0 in shape[-2:][:1] or (len(shape) == 3 and shape[0] == 0):
         raise ValueError(f"The pool is empty: {part}{where} has no rows, shape {shape}.")
@@ -148,11 +198,18 @@ def check_columns(shape: tuple[int, ...], task: Task) -> None:
             f"With task='binary' proba is P(y = 1) of one logit and has one column, got shape "
             f"{shape}; probabilities of both classes are task='multiclass'."
         )
-    if task == "regression":
-        raise ValueError(
-            "With task='regression' there are no probabilities; leave proba out: the features "
-            "are the gradient of the output."
-        )
+
+
+# Tasks whose gradients are made of the features alone.
+WITHOUT_PROBA = ("regression", "vectors")
+
+
+def refuse_proba_of(task: str) -> None:
+    """Refuse probabilities that a task has no use for."""
+    raise ValueError(
+        f"With task={task!r} there are no probabilities; leave proba out: the gradients are made "
+        "of the features."
+    )
 
 
 def check_lengths(proba: Any, features: Any) -> None:
@@ -198,8 +255,8 @@ def refuse_proba(
     off = proba.sum(axis=1, dtype=np.float64) - 1.0
     row = int(np.argmax(np.abs(off) > tolerance))
     raise ValueError(
-        f"Each row of proba must sum to 1 (within {tolerance:g} for {dtype}), but row "
-        f"{where(first_row + row)} sums to {off[row] + 1:.6g}, off by {off[row]:+.3g}; normalise "
+        f"Each row of proba must sum to 1 (within {tolerance:.1g} for {dtype}), but row "
+        f"{where(first_row + row)} sums to {off[row] + 1:.6g}, off by {off[row]:+.4g}; normalise "
         f"the rows, or apply softmax to logits; if each column is a label of its own, say "
         f"task='multilabel'."
     )

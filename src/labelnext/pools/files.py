@@ -6,8 +6,11 @@ buffer of ours is as much as we asked for.
 
 from __future__ import annotations
 
+import errno
 import os
+import platform
 import re
+import stat
 import threading
 import zlib
 from abc import ABC, abstractmethod
@@ -31,7 +34,8 @@ SAMPLES, SAMPLE = 16, 4096
 class Files(ABC):
     """A place with files: this machine's, or an object store's.
 
-    It can be pickled, and read from several threads at once.
+    It can be pickled, and read from several threads at once. A file that is no longer what it was
+    when it was first looked at is refused.
     """
 
     gap: int
@@ -40,23 +44,30 @@ class Files(ABC):
     threads: int
     """How many reads are worth having under way at once."""
 
-    @abstractmethod
-    def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
-        """Fill an array of bytes from a file, from an offset on, or raise."""
+    def __init__(self) -> None:
+        # Of each file: its size first, and what else tells it from another on this machine.
+        self._stamps: dict[str, tuple[Any, ...]] = {}
+        self._machine = platform.node()
+        self._open()
+
+    def _open(self) -> None:
+        self._lock = threading.Lock()
+        self._handles: OrderedDict[str, Any] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_handles")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._machine != platform.node():  # a copy of a file is another one
+            self._stamps = {path: stamp[:1] for path, stamp in self._stamps.items()}
+        self._open()
 
     @abstractmethod
     def read_many(
         self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
     ) -> None:
         """Fill parts of an array of bytes, each from its offset in a file, or raise."""
-
-    @abstractmethod
-    def read_some(self, path: str, most: int) -> bytes:
-        """Return a file's first bytes, all if it has no more than `most`."""
-
-    @abstractmethod
-    def size(self, path: str) -> int:
-        """Return how many bytes a file has."""
 
     @abstractmethod
     def is_folder(self, path: str) -> bool:
@@ -75,8 +86,52 @@ class Files(ABC):
         """Open a file to be read from its start on; close it with the block."""
 
     @abstractmethod
-    def zarr_store(self, place: str) -> Any:
-        """Return what zarr reads a folder from."""
+    def _stamp(self, path: str) -> tuple[Any, ...]:
+        """Return a file's size, and what differs once it is replaced or changed."""
+
+    @abstractmethod
+    def _opened_handle(self, path: str) -> Any:
+        """Open a file for `read_many`."""
+
+    def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
+        """Fill an array of bytes from a file, from an offset on, or raise."""
+        self.read_many(path, [offset], [[0, len(buffer)]], buffer)
+
+    def read_some(self, path: str, most: int) -> bytes:
+        """Return a file's first bytes, all if it has no more than `most`."""
+        content = np.empty(min(most, self.size(path)), np.uint8)
+        self.read_into(path, 0, content)
+        return content.tobytes()
+
+    def size(self, path: str) -> int:
+        """Return how many bytes a file has."""
+        return int(self.see(path)[0])
+
+    def see(self, path: str, now: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
+        """Look at a file; refuse one that has changed, or is none."""
+        now = self._stamp(path) if now is None else now
+        if (first := self._stamps.setdefault(path, now)) != now[: len(first)]:
+            raise FileError(
+                f"{self._said(path)} has changed since the pool was opened; open it again, and "
+                "leave its files as they are while it is in use."
+            )
+        return now
+
+    def _said(self, path: str) -> str:
+        """Return what messages call a file."""
+        return path
+
+    def _handle(self, path: str) -> Any:
+        with self._lock:
+            handle = self._handles.pop(path, None)
+        if handle is None:
+            self.see(path)
+            handle = self._opened_handle(path)
+        with self._lock:
+            self._handles[path] = handle
+            if len(self._handles) > HANDLES:
+                self._handles.popitem(last=False)
+        return handle
 
 
 class LocalFiles(Files):
@@ -85,22 +140,9 @@ class LocalFiles(Files):
     gap = 1024  # copied in the time that a call takes
     threads = 1
 
-    def __init__(self) -> None:
-        self._open()
-
     def _open(self) -> None:
-        self._lock = threading.Lock()
-        self._handles: OrderedDict[str, _Handle] = OrderedDict()
+        super()._open()
         self._process = os.getpid()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._open()
-
-    def read_into(self, path: str, offset: int, buffer: NDArray[Any]) -> None:
-        _fill(self._handle(path), path, offset, buffer.data)
 
     def read_many(
         self, path: str, offsets: list[int], spots: list[list[int]], buffer: NDArray[Any]
@@ -108,13 +150,7 @@ class LocalFiles(Files):
         handle, view = self._handle(path), buffer.data
         for offset, (lo, hi) in zip(offsets, spots, strict=True):
             _fill(handle, path, offset, view[lo:hi])
-
-    def read_some(self, path: str, most: int) -> bytes:
-        return os.pread(self._handle(path).number, most, 0)
-
-    def size(self, path: str) -> int:
-        with told(path):
-            return os.stat(path).st_size
+        self.see(path, _stamp_of(os.fstat(handle.number)))
 
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(path)
@@ -129,32 +165,50 @@ class LocalFiles(Files):
             for root, _, names in os.walk(folder, onerror=refuse):
                 for name in names:
                     path = os.path.join(root, name)
-                    found[os.path.relpath(path, folder)] = os.stat(path).st_size
+                    if os.path.isfile(path):
+                        found[os.path.relpath(path, folder)] = self.size(path)
         return found
 
     def arrow(self, path: str) -> Any:
         import pyarrow as pa
 
-        with told(path):
-            return pa.OSFile(path)
+        self.see(path)
+        return pa.OSFile(path)
 
     def opened(self, path: str) -> Any:
+        self.see(path)
+        return open(path, "rb")
+
+    def _stamp(self, path: str) -> tuple[Any, ...]:
         with told(path):
-            return open(path, "rb")
+            found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            kind = next((word for is_kind, word in KINDS if is_kind(found.st_mode)), "no file")
+            raise FileError(f"{path} is {kind}; expected a file, with all that is to be read.")
+        return _stamp_of(found)
 
-    def zarr_store(self, place: str) -> Any:
-        return place
+    def _opened_handle(self, path: str) -> _Handle:
+        return _Handle(path)
 
-    def _handle(self, path: str) -> _Handle:
+    def _handle(self, path: str) -> Any:
         # A lock that was held when the process forked would never be free again in the child.
         if self._process != os.getpid():
             self._open()
-        with self._lock:
-            handle = self._handles.pop(path, None) or _Handle(path)
-            self._handles[path] = handle
-            if len(self._handles) > HANDLES:
-                self._handles.popitem(last=False)
-        return handle
+        return super()._handle(path)
+
+
+# What may be in place of a file, and is never opened: reading it might wait for ever.
+KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _stamp_of(found: os.stat_result) -> tuple[Any, ...]:
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 class _Handle:
@@ -178,6 +232,14 @@ def _fill(handle: _Handle, path: str, offset: int, view: memoryview) -> None:
         done += got
 
 
+class StoreError(OSError):
+    """A store that cannot be reached, or refuses."""
+
+
+class FileError(ValueError):
+    """What is wrong with a file, said by us: whoever reads it has nothing to add."""
+
+
 class told:  # noqa: N801 — reads as a statement
     """Say of a file that is missing or may not be read what to do about it."""
 
@@ -197,6 +259,29 @@ class told:  # noqa: N801 — reads as a statement
                 f"{self.path} may not be read: permission denied; check who may read it, and the "
                 "folders that it is in."
             ) from None
+        if isinstance(error, OSError) and error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise FileError(
+                f"{self.path[:200]} cannot be opened: {error.strerror}; give the path of a file."
+            ) from None
+
+
+class reading(told):  # noqa: N801 — reads as a statement
+    """Say of a file what to do where a decoder raises, which on damaged bytes raises anything."""
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        super().__exit__(kind, error, traceback)
+        if isinstance(error, Exception) and not isinstance(error, StoreError | FileError):
+            raise broken(self.path, error) from None
+
+
+def broken(path: str, error: object) -> FileError:
+    """Return the error of a file that is no file of its kind."""
+    reason = " ".join(str(error).split())[:300].rstrip(".")
+    reason = reason or (f"{type(error).__name__}" if isinstance(error, Exception) else "no reason")
+    return FileError(
+        f"Cannot read {path}: {reason}; the file may be cut short or of another format: write or "
+        "copy it again."
+    )
 
 
 def some_bytes(files: Files, path: str) -> tuple[int, int]:
@@ -210,13 +295,9 @@ def some_bytes(files: Files, path: str) -> tuple[int, int]:
     return size, crc
 
 
-class StoreError(OSError):
-    """A store that cannot be reached, or refuses."""
-
-
-def cut_short(path: str, n_bytes: int, expected: int) -> ValueError:
+def cut_short(path: str, n_bytes: int, expected: int) -> FileError:
     """Return the error of a file that is too short."""
-    return ValueError(
+    return FileError(
         f"{path} ends after {n_bytes:,} bytes, expected {expected:,} or more: it was cut short; "
         "write or copy it again."
     )

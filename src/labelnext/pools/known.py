@@ -6,16 +6,18 @@ import functools
 import re
 from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 import numpy as np
 
 from labelnext.utils.encoding import check_classes
+from labelnext.utils.given import refuse_masked
 from labelnext.utils.labels import nulls, split_labels
 from labelnext.utils.names import did_you_mean
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,7 +33,6 @@ USUAL = {
     "groups": ("group", "groups"),
     "labels": ("label", "labels"),
 }
-LARGEST_ID = 2**63 - 1
 # Keys that are sorted at once, of eight bytes; a longer pool is gone through several times.
 AT_ONCE = 1 << 24
 # Ids that are read at once.
@@ -45,8 +46,35 @@ def some(items: Iterable[object], limit: int = 5) -> str:
     "'a', 'b', 'c', 'd', 'e' and 3 more"
     """
     items = list(items)
-    shown = ", ".join(repr(plain(item)) for item in items[:limit])
+    shown = ", ".join(_short(plain(item)) for item in items[:limit])
     return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
+
+
+def numbered(names: Iterable[str], stem: str) -> list[str]:
+    """Return the columns ``STEM_0``, ``STEM_1``, ... in their order, none if one is missing."""
+    found = {
+        int(match[1]): name
+        for name in names
+        if (match := re.fullmatch(re.escape(stem) + r"_(\d{1,9})", name))
+    }
+    # Embeddings are numbered from 0 or from 1; a gap means that a dimension is missing.
+    start = min(found, default=0)
+    wanted = range(start, start + len(found))
+    return [found[i] for i in wanted] if start in (0, 1) and found.keys() == {*wanted} else []
+
+
+def stems_of(names: Sequence[str]) -> list[str]:
+    """Return what columns ``STEM_0``, ``STEM_1``, ... are called together."""
+    stems = dict.fromkeys(re.sub(r"_\d+$", "", name) for name in names)
+    return [stem for stem in stems if stem not in names and numbered(names, stem)]
+
+
+def natural(name: str) -> list[Any]:
+    """Return a key that sorts part.2 before part.10."""
+    return [
+        (not text.isdecimal(), int(text) if text.isdecimal() else text)
+        for text in re.split(r"(\d+)", name)
+    ]
 
 
 def plain(value: Any) -> Any:
@@ -54,20 +82,43 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def decoded(what: Known, values: Any) -> NDArray[Any]:
+def decoded(what: Known, values: Any, where: str | None = None) -> NDArray[Any]:
     """Return ids, groups or labels as they are kept, from what was read of a file.
 
     Texts become Python strings; an empty one is no label and no group, but None.
     """
+    where = where or what
     if what == "ids":
-        return as_ids(values)
-    array = _as_array(values)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
-    if array.dtype.kind in "UTO":
-        array = array.astype(object)
+        return as_ids(values, where, whole=False)
+    array = _as_array(what, values)
+    if array.dtype.kind in "SUTO":
+        array = _texts(array, where)
         array[array == ""] = None
     return array
+
+
+def _texts(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """Return texts as Python strings; refuse what no file could hold."""
+    try:
+        if array.dtype.kind == "S":
+            array = np.char.decode(array, "utf-8")
+        array = array.astype(object)
+        "".join(value for value in array.flat if isinstance(value, str)).encode()
+    except (UnicodeError, ValueError, SystemError):  # numpy's, beyond what Unicode has
+        row = next((i for i, value in enumerate(array) if not _is_text(value)), 0)
+        raise ValueError(
+            f"{where}: what is at row {row:,} is no text that UTF-8 can hold; give texts, such as "
+            "str(uuid.UUID(bytes=value)) for a UUID of 16 bytes."
+        ) from None
+    return array
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        value.decode() if isinstance(value, bytes) else str(value).encode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def check_length(what: str, values: Any, n_rows: int) -> None:
@@ -79,33 +130,34 @@ def check_length(what: str, values: Any, n_rows: int) -> None:
         )
 
 
-def as_ids(ids: Any) -> NDArray[Any]:
-    """Return ids as an array of int64, or of Python strings in an array of objects.
+def as_ids(ids: Any, where: str = "ids", *, whole: bool = True) -> NDArray[Any]:
+    """Return ids as an array of int64 or uint64, or of Python strings in an array of objects.
 
     They must be all integers, or all strings or UTF-8 bytes. Whether each is there once is for
-    `check_ids`.
+    `check_ids`. `where` is what messages call them. Integers of a part of a pool, not `whole`, keep
+    their sign: another part may need it.
     """
     # Of a list as it is: numpy would write a mixture as text, and drop zero bytes.
-    _check_order("ids", ids)
-    array = _as_array(ids)
+    array = _as_array("ids", ids)
     if array.ndim != 1:
-        raise ValueError(f"ids must have one dimension, one for each sample, got {array.shape}.")
+        raise ValueError(
+            f"{where} must have one dimension, one for each sample, got shape {array.shape}."
+        )
     if array.dtype.kind == "O":
-        array = _of_one_kind(array)
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8")
-    if array.dtype.kind in "UTO":
-        return array.astype(object, copy=False)
+        array = _of_one_kind(array, where)
+    if array.dtype.kind in "SUTO":
+        return _texts(array, where)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"ids must be integers or strings, got dtype {array.dtype}; convert them.")
-    if array.dtype == np.uint64 and array.max(initial=0) > LARGEST_ID:
-        raise _too_large(array.max())
-    return array.astype(np.int64, copy=False)
+        raise TypeError(
+            f"{where} must be integers or strings, got dtype {array.dtype}; convert them."
+        )
+    small = array.dtype != np.uint64 or (whole and array.max(initial=0) < 1 << 63)
+    return array.astype(np.int64 if small else np.uint64, copy=False)
 
 
-def check_ids(ids: Any, n_rows: int) -> NDArray[Any]:
+def check_ids(ids: Any, n_rows: int, *, whole: bool = True) -> NDArray[Any]:
     """Return ids as `as_ids` does, one for each row and each another."""
-    array = as_ids(ids)
+    array = as_ids(ids, whole=whole)
     check_length("ids", array, n_rows)
     refuse_twice(lambda: [(0, array)], n_rows, lambda row: f"row {row:,}")
     return array
@@ -128,7 +180,10 @@ def refuse_twice(
 
     def keyed() -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64]]]:
         for lo, ids in stretches():
-            keys = ids if ids.dtype == np.int64 else np.fromiter(map(hash, ids), np.int64, len(ids))
+            if ids.dtype.kind == "O":
+                keys = np.fromiter(map(hash, ids), np.int64, len(ids))
+            else:
+                keys = ids.view(np.int64)
             yield lo, ids, keys
 
     sweeps, suspects = -(-n_rows // AT_ONCE), []
@@ -161,50 +216,67 @@ def stretches_of_ids(source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
         yield lo, source.ids(np.arange(lo, min(lo + STRETCH, source.n_rows)))
 
 
-def find_rows(wanted: Any, ids: Iterable[tuple[int, NDArray[Any]]], what: str) -> NDArray[np.int64]:
+def find_rows(
+    wanted: Any, ids: Callable[[], Iterable[tuple[int, NDArray[Any]]]], what: str
+) -> NDArray[np.int64]:
     """Find the rows of some ids among those of a pool, which come in stretches: first row, ids.
 
     Ids that were read as text here and as integers there are the same.
     """
     if isinstance(wanted, Set | Mapping):
         wanted = list(wanted)  # their order does not matter
-    asked = as_ids(wanted).tolist()
+    asked = as_ids(wanted, what).tolist()
     rows: dict[Any, int] = {}
     like: list[Any] = []
     keys: dict[Any, Any] = {}  # by which the pool knows them
-    for lo, values in ids:
+    for lo, values in ids():
         if not lo:
             like = values[:3].tolist()
-            keys = {value: _as_known(value, values.dtype == np.int64) for value in asked}
+            keys = {value: _as_known(value, values.dtype) for value in asked}
             wanted = set(keys.values())
-            numbers = np.array([key for key in wanted if type(key) is int], np.int64)
-        if values.dtype == np.int64:
+            numbers = np.array([k for k in wanted if type(k) is int], values.dtype)
+        if values.dtype.kind == "O":
+            rows.update((v, row) for row, v in enumerate(values.tolist(), lo) if v in wanted)
+        else:
             hits = np.flatnonzero(np.isin(values, numbers))
             rows.update(zip(values[hits].tolist(), (hits + lo).tolist(), strict=True))
-        else:
-            rows.update((v, row) for row, v in enumerate(values.tolist(), lo) if v in wanted)
     unknown = [value for value in dict.fromkeys(asked) if keys[value] not in rows]
     if unknown:
         raise ValueError(
             f"{what}: {len(unknown):,} of {len(asked):,} ids are not in the pool: {some(unknown)}; "
-            f"the pool has ids like {some(like)}."
+            f"the pool has ids like {some(like)}{_composed(unknown, ids())}."
         )
     return np.array([rows[keys[value]] for value in asked], dtype=np.int64)
 
 
-def _as_known(value: Any, integers: bool) -> Any:
+def _composed(unknown: list[Any], ids: Iterable[tuple[int, NDArray[Any]]]) -> str:
+    """Say that an id is there, but for how its accents are written."""
+    alike = {normalize("NFC", value): value for value in unknown if isinstance(value, str)}
+    for _, values in ids if alike else ():
+        for value in values.tolist():
+            found = alike.get(normalize("NFC", value)) if isinstance(value, str) else None
+            if found is not None:
+                return (
+                    f"; {found!r} and the pool's {value!r} look alike, but an accent is a "
+                    "character of its own in one of them: bring both into one form with "
+                    "unicodedata.normalize('NFC', id)"
+                )
+    return ""
+
+
+def _as_known(value: Any, dtype: np.dtype[Any]) -> Any:
     """Return an id as a pool of integers, or of strings, knows it; '007' is the text of none."""
-    if not integers:
+    if dtype.kind == "O":
         return str(value)
-    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9]\d{0,18}", value):
-        return int(value) if abs(int(value)) <= LARGEST_ID else value
-    return value
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9]\d{0,19}", value):
+        value = int(value)
+    limits = np.iinfo(dtype)
+    return value if isinstance(value, str) or limits.min <= value <= limits.max else str(value)
 
 
 def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
     """Return groups, one for each row: any hashable values, none of them missing."""
-    _check_order("groups", groups)
-    array = _as_array(groups)
+    array = _as_array("groups", groups)
     if array.ndim != 1:
         if isinstance(groups, list | tuple) and len(groups) == n_rows:
             array = np.empty(n_rows, dtype=object)  # of tuples, say
@@ -214,6 +286,7 @@ def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
                 f"groups must have one dimension, one for each sample, got {array.shape}."
             )
     check_length("groups", array, n_rows)
+    array = _texts(array, "groups") if array.dtype.kind in "SU" else array
     missing = nulls(array)
     if missing.any():
         raise ValueError(
@@ -305,15 +378,6 @@ def check_label_names(
         )
 
 
-def _check_order(what: str, values: Any) -> None:
-    """Refuse what has no order, and a text, which is not the list of its letters."""
-    if isinstance(values, Set | Mapping | str | bytes):
-        raise TypeError(
-            f"{what} must be a list or an array, one for each sample in their order, got "
-            f"{type(values).__name__}; put them into a list."
-        )
-
-
 def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
     """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor.
 
@@ -328,6 +392,12 @@ def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
     if not hasattr(rows, "dtype"):
         ordered = isinstance(rows, list | tuple | range)
         rows = list(rows) if ordered or hasattr(rows, "__getitem__") else sorted(rows)
+        if 0 < sum(isinstance(row, bool | np.bool_) for row in rows) < len(rows):
+            raise TypeError(
+                f"{what} mixes row numbers and booleans; give one or the other, a mask has one "
+                "boolean for each row."
+            )
+    refuse_masked(rows, what)
     array = np.asarray(without_tensor(rows))
     if array.ndim != 1:
         raise ValueError(f"{what} must have one dimension, got shape {array.shape}.")
@@ -356,41 +426,48 @@ def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
-def _as_array(values: Any) -> NDArray[Any]:
+def _as_array(what: str, values: Any) -> NDArray[Any]:
+    """Return an array; refuse what has no order, and a text: it is not the list of its letters."""
+    if isinstance(values, Set | Mapping | str | bytes):
+        raise TypeError(
+            f"{what} must be a list or an array, one for each sample in their order, got "
+            f"{type(values).__name__}; put them into a list."
+        )
+    refuse_masked(values, what)
     if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
         values = list(values) if hasattr(values, "__iter__") else values
     return np.asarray(without_tensor(values), dtype=None if hasattr(values, "dtype") else object)
 
 
-def _of_one_kind(array: NDArray[Any]) -> NDArray[Any]:
+def _of_one_kind(array: NDArray[Any], where: str) -> NDArray[Any]:
     """Tell objects that are all integers from strings; a mixture, or a hole, is refused."""
     for kinds in ((int, np.integer), (str,), (bytes,)):
         good = [isinstance(value, kinds) and not isinstance(value, bool) for value in array]
         if all(good):
             break
         if good[0]:
-            raise _odd(array, good.index(False))
+            raise _odd(array, good.index(False), where)
     else:
-        raise _odd(array, 0)
-    if kinds == (str,):
-        return array
-    if kinds == (bytes,):
-        return np.array(array.tolist())
-    for value in (max(array, default=0), min(array, default=0)):
-        if not -LARGEST_ID <= value <= LARGEST_ID:
-            raise _too_large(value)
-    return np.array(array.tolist(), dtype=np.int64)
+        raise _odd(array, 0, where)
+    if kinds != (int, np.integer):
+        return array if kinds == (str,) else np.array(array.tolist())
+    low, high = (int(of(array, default=0)) for of in (min, max))
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return np.array(array.tolist(), dtype=dtype)
+    raise ValueError(
+        f"{where} that are integers must be from -2**63 below 2**63, or from 0 below 2**64, got "
+        f"{low} to {high}; give such large ones as strings."[:400]
+    )
 
 
-def _odd(array: NDArray[Any], row: int) -> TypeError:
-    first = f"{type(array[0]).__name__} {array[0]!r} at row 0 and " if row else ""
+def _odd(array: NDArray[Any], row: int, where: str) -> TypeError:
+    first = f"{type(array[0]).__name__} {_short(array[0])} at row 0 and " if row else ""
     return TypeError(
-        f"ids must be all integers or all strings, got {first}{type(array[row]).__name__} "
-        f"{array[row]!r} at row {row}; convert them first."
+        f"{where} must be all integers or all strings, got {first}{type(array[row]).__name__} "
+        f"{_short(array[row])} at row {row}; convert them first."
     )
 
 
-def _too_large(value: int) -> ValueError:
-    return ValueError(
-        f"ids must be between -2**63 and 2**63, got {value}; give such large ones as strings."
-    )
+def _short(value: Any) -> str:
+    return repr(value)[:80]

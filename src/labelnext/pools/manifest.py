@@ -16,16 +16,19 @@ import posixpath
 import re
 import threading
 import zlib
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.pools._npy import NpyFile, RowsSource
-from labelnext.pools.source import KNOWN, PARTS, Part, digest_of, digest_of_bytes
+from labelnext.pools.files import FileError, reading
+from labelnext.pools.source import KNOWN, PARTS, Known, Part, digest_of, digest_of_bytes
+from labelnext.utils.tasks import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -37,6 +40,13 @@ LAST_LAYER = "last_layer.npz"
 # What all who write to a pool must agree on; older pools do not have the last.
 HEAD = ("format", "version", "task", "bias", "settings")
 LATER = ("classes", "last_layer")
+SAID = {
+    None: "not there",
+    "i": "integers",
+    "u": "unsigned integers",
+    "f": "numbers",
+    "S": "strings",
+}
 # Of a manifest: it has some hundred bytes a shard.
 MOST = 1 << 30
 # Bytes that are read at once to be summed.
@@ -126,42 +136,76 @@ class PoolSource(RowsSource):
         path = posixpath.join(self._folder, LAST_LAYER)
         content = self._files.read_some(path, MOST)
         if digest_of_bytes(content) != self._head["last_layer"]:
-            raise ValueError(f"{path} is damaged or was changed; restore it, or write it again.")
-        with np.load(io.BytesIO(content)) as arrays:
+            raise FileError(f"{path} is damaged or was changed; {_repair(self._head)}")
+        with reading(path), np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return arrays["weights"], arrays.get("bias")
 
     def verify(self) -> None:
         """Read all files and compare their checksums."""
         for number, shard in enumerate(self._shards):
             for name in shard.files:
-                file = shard.npy(posixpath.join(self._folder, shard_name(number)), name)
-                crc = 0
-                for lo in range(file.offset, file.n_bytes, AT_ONCE):
-                    buffer = np.empty(min(AT_ONCE, file.n_bytes - lo), np.uint8)
-                    self._files.read_into(file.path, lo, buffer)
-                    crc = zlib.crc32(buffer.data, crc)
-                _compare(file.path, crc, shard.files[name].crc32)
+                self._compare_all(name, number)
+
+    def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
+        # The shards that rows are in, as a whole: one id is too little to compare a checksum.
+        touched = self._starts[:-1] if rows is None else rows
+        shards = np.unique(np.searchsorted(self._starts, touched, "right") - 1).tolist()
+        for shard in shards if self.has(what) else ():
+            if (what, shard) not in self._sums:
+                self._compare_all(what, shard)
+                self._sums[what, shard] = None
+        return super().known(what, rows)
+
+    def _compare_all(self, name: str, shard: int) -> None:
+        file, crc = self._arrays[name][shard], 0
+        for lo in range(file.offset, file.n_bytes, AT_ONCE):
+            buffer = np.empty(min(AT_ONCE, file.n_bytes - lo), np.uint8)
+            self._files.read_into(file.path, lo, buffer)
+            crc = zlib.crc32(buffer.data, crc)
+        self._compare(name, shard, crc)
+
+    def _compare(self, name: str, shard: int, crc: int) -> None:
+        expected = self._shards[shard].files[name].crc32
+        if crc != expected:
+            raise FileError(
+                f"{self._arrays[name][shard].path} has the checksum {crc:08x}, and the manifest "
+                f"says {expected:08x}: it is damaged or was changed; {_repair(self._head)}"
+            )
 
     def _forget(self) -> None:
         # Of each shard: how many rows were read from its start on, and the checksum so far; None
         # when it was compared.
-        self._sums: dict[tuple[Part, int], tuple[int, int] | None] = {}
+        self._sums: dict[tuple[str, int], tuple[int, int] | None] = {}
         self._lock = threading.Lock()
 
     def _was_read(self, part: Part, shard: int, first: int, rows: NDArray[Any]) -> None:
-        file = self._arrays[part][shard]
-        if not file.dtype.isnative:  # these are no longer the file's bytes
-            return
         with self._lock:
             known = self._sums.get((part, shard), (0, 0))
         if known is None or known[0] != first:
             return
-        done, crc = first + len(rows), zlib.crc32(rows.data, known[1])
+        stored = rows if self._arrays[part][shard].dtype.isnative else rows.byteswap()
+        done, crc = first + len(rows), zlib.crc32(stored.data, known[1])
         whole = done == self._shards[shard].n_rows
         with self._lock:
             self._sums[part, shard] = None if whole else (done, crc)
         if whole:
-            _compare(file.path, crc, self._shards[shard].files[part].crc32)
+            self._compare(part, shard, crc)
+
+
+def _repair(head: Mapping[str, Any]) -> str:
+    """Say how a damaged pool is made whole again, by who has written it."""
+    settings = head["settings"]
+    if not settings:
+        return (
+            f"restore it from a copy, or write the pool again: all of it, or delete {MANIFEST} and "
+            "the folder of this shard and go on with PoolWriter(..., resume=True)."
+        )
+    convert = "`labelnext convert ... --resume`"
+    by = convert if settings.get("by") else "labelnext.extract(..., resume=True)"
+    return (
+        f"restore it from a copy, or delete {MANIFEST} and the folder of this shard, and complete "
+        f"the pool with {by}."
+    )
 
 
 def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
@@ -184,11 +228,7 @@ def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
                 problems.append(f"{file} has {found[file]:,} bytes instead of {expected:,}")
     if problems:
         more = f" and {len(problems) - 3:,} more" if len(problems) > 3 else ""
-        raise ValueError(
-            f"{name} is damaged: {'; '.join(problems[:3])}{more}; restore the files from a copy, "
-            f"or delete {MANIFEST} and the folders of these shards and complete the pool with "
-            "labelnext.extract(..., resume=True)."
-        )
+        raise FileError(f"{name} is damaged: {'; '.join(problems[:3])}{more}; {_repair(head)}")
     return PoolSource(name, files, folder, head, shards)
 
 
@@ -212,8 +252,7 @@ def _said(kind: Any) -> str:
     if isinstance(kind, list):
         shape, dtype = kind
         return f"have {shape[0]} columns in {dtype}" if shape else f"have one dimension in {dtype}"
-    names = {None: "are not there", "i": "are integers", "f": "are numbers", "S": "are strings"}
-    return names[kind]
+    return f"are {SAID[kind]}"
 
 
 def _unfinished(name: str, found: Mapping[str, int]) -> ValueError:
@@ -225,15 +264,6 @@ def _unfinished(name: str, found: Mapping[str, int]) -> ValueError:
         "complete it by the command that began it: `labelnext convert`, labelnext.extract(..., "
         "resume=True), or PoolWriter.finish if all shards are there."
     )
-
-
-def _compare(path: str, crc: int, expected: int) -> None:
-    if crc != expected:
-        raise ValueError(
-            f"{path} has the checksum {crc:08x}, and the manifest says {expected:08x}: it is "
-            f"damaged or was changed; restore it from a copy, or delete {MANIFEST} and the folder "
-            "of this shard and complete the pool with labelnext.extract(..., resume=True)."
-        )
 
 
 def shard_name(number: int) -> str:
@@ -254,11 +284,8 @@ def shard_text(record: ShardRecord) -> bytes:
 
 def read_shard(content: bytes, path: str) -> ShardRecord:
     """Read what is known of a shard."""
-    known = _parsed(content, path)
-    try:
-        return _shard(known)
-    except (KeyError, TypeError, ValueError):
-        raise _damaged(path) from None
+    with _said_to_be_damaged(path):
+        return _shard(json.loads(content))
 
 
 def head_of(task: str, bias: bool, settings: Mapping[str, Any], **later: Any) -> dict[str, Any]:
@@ -271,30 +298,33 @@ def head_of(task: str, bias: bool, settings: Mapping[str, Any], **later: Any) ->
 
 def read_head(content: bytes, path: str) -> dict[str, Any]:
     """Read what all who write to a pool must agree on."""
-    known = _parsed(content, path)
+    with _said_to_be_damaged(path):
+        known = json.loads(content)
     if not isinstance(known, dict) or known.get("format") != FORMAT:
-        raise ValueError(f'{path} is not of a pool of labelnext: it does not say "{FORMAT}".')
+        raise FileError(f'{path} is not of a pool of labelnext: it does not say "{FORMAT}".')
     if known.get("version") != VERSION:
-        raise ValueError(
-            f"{path} has version {known.get('version')!r} of the format of pools, and this "
+        raise FileError(
+            f"{path} has version {str(known.get('version'))[:40]} of the format of pools, and this "
             f"labelnext knows version {VERSION}; upgrade labelnext to read it."
         )
-    if not {*HEAD} <= known.keys():
-        raise _damaged(path)
-    return {name: known[name] for name in (*HEAD, *LATER) if name in known}
+    with _said_to_be_damaged(path):
+        head = {name: known[name] for name in HEAD} | {n: known[n] for n in LATER if n in known}
+        for name, value in head.items():
+            expect(HEAD_SCHEMA[name](value))
+    return head
 
 
 def manifest_text(head: Mapping[str, Any], shards: Sequence[ShardRecord]) -> bytes:
     """Lay out what is known of a whole pool."""
     first = shards[0]
     widths = {p: int(np.prod(first.files[p].shape[1:])) for p in PARTS if p in first.files}
-    said: dict[Any, Any] = {None: None, "i": "integers", "S": "strings", "f": "numbers"}
     summary: dict[str, Any] = {
         "n_rows": sum(shard.n_rows for shard in shards),
         "n_columns": widths.get("proba", 0),
         "n_features": widths.get("features", 0),
         "dtypes": {part: first.files[part].dtype for part in widths},
-        **{what: said[first.kind[what]] for what in KNOWN if what == "ids" or what in first.files},
+        "ids": None,
+        **{w: SAID[first.kind[w]] for w in KNOWN if w in first.files},
     }
     return text_of({**head, **summary, "shards": [_plain(shard) for shard in shards]})
 
@@ -302,23 +332,62 @@ def manifest_text(head: Mapping[str, Any], shards: Sequence[ShardRecord]) -> byt
 def read_manifest(content: bytes, path: str) -> tuple[dict[str, Any], list[ShardRecord]]:
     """Read what is known of a whole pool: what its writers agreed on, and its shards."""
     head = read_head(content, path)
-    known = _parsed(content, path)
-    try:
+    with _said_to_be_damaged(path):
+        known = json.loads(content)
         shards = [_shard(shard) for shard in known["shards"]]
-        if not shards or sum(shard.n_rows for shard in shards) != known["n_rows"]:
-            raise _damaged(path)
-    except (KeyError, TypeError, ValueError):
-        raise _damaged(path) from None
+        expect(shards and sum(shard.n_rows for shard in shards) == known["n_rows"])
     return head, shards
 
 
 def _shard(known: Any) -> ShardRecord:
     files = {name: FileRecord(**file) for name, file in known["files"].items()}
-    if any(file.shape[0] != known["n_rows"] for file in files.values()):
-        raise ValueError
-    if not files.keys() & {*PARTS} or not files.keys() <= {*PARTS, *KNOWN}:
-        raise ValueError
+    expect(_is_count(known["n_rows"]) and known["n_rows"])
+    expect(files.keys() & {*PARTS} and files.keys() <= {*PARTS, *KNOWN})
+    for name, file in files.items():
+        for field, value in asdict(file).items():
+            expect(FILE_SCHEMA[field](value))
+        expect(file.shape[0] == known["n_rows"])
+        kinds = {"ids": "iuS", "groups": "iuS", "labels": "fS"}.get(name, "fiub")
+        expect(
+            np.dtype(file.dtype).kind in kinds
+            and (name in ("proba", "labels") or len(file.shape) == (2 if name == "features" else 1))
+        )
     return ShardRecord(known["n_rows"], files)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 48
+
+
+def _is_a(*kinds: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) in kinds
+
+
+# What a manifest may say: of the pool, and of each file.
+HEAD_SCHEMA: dict[str, Callable[[Any], Any]] = {
+    "format": _is_a(str),
+    "version": _is_a(int),
+    "task": lambda value: value in TASKS,
+    "bias": _is_a(bool),
+    "settings": _is_a(dict),
+    "classes": lambda value: (
+        value is None or (value and all(type(c) in (str, int, float, bool) for c in value))
+    ),
+    "last_layer": _is_a(str),
+}
+FILE_SCHEMA: dict[str, Callable[[Any], Any]] = {
+    "shape": lambda value: len(value) in (1, 2) and all(_is_count(n) and n for n in value),
+    "dtype": lambda value: re.fullmatch(r"[<>|=]?[fiubS][1-9]\d{0,9}", value),
+    "offset": lambda value: _is_count(value) and value < 1 << 16,
+    "crc32": lambda value: _is_count(value) and value < 1 << 32,
+    "stored_as": lambda value: value is None or re.fullmatch(r"\w{1,20}", value),
+}
+
+
+def expect(true: object) -> None:
+    """Raise where a manifest does not say what it should."""
+    if not true:
+        raise ValueError
 
 
 def _plain(record: ShardRecord) -> dict[str, Any]:
@@ -334,15 +403,12 @@ def text_of(known: Mapping[str, Any]) -> bytes:
     return (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _parsed(content: bytes, path: str) -> Any:
+@contextmanager
+def _said_to_be_damaged(path: str) -> Iterator[None]:
     try:
-        return json.loads(content)
-    except ValueError:
-        raise _damaged(path) from None
-
-
-def _damaged(path: str) -> ValueError:
-    return ValueError(
-        f"{path} is damaged: it does not say what labelnext writes there; restore it from a copy, "
-        "or write the pool again."
-    )
+        yield
+    except Exception:
+        raise FileError(
+            f"{path} is damaged: it does not say what labelnext writes there; restore it from a "
+            "copy, or write the pool again."
+        ) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from labelnext.pools.arrays import ArraySource
-from labelnext.pools.check import check_columns
+from labelnext.pools.check import WITHOUT_PROBA, check_columns, refuse_proba_of
 from labelnext.pools.known import (
     as_groups,
     as_labels,
@@ -31,6 +31,7 @@ from labelnext.pools.source import (
     digest_of,
 )
 from labelnext.utils.labels import MISSING_LABEL
+from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.tasks import TASKS, Task, check_task
 from labelnext.utils.tensors import without_tensor
 
@@ -161,6 +162,9 @@ class Pool:
             raise TypeError(
                 f"proba must be an array, got a {type(proba).__name__}; Pool.of makes a pool of it."
             )
+        if task in WITHOUT_PROBA and proba is not None:
+            refuse_proba_of(task)
+        _check_indices(proba=proba, features=features, ids=ids, groups=groups, labels=labels)
         self._begin(
             ArraySource(proba, features),
             ids=ids,
@@ -236,6 +240,9 @@ class Pool:
         said = source.task if task is None else task
         task = check_task("multiclass" if said is None else said, TASKS)
         source = _for_task(source, task)
+        if source.row_bytes > 1 << 28:
+            what = f"A row of {source.name}"
+            refuse_too_large(what, source.row_bytes, "it may be damaged, else take fewer columns.")
         bias = bool(source.bias if bias is None else bias)
         self._keep(source=source, task=task, bias=bias, classes=None, cache={}, _own={})
         self._keep(missing_label=missing_label)
@@ -365,7 +372,7 @@ class Pool:
         ValueError
             If some are not in the pool; the message names the first of them.
         """
-        return find_rows(ids, self._stretches_of_ids(), "ids")
+        return find_rows(ids, self._stretches_of_ids, "ids")
 
     def read(self, part: Part, rows: Any = None) -> Any:
         """
@@ -567,6 +574,29 @@ class Pool:
             yield 0, np.arange(self.n_rows)
 
 
+def _check_indices(**given: Any) -> None:
+    """Refuse frames and series whose indices have the same labels in another order.
+
+    They are read by position; whoever has shuffled one of them meant something else.
+    """
+    indices = {
+        name: value.index
+        for name, value in given.items()
+        if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "index")
+    }
+    first, *others = indices or [""]
+    for other in others:
+        one, two = indices[first], indices[other]
+        unique = len(one) == len(two) and one.is_unique and two.is_unique
+        if unique and not one.equals(two) and two.isin(one).all():
+            raise ValueError(
+                f"{first} and {other} are read by position, but their indices have the same labels "
+                f"in another order; bring them into one order with {other} = "
+                f"{other}.reindex({first}.index), or, if their rows do go together as they stand, "
+                f"say so with reset_index(drop=True) of both."
+            )
+
+
 def _for_task(source: Source, task: Task) -> Source:
     """Check the parts against the task, and make two columns of a single one where it has two."""
     if source.n_columns:
@@ -575,6 +605,8 @@ def _for_task(source: Source, task: Task) -> Source:
                 f"With task='multilabel' proba must have two dimensions, got shape "
                 f"({source.n_rows},); reshape it with proba.reshape(-1, 1) if it is one column."
             )
+        if task == "regression":
+            refuse_proba_of(task)
         check_columns((source.n_rows, source.n_columns), task)
         if source.n_columns == 1 and task in ("multiclass", "vectors"):
             source = TwoColumns(source)

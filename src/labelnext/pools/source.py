@@ -107,8 +107,8 @@ class Source(ABC):
         return self.known(what, np.arange(1)) is not None
 
     @abstractmethod
-    def where(self, row: int) -> str:
-        """Say in which file a row is, and which row of the file it is, for messages."""
+    def where(self, row: int, part: Part | None = None) -> str:
+        """Say in which file a row (of a part) is, and which row of the file, for messages."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -198,8 +198,8 @@ class _View(Source):
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
         return self.source.known(what, self._rows(np.arange(self.n_rows) if rows is None else rows))
 
-    def where(self, row: int) -> str:
-        return self.source.where(int(self._rows(np.array([row]))[0]))
+    def where(self, row: int, part: Part | None = None) -> str:
+        return self.source.where(int(self._rows(np.array([row]))[0]), part)
 
     def _rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which rows of the other source these are."""

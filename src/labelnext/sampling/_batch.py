@@ -28,8 +28,8 @@ SHOWN = 10
 
 # What a selection counts, in the order of a table.
 COUNTERS = (
-    *("picks", "passes", "proposals", "accepted", "pairs", "pairs_tested", "residual_products"),
-    *("feature_products", "differences", "bytes_read", "bytes_total"),
+    *("picks", "passes", "proposals", "accepted", "pairs", "pairs_tested"),
+    *("residual_products", "feature_products", "differences", "bytes_read", "bytes_total"),
 )
 
 

@@ -59,9 +59,9 @@ def choose_by_d2(
             progress=progress,
             checkpoint=saved,
         )
-        parts: Any = getattr(gradients, "parts", None)
         if cluster is not None:
-            batch = replace(batch, stats={**batch.stats, **parts.counters()})
+            shards: Any = gradients.shards  # type: ignore[attr-defined]
+            batch = replace(batch, stats={**batch.stats, **shards.counters()})
     return batch.described(pool)
 
 

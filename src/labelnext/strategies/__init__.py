@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from labelnext.strategies._bald import Bald as Bald
     from labelnext.strategies._bald import BatchBald as BatchBald
     from labelnext.strategies._base import QueryStrategy as QueryStrategy
-    from labelnext.strategies._cluster_margin import ClusterMargin as ClusterMargin
     from labelnext.strategies._clusters import Clue as Clue
+    from labelnext.strategies._clusters import ClusterMargin as ClusterMargin
     from labelnext.strategies._clusters import KMeansSampling as KMeansSampling
     from labelnext.strategies._contract import check_query_strategy as check_query_strategy
-    from labelnext.strategies._core_set import CoreSet as CoreSet
+    from labelnext.strategies._cover import CoreSet as CoreSet
+    from labelnext.strategies._cover import ProbCover as ProbCover
     from labelnext.strategies._drop_query import DropQuery as DropQuery
-    from labelnext.strategies._falcun import Falcun as Falcun
     from labelnext.strategies._herding import MaxHerding as MaxHerding
-    from labelnext.strategies._prob_cover import ProbCover as ProbCover
+    from labelnext.strategies._herding import UncertaintyHerding as UncertaintyHerding
     from labelnext.strategies._random import RandomSampling as RandomSampling
     from labelnext.strategies._typi_clust import TypiClust as TypiClust
+    from labelnext.strategies._uncertainty import Falcun as Falcun
     from labelnext.strategies._uncertainty import PowerMargin as PowerMargin
     from labelnext.strategies._uncertainty import UncertaintySampling as UncertaintySampling
-    from labelnext.strategies._uncertainty_herding import UncertaintyHerding as UncertaintyHerding
 
 _LATE = {
     "QueryStrategy": "_base",

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 
 from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
-from labelnext.estimators.delegates import final_step, is_fitted
-from labelnext.estimators.networks import is_module
-from labelnext.estimators.predict import has_members, last_step
+from labelnext.estimators.models import final_step, is_fitted, is_module
+from labelnext.estimators.predict import has_members, last_step, refuse_without_proba
 from labelnext.estimators.rows import as_numbers, as_samples, stack_rows, take_rows
 from labelnext.pools import Pool
 from labelnext.sampling import Groups
 from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
+from labelnext.utils.given import refuse_masked, refuse_other_order, shown
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -46,15 +45,10 @@ class Asked:
 
     @classmethod
     def of(
-        cls,
-        X: Any,
-        y: ArrayLike,
-        *,
-        missing_label: Any,
-        fit: Fit | None,
-        features: Any,
+        cls, X: Any, y: ArrayLike, *, missing_label: Any, fit: Fit | None, features: Any
     ) -> Asked:
         """Check samples and labels."""
+        refuse_other_order(X=X, y=y, features=features)
         X = as_samples(X)
         labels, missing = split_labels(y, missing_label)
         if missing.ndim != 1:
@@ -216,11 +210,12 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
         )
 
     def fit(X: Any, y: ArrayLike) -> Any:
+        refuse_other_order(X=X, sample_weight=sample_weight)
         weights = _check_weights(sample_weight, X.shape[0])
         fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
         # A fitted ensemble may be asked for its members alone.
         if fit_clf or not (is_module(final_step(fitted)) or has_members(fitted)):
-            _refuse_without_proba(fitted, clf)
+            refuse_without_proba(fitted)
         return fitted
 
     return fit
@@ -233,33 +228,13 @@ def _check_classifier(clf: Any) -> None:
         return
     # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
     if not hasattr(type(clf), "predict_proba"):
-        _refuse_without_proba(clf, clf)
-
-
-def _refuse_without_proba(fitted: Any, clf: Any) -> None:
-    if hasattr(fitted, "predict_proba"):
-        return
-    final = final_step(clf)
-    name = type(final).__name__
-    known = isinstance(final, BaseEstimator)
-    fault = ", a regressor" if known and is_regressor(final) else ""
-    if final is not clf:
-        fault = f", whose last step {name} {'is a regressor' if fault else 'has none'}"
-    advice = ""
-    if known and is_classifier(final):
-        advice = (
-            f" Take LogisticRegression, say, or put "
-            f"sklearn.calibration.CalibratedClassifierCV({name}(), cv=2) in the place of {name}, "
-            f"once there are two labels of each class."
-        )
-    raise TypeError(
-        f"clf must be a classifier with predict_proba, got {type(clf).__name__}{fault}.{advice}"
-    )
+        refuse_without_proba(clf)
 
 
 def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:
     if sample_weight is None:
         return None
+    refuse_masked(sample_weight, "sample_weight")
     weights = np.asarray(sample_weight)
     if weights.dtype.kind not in "fiub" or not np.isfinite(weights).all():
         raise ValueError("sample_weight must hold finite numbers.")
@@ -294,9 +269,17 @@ class Candidates:
         return out
 
 
-def find_candidates(X: Any, unlabelled: NDArray[np.int64], candidates: Any) -> Candidates:
+def find_candidates(
+    X: Any, unlabelled: NDArray[np.int64], candidates: Any, asker: str
+) -> Candidates:
     """Turn the argument `candidates` of a query into samples and their rows."""
     n_samples = X.shape[0]
+    refuse_masked(candidates, "candidates")
+    if hasattr(candidates, "fit") or is_module(candidates):
+        raise TypeError(
+            f"candidates must be row numbers of X, or samples, got {shown(candidates)}; a "
+            f"classifier is passed as clf=..., and to {asker} only if its query has that argument."
+        )
     if candidates is None:
         if len(unlabelled) == 0:
             raise ValueError(

@@ -8,9 +8,9 @@ import numpy as np
 
 from labelnext.engine import open_gradients
 from labelnext.sampling import d2_utilities
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._arguments import check_flag
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import badge_needs, choose_badge
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labelnext.strategies._query import Query
 
 
+@parameters
 class Badge(QueryStrategy):
     """
     Batch active learning by diverse gradient embeddings.
@@ -42,25 +43,15 @@ class Badge(QueryStrategy):
     clf_embedding_flag_name : str, dict or None, default=None
         What makes the classifier's `predict_proba` return `(proba, features)`: the name of an
         argument, which is set to True, or a dict of arguments. Not needed if it does so anyway.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    random_state : int, RandomState, Generator or None, default=None
-        The seed; see `QueryStrategy`. With the same seed, the batch for a smaller `batch_size`
-        is the start of that for a larger one.
-
     condition_on_labeled : bool, default=False
-        Whether the labelled samples are centres from the start, so that the batch keeps away
-        from them too. They stand for their gradients at their pseudo-labels, as the candidates
-        do: at their true labels, a sample that the classifier still gets wrong would not cover
-        its own duplicates. The first pick is then drawn by D² as the others are.
+        Whether the labelled samples are centres from the start, by their gradients at their
+        pseudo-labels as well, so that the batch keeps away from them too. The first pick is then
+        drawn by D² as the others are.
     max_per_group : int or None, default=None
-        How many picks at most come from one video, patient or document, that is from samples of
-        one group by the argument `groups` of `query`. When a group is full its samples are
-        candidates no more.
-
-    See Also
-    --------
-    labelnext.select : The same from arrays of probabilities and features.
+        How many picks at most are of one group (a video, patient or document) by the argument
+        `groups` of `query`.
+    missing_label, random_state : optional
+        As in `QueryStrategy`.
 
     Notes
     -----
@@ -80,9 +71,7 @@ class Badge(QueryStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.pool import Badge
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> Badge(random_state=0).query(X, y, LogisticRegression(), batch_size=5)
     array([1747,  536,  429, 1479,   99])
 
@@ -96,25 +85,14 @@ class Badge(QueryStrategy):
 
     needs = ("proba", "features")
     paper = "Ash et al., ICLR 2020"
+    counts_bias = True
 
-    def __init__(
-        self,
-        clf_embedding_flag_name: str | Mapping[str, Any] | None = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-        condition_on_labeled: bool = False,
-        max_per_group: int | None = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.clf_embedding_flag_name = clf_embedding_flag_name
-        self.condition_on_labeled = condition_on_labeled
-        self.max_per_group = max_per_group
+    clf_embedding_flag_name: str | Mapping[str, Any] | None = None
+    condition_on_labeled: bool = False
+    max_per_group: int | None = None  # type: ignore[assignment]
 
     def _check_parameters(self) -> None:
-        if not isinstance(self.condition_on_labeled, bool | np.bool_):
-            raise TypeError(
-                f"condition_on_labeled must be True or False, got {self.condition_on_labeled!r}."
-            )
+        check_flag("condition_on_labeled", self.condition_on_labeled)
 
     @property
     def looks_at_labeled(self) -> bool:  # type: ignore[override]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -27,6 +29,18 @@ if TYPE_CHECKING:
     Utilities = NDArray[np.float64]
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+def parameters(cls: type[Any]) -> Any:
+    """Make a constructor of a strategy's fields, which keeps what it is given by name."""
+    cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
+    signature = inspect.signature(cls.__init__)
+    last = {"missing_label", "random_state"}
+    known = sorted(signature.parameters.values(), key=lambda known: known.name in last)
+    cls.__init__.__signature__ = signature.replace(parameters=known)
+    return cls
+
+
+@dataclass(init=False, kw_only=True, eq=False, repr=False)
 class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     """
     Base of all strategies: all that does not depend on how samples are chosen.
@@ -59,10 +73,6 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         same. A generator is copied, never advanced. None takes a seed from NumPy's global
         generator, so that `numpy.random.seed` rules.
 
-    See Also
-    --------
-    labelnext.select : Choose from a pool by any strategy.
-
     Examples
     --------
     A strategy that prefers samples far from the origin:
@@ -91,8 +101,11 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     needs: ClassVar[tuple[str, ...]] = ()
     """What the strategy asks of a pool: some of "proba", "features", "members", "last_layer"."""
 
-    looks_at_labeled: bool = False
+    looks_at_labeled: ClassVar[bool] = False
     """Whether it asks for the features (or probabilities) of labelled samples too."""
+
+    counts_bias: ClassVar[bool] = False
+    """Whether features are followed by a 1 where the pool has a bias; if not, that is refused."""
 
     takes_groups: ClassVar[bool] = True
     """Whether it heeds `max_per_group`; if not, a limit is refused."""
@@ -103,8 +116,11 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
     paper: ClassVar[str] = ""
     """Where the strategy comes from, in a few words."""
 
-    max_per_group: int | None = None
+    max_per_group = None
     """How many picks a group may have, unless the call says it."""
+
+    missing_label: Any = MISSING_LABEL
+    random_state: Any = None
 
     def __init__(self, missing_label: Any = MISSING_LABEL, random_state: Any = None) -> None:
         self.missing_label = missing_label
@@ -121,11 +137,8 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
 
         Returns
         -------
-        picks : ndarray of shape (k,), int64
-            Distinct places among the candidates, in the order of the picks. They should be the
-            start of those for any larger batch.
-        utilities : ndarray of shape (k, n_candidates), float64, or None
-            Row t is what decided on pick t, NaN at what could not be picked. Not looked at
+        Choice, or its first or first two values alone
+            Picks should be the start of those for any larger batch; utilities are not looked at
             unless `query.return_utilities`.
         """
 
@@ -166,12 +179,12 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
                 )
         return choice._replace(picks=picks.astype(np.int64, copy=False))
 
-    def _limit(self, max_per_group: int | None) -> int | None:
+    def _limit(self, max_per_group: int | None, name: str) -> int | None:
         """Return how many picks a group may have; refuse a limit that would not be heeded."""
         limit = self.max_per_group if max_per_group is None else max_per_group
         if limit is not None and not self.takes_groups:
             raise TypeError(
-                f"{type(self).__name__} takes no groups, and would pick more than "
+                f"{name} takes no groups, and would pick more than "
                 f"max_per_group={limit!r} of one; leave it out, or choose another strategy."
             )
         return limit
@@ -202,32 +215,28 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         y : array-like of shape (n_samples,)
             Their labels, numbers or strings, some or all of them missing.
         clf : classifier, default=None
-            Any classifier with `predict_proba`: of labelnext, of scikit-activeml, of
-            scikit-learn, of skorch or made like those; or, with ``fit_clf=False``, a trained
+            Any classifier with `predict_proba`; or, with ``fit_clf=False``, a trained
             `torch.nn.Module` whose outputs are logits. It is not changed. None will do for a
             strategy that needs features alone: they are then X itself. A strategy that asks a
             committee takes a list of classifiers, too.
         fit_clf : bool, default=True
-            Whether to fit a copy of `clf`. One with a parameter `missing_label` gets all
-            samples, any other the labelled ones. While the labels are of fewer than two classes,
-            such a classifier can't learn anything: all samples then count as equally uncertain,
-            and the transformers of a pipeline are fitted without labels, to the candidates and
-            to the labelled samples where a strategy looks at those. If False, `clf` has been
-            fitted and is used as it is.
+            Whether to fit a copy of `clf`: one with a parameter `missing_label` to all samples,
+            any other to the labelled ones. While the labels are of fewer than two classes, all
+            samples count as equally uncertain, and the transformers of a pipeline are fitted
+            without labels, to the candidates and to the labelled samples where a strategy looks
+            at those. If False, `clf` has been fitted and is used as it is.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the samples for fitting.
         candidates : array-like, default=None
-            What to choose from. None stands for the samples without a label; one dimension of
-            integers for these rows of X, labelled or not, repeated ones counting once; and two
-            or more dimensions for samples themselves, which need not be in X.
+            What to choose from. None: the samples without a label; one dimension of integers:
+            these rows of X, labelled or not; more dimensions: samples, which need not be in X.
         batch_size : int, default=1
             How many samples to choose; at most all candidates, with a warning.
         return_utilities : bool, default=False
             Whether to return the utilities too. They do not change the batch.
         groups : array-like of shape (n_samples,) or (n_candidates,), default=None
-            With `max_per_group`, the group of each sample of X, such as its video, patient or
-            document, or of each candidate if `candidates` holds samples: any hashable values,
-            none of them missing.
+            With `max_per_group`, the group of each sample of X, or of each candidate if
+            `candidates` holds samples: any hashable values, none of them missing.
         max_per_group : int, default=None
             How many picks a group may have. When it is full its samples are candidates no more.
         features : array-like or sparse matrix of shape (n_samples, n_features), default=None
@@ -245,14 +254,9 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
 
         Raises
         ------
-        TypeError
-            If `clf` has no `predict_proba` or is needed and missing, or an argument is of the
-            wrong type.
-        ValueError
-            If an argument does not fit another, an index is no row of X, there is no candidate,
-            or `clf` and the strategy differ in `missing_label`.
-        sklearn.exceptions.NotFittedError
-            If `clf` must be fitted already and is not.
+        TypeError, ValueError, sklearn.exceptions.NotFittedError
+            If an argument is of the wrong type or does not fit another, `clf` has no
+            `predict_proba`, is missing or must be fitted, or there is no candidate.
 
         Warns
         -----
@@ -262,10 +266,12 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
         self._check_parameters()
         fit = self._fitter(clf, fit_clf, sample_weight)
         asked = Asked.of(X, y, missing_label=self.missing_label, fit=fit, features=features)
-        found = find_candidates(asked.X, asked.unlabelled, candidates)
+        name = type(self).__name__
+        found = find_candidates(asked.X, asked.unlabelled, candidates, name)
         check_integer("batch_size", batch_size, least=1)
         check_flag("return_utilities", return_utilities)
-        grouped = number_groups(groups, self._limit(max_per_group), found.n_rows, found.rows)
+        limit = self._limit(max_per_group, name)
+        grouped = number_groups(groups, limit, found.n_rows, found.rows)
         query = pool_of_model(
             self,
             asked,

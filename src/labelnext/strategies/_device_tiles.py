@@ -33,11 +33,7 @@ class DevicePoints(Points):
         return DevicePoints(self.rows[rows], self.largest)
 
     def sums(
-        self,
-        others: Points,
-        scale: float,
-        weights: NDArray[np.float64],
-        floor: NDArray[np.float64],
+        self, others: Points, scale: float, weights: NDArray[np.float64], floor: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """As `Points.sums`."""
         weigh, floors = self._column(weights), self._column(floor)

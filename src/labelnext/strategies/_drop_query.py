@@ -8,10 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.strategies._arguments import check_integer, check_number
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means, nearest_to_each
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 _BLOCK = 4096
 
 
+@parameters
 class DropQuery(QueryStrategy):
     """
     Choose, from clusters, samples whose predictions change when features are dropped.
@@ -47,20 +47,14 @@ class DropQuery(QueryStrategy):
     missing_label, random_state : optional
         As in `QueryStrategy`.
 
-    See Also
-    --------
-    Clue : Clusters in which uncertain samples weigh more.
-
     Notes
     -----
     If Z holds fewer candidates than are to be picked, or more of them than may be from one group,
     those of the most different predictions join it, by lot among equals, as the paper leaves open.
-    Features and last step are those that
-    `Badge` names; a classifier whose own `predict_proba` returns its features will not do, as
-    nobody knows what follows them.
-
-    Utilities are minus the distances to the centre of cluster t, minus infinity for candidates
-    that are not in Z. A smaller batch has other clusters: it is not the start of a larger one.
+    Features and last step are those that `Badge` names; a classifier whose own `predict_proba`
+    returns its features will not do, as nobody knows what follows them. Utilities are as in
+    `KMeansSampling`, minus infinity for candidates that are not in Z, and a smaller batch is not
+    the start of a larger one.
 
     References
     ----------
@@ -74,9 +68,7 @@ class DropQuery(QueryStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.pool import DropQuery
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> picks = DropQuery(random_state=0).query(X, y, LogisticRegression(), batch_size=10)
     >>> len(set(y_true[picks]))
     9
@@ -86,18 +78,9 @@ class DropQuery(QueryStrategy):
     paper = "Gupte et al., TMLR 2024"
     batches_are_prefixes = False
 
-    def __init__(
-        self,
-        n_passes: int = 3,
-        dropout: float = 0.75,
-        max_iter: int = 100,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.n_passes = n_passes
-        self.dropout = dropout
-        self.max_iter = max_iter
+    n_passes: int = 3
+    dropout: float = 0.75
+    max_iter: int = 100
 
     def _check_parameters(self) -> None:
         check_integer("n_passes", self.n_passes, least=1)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.engine.memory_limit import parse_limit, say_bytes
+from labelnext.engine.memory_limit import parse_limit
+from labelnext.engine.threads import threads_set
 from labelnext.pools.check import check_proba
 from labelnext.sampling import choose_by_d2
+from labelnext.utils.memory import say_bytes
 from labelnext.utils.tensors import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -111,16 +113,8 @@ class Query:
         What messages call the strategy.
     seeded : bool, default=True
         Whether the caller gave a seed.
-    progress : callable, default=None
-        As that of `labelnext.select`.
-    checkpoint : path-like, default=None
-        As that of `labelnext.select`.
-    cluster : Ray, default=None
-        As that of `labelnext.select`.
-
-    See Also
-    --------
-    QueryStrategy : What is done before and after the choice.
+    progress, checkpoint, cluster : default=None
+        As those of `labelnext.select`.
 
     Examples
     --------
@@ -152,6 +146,10 @@ class Query:
     checkpoint: str | os.PathLike[str] | None = None
     cluster: Ray | None = None
 
+    def __post_init__(self) -> None:
+        # Whether or not the pool is large enough for threads.
+        threads_set()
+
     @cached_property
     def candidates(self) -> Rows:
         """The rows of the pool to choose from, ascending."""
@@ -175,7 +173,7 @@ class Query:
 
     def features(self, with_labeled: bool = False, on_device: bool = False) -> Any:
         """
-        Return the features of the candidates.
+        Return the features of the candidates, in float32 or float64, all finite.
 
         Parameters
         ----------
@@ -186,13 +184,9 @@ class Query:
 
         Returns
         -------
-        ndarray, CSR matrix or torch.Tensor of shape (n_rows, n_features), float32 or float64
-            The features, all finite.
-
-        Raises
-        ------
-        ValueError
-            If some are NaN or infinite, or take more memory than may be taken.
+        ndarray, CSR matrix or torch.Tensor of shape (n_rows, n_features)
+            The features. A ValueError says which are NaN or infinite, or that they take more
+            memory than may be taken.
         """
         return self._features(self._rows(with_labeled), on_device)
 
@@ -205,25 +199,32 @@ class Query:
         Parameters
         ----------
         with_labeled, on_device : bool, default=False
-            As in `features`, for both and for the features alone.
+            As in `features`.
 
         Returns
         -------
-        proba : numpy.ndarray of shape (n_rows, n_classes)
-            As in `proba`.
-        features : ndarray, CSR matrix or torch.Tensor of shape (n_rows, n_features)
-            As in `features`.
+        tuple of numpy.ndarray and ndarray, CSR matrix or torch.Tensor
+            As from `proba` and `features`.
         """
         rows = self._rows(with_labeled)
         self._afford(rows, "proba", "features")
         return self._proba(rows), self._features(rows, on_device)
 
-    def members(self) -> Iterable[NDArray[np.float64]]:
-        """Return the probabilities of the candidates by each member of a committee, in turn."""
+    def members(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities of the candidates by each member of a committee, in turn."""
         if self.model is not None:
-            return self.model.members(self.rng)
-        opinions = self._read("proba", self._rows(False))
-        return (self._checked(np.asarray(proba, dtype=np.float64)) for proba in opinions)
+            opinions = self.model.members(self.rng)
+        else:
+            read = self._read("proba", self._rows(False))
+            opinions = (self._checked(np.asarray(proba, dtype=np.float64)) for proba in read)
+        number = 0
+        for number, proba in enumerate(opinions, 1):  # noqa: B007
+            yield proba
+        if number == 1:
+            raise ValueError(
+                f"{self.asker} asks a committee of two members at least, got one, with which "
+                f"nobody disagrees; pass more, or a strategy that asks one model."
+            )
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
         """Return what the model's last step makes of features: a score for each class."""
@@ -261,7 +262,7 @@ class Query:
 
     def utilities_of_scores(self, scores: NDArray[np.float64], picks: Rows) -> NDArray[np.float64]:
         """
-        Repeat scores that no pick changes, without the candidates that cannot be picked any more.
+        Repeat scores that no pick changes, NaN at what cannot be picked any more.
 
         Parameters
         ----------
@@ -355,16 +356,7 @@ class Query:
 
 
 class Free:
-    """
-    Which candidates may still be picked, as picks are taken and groups become full.
-
-    Parameters
-    ----------
-    rows : numpy.ndarray of shape (n,), int64
-        The candidates, as rows of the pool.
-    groups : Groups or None
-        The groups of all rows, if they matter.
-    """
+    """Which of some rows of a pool may still be picked, as picks are taken and groups fill."""
 
     def __init__(self, rows: Rows, groups: Groups | None) -> None:
         self.mask: NDArray[np.bool_] = np.ones(len(rows), dtype=bool)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from labelnext.strategies._query import Query
 
 
+@parameters
 class RandomSampling(QueryStrategy):
     """
     Choose samples at random, all candidates being equally likely.

@@ -15,18 +15,18 @@ STRATEGIES = {
     "bald": ("_bald", "Bald"),
     "batch-bald": ("_bald", "BatchBald"),
     "clue": ("_clusters", "Clue"),
-    "cluster-margin": ("_cluster_margin", "ClusterMargin"),
-    "core-set": ("_core_set", "CoreSet"),
+    "cluster-margin": ("_clusters", "ClusterMargin"),
+    "core-set": ("_cover", "CoreSet"),
     "drop-query": ("_drop_query", "DropQuery"),
-    "falcun": ("_falcun", "Falcun"),
+    "falcun": ("_uncertainty", "Falcun"),
     "k-means": ("_clusters", "KMeansSampling"),
     "max-herding": ("_herding", "MaxHerding"),
     "power-margin": ("_uncertainty", "PowerMargin"),
-    "prob-cover": ("_prob_cover", "ProbCover"),
+    "prob-cover": ("_cover", "ProbCover"),
     "random": ("_random", "RandomSampling"),
     "typi-clust": ("_typi_clust", "TypiClust"),
     "uncertainty": ("_uncertainty", "UncertaintySampling"),
-    "uncertainty-herding": ("_uncertainty_herding", "UncertaintyHerding"),
+    "uncertainty-herding": ("_herding", "UncertaintyHerding"),
 }
 
 
@@ -59,22 +59,17 @@ def names() -> list[str]:
 
 def find(name: str) -> type[Any]:
     """
-    Return the class of a name, or of the name of a class.
+    Return the class of a name; a ValueError offers the nearest.
 
     Parameters
     ----------
     name : str
-        One of `names`, in any case, with or without hyphens.
+        One of `names`, in any case, with or without hyphens, or the name of a class.
 
     Returns
     -------
     type
         The strategy's class.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name; the error offers the nearest.
 
     Examples
     --------
@@ -103,7 +98,7 @@ def by_name(name: str, **parameters: Any) -> Any:
     Parameters
     ----------
     name : str
-        One of `names`.
+        As in `find`.
     **parameters : dict
         Its parameters.
 
@@ -111,11 +106,6 @@ def by_name(name: str, **parameters: Any) -> Any:
     -------
     QueryStrategy
         The strategy.
-
-    Raises
-    ------
-    ValueError
-        If there is none of that name.
 
     Examples
     --------

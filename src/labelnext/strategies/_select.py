@@ -9,7 +9,7 @@ import numpy as np
 from labelnext.cluster import Ray
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
-from labelnext.strategies._arguments import excluded_rows, number_groups
+from labelnext.strategies._arguments import check_flag, excluded_rows, number_groups
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
 from labelnext.utils.random import as_generator
 
@@ -49,9 +49,8 @@ def select(
     pool of the two. Samples that the pool has a label for are no candidates.
 
     The default strategy is BADGE [1]_: D² sampling (k-means++) over the gradients of the
-    cross-entropy at the pseudo-label with respect to the model's last linear layer. A batch is
-    uncertain, because uncertain samples have long gradients, and diverse, because near ones are
-    rarely both drawn. It is exact here, and no gradient is ever built.
+    cross-entropy at the pseudo-label with respect to the model's last linear layer; see
+    `labelnext.pool.Badge`, and `labelnext.strategies.about` for the others.
 
     Parameters
     ----------
@@ -97,7 +96,7 @@ def select(
         time, the same call goes on from there and ends with the same batch; of a selection that
         is complete, it returns the batch at once. A larger `k` goes on, too.
     memory_limit : int or str, default=None
-        For a pool in files, what a selection may take, in bytes or as in ``"1GB"``; on a cluster
+        For a pool in files: what a selection may take, in bytes or as in ``"1GB"``; on a cluster
         that of each shard. None is half of the memory that is free.
     cluster : Ray, default=None
         For BADGE: work in shards on a Ray cluster (extra ``ray``), with the same batch.
@@ -120,10 +119,6 @@ def select(
     ImportError, ConnectionError, TimeoutError, ShardLostError
         With `cluster`: Ray is not installed, there is no cluster at the address, it has no room
         for the shards, or one of them was lost for good.
-
-    See Also
-    --------
-    labelnext.strategies.about : What each strategy does and needs.
 
     References
     ----------
@@ -149,16 +144,22 @@ def select(
     3
     """
     pool, k = _as_pool(pool, features, k, task, bias, cluster)
-    chooser = _as_strategy(strategy, condition_on_labeled)
+    chooser, name = _as_strategy(strategy, condition_on_labeled)
     if chooser is None:
-        check_needs("Badge", badge_needs(pool), pool)
+        check_needs(name, badge_needs(pool), pool)
     else:
-        _check_chooser(chooser, pool, progress=progress, checkpoint=checkpoint, cluster=cluster)
-        max_per_group = chooser._limit(max_per_group)
+        options = {"progress": progress, "checkpoint": checkpoint, "cluster": cluster}
+        _check_chooser(chooser, name, pool, options)
+        max_per_group = chooser._limit(max_per_group, name)
         if random_state is None:
             random_state = chooser.random_state
     if memory_limit is not None:
         parse_limit(memory_limit)
+        if pool.source.in_memory:
+            raise TypeError(
+                "memory_limit is for pools in files, and this one is in memory: leave it out, or "
+                "write the pool into files and open these."
+            )
     if cluster is not None and not isinstance(cluster, Ray):
         raise TypeError(
             f"cluster must be a labelnext.Ray, as in cluster=labelnext.Ray(num_shards=4), got "
@@ -179,7 +180,7 @@ def select(
         labels=np.asarray(pool.labels)[labeled] if len(labeled) else labeled,
         groups=grouped,
         memory_limit=memory_limit,
-        asker="Badge" if chooser is None else type(chooser).__name__,
+        asker=name,
         seeded=random_state is not None,
         progress=progress,
         checkpoint=checkpoint,
@@ -223,18 +224,16 @@ def _as_pool(
     return Pool(pool, features, task=task, bias=bias), k
 
 
-def _as_strategy(strategy: Any, condition_on_labeled: Any) -> Any:
-    """Return the strategy; None for plain BADGE, which needs none of scikit-learn."""
-    if not isinstance(condition_on_labeled, bool | np.bool_):
-        raise TypeError(
-            f"condition_on_labeled must be True or False, got {condition_on_labeled!r}."
-        )
-    if isinstance(strategy, str):
+def _as_strategy(strategy: Any, condition_on_labeled: Any) -> tuple[Any, str]:
+    """Return the strategy, None for plain BADGE, which needs no scikit-learn; and its name."""
+    check_flag("condition_on_labeled", condition_on_labeled)
+    name = strategy if isinstance(strategy, str) else ""
+    if name == "badge":
+        return None, name
+    if name:
         from labelnext.strategies._registry import find
 
-        if strategy == "badge":
-            return None
-        strategy = find(strategy)
+        strategy = find(name)
     if isinstance(strategy, type):
         strategy = strategy()
     from labelnext.strategies._badge import Badge
@@ -245,27 +244,32 @@ def _as_strategy(strategy: Any, condition_on_labeled: Any) -> Any:
             f"strategy must be a name such as 'badge', a strategy of labelnext or one that derives "
             f"from labelnext.strategies.QueryStrategy, got {strategy!r}."
         )
+    name = name or type(strategy).__name__
     if not condition_on_labeled:
-        return strategy
+        return strategy, name
     if not isinstance(strategy, Badge):
         always = "always looks at labelled samples" if strategy.looks_at_labeled else "does not"
-        raise TypeError(
-            f"condition_on_labeled is for BADGE; {type(strategy).__name__} {always}. Leave it out."
-        )
+        raise TypeError(f"condition_on_labeled is for BADGE; {name} {always}. Leave it out.")
     from sklearn.base import clone
 
-    return clone(strategy).set_params(condition_on_labeled=True)
+    return clone(strategy).set_params(condition_on_labeled=True), name
 
 
-def _check_chooser(chooser: Any, pool: Pool, **options: Any) -> None:
+def _check_chooser(chooser: Any, name: str, pool: Pool, options: dict[str, Any]) -> None:
     from labelnext.strategies._badge import Badge
 
     chooser._check_parameters()
-    check_needs(type(chooser).__name__, chooser._needs_of(pool), pool)
-    given = [name for name, value in options.items() if value is not None]
+    needs = chooser._needs_of(pool)
+    check_needs(name, needs, pool)
+    if pool.bias and "features" in needs and not chooser.counts_bias:
+        raise TypeError(
+            f"{name} looks at features without the 1 of a bias, but this pool has one: make it "
+            f"with bias=False, or choose strategy='badge', which counts it."
+        )
+    given = [option for option, value in options.items() if value is not None]
     if given and not isinstance(chooser, Badge):
         raise TypeError(
-            f"{' and '.join(given)} work with BADGE alone, got strategy {type(chooser).__name__}; "
+            f"{' and '.join(given)} work with BADGE alone, got strategy {name}; "
             f"leave {'it' if len(given) == 1 else 'them'} out."
         )
 

@@ -8,10 +8,9 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from labelnext.strategies._arguments import check_integer
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +21,7 @@ MANY, MINI_BATCH = 50, 5000
 SMALLEST = 1e-7
 
 
+@parameters
 class TypiClust(QueryStrategy):
     """
     Choose the most typical sample of each cluster that has no label yet.
@@ -45,10 +45,6 @@ class TypiClust(QueryStrategy):
         At most so many iterations of k-means, or passes of mini-batches.
     clf_embedding_flag_name, missing_label, random_state : optional
         As in `Badge`.
-
-    See Also
-    --------
-    KMeansSampling : The samples nearest to the centres, whatever is labelled.
 
     Notes
     -----
@@ -83,20 +79,10 @@ class TypiClust(QueryStrategy):
     paper = "Hacohen et al., ICML 2022"
     batches_are_prefixes = False
 
-    def __init__(
-        self,
-        n_neighbors: int = 20,
-        max_clusters: int = 500,
-        max_iter: int = 50,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.n_neighbors = n_neighbors
-        self.max_clusters = max_clusters
-        self.max_iter = max_iter
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    n_neighbors: int = 20
+    max_clusters: int = 500
+    max_iter: int = 50
+    clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
         for name in ("n_neighbors", "max_clusters", "max_iter"):

@@ -1,16 +1,16 @@
-"""Uncertainty sampling by least confidence, margin or entropy, as it is and with noise."""
+"""Uncertainty sampling by least confidence, margin or entropy: as it is, with noise, and spread."""
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import entr, logsumexp
 
 from labelnext.strategies._arguments import check_number
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Free, Query
-from labelnext.utils import MISSING_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -43,6 +43,7 @@ def two_smallest(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.partition(values, 1, axis=1)[:, :2]
 
 
+@parameters
 class UncertaintySampling(QueryStrategy):
     """
     Choose the samples that the classifier is least sure of.
@@ -61,14 +62,10 @@ class UncertaintySampling(QueryStrategy):
     missing_label, random_state : optional
         As in `QueryStrategy`; the seed decides ties.
 
-    See Also
-    --------
-    Badge : Uncertain and diverse samples.
-
     Notes
     -----
-    Utilities are the measure itself; among equal ones the pick is random. The picks of a batch
-    do not know of each other, so that near-duplicates are chosen together.
+    Utilities are the measure itself. The picks of a batch do not know of each other, so that
+    near-duplicates are chosen together.
 
     References
     ----------
@@ -83,31 +80,16 @@ class UncertaintySampling(QueryStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.pool import UncertaintySampling
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
-    >>> picks, utilities = UncertaintySampling("entropy").query(
-    ...     X, y, LogisticRegression(), batch_size=3, return_utilities=True
-    ... )
-    >>> picks
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
+    >>> UncertaintySampling("entropy").query(X, y, LogisticRegression(), batch_size=3)
     array([ 829, 1453,  309])
-    >>> utilities[0, picks].round(3)
-    array([2.222, 2.222, 2.221])
     """
 
     needs = ("proba",)
     paper = "Settles, 2009"
 
-    def __init__(
-        self,
-        method: str = "least_confident",
-        cost_matrix: ArrayLike | None = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.method = method
-        self.cost_matrix = cost_matrix
+    method: str = field(default="least_confident", kw_only=False)
+    cost_matrix: ArrayLike | None = None
 
     def _check_parameters(self) -> None:
         check_method(self.method)
@@ -146,6 +128,7 @@ def _check_costs(cost_matrix: ArrayLike, n_classes: int) -> NDArray[np.float64]:
     return costs
 
 
+@parameters
 class PowerMargin(QueryStrategy):
     """
     Draw uncertain samples at random, the more likely the more uncertain they are.
@@ -169,10 +152,6 @@ class PowerMargin(QueryStrategy):
     missing_label, random_state : optional
         As in `QueryStrategy`.
 
-    See Also
-    --------
-    UncertaintySampling : The same without noise.
-
     Notes
     -----
     Utilities are the law that each pick was drawn from: rows sum to 1. Candidates of which the
@@ -191,9 +170,7 @@ class PowerMargin(QueryStrategy):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.pool import PowerMargin
     >>> X, y_true = load_digits(return_X_y=True)
-    >>> X = X / 16
-    >>> y = np.full(len(X), np.nan)
-    >>> y[:50] = y_true[:50]
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> PowerMargin(beta=4, random_state=0).query(X, y, LogisticRegression(), batch_size=3)
     array([1588,  993,  816])
     """
@@ -201,16 +178,8 @@ class PowerMargin(QueryStrategy):
     needs = ("proba",)
     paper = "Kirsch et al., TMLR 2023"
 
-    def __init__(
-        self,
-        method: str = "margin_sampling",
-        beta: float = 1.0,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.method = method
-        self.beta = beta
+    method: str = field(default="margin_sampling", kw_only=False)
+    beta: float = 1.0
 
     def _check_parameters(self) -> None:
         check_method(self.method)
@@ -241,3 +210,89 @@ def _log_law(
         law[t, free.mask] = left - total if np.isfinite(total) else -np.log(len(left))
         free.take(int(pick))
     return law
+
+
+@parameters
+class Falcun(QueryStrategy):
+    """
+    Draw samples that are uncertain and unlike the picks so far in their probabilities.
+
+    With the class probabilities p and the margin uncertainty u_i = 1 − (p_i⁽¹⁾ − p_i⁽²⁾) of the
+    two largest of them, candidate i is drawn with a probability proportional to [1]_
+
+        (u_i + d_i)^γ.
+
+    At first d_i = u_i. After a pick q it is lowered to min(d_i, ‖p_i − p_q‖₁), and all d are
+    brought back to the range from 0 to 1 by (d_i − min d) / (max d − min d).
+
+    Parameters
+    ----------
+    gamma : float, default=10
+        How much it counts: 0 is random sampling, and the larger it is, the likelier the pick is
+        the largest of all u + d.
+    missing_label, random_state : optional
+        As in `QueryStrategy`.
+
+    Notes
+    -----
+    Utilities are the law that each pick was drawn from: rows sum to 1, as those of
+    scikit-activeml, with which they agree. The scores of a batch are u + d.
+
+    References
+    ----------
+    .. [1] S. Gilhuber, A. Beer, Y. Ma and T. Seidl, "FALCUN: a simple and efficient deep active
+       learning strategy", ECML PKDD 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.pool import Falcun
+    >>> X, y_true = load_digits(return_X_y=True)
+    >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
+    >>> Falcun(random_state=0).query(X, y, LogisticRegression(), batch_size=3)
+    array([574, 906, 469])
+    """
+
+    needs = ("proba",)
+    paper = "Gilhuber et al., ECML PKDD 2024"
+
+    gamma: float = 10
+
+    def _check_parameters(self) -> None:
+        check_number("gamma", self.gamma)
+
+    def _choose(self, query: Query) -> Choice:
+        proba = query.proba()
+        unsure = uncertainty(proba, "margin_sampling")
+        distances, free = unsure, query.free()
+        picks, scores = np.empty(query.k, dtype=np.int64), np.empty(query.k)
+        laws = []
+        for t in range(query.k):
+            law = self._law(unsure + distances, free.mask)
+            picks[t] = pick = _draw(law, query.rng)
+            scores[t] = unsure[pick] + distances[pick]
+            if query.return_utilities:
+                laws.append(np.where(free.mask, law, np.nan))
+            free.take(pick)
+            distances = np.minimum(distances, np.abs(proba - proba[pick]).sum(axis=1))
+            distances = distances - distances.min()
+            distances /= distances.max() or 1.0
+        return Choice(picks, np.array(laws) if query.return_utilities else None, scores)
+
+    def _law(
+        self, relevance: NDArray[np.float64], is_free: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        relevance = np.where(is_free, relevance, 0.0)
+        largest = relevance.max()
+        # Of the largest, so that no power overflows; 0 ** 0 must not bring picks back.
+        law = (relevance / largest) ** self.gamma * is_free if largest > 0 else is_free * 1.0
+        return np.asarray(law / law.sum())
+
+
+def _draw(law: NDArray[np.float64], rng: np.random.Generator) -> int:
+    ends = law.cumsum()
+    place = int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))
+    # Rounding may take the ticket to the very end, past the last that can be drawn.
+    return min(place, int(np.flatnonzero(law)[-1]))

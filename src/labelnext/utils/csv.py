@@ -10,20 +10,8 @@ if TYPE_CHECKING:
 
 
 def as_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """Lay columns out as CSV, with numbers that read back exactly.
+    """Lay columns of one length out as CSV in UTF-8, with numbers that read back exactly.
 
-    Parameters
-    ----------
-    columns : dict of str to sequence
-        Columns of one length by name.
-
-    Returns
-    -------
-    bytes
-        The file, in UTF-8.
-
-    Examples
-    --------
     >>> as_csv({"name": ["a", "b"], "value": [0.5, 2]})
     b'name,value\\na,0.5\\nb,2\\n'
     """

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.utils.given import shown
 from labelnext.utils.labels import MISSING_LABEL, is_labeled, is_null, nulls, split_labels
 from labelnext.utils.random import rand_argmax
 
@@ -31,14 +32,9 @@ def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) ->
 
     Raises
     ------
-    TypeError
-        If `classes` mixes numbers and strings, or `missing_label` does not go with them.
-    ValueError
-        If `classes` is empty or not 1-D, repeats a class, or holds the missing label.
-
-    See Also
-    --------
-    encode_labels : Labels as places in the sorted classes.
+    TypeError, ValueError
+        If `classes` is empty or not 1-D, mixes numbers and strings, repeats a class, holds the
+        missing label, or does not go with it.
 
     Examples
     --------
@@ -47,16 +43,16 @@ def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) ->
     array(['dog', 'cat'], dtype=object)
     """
     if np.ndim(classes) != 1 or np.size(classes) == 0:
-        raise ValueError(f"classes must be a list of at least one label, not {classes!r}")
+        raise ValueError(f"classes must be a list of at least one label, not {shown(classes)}")
     labels, missing = split_labels(classes, missing_label)
     if missing.any():
         raise ValueError(
-            f"classes {labels.tolist()} holds missing_label={missing_label!r}; "
+            f"classes {shown(labels.tolist())} holds missing_label={shown(missing_label)}; "
             "leave it out, or mark missing labels with another value"
         )
-    labels = _narrow(labels)
+    labels = narrow(labels)
     if len(set(labels.tolist())) < len(labels):
-        raise ValueError(f"classes {labels.tolist()} names a class twice")
+        raise ValueError(f"classes {shown(labels.tolist())} names a class twice")
     return labels
 
 
@@ -84,15 +80,10 @@ def encode_labels(
 
     Raises
     ------
-    TypeError
-        If numbers and strings are mixed among labels, classes and missing label.
-    ValueError
-        If `y` has a label that is not among `classes`, or a null or infinity that is not the
-        missing label; or if there is no class: all labels are missing and `classes` is None.
-
-    See Also
-    --------
-    check_classes : What is asked of `classes`.
+    TypeError, ValueError
+        If numbers and strings are mixed among labels, classes and missing label; if `y` has a
+        label that is not among `classes`, or a null or infinity that is not the missing label;
+        or if there is no class: all labels are missing and `classes` is None.
 
     Examples
     --------
@@ -103,7 +94,7 @@ def encode_labels(
     """
     labels, missing = split_labels(y, missing_label)
     _refuse_what_is_no_label(labels, missing, missing_label)
-    present = _narrow(labels[~missing])
+    present = narrow(labels[~missing])
     # Late: with scikit-learn `import labelnext` would take three times as long.
     from sklearn.preprocessing import LabelEncoder
 
@@ -165,11 +156,9 @@ def majority_vote(
 
     Raises
     ------
-    TypeError
-        If numbers and strings are mixed among labels, classes and missing label.
-    ValueError
-        If `w` has another shape than `y`, or a label has a negative, infinite or NaN weight, or
-        a label is not among `classes`.
+    TypeError, ValueError
+        As `encode_labels`; or if `w` has another shape than `y`, or a label has a negative,
+        infinite or NaN weight.
 
     Examples
     --------
@@ -218,7 +207,7 @@ def label_dtype(classes: npt.NDArray[Any], missing_label: Any) -> np.dtype[Any]:
     return np.dtype(object)
 
 
-def _narrow(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def narrow(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Turn numbers held as objects, as beside a None, into an array of numbers."""
     if labels.dtype.kind == "O" and labels.size and not isinstance(labels.flat[0], str | bytes):
         return np.array(labels.tolist())
@@ -238,5 +227,5 @@ def _refuse_what_is_no_label(
         place = tuple(stray[0].tolist())
         raise ValueError(
             f"y has {labels[place]} at {place if len(place) > 1 else place[0]}, which is no "
-            f"label, and the missing label is {missing_label!r}; mark all missing labels alike"
+            f"label, and the missing label is {shown(missing_label)}; mark all missing labels alike"
         )

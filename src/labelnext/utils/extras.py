@@ -11,26 +11,9 @@ if TYPE_CHECKING:
 
 
 def require(module: str, *, extra: str, what: str) -> ModuleType:
-    """Import an optional library, or say which extra of labelnext brings it.
+    """Import an optional library, or say which extra of labelnext brings it to `what` needs it.
 
-    Parameters
-    ----------
-    module : str
-        The library's import name.
-    extra : str
-        The extra of labelnext that installs it.
-    what : str
-        What needs it, as the user knows it.
-
-    Returns
-    -------
-    module
-        The library.
-
-    Raises
-    ------
-    ImportError
-        If it is not installed. One that is installed and fails to load says itself why.
+    One that is installed and fails to load says itself why.
     """
     try:
         return importlib.import_module(module)

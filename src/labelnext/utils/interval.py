@@ -1,4 +1,4 @@
-"""A mean over repetitions, and how sure of it one may be."""
+"""Curves over repetitions: a mean and how sure of it one may be, and where a level is reached."""
 
 from __future__ import annotations
 
@@ -15,22 +15,9 @@ def mean_interval(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Estimate a mean over the first axis, and half the width of Student's interval for it.
 
-    Parameters
-    ----------
-    values : array-like of shape (n_repetitions, ...)
-        Independent repetitions.
-    confidence : float, default=0.95
-        The probability with which such an interval covers the true mean.
+    Values have shape (n_repetitions, ...); such an interval covers the true mean with probability
+    `confidence`. Of one repetition the width is NaN.
 
-    Returns
-    -------
-    mean : ndarray of shape (...), float64
-        The means.
-    half : ndarray of shape (...), float64
-        Half the widths; NaN if there is but one repetition.
-
-    Examples
-    --------
     >>> mean, half = mean_interval([1.0, 2.0, 3.0])
     >>> f"{mean:.2f} ± {half:.2f}"
     '2.00 ± 2.48'
@@ -44,3 +31,38 @@ def mean_interval(
         return mean, np.full_like(mean, np.nan)
     quantile = float(t.ppf((1 + confidence) / 2, n - 1))
     return mean, quantile * values.std(axis=0, ddof=1) / np.sqrt(n)
+
+
+def first_reached(
+    counts: NDArray[np.int64], curves: ArrayLike, level: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Find, for each curve without NaN, the first count at which it is at a level or above.
+
+    Nothing is interpolated. A curve that never gets there has the last count: leaving it out
+    would flatter, so that a mean is then a lower bound.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_points,), int64
+        What the curves run over.
+    curves : array-like of shape (n_repetitions, n_points)
+        The curves.
+    level : float
+        The level.
+
+    Returns
+    -------
+    at : ndarray of shape (n_whole,), int64
+        The counts.
+    reached : ndarray of shape (n_whole,), bool
+        Whether the curve got there.
+
+    Examples
+    --------
+    >>> first_reached(np.array([10, 20, 30]), [[0.5, 0.9, 0.8], [0.1, 0.2, 0.3]], 0.9)
+    (array([20, 30]), array([ True, False]))
+    """
+    values = np.atleast_2d(np.asarray(curves, dtype=np.float64))
+    above = values[np.isfinite(values).all(axis=1)] >= level
+    reached = np.asarray(above.any(axis=1))
+    return np.where(reached, counts[above.argmax(axis=1)], counts[-1]), reached

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.utils.given import refuse_masked, shown
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
@@ -40,11 +41,6 @@ def is_unlabeled(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt.ND
         If `y` has other than one or two dimensions, or holds the text 'nan' where a null was
         meant.
 
-    See Also
-    --------
-    is_labeled : The opposite.
-    unlabeled_indices : The places instead of a mask.
-
     Examples
     --------
     >>> from labelnext.utils import is_unlabeled
@@ -62,20 +58,13 @@ def is_labeled(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt.NDAr
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels, as in `is_unlabeled`, which says what is missing and what raises.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+    y, missing_label : array-like and scalar, str or None
+        As in `is_unlabeled`, which says what is missing and what raises.
 
     Returns
     -------
     numpy.ndarray of bool, of the shape of `y`
         True where there is a label.
-
-    See Also
-    --------
-    is_unlabeled : The opposite.
-    labeled_indices : The places instead of a mask.
 
     Examples
     --------
@@ -94,20 +83,14 @@ def unlabeled_indices(
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels, as in `is_unlabeled`, which says what is missing and what raises.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+    y, missing_label : array-like and scalar, str or None
+        As in `is_unlabeled`, which says what is missing and what raises.
 
     Returns
     -------
     numpy.ndarray of int64, of shape (n_missing,) or (n_missing, 2)
         Where labels are missing, in ascending order: for a 1-D `y` the positions, for a 2-D `y`
         the pairs of row and column.
-
-    See Also
-    --------
-    labeled_indices : The places where labels are.
 
     Examples
     --------
@@ -124,20 +107,13 @@ def labeled_indices(y: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt
 
     Parameters
     ----------
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Labels, as in `is_unlabeled`, which says what is missing and what raises.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
+    y, missing_label : array-like and scalar, str or None
+        As in `is_unlabeled`, which says what is missing and what raises.
 
     Returns
     -------
     numpy.ndarray of int64, of shape (n_labelled,) or (n_labelled, 2)
-        Where labels are, in ascending order: for a 1-D `y` the positions, for a 2-D `y` the
-        pairs of row and column.
-
-    See Also
-    --------
-    unlabeled_indices : The places where labels are missing.
+        Where labels are, as from `unlabeled_indices`.
 
     Examples
     --------
@@ -155,6 +131,8 @@ def split_labels(
     y: npt.ArrayLike, missing_label: Any, name: str = "y"
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return `y` as an array, its values untouched, and the mask of its missing labels."""
+    fill = "np.nan" if is_null(missing_label) else repr(missing_label)
+    refuse_masked(y, name, f"np.ma.filled({{}}.astype(object), {fill})")
     labels = _as_array(y)
     if labels.ndim not in (1, 2):
         raise ValueError(
@@ -165,7 +143,9 @@ def split_labels(
         missing = nulls(labels)
         _refuse_text_nan(labels, name)
     elif np.ndim(missing_label) > 0:
-        raise TypeError(f"missing_label must be a scalar, a string or None, not {missing_label!r}")
+        raise TypeError(
+            f"missing_label must be a scalar, a string or None, not {shown(missing_label)}"
+        )
     else:
         # Of objects, one at a time: numpy would compare 1 == "1" as text, or give up on the array.
         missing = _equal(labels, missing_label)
@@ -176,8 +156,8 @@ def split_labels(
     fits = is_null(missing_label) or missing.any() or _kind(missing_label) in present
     if present and not fits:
         raise TypeError(
-            f"missing_label={missing_label!r} can't stand for a missing label in {name}, whose "
-            f"labels are {present.pop()}s; give the value that marks missing labels"
+            f"missing_label={shown(missing_label)} can't stand for a missing label in {name}, "
+            f"whose labels are {present.pop()}s; give the value that marks missing labels"
         )
     return labels, missing
 

@@ -11,22 +11,8 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Offer the nearest of some names, if one is near.
+    """Offer the nearest of some names, if one is near: the end of a sentence, or nothing.
 
-    Parameters
-    ----------
-    name : str
-        What was typed.
-    names : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        The end of a sentence, or nothing.
-
-    Examples
-    --------
     >>> did_you_mean("emebdding", ["id", "embedding"])
     "; did you mean 'embedding'?"
     """

@@ -14,36 +14,11 @@ if TYPE_CHECKING:
 def as_generator(random_state: Any, n_candidates: int) -> np.random.Generator:
     """Make the generator of one selection: the rule for `random_state` in all of labelnext.
 
-    - An integer from 0 is a seed, of any size.
-    - A `Generator` or `RandomState` is copied, never advanced.
-    - None takes a seed from numpy's global generator, so that `numpy.random.seed` still rules.
+    `check_random_state` makes a `RandomState` of what the caller gave, which draws a seed of 32
+    bits. The generator is `PCG64([seed, n_candidates])`: the same selection gives the same batch,
+    and the rounds of a loop, each with fewer candidates, differ although `random_state` stays the
+    same.
 
-    `check_random_state` makes a `RandomState` of these, which draws a seed of 32 bits. The
-    generator is `PCG64([seed, n_candidates])`: the same selection gives the same batch, and the
-    rounds of a loop, each with fewer candidates, differ although `random_state` stays the same.
-
-    Parameters
-    ----------
-    random_state : int, RandomState, Generator or None
-        What the caller gave.
-    n_candidates : int
-        How many samples can be picked.
-
-    Returns
-    -------
-    numpy.random.Generator
-        A generator that nobody else holds.
-
-    Raises
-    ------
-    TypeError
-        If `random_state` is something else.
-    ValueError
-        If it is a negative integer.
-
-    Examples
-    --------
-    >>> from labelnext.utils.random import as_generator
     >>> as_generator(0, 100).integers(10, size=3)
     array([9, 1, 0])
     >>> as_generator(0, 99).integers(10, size=3)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+from labelnext.utils.given import shown
+
 # multiclass: a softmax over the columns; the residual is p − onehot(pseudo-label).
 # multilabel: a sigmoid for each column; the residual is p − [p ≥ 0.5].
 # binary: one sigmoid; the same with one column.
@@ -19,5 +21,5 @@ def check_task(task: Any, tasks: tuple[Task, ...] = CLASSIFICATION) -> Task:
     if isinstance(task, str) and task in tasks:
         return task
     raise ValueError(
-        f"task must be {', '.join(map(repr, tasks[:-1]))} or {tasks[-1]!r}, got {task!r}."
+        f"task must be {', '.join(map(repr, tasks[:-1]))} or {tasks[-1]!r}, got {shown(task)}."
     )

@@ -1,4 +1,4 @@
-"""ProbCover: the balls of one radius that cover most of the pool."""
+"""Balls around samples that cover the pool: all of it, or most of it with one radius."""
 
 from __future__ import annotations
 
@@ -6,20 +6,105 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.engine import open_gradients
+from labelnext.pools import Pool
+from labelnext.sampling import farthest_first
+from labelnext.sampling.utilities import trace_d2
 from labelnext.strategies._arguments import check_flag, check_integer, check_positive
-from labelnext.strategies._base import QueryStrategy
+from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import first_by_lot, lay_out, place
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils import MISSING_LABEL
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from labelnext.engine import Gradients
     from labelnext.strategies._tiles import Points
 
 
+@parameters
+class CoreSet(QueryStrategy):
+    """
+    Choose the samples that are farthest from all labelled ones.
+
+    This is the greedy form of core-set selection [1]_. With the labelled samples L, the picks S
+    so far and Euclidean distances between features h, the next pick is
+
+        argmax_i  min_{j ∈ L ∪ S} ‖h_i − h_j‖,
+
+    which keeps the largest distance of any candidate to its nearest labelled sample within twice
+    the least that is possible.
+
+    Parameters
+    ----------
+    clf_embedding_flag_name, missing_label, random_state : optional
+        As in `Badge`; the seed decides the first pick if there is no label yet.
+
+    Notes
+    -----
+    Utilities are the distances to the nearest of L ∪ S, or 0 where there is none yet. Among equal
+    ones the pick is the first of X; scikit-activeml, with which the picks agree otherwise, draws
+    it. A pool is passed over a few times for a batch (`labelnext.sampling.farthest_first`), and
+    stays where it is: in files, or on a GPU.
+
+    References
+    ----------
+    .. [1] O. Sener and S. Savarese, "Active learning for convolutional neural networks: a
+       core-set approach", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from labelnext.pool import CoreSet
+    >>> X, y_true = load_digits(return_X_y=True)
+    >>> y = np.where(np.arange(len(X)) < 50, y_true, np.nan)
+    >>> picks, utilities = CoreSet().query(X, y, batch_size=3, return_utilities=True)
+    >>> picks, utilities[range(3), picks].round(2)
+    (array([1572,  756, 1495]), array([49.78, 43.87, 43.43]))
+    """
+
+    needs = ("features",)
+    looks_at_labeled = True
+    paper = "Sener and Savarese, ICLR 2018"
+
+    clf_embedding_flag_name: Any = None
+
+    def _choose(self, query: Query) -> Choice:
+        # Features that are the gradients: D² is their squared distance.
+        points = open_gradients(
+            Pool.of(query.pool.source, task="vectors", bias=False), memory_limit=query.memory_limit
+        )
+        exclude = np.setdiff1d(query.excluded, query.labeled)
+        first = np.empty(0, dtype=np.int64)
+        if len(query.labeled) == 0:
+            first = query.candidates[query.rng.integers(query.n_candidates, size=1)]
+        batch = farthest_first(
+            points, query.k, query.labeled, first=first, exclude=exclude, groups=query.groups
+        )
+        picks = np.searchsorted(query.candidates, batch.indices)
+        assert batch.d2 is not None  # which it always tells
+        scores = np.sqrt(batch.d2)
+        if not query.return_utilities:
+            return Choice(picks, scores=scores)
+        return Choice(picks, _distances(points, batch.indices, exclude, query), scores)
+
+
+def _distances(
+    points: Gradients, rows: NDArray[np.int64], exclude: NDArray[np.int64], query: Query
+) -> NDArray[np.float64]:
+    """Return the distance of each candidate to the nearest centre before each pick."""
+    d2 = np.zeros((len(rows), points.n_rows))
+    trace_d2(points, rows, exclude, query.labeled, d2)
+    if len(query.labeled) == 0:
+        d2[0] = 0.0
+    picks = np.searchsorted(query.candidates, rows)
+    return query.without_taken(np.sqrt(d2[:, query.candidates]), picks)
+
+
+@parameters
 class ProbCover(QueryStrategy):
     """
     Choose the samples whose neighbourhoods cover most of the pool.
@@ -41,27 +126,19 @@ class ProbCover(QueryStrategy):
     alpha : float, default=0.95
         That share, over 0 and at most 1.
     n_classes : int or None, default=None
-        How many clusters. None takes as many as there are classes among the labels, at least 2.
+        How many clusters. None takes as many as there are classes among the labels, at least 2;
+        for the first batch better say it.
     normalize : bool, default=True
-        Whether features are scaled to length 1, as in the paper. Say False for features whose
-        lengths mean something, such as a few measurements.
+        As in `MaxHerding`.
     clf_embedding_flag_name, missing_label, random_state : optional
-        As in `Badge`; the seed of clusters, and of lots among samples that cover as many others.
-
-    See Also
-    --------
-    MaxHerding : The same with a ball that fades out.
-    CoreSet : Balls that cover all of the pool, and are as small as can be.
+        As in `Badge`.
 
     Notes
     -----
     Utilities are the numbers of samples that a candidate would newly cover, itself among them.
     When all are covered the rest of the batch is drawn by lot. Candidates and labelled samples
-    are covered, other samples of X are not.
-
-    The paper tries radii on a grid; the estimate here is the radius itself, the largest one that
-    is pure enough. It needs the number of classes, and the default for the first batch is 2:
-    better say what it is.
+    are covered, other samples of X are not. The paper tries radii on a grid; the estimate here is
+    the radius itself.
 
     No neighbourhood is kept. Distances between all pairs are computed up to three times for a
     batch: for the radius, for how many each ball holds, and for what each pick newly covers, no
@@ -82,32 +159,19 @@ class ProbCover(QueryStrategy):
     >>> picks, utilities = ProbCover(n_classes=10, random_state=0).query(
     ...     X, np.full(len(X), np.nan), batch_size=10, return_utilities=True
     ... )
-    >>> len(set(y[picks]))
-    6
-    >>> utilities[range(3), picks[:3]]
-    array([40., 32., 27.])
+    >>> len(set(y[picks])), utilities[range(3), picks[:3]]
+    (6, array([40., 32., 27.]))
     """
 
     needs = ("features",)
     looks_at_labeled = True
     paper = "Yehuda et al., NeurIPS 2022"
 
-    def __init__(
-        self,
-        delta: float | None = None,
-        alpha: float = 0.95,
-        n_classes: int | None = None,
-        normalize: bool = True,
-        clf_embedding_flag_name: Any = None,
-        missing_label: Any = MISSING_LABEL,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(missing_label=missing_label, random_state=random_state)
-        self.delta = delta
-        self.alpha = alpha
-        self.n_classes = n_classes
-        self.normalize = normalize
-        self.clf_embedding_flag_name = clf_embedding_flag_name
+    delta: float | None = None
+    alpha: float = 0.95
+    n_classes: int | None = None
+    normalize: bool = True
+    clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
         if self.delta is not None:
@@ -149,7 +213,7 @@ class ProbCover(QueryStrategy):
             return float(self.delta), lay_out(features, self.delta)
         if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
             raise ValueError(
-                f"ProbCover needs n_classes or delta, as labels of a pool of task "
+                f"{query.asker} needs n_classes or delta, as labels of a pool of task "
                 f"{query.pool.task!r} don't tell how many classes there are."
             )
         n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))

@@ -1,4 +1,4 @@
-"""Parts of a pool: each spoken to in arrays and numbers alone, all at once, and told again."""
+"""Shards of a pool: each spoken to in arrays and numbers alone, all at once, and told again."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from labelnext.engine._factors import StoredRows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from labelnext.engine._base import D2, Gradients
-    from labelnext.engine._factors import PlainForm
+    from labelnext.engine._factors import Floats, Ints, PlainForm
     from labelnext.utils.tasks import Task
 
 # Centres of one pass, when passes are repeated.
@@ -26,7 +24,7 @@ AT_ONCE = 4096
 
 
 class About(NamedTuple):
-    """What there is to know of a part."""
+    """What there is to know of a shard."""
 
     n_rows: int
     n_classes: int
@@ -40,7 +38,7 @@ class About(NamedTuple):
 
 
 class State(NamedTuple):
-    """The sums of a part's D²."""
+    """The sums of a shard's D²."""
 
     total: int
     """The sum of its weights."""
@@ -54,15 +52,11 @@ class State(NamedTuple):
     n_available: int
 
 
-class Part:
+class Shard:
     """Consecutive rows of a pool and their D², in arrays and numbers that can be sent anywhere.
 
-    Parameters
-    ----------
-    pool : Gradients
-        The part, as a pool of its own. Its rows are numbered from 0.
-    first_row : int
-        The row of the whole pool that it starts at. All rows here are those of the whole pool.
+    `pool` is a pool of its own, whose rows are numbered from 0; all rows here are those of the
+    whole pool, in which it starts at `first_row`.
     """
 
     d2: D2
@@ -71,7 +65,7 @@ class Part:
         self.pool, self.first_row = pool, first_row
 
     def about(self) -> About:
-        """Return what there is to know of the part."""
+        """Return what there is to know of the shard."""
         pool = self.pool
         dtypes = [str(x.dtype).removeprefix("torch.") for x in (pool.proba, pool.features)]
         return About(
@@ -86,11 +80,11 @@ class Part:
             pool.form,
         )
 
-    def stored(self, rows: NDArray[np.int64]) -> StoredRows:
+    def stored(self, rows: Ints) -> StoredRows:
         """Return rows as they are stored."""
         return self.pool.stored(rows - self.first_row)
 
-    def start(self, n_rows: int, exclude: NDArray[np.int64]) -> State:
+    def start(self, n_rows: int, exclude: Ints) -> State:
         """Begin a selection from a pool of so many rows in all, without some that are here."""
         self.d2 = self.pool.start(exclude - self.first_row)
         self.d2.scale = Scale(n_rows)
@@ -100,7 +94,7 @@ class Part:
         d2 = self.d2
         return State(d2.total, d2.exponent, d2.scale.own, d2.n_available)
 
-    def values(self) -> NDArray[np.float64]:
+    def values(self) -> Floats:
         """Return D² of every row."""
         return np.array(self.d2.values)
 
@@ -110,8 +104,8 @@ class Part:
         self.d2.bound(norm)
         return self._state()
 
-    def withdraw(self, rows: NDArray[np.int64], limit: int | None) -> State:
-        """As `D2.withdraw`; rows may be other parts'."""
+    def withdraw(self, rows: Ints, limit: int | None) -> State:
+        """As `D2.withdraw`; rows may be other shards'."""
         self.d2.scale.limit = limit
         self.d2.withdraw(rows - self.first_row)
         return self._state()
@@ -122,30 +116,26 @@ class Part:
         return self._state()
 
     def min_update(
-        self,
-        centres: StoredRows,
-        rows: NDArray[np.int64],
-        limit: int | None,
-        traced: bool,
-    ) -> tuple[State, NDArray[np.float64], dict[str, int], NDArray[np.float64] | None]:
-        """As `D2.min_update`; centres may be other parts'. Also returns the trace, if asked for."""
+        self, centres: StoredRows, rows: Ints, limit: int | None, traced: bool
+    ) -> tuple[State, Floats, dict[str, int], Floats | None]:
+        """As `D2.min_update`; centres may be other shards'. With the trace, if asked for."""
         self.d2.scale.limit = limit
         trace = np.empty((len(rows), self.pool.n_rows)) if traced else None
         factors = self.pool.factors_of(centres)
         report = self.d2.min_update(factors, rows - self.first_row, trace)
         return self._state(), report.potentials, report.counters, trace
 
-    def find(self, tickets: NDArray[np.int64]) -> tuple[Any, Any, Any, StoredRows]:
+    def find(self, tickets: Ints) -> tuple[Any, Any, Any, StoredRows]:
         """As `D2.find`, with the rows that were found."""
-        # A part that was built again may have come out smaller by a rounding.
+        # A shard that was built again may have come out smaller by a rounding.
         rows, d2, weights = self.d2.find(np.minimum(tickets, self.d2.total - 1))
         return rows + self.first_row, d2, weights, self.pool.stored(rows)
 
-    def available(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    def available(self, places: Ints) -> Ints:
         """As `D2.available`."""
         return self.d2.available(places) + self.first_row
 
-    def largest(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
+    def largest(self, m: int) -> tuple[Ints, Floats, float]:
         """As `D2.largest`."""
         rows, d2, rest = self.d2.largest(m)
         return rows + self.first_row, d2, rest
@@ -161,10 +151,10 @@ class Traffic:
     """What the calls so far took: what a network carries to and from whoever makes them."""
 
     messages: int = 0
-    """Calls of a part; each has an answer."""
+    """Calls of a shard; each has an answer."""
 
     bytes_sent: int = 0
-    """In arrays and numbers; what is sent to all parts alike counts once for each."""
+    """In arrays and numbers; what is sent to all shards alike counts once for each."""
 
     bytes_received: int = 0
 
@@ -173,28 +163,18 @@ class Traffic:
 class Journal:
     """The centres, the rows taken and the bound so far: D² is a pure function of them.
 
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the whole pool.
-    taken : list of ndarray of int64
-        Rows that were excluded or withdrawn.
-    norm : float, default=None
-        The least norm that D² was bounded by.
-    exponent : int, default=None
-        The s of the weights, once there are any.
-    blocks : list of tuple of StoredRows and ndarray
-        The centres of each pass and their rows.
+    Rows in `taken` were excluded or withdrawn, `norm` is the least that D² was bounded by, and
+    `blocks` are the centres of each pass with their rows.
     """
 
     n_rows: int
-    taken: list[NDArray[np.int64]] = field(default_factory=list)
+    taken: list[Ints] = field(default_factory=list)
     norm: float | None = None
     exponent: int | None = None
-    blocks: list[tuple[StoredRows, NDArray[np.int64]]] = field(default_factory=list)
+    blocks: list[tuple[StoredRows, Ints]] = field(default_factory=list)
 
     def calls(self, first_row: int, last_row: int) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Yield the calls that bring the part from one row up to another to where it was.
+        """Yield the calls that bring the shard from one row up to another to where it was.
 
         Passes are made with all centres so far, not with those of each pass alone.
         """
@@ -212,10 +192,10 @@ class Journal:
             yield "weigh", (self.exponent,)
 
 
-class Parts(ABC):
-    """The parts of one pool, wherever they are, and how to call them."""
+class Shards(ABC):
+    """The shards of one pool, wherever they are, and how to call them."""
 
-    n_parts: int
+    n_shards: int
 
     def __init__(self) -> None:
         self.traffic = Traffic()
@@ -223,21 +203,10 @@ class Parts(ABC):
     def call(
         self, method: str, arguments: Mapping[int, tuple[Any, ...]], *, shared: Any = None
     ) -> dict[int, Any]:
-        """Call one method of some parts, side by side.
+        """Call one method of some shards, side by side, and return what each has answered.
 
-        Parameters
-        ----------
-        method : str
-            Which method of `Part`.
-        arguments : mapping of int to tuple
-            For each part that is called its arguments.
-        shared : object, default=None
-            A first argument that is the same for all, and large.
-
-        Returns
-        -------
-        dict of int to object
-            What each has answered.
+        `arguments` has those of each shard that is called; `shared` is a first argument that is
+        the same for all, and large.
         """
         answers = self._call(method, arguments, shared)
         sent = sum(map(n_bytes, arguments.values())) + len(arguments) * n_bytes(shared)
@@ -246,6 +215,12 @@ class Parts(ABC):
         self.traffic.bytes_received += sum(map(n_bytes, answers.values()))
         return answers
 
+    def call_all(self, method: str, *arguments: Any, shared: Any = None) -> list[Any]:
+        """Call one method of all shards alike, and return their answers in their order."""
+        every = range(self.n_shards)
+        answers = self.call(method, dict.fromkeys(every, arguments), shared=shared)
+        return [answers[i] for i in every]
+
     @abstractmethod
     def _call(
         self, method: str, arguments: Mapping[int, tuple[Any, ...]], shared: Any
@@ -253,36 +228,30 @@ class Parts(ABC):
         """Do what `call` says."""
 
     @abstractmethod
-    def begin(self, journal: Journal) -> Parts:
-        """Return the parts for a new selection, whose journal tells how to repeat it so far."""
+    def begin(self, journal: Journal) -> Shards:
+        """Return the shards for a new selection, whose journal tells how to repeat it so far."""
 
 
-class LocalParts(Parts):
-    """Parts in this process, called one after the other.
-
-    Parameters
-    ----------
-    pools : sequence of Gradients
-        The parts in order.
-    """
+class LocalShards(Shards):
+    """Shards in this process, pools in their order, called one after the other."""
 
     def __init__(self, pools: Sequence[Gradients]) -> None:
         super().__init__()
-        self.pools, self.n_parts = list(pools), len(pools)
+        self.pools, self.n_shards = list(pools), len(pools)
         starts = np.cumsum([0, *(pool.n_rows for pool in pools)])
-        self.parts = [Part(pool, int(at)) for pool, at in zip(pools, starts, strict=False)]
+        self.shards = [Shard(pool, int(at)) for pool, at in zip(pools, starts, strict=False)]
 
-    def begin(self, journal: Journal) -> LocalParts:
+    def begin(self, journal: Journal) -> LocalShards:
         del journal  # nothing is lost here
-        parts = LocalParts(self.pools)
-        parts.traffic = self.traffic
-        return parts
+        shards = LocalShards(self.pools)
+        shards.traffic = self.traffic
+        return shards
 
     def _call(
         self, method: str, arguments: Mapping[int, tuple[Any, ...]], shared: Any
     ) -> dict[int, Any]:
         first = () if shared is None else (shared,)
-        return {i: getattr(self.parts[i], method)(*first, *rest) for i, rest in arguments.items()}
+        return {i: getattr(self.shards[i], method)(*first, *rest) for i, rest in arguments.items()}
 
 
 def n_bytes(value: Any) -> int:

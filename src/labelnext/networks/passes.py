@@ -1,9 +1,10 @@
-"""The pass of a network over data, and the bar that shows how far it is."""
+"""Passes over data: of one network, of several, or of one with dropout at work; and their bar."""
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
@@ -18,24 +19,35 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+from torch.nn.modules.dropout import _DropoutNd
 
 from labelnext.networks._batches import Arguments, first_tensor
 from labelnext.networks._data import Source, open_source, without_index
 from labelnext.networks._head import catching, locate
-from labelnext.networks._task import asked_task, class_names, task_of
-from labelnext.networks.device import (
+from labelnext.networks.results import (
+    Plan,
+    Result,
+    asked_task,
+    class_names,
+    features_given,
+    task_of,
+)
+from labelnext.networks.untouched import (
     as_dtype,
     check_device,
     floating_dtype_of,
+    is_compiled,
     lend_weights,
     precision,
+    uncompiled,
+    untouched,
+    unwrap,
 )
-from labelnext.networks.results import Plan, features_given
-from labelnext.networks.untouched import is_compiled, uncompiled, untouched, unwrap
 from labelnext.pools.source import PARTS
+from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.progress import Task as Shown
 
@@ -69,8 +81,8 @@ def run_into(
     device: Any = None,
     dtype: Any = None,
     amp: Any = None,
-    batch_size: int = 256,
-    num_workers: int = 0,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     progress: Any = False,
     before: Callable[[torch.nn.Module], None] | None = None,
     parts: tuple[str, ...] = PARTS,
@@ -193,3 +205,108 @@ class _Rate(ProgressColumn):
     def render(self, task: Shown) -> Text:
         rate = task.finished_speed or task.speed
         return Text("" if rate is None else f"{rate:,.0f}/s", style="progress.data.speed")
+
+
+def has_dropout(model: torch.nn.Module) -> bool:
+    """Tell whether a network has dropout layers; calls of `torch.nn.functional` are not seen."""
+    return bool(_layers(model))
+
+
+def proba_with_dropout(model: Any, data: Any, seed: int, head: Any = None) -> Any:
+    """Return the probabilities of one pass with dropout at work; the rest follows from the seed."""
+    before = partial(_turn_on, seed=seed)
+    options = {"head": head, "amp": False, "parts": ("proba",)}
+    return run_into(Result, model, data, before=before, **options).finish()[0]
+
+
+def check_committee(model: Any, n_passes: Any, *, several: bool, bias: bool, dtype: Any) -> None:
+    """Refuse what makes no committee, and what would be ignored."""
+    if several:
+        if n_passes is not None:
+            raise TypeError("n_passes is for one network; leave it out, or pass one of them.")
+        if len(model) < 2:
+            raise ValueError(
+                f"A committee needs two networks at least, got {len(model)}: of one alone pass the "
+                f"network itself, with n_passes for passes with dropout at work."
+            )
+        if bias or dtype is not None:
+            raise TypeError(
+                f"{'bias' if bias else 'dtype'} is for features, which the pool of several "
+                f"networks does not have; leave it out."
+            )
+        return
+    if isinstance(n_passes, bool) or not isinstance(n_passes, int) or n_passes < 2:
+        raise ValueError(f"n_passes must be an integer of at least 2, got {shown(n_passes)}.")
+    if not has_dropout(unwrap(model)):
+        raise ValueError(
+            "n_passes asks for passes with dropout at work, but the model has no dropout layer, "
+            "such as torch.nn.Dropout(p) with p above 0; pass a list of networks instead."
+        )
+
+
+def opinions(
+    models: Sequence[Any], data: Any, *, progress: Any, n_rows: int | None, **options: Any
+) -> tuple[torch.Tensor, Plan]:
+    """Return the probabilities of each network, (members, n, C), and what is known of the passes.
+
+    `options` are those of `run_into`; the bar goes once over all members.
+    """
+    return _together([(model, None) for model in models], data, progress, n_rows, options)
+
+
+def opinions_with_dropout(
+    model: Any, n_passes: int, data: Any, *, progress: Any, n_rows: int | None, **options: Any
+) -> tuple[torch.Tensor, Plan]:
+    """Return the same of passes with dropout at work, of which each has its number for a seed."""
+    passes = [(model, partial(_turn_on, seed=seed)) for seed in range(n_passes)]
+    return _together(passes, data, progress, n_rows, options)
+
+
+def _together(
+    passes: Sequence[tuple[Any, Callable[[torch.nn.Module], None] | None]],
+    data: Any,
+    progress: Any,
+    n_rows: int | None,
+    options: dict[str, Any],
+) -> tuple[torch.Tensor, Plan]:
+    proba: torch.Tensor | None = None
+    plan: Plan | None = None
+    with showing(progress, None if n_rows is None else n_rows * len(passes)) as advance:
+        for number, (model, before) in enumerate(passes):
+            start = 0 if proba is None else number * proba.shape[1]
+
+            def report(done: int, total: int | None, start: int = start) -> None:
+                advance(start + done)
+
+            result = run_into(
+                Result, model, data, before=before, parts=("proba",), progress=report, **options
+            )
+            values, _ = result.finish()
+            assert values is not None  # or there would have been an error
+            if proba is None or plan is None:
+                proba, plan = values.new_empty((len(passes), *values.shape)), result.plan
+            if values.shape != proba.shape[1:] or result.plan.task != plan.task:
+                raise ValueError(
+                    f"The members of a committee must have the same task, samples and classes: "
+                    f"number 0 is {plan.task}, {_shape(proba[0])}, and number {number} is "
+                    f"{result.plan.task}, {_shape(values)}."
+                )
+            proba[number] = values
+    assert proba is not None
+    assert plan is not None
+    return proba, plan
+
+
+def _shape(values: torch.Tensor) -> str:
+    return f"{values.shape[0]:,} samples × {values.shape[1]:,} classes"
+
+
+def _turn_on(model: torch.nn.Module, seed: int) -> None:
+    """Let dropout layers drop, as a function of the seed; for use within `untouched`."""
+    for layer in _layers(model):
+        layer.training = True
+    torch.manual_seed(seed)
+
+
+def _layers(model: torch.nn.Module) -> list[_DropoutNd]:
+    return [layer for layer in model.modules() if isinstance(layer, _DropoutNd) and layer.p > 0]

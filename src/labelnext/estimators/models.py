@@ -1,23 +1,124 @@
-"""Networks of torch, alone or in a net of skorch, as classifiers.
+"""What is inside a classifier: those that it asks, and networks of torch, alone or of skorch.
 
 Nothing here imports torch: where it was not imported, there is no network.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from labelnext.estimators._skorch import SkorchClassifier
-from labelnext.estimators.delegates import is_fitted, look_through
 from labelnext.networks import proba_and_features
+from labelnext.utils.given import shown
 from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# Named by module and class, so that none of them has to be imported: where the module was not,
+# there is no instance either. Each with its attributes of the fitted and the unfitted classifier.
+_WRAPPERS = {
+    ("labelnext.estimators", "ColdStart"): ("clf", "clf"),
+    ("labelnext.classifier", "SklearnClassifier"): ("estimator_", "estimator"),
+    ("skactiveml.classifier", "SklearnClassifier"): ("estimator_", "estimator"),
+    ("sklearn.frozen", "FrozenEstimator"): ("estimator", "estimator"),
+    ("sklearn.model_selection", "FixedThresholdClassifier"): ("estimator_", "estimator"),
+    ("sklearn.model_selection", "TunedThresholdClassifierCV"): ("estimator_", "estimator"),
+}
+
+
+def copy_of(clf: Any) -> Any:
+    """Return an unfitted copy; a whole one of what scikit-learn can't clone, CatBoost's say."""
+    try:
+        return clone(clf, safe=False)
+    except RuntimeError:  # its constructor changes a parameter
+        return copy.deepcopy(clf)
+
+
+def look_through(clf: Any) -> Any:
+    """Return the classifier that a fitted `clf` asks for its probabilities, or `clf` itself.
+
+    What is inside a wrapper may be unfitted, for want of labels; `is_fitted` tells.
+    """
+    # Of GridSearchCV and all that are made like it, in other libraries too.
+    if hasattr(clf, "best_estimator_"):
+        return look_through(clf.best_estimator_)
+    attributes = _wrapper_attributes(clf)
+    return clf if attributes is None else look_through(getattr(clf, attributes[0]))
+
+
+def look_through_unfitted(clf: Any) -> Any:
+    """Return the classifier that `clf` would fit, or `clf` itself."""
+    attributes = _wrapper_attributes(clf)
+    if attributes is not None:
+        return look_through_unfitted(getattr(clf, attributes[1]))
+    if hasattr(clf, "estimator") and hasattr(clf, "refit"):  # a search over hyperparameters
+        return look_through_unfitted(clf.estimator)
+    return clf
+
+
+def reach(clf: Any, X: Any) -> tuple[Any, Any]:
+    """Return what `clf` asks in the end, through fitted wrappers and pipelines, and its samples."""
+    clf = look_through(clf)
+    while isinstance(clf, Pipeline) and is_fitted(clf):
+        X = transform(clf, X)
+        clf = look_through(clf.steps[-1][1])
+    return clf, X
+
+
+def parts_of(clf: Any) -> list[Any]:
+    """Return the unfitted classifiers that an ensemble or wrapper is made of."""
+    members = getattr(clf, "estimators", None)
+    if isinstance(members, list) and members:  # of a vote or a stack
+        return [member for _, member in members if not isinstance(member, str)]
+    inner = getattr(clf, "estimator", None)
+    return [] if inner is None else [look_through_unfitted(inner)]
+
+
+def final_step(clf: Any) -> Any:
+    """Return the last step of a pipeline, of pipelines in it too, or `clf` itself."""
+    return final_step(clf.steps[-1][1]) if isinstance(clf, Pipeline) else clf
+
+
+def transformers(pipeline: Pipeline) -> list[Any]:
+    """Return the steps that make features of samples."""
+    # What has no transform acts on the training data alone, as imbalanced-learn's samplers do.
+    return [step for _, step in pipeline.steps[:-1] if hasattr(step, "transform")]
+
+
+def transform(pipeline: Pipeline, X: Any) -> Any:
+    """Send samples through all fitted steps of a pipeline but the last."""
+    for step in transformers(pipeline):
+        X = step.transform(X)
+    return X
+
+
+def is_fitted(clf: Any) -> bool:
+    """Tell whether an estimator has been fitted; one that can't be asked counts as fitted."""
+    clf = final_step(clf)  # as scikit-learn has it, which would stumble over a network there
+    if not isinstance(clf, BaseEstimator):
+        return True
+    try:
+        check_is_fitted(clf)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _wrapper_attributes(clf: Any) -> tuple[str, str] | None:
+    for (module, name), attributes in _WRAPPERS.items():
+        cls = getattr(sys.modules.get(module), name, None)
+        if cls is not None and isinstance(clf, cls):
+            return attributes
+    return None
 
 
 def is_module(clf: Any) -> bool:
@@ -85,14 +186,14 @@ def _data_of(clf: Any, X: Any) -> Any:
 
 def has_dropout(clf: Any) -> bool:
     """Tell whether a fitted network has dropout layers."""
-    from labelnext.networks import committees
+    from labelnext.networks import passes
 
-    return committees.has_dropout(_module_of(clf))
+    return passes.has_dropout(_module_of(clf))
 
 
 def ask_with_dropout(clf: Any, X: Any, seed: int) -> NDArray[Any]:
     """Return the probabilities of samples with dropout at work; the network stays as it is."""
-    from labelnext.networks.committees import proba_with_dropout
+    from labelnext.networks.passes import proba_with_dropout
     from labelnext.networks.results import with_both_classes
 
     if isinstance(clf, SkorchClassifier):
@@ -150,25 +251,16 @@ def class_numbers(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
     if not numbers or (labels < 0).any() or (labels != np.floor(labels)).any():
         raise ValueError(
             f"A net of skorch takes for labels the numbers of the module's outputs, from 0, but y "
-            f"holds {labels[0]!r}; labelnext.classifier.SkorchClassifier(module, classes=[...]) "
-            f"takes labels of any type."
+            f"holds {shown(labels[0])}; labelnext.classifier.SkorchClassifier(module, "
+            f"classes=[...]) takes labels of any type."
         )
     binary = isinstance(net, sys.modules["skorch"].NeuralNetBinaryClassifier)
     return labels.astype(np.float32 if binary else np.int64)
 
 
-def refuse_to_fit(module: Any) -> NoReturn:
-    """Say what to do with a module that nobody knows how to train."""
-    raise TypeError(
-        f"A torch.nn.Module does not say how to train it: pass fit_clf=False to have this "
-        f"{type(module).__name__} used as it is, or "
-        f"labelnext.classifier.SkorchClassifier(module, classes=[...]) to have it trained."
-    )
-
-
 def input_of(module: Any, X: Any) -> Any:
     """Return samples as an array of the type that a module takes; what is no array stays."""
-    from labelnext.networks.device import input_dtype
+    from labelnext.networks.untouched import input_dtype
 
     X = without_tensor(X)
     if hasattr(X, "iloc") or hasattr(X, "to_numpy"):

@@ -1,0 +1,57 @@
+"""What users hand over: what cannot mean what it seems to mean, and how messages show it."""
+
+from __future__ import annotations
+
+import reprlib
+import sys
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = _SHORT.maxarray = 5
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shown(value: Any) -> str:
+    """Return the repr of something of the user's for a message: one line, 80 characters or so.
+
+    >>> shown(list(range(1000)))
+    '[0, 1, 2, 3, 4, ...]'
+    """
+    return " ".join(_SHORT.repr(value).split())
+
+
+def refuse_masked(values: Any, name: str, filled: str = "np.ma.filled({}, 0)") -> None:
+    """Refuse masked arrays, alone or in a list: numpy would use the values that they hide."""
+    ma = sys.modules.get("numpy.ma")
+    if ma is None:
+        return
+    parts = values if isinstance(values, list | tuple) else (values,)
+    for number, part in enumerate(parts):
+        if isinstance(part, ma.MaskedArray) and ma.is_masked(part):
+            alone = part is values
+            row = int(np.nonzero(ma.getmaskarray(part))[0][0]) if alone else number
+            raise ValueError(
+                f"{name} has masked values, the first in row {row}, which would be used as if "
+                f"nothing hid them: fill them, with "
+                f"{filled.format(name if alone else f'np.ma.array({name})')} say, or leave those "
+                f"samples out."
+            )
+
+
+def refuse_other_order(**given: Any) -> None:
+    """Refuse frames and series with one index in two orders: they are paired by position."""
+    # A list has an `index` too, a method.
+    frames = [(name, value.index) for name, value in given.items() if hasattr(value, "iloc")]
+    for (first, one), (second, other) in combinations(frames, 2):
+        if one.equals(other) or len(one) != len(other) or set(one) != set(other):
+            continue
+        row = int(np.argmax(np.asarray(one != other)))
+        aligned = f"{second}.loc[{first}.index] if the index does, or " if one.is_unique else ""
+        raise ValueError(
+            f"{first} and {second} have the same index in another order, but are paired by "
+            f"position: row {row} is {shown(one[row])} in {first} and {shown(other[row])} in "
+            f"{second}. Say what counts: pass {aligned}{second}.to_numpy() if the position does."
+        )

@@ -1,0 +1,61 @@
+"""How much memory this process may still take, and what would take more."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+# Where nobody tells what is free.
+MODEST = 1 << 30
+
+
+def free_memory() -> int:
+    """Return how much memory this process may still take, as far as the system tells."""
+    free = _available()
+    # A container is stopped at its own limit, a process at what `ulimit -v` says.
+    group = Path("/sys/fs/cgroup")
+    try:
+        most = int((group / "memory.max").read_text())
+        free = min(free, most - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    try:
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            free = min(free, most - pages * resource.getpagesize())
+    except (ImportError, OSError, ValueError):
+        pass
+    return max(free, 0)
+
+
+def _available() -> int:
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+        if found is not None:
+            return int(found[1]) * 1024
+    except OSError:
+        pass
+    try:
+        # Not told what is free: of what there is, a part.
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+    except (AttributeError, ValueError, OSError):
+        return MODEST
+
+
+def say_bytes(n_bytes: int) -> str:
+    """Write an amount of memory for people, rounded up, so that it can be given as a limit."""
+    power = next(power for power in (1, 2, 3) if n_bytes < 1000 ** (power + 1) or power == 3)
+    tenths = -(-10 * n_bytes // 1000**power)
+    return f"{tenths / 10:g}{('kB', 'MB', 'GB')[power - 1]}"
+
+
+def refuse_too_large(what: str, n_bytes: int, advice: str) -> None:
+    """Refuse what would take more memory than is free, before it is taken."""
+    if n_bytes > (free := free_memory()):
+        raise ValueError(
+            f"{what} takes {say_bytes(n_bytes)} of memory, and {say_bytes(free)} are free; {advice}"
+        )

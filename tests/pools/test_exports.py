@@ -1,0 +1,241 @@
+"""Lists and tables as labelling tools, spreadsheets and pandas write them."""
+
+import codecs
+import json
+import unicodedata
+import uuid
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from labelnext import Pool, open_pool, select, write_pool
+from labelnext.pools import read_values
+
+# As Label Studio exports them.
+TASKS = [
+    {
+        "id": 100 + i,
+        "data": {"id": f"img-{i}", "meta": {"site": "north"}},
+        "annotations": [{"result": [{"value": {"choices": [label]}}]}] if label else [],
+    }
+    for i, label in enumerate(["cat", None, "dog"])
+]
+
+
+class TestRecords:
+    @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+    @pytest.mark.parametrize(
+        ("name", "what", "expected"),
+        [
+            ("", "ids", [100, 101, 102]),
+            (":data.id", "ids", ["img-0", "img-1", "img-2"]),
+            (":data.meta.site", "groups", ["north"] * 3),
+            (":annotations.0.result.0.value.choices.0", "labels", ["cat", None, "dog"]),
+        ],
+    )
+    def test_nested_keys(self, tmp_path, suffix, name, what, expected):
+        lines = map(json.dumps, TASKS)
+        path = tmp_path / f"export{suffix}"
+        path.write_text(json.dumps(TASKS) if suffix == ".json" else "\n".join(lines))
+        assert read_values(f"{path}{name}", what) == expected
+
+    def test_a_key_with_a_dot_of_its_own(self, tmp_path):
+        (tmp_path / "a.json").write_text('[{"data.id": 1, "data": {"id": 2}}]')
+        assert read_values(f"{tmp_path}/a.json:data.id") == [1]
+
+    def test_a_missing_key_is_named_with_its_record(self, tmp_path):
+        (tmp_path / "a.json").write_text('[{"data": {"id": 1}}, {"data": {}}]')
+        with pytest.raises(ValueError, match=r"record 1, counted from 0, has no 'data\.id'"):
+            read_values(f"{tmp_path}/a.json:data.id")
+        with pytest.raises(ValueError, match=r"no 'data\.ids' in its records; they have 'data"):
+            read_values(f"{tmp_path}/a.json:data.ids")
+
+    @pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+    def test_values_without_names_answer_to_none(self, tmp_path, suffix):
+        path = tmp_path / f"plain{suffix}"
+        path.write_text('["a", "b"]' if suffix == ".json" else '"a"\n"b"')
+        assert read_values(path) == ["a", "b"]
+        with pytest.raises(ValueError, match="lists values without names, so it has no 'name'"):
+            read_values(f"{path}:name")
+
+    def test_lines_are_told_whatever_the_file_is_called(self, tmp_path):
+        (tmp_path / "a.json").write_text('{"id": "a"}\n{"id": "b"}\n')
+        assert read_values(tmp_path / "a.json") == ["a", "b"]
+        (tmp_path / "a.json").write_text('{"id": "a"}\n{"id": "b"\n')
+        with pytest.raises(ValueError, match=r"a\.json, line 2: Expecting"):
+            read_values(tmp_path / "a.json")
+
+
+class TestText:
+    @pytest.mark.parametrize("suffix", ["txt", "csv", "tsv", "json", "jsonl"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    def test_encodings_that_say_what_they_are(self, tmp_path, suffix, encoding):
+        content = {
+            "txt": "é\nb",
+            "csv": "id,n\né,1\nb,2",
+            "tsv": "id\tn\né\t1\nb\t2",
+            "json": '["é", "b"]',
+            "jsonl": '"é"\n"b"',
+        }
+        (tmp_path / f"a.{suffix}").write_bytes(content[suffix].encode(encoding))
+        assert read_values(tmp_path / f"a.{suffix}") == ["é", "b"]
+
+    def test_others_are_refused_with_what_to_do(self, tmp_path):
+        (tmp_path / "a.csv").write_bytes("id\né".encode("latin-1"))
+        with pytest.raises(ValueError, match=r"no text in UTF-8 \(byte 3 is 0xe9\); save it as"):
+            read_values(tmp_path / "a.csv")
+        (tmp_path / "a.csv").write_bytes(codecs.BOM_UTF16_LE + b"a")
+        with pytest.raises(ValueError, match=r"no text in UTF-8 .*save it as UTF-8"):
+            read_values(tmp_path / "a.csv")
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+    @pytest.mark.parametrize("suffix", ["csv", "tsv"])
+    def test_delimiters(self, tmp_path, delimiter, suffix):
+        rows = [("n", "id"), ("1", f'"a{delimiter} b"'), ("2", "c")]
+        (tmp_path / f"a.{suffix}").write_text("\n".join(map(delimiter.join, rows)))
+        assert read_values(tmp_path / f"a.{suffix}") == [f"a{delimiter} b", "c"]
+
+    def test_a_text_longer_than_the_csv_module_likes(self, tmp_path):
+        (tmp_path / "a.csv").write_text(f"id,text\n1,{'x' * 200_000}\n{'y' * 140_000},b\n")
+        assert read_values(tmp_path / "a.csv") == ["1", "y" * 140_000]
+        with pytest.raises(ValueError, match="ids are not in the pool: 'yyy") as raised:
+            Pool(features=np.eye(2), ids=["1", "2"]).rows_of(read_values(tmp_path / "a.csv"))
+        assert len(str(raised.value)) < 1000
+
+    @pytest.mark.parametrize("content", ["a\n\nb\n\n", "a\n\nb\n\n\n\n"])
+    def test_empty_lines_at_the_end_are_labels_that_are_missing(self, tmp_path, content):
+        (tmp_path / "labels.txt").write_text(content)
+        n = content.count("\n")
+        assert read_values(tmp_path / "labels.txt", "labels") == ["a", None, "b", *[None] * (n - 3)]
+        np.save(tmp_path / "h.npy", np.eye(n))
+        pool = open_pool(tmp_path / "h.npy", labels=tmp_path / "labels.txt")
+        assert pool.labeled.tolist() == [0, 2]
+        (tmp_path / "ids.txt").write_text("a\nb\n\n\n")
+        assert read_values(tmp_path / "ids.txt") == ["a", "b"]
+
+
+class TestTables:
+    SCORES = "id,cat,dog,note\na,0.25,0.75,x\nb,1,0,y\nc,0.5,0.5,\n"
+
+    @pytest.mark.parametrize("name", ["scores.csv", "scores.tsv"])
+    def test_a_column_for_each_class(self, tmp_path, name):
+        delimiter = "\t" if name.endswith("tsv") else ","
+        (tmp_path / name).write_text(self.SCORES.replace(",", delimiter))
+        np.save(tmp_path / "h.npy", np.eye(3))
+        pool = open_pool(
+            proba=tmp_path / name, features=tmp_path / "h.npy", ids=f"{tmp_path}/{name}"
+        )
+        assert pool.classes.tolist() == ["cat", "dog"]
+        assert pool.ids.tolist() == ["a", "b", "c"]
+        np.testing.assert_array_equal(pool.proba, [[0.25, 0.75], [1, 0], [0.5, 0.5]])
+        assert len(select(pool, 2, random_state=0)) == 2
+
+    def test_classes_that_are_numbers(self, tmp_path):
+        (tmp_path / "p.csv").write_text(",0,1,10\n0,0.5,0.25,0.25\n1,1,0,0\n")  # an index of pandas
+        assert open_pool(proba=tmp_path / "p.csv").classes.tolist() == [0, 1, 10]
+
+    def test_columns_that_are_numbered(self, tmp_path):
+        (tmp_path / "a.csv").write_text("id,p_0,p_1,h_1,h_2\na,0.5,0.5,1,2\nb,1,0,3,4\n")
+        pool = open_pool(tmp_path / "a.csv", proba="p", features="h")
+        np.testing.assert_array_equal(pool.features, [[1, 2], [3, 4]])
+        assert (pool.ids.tolist(), pool.classes) == (["a", "b"], None)
+
+    def test_one_column_is_of_a_binary_classifier(self, tmp_path):
+        (tmp_path / "a.csv").write_text("id,p\na,0.25\nb,1\n")
+        pool = open_pool(tmp_path / "a.csv", proba="p")
+        np.testing.assert_array_equal(pool.proba, [[0.75, 0.25], [0, 1]])
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("id,cat,dog\na,0.5,\nb,1,0\n", "column 'dog' holds '' in row 0; expected numbers"),
+            ("id,cat,dog\na,0.5,x\nb,1,0\n", "column 'dog' holds 'x' in row 0; expected numbers"),
+            ("id;cat;dog\na;0,5;0,5\nb;1;0\n", "holds '0,5' in row 0; expected numbers, with a po"),
+            ("0.5,0.5\n1.0,0.0\n", "no columns of numbers with names in its first line"),
+            ("id,name\na,b\n", "no columns of numbers with names"),
+            ("", "no columns of numbers with names in its first line .empty"),
+        ],
+    )
+    def test_refused(self, tmp_path, content, message):
+        (tmp_path / "a.csv").write_text(content)
+        with pytest.raises(ValueError, match=message):
+            open_pool(proba=tmp_path / "a.csv")
+
+
+class TestIds:
+    @pytest.mark.parametrize("door", ["pool", "json", "jsonl"])
+    def test_half_a_letter_is_no_text(self, tmp_path, door):
+        ids = ["a", "\ud800", "b"]
+        texts, path = [json.dumps(each) for each in ids], tmp_path / f"a.{door}"
+        path.write_text("\n".join(texts) if door == "jsonl" else f"[{','.join(texts)}]")
+        with pytest.raises(ValueError, match="what is at row 1 is no text that UTF-8 can hold"):
+            Pool(features=np.eye(3), ids=ids) if door == "pool" else read_values(path)
+
+    @pytest.mark.parametrize("door", ["ids", "list", "npy", "parquet", "groups"])
+    def test_binary_uuids_and_what_to_do(self, tmp_path, door):
+        ids = [bytes([1, 200 + i, *[3] * 14]) for i in range(3)]
+
+        def use():
+            if door == "npy":
+                np.save(tmp_path / "ids.npy", np.array(ids))
+                return read_values(tmp_path / "ids.npy")
+            if door == "parquet":
+                table = pa.table({"id": pa.array(ids, pa.binary(16)), "features": [[1.0]] * 3})
+                pq.write_table(table, tmp_path / "a.parquet")
+                return open_pool(tmp_path / "a.parquet")
+            known = {"ids" if door == "list" else door: ids if door == "list" else np.array(ids)}
+            return Pool(features=np.eye(3), **known)
+
+        with pytest.raises(ValueError, match=r"row 0 is no text .*str\(uuid\.UUID\(bytes=value"):
+            use()
+        texts = [str(uuid.UUID(bytes=value)) for value in ids]
+        assert Pool(features=np.eye(3), ids=texts).ids.tolist() == texts
+
+    def test_forms_that_look_alike(self):
+        composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+        for there, asked in ((composed, apart), (apart, composed)):
+            pool = Pool(features=np.eye(2), ids=["a", there])
+            with pytest.raises(ValueError, match=r"look alike, but an accent .*normalize"):
+                pool.rows_of([asked])
+        fixed = Pool(features=np.eye(1), ids=[unicodedata.normalize("NFC", apart)])
+        assert fixed.rows_of([unicodedata.normalize("NFC", composed)]).tolist() == [0]
+
+    @pytest.mark.parametrize("door", ["pool", "folder", "parquet", "npy", "npz", "json"])
+    def test_of_64_bits(self, tmp_path, door):
+        ids = np.array([3, 2**63, 2**64 - 1, 2**63 + 1], dtype=np.uint64)
+        features = np.eye(4)
+        if door == "pool":
+            pool = Pool(features=features, ids=ids)
+        elif door == "folder":
+            write_pool(tmp_path / "a", features=features, ids=ids, rows_per_shard=1)
+            pool = open_pool(tmp_path / "a")
+        elif door == "parquet":
+            table = pa.table({"id": ids, "features": features.tolist()})
+            pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
+            pool = open_pool(tmp_path / "a.parquet")
+        elif door == "npz":
+            np.savez(tmp_path / "a.npz", features=features, id=ids)
+            pool = open_pool(tmp_path / "a.npz")
+        else:
+            np.save(tmp_path / "h.npy", features)
+            if door == "npy":
+                np.save(tmp_path / "ids.npy", ids)
+            else:
+                (tmp_path / "ids.json").write_text(json.dumps(ids.tolist()))
+            pool = open_pool(tmp_path / "h.npy", ids=tmp_path / f"ids.{door}")
+        assert pool.ids.tolist() == ids.tolist()
+        assert pool.rows_of([2**64 - 1, 2**63, 3]).tolist() == [2, 1, 0]
+        assert pool.rows_of([str(2**64 - 1)]).tolist() == [2]
+        with pytest.raises(ValueError, match="not in the pool: -1; the pool has ids like 3"):
+            pool.rows_of([-1])
+        with pytest.raises(ValueError, match="1 of 1 ids are not in the pool: 9223372036854775810"):
+            pool.rows_of([2**63 + 2])
+
+
+def test_parts_of_a_folder_come_in_natural_order(tmp_path):
+    for number in (10, 2, 1):
+        table = pa.table({"features": [[float(number)]], "id": [number]})
+        pq.write_table(table, tmp_path / f"part.{number}.parquet")
+    assert open_pool(tmp_path).ids.tolist() == [1, 2, 10]
