@@ -205,7 +205,6 @@ def select(
     console = terminal()
     with working(console, "Looking at the pool ..."):
         data = open_files(pool, options)
-        _check_texts(data, options)
         _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
         excluded = excluded_rows(data, exclude or [])
         n_left = _count_left(data, excluded, k)
@@ -282,17 +281,6 @@ def _check_fit(
         raise InputError("--plot draws the pool by its features; give --features, or leave it out")
     if condition_on_labeled and "labels" not in data.known:
         raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
-
-
-def _check_texts(data: "Pool", options: dict[str, Any]) -> None:
-    """Refuse what no output can hold, before the work; files other than JSON have no such thing."""
-    from labelnext.sampling import file_of
-
-    for what in ("ids", "groups", "classes"):
-        if data.source.in_memory or options[what]:
-            values = getattr(data, what)
-            with input_errors():
-                file_of({what: [] if values is None else values.tolist()}, ".csv")
 
 
 def _count_left(data: "Pool", excluded: Any, k: int) -> int:
