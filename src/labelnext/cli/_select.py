@@ -104,7 +104,7 @@ def select(
     ] = None,
     condition_on_labeled: Annotated[
         bool,
-        option("--condition-on-labeled", None, CHOICE, "Keep away from labelled samples (BADGE)."),
+        option("--condition-on-labeled", "", CHOICE, "Keep away from labelled samples (BADGE)."),
     ] = False,
     engine: Annotated[
         Engine, option("--engine", None, PLACE, "In this process, or on a Ray cluster (BADGE).")
@@ -167,7 +167,7 @@ def select(
         Path | None,
         option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
     ] = None,
-    force: Annotated[bool, option("--force", None, OUTPUT, "Replace files that exist.")] = False,
+    force: Annotated[bool, option("--force", "", OUTPUT, "Replace files that exist.")] = False,
     **options: Any,
 ) -> None:
     """Choose the samples that people should label next."""
@@ -205,7 +205,6 @@ def select(
     console = terminal()
     with working(console, "Looking at the pool ..."):
         data = open_files(pool, options)
-        _check_texts(data, options)
         _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
         excluded = excluded_rows(data, exclude or [])
         n_left = _count_left(data, excluded, k)
@@ -282,17 +281,6 @@ def _check_fit(
         raise InputError("--plot draws the pool by its features; give --features, or leave it out")
     if condition_on_labeled and "labels" not in data.known:
         raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
-
-
-def _check_texts(data: "Pool", options: dict[str, Any]) -> None:
-    """Refuse what no output can hold, before the work; files other than JSON have no such thing."""
-    from labelnext.sampling import file_of
-
-    for what in ("ids", "groups", "classes"):
-        if data.source.in_memory or options[what]:
-            values = getattr(data, what)
-            with input_errors():
-                file_of({what: [] if values is None else values.tolist()}, ".csv")
 
 
 def _count_left(data: "Pool", excluded: Any, k: int) -> int:
