@@ -41,7 +41,8 @@ POOL = {
         str | None,
         _source(
             "--proba -p",
-            "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
+            "Probabilities: a row for each sample, a column for each class (or P(class 1) alone); "
+            "also a .csv whose columns are named as the classes.",
         ),
     ],
     "features": Annotated[
@@ -54,8 +55,8 @@ POOL = {
         str | None,
         _source(
             "--ids",
-            "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
-            "number of the row is the id.",
+            "The samples' ids; also .txt (one on each line), .csv, .tsv, .json (FILE:data.id for "
+            "nested keys) or .jsonl. Without, the number of the row is the id.",
         ),
     ],
     "groups": Annotated[
