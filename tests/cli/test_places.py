@@ -191,7 +191,7 @@ class TestBeforeTheWork:
         n = 2 if what == "classes" else 39
         (folder / "half.json").write_text(json.dumps(["\ud800", *map(str, range(n))]))
         words = complaint("select", "pool.npz", "-k", 2, f"--{what}", "half.json")
-        assert "holds half of a character" in words
+        assert "no text that UTF-8 can hold" in words
 
 
 def test_ids_of_all_kinds_come_back_by_their_batch(folder, run):

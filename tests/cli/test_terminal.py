@@ -154,6 +154,11 @@ class TestWords:
     def test_errors(self, folder, complaint, arguments, words):
         assert words in complaint(*arguments.split())
 
+    @pytest.mark.parametrize("command", ["select", "convert", "strategies"])
+    def test_options_that_take_no_value_show_none(self, run, command):
+        lines = run(command, "--help").stdout.splitlines()
+        assert [line for line in lines if "bool" in line and "--help" not in line] == []
+
     def test_threads(self, folder, complaint, monkeypatch):
         monkeypatch.setenv("LABELNEXT_NUM_THREADS", "abc")
         assert "LABELNEXT_NUM_THREADS must be" in complaint("select", "pool.npz", "-k", 2)

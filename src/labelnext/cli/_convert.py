@@ -44,10 +44,10 @@ def convert(
             "Rows that are written at once; by default some 128 MB.",
         ),
     ] = None,
-    resume: Annotated[bool, option("--resume", None, HOW, "Go on where it was cut off.")] = False,
+    resume: Annotated[bool, option("--resume", "", HOW, "Go on where it was cut off.")] = False,
     force: Annotated[
         bool,
-        option("--force", None, HOW, "Replace a pool that is in the folder, when this is whole."),
+        option("--force", "", HOW, "Replace a pool that is in the folder, when this is whole."),
     ] = False,
     **options: Any,
 ) -> None:

@@ -31,74 +31,47 @@ def option(name: str, metavar: str | None, panel: str, text: str, **more: Any) -
     return typer.Option(*name.split(), metavar=metavar, rich_help_panel=panel, help=text, **more)
 
 
-def _source(name: str, text: str) -> Any:
-    return option(name, "SOURCE", INPUT, text)
-
-
-# What says what a command's pool is, the same in each command.
+# What says what a command's pool is, the same in each command: names, metavar, kind, help.
+_OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
+    (
+        *("--proba -p", "SOURCE", str),
+        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone); "
+        "also a .csv whose columns are named as the classes.",
+    ),
+    (
+        *("--features -f", "SOURCE", str),
+        "Features: what the model's last linear layer sees, the embedding.",
+    ),
+    (
+        *("--ids", "SOURCE", str),
+        "The samples' ids; also .txt (one on each line), .csv, .tsv, .json (FILE:data.id for "
+        "nested keys) or .jsonl. Without, the number of the row is the id.",
+    ),
+    (
+        *("--groups", "SOURCE", str),
+        "What each sample belongs to (its patient, its video); files as for ids.",
+    ),
+    ("--labels", "SOURCE", str, "The labels that are known, others empty; files as for ids."),
+    (
+        *("--classes", "NAMES", str),
+        "The names of the classes in the order of the columns, as cat,dog,... or a file.",
+    ),
+    (
+        *("--task", "NAME", Task),
+        "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) or "
+        "a single one (binary). Or the features are the gradients (regression, vectors). Without, "
+        "what the files say, else multiclass.",
+    ),
+    (
+        *("--bias/--no-bias", "", bool),
+        "Count the gradient of the last layer's bias too. Without, what the files say, else no.",
+    ),
+)
 POOL = {
-    "proba": Annotated[
-        str | None,
-        _source(
-            "--proba -p",
-            "Probabilities: a row for each sample, a column for each class (or P(class 1) alone); "
-            "also a .csv whose columns are named as the classes.",
-        ),
-    ],
-    "features": Annotated[
-        str | None,
-        _source(
-            "--features -f", "Features: what the model's last linear layer sees, the embedding."
-        ),
-    ],
-    "ids": Annotated[
-        str | None,
-        _source(
-            "--ids",
-            "The samples' ids; also .txt (one on each line), .csv, .tsv, .json (FILE:data.id for "
-            "nested keys) or .jsonl. Without, the number of the row is the id.",
-        ),
-    ],
-    "groups": Annotated[
-        str | None,
-        _source(
-            "--groups", "What each sample belongs to (its patient, its video); files as for ids."
-        ),
-    ],
-    "labels": Annotated[
-        str | None,
-        _source("--labels", "The labels that are known, others empty; files as for ids."),
-    ],
-    "classes": Annotated[
-        str | None,
-        option(
-            "--classes",
-            "NAMES",
-            INPUT,
-            "The names of the classes in the order of the columns, as cat,dog,... or a file.",
-        ),
-    ],
-    "task": Annotated[
-        Task | None,
-        option(
-            "--task",
-            "NAME",
-            INPUT,
-            "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) "
-            "or a single one (binary). Or the features are the gradients (regression, vectors). "
-            "Without, what the files say, else multiclass.",
-        ),
-    ],
-    "bias": Annotated[
-        bool | None,
-        option(
-            "--bias/--no-bias",
-            None,
-            INPUT,
-            "Count the gradient of the last layer's bias too. Without, what the files say, else "
-            "no.",
-        ),
-    ],
+    names.lstrip("-").replace("/", " ").split()[0]: Annotated[
+        kind | None, option(names, metavar, INPUT, text)
+    ]
+    for names, metavar, kind, text in _OPTIONS
 }
 
 

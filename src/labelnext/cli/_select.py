@@ -104,7 +104,7 @@ def select(
     ] = None,
     condition_on_labeled: Annotated[
         bool,
-        option("--condition-on-labeled", None, CHOICE, "Keep away from labelled samples (BADGE)."),
+        option("--condition-on-labeled", "", CHOICE, "Keep away from labelled samples (BADGE)."),
     ] = False,
     engine: Annotated[
         Engine, option("--engine", None, PLACE, "In this process, or on a Ray cluster (BADGE).")
@@ -167,7 +167,7 @@ def select(
         Path | None,
         option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
     ] = None,
-    force: Annotated[bool, option("--force", None, OUTPUT, "Replace files that exist.")] = False,
+    force: Annotated[bool, option("--force", "", OUTPUT, "Replace files that exist.")] = False,
     **options: Any,
 ) -> None:
     """Choose the samples that people should label next."""
@@ -205,7 +205,6 @@ def select(
     console = terminal()
     with working(console, "Looking at the pool ..."):
         data = open_files(pool, options)
-        _check_texts(data, options)
         _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
         excluded = excluded_rows(data, exclude or [])
         n_left = _count_left(data, excluded, k)
@@ -284,17 +283,6 @@ def _check_fit(
         raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
 
 
-def _check_texts(data: "Pool", options: dict[str, Any]) -> None:
-    """Refuse what no output can hold, before the work; files other than JSON have no such thing."""
-    from labelnext.sampling import file_of
-
-    for what in ("ids", "groups", "classes"):
-        if data.source.in_memory or options[what]:
-            values = getattr(data, what)
-            with input_errors():
-                file_of({what: [] if values is None else values.tolist()}, ".csv")
-
-
 def _count_left(data: "Pool", excluded: Any, k: int) -> int:
     """Count the candidates, and refuse a k above them."""
     import numpy as np
@@ -332,18 +320,13 @@ def _choose(data: "Pool", k: int, **options: Any) -> "Batch":
 
 def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:
     """Draw the batch, as the bytes of a file."""
-    import io
-
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from labelnext.visualization import plot_batch
+    from labelnext.visualization.picture import picture
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
     taken = np.union1d(excluded, data.labeled)
     plot_batch(data.features, batch, exclude=taken, figure=figure)
-    content = io.BytesIO()
-    figure.savefig(content, format=suffix[1:], dpi=150)
-    return content.getvalue()
+    return picture(figure, suffix[1:])
