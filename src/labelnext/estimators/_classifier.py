@@ -148,8 +148,7 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
                 f"{missing.sum()} of the labels to score against are missing; leave those samples "
                 f"out"
             )
-        predicted = narrow(self.predict(X))
-        return float(accuracy_score(narrow(labels), predicted, sample_weight=sample_weight))
+        return float(accuracy_score(narrow(labels), self.predict(X), sample_weight=sample_weight))
 
     def _samples(self, X: Any, *, reset: bool = False) -> Any:
         """Check samples, as those of the fit that counts unless they are to be those."""

@@ -176,6 +176,11 @@ def uncompiled(model: nn.Module) -> Iterator[None]:
         # Whoever has compiled anything has imported the compiler, and only they pay for it.
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        else:  # before torch 2.6; of what was compiled by `torch.compile(module)`
+            for module in model.modules():
+                if "_orig_mod" in module._modules:
+                    stack.callback(vars(module).update, forward=vars(module)["forward"])
+                    vars(module)["forward"] = module._modules["_orig_mod"].__call__
         yield
 
 
