@@ -33,7 +33,7 @@ from labelnext.visualization import plot_learning_curves
 SIZES = {
     "full": {"pool": 20_000, "test": 10_000, "steps": 400, "rounds": 10, "seeds": 5},
     "docs": {"pool": 8_000, "test": 3_000, "steps": 200, "rounds": 2, "seeds": 3},
-    "test": {"pool": 1_500, "test": 500, "steps": 40, "rounds": 1, "seeds": 2},
+    "test": {"pool": 600, "test": 300, "steps": 20, "rounds": 1, "seeds": 2},
 }
 SIZE = SIZES[os.environ.get("LABELNEXT_EXAMPLES", "full")]
 K = 100  # labels a round

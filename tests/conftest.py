@@ -28,7 +28,10 @@ def pytest_configure(config):
     config.pluginmanager.register(left_out)
 
 
-@pytest.fixture(params=pools.STORAGES, ids=str)
+@pytest.fixture(
+    params=[pytest.param(s, marks=[pytest.mark.slow] * pools.is_slow(s)) for s in pools.STORAGES],
+    ids=str,
+)
 def storage(request):
     """Each place that a pool can live in."""
     return request.param

@@ -271,10 +271,29 @@ STORAGES = MULTICLASS + [
     for task in ("multilabel", "binary", "vectors")
     if storage.name in (VECTOR_KINDS if task == "vectors" else KINDS)
 ]
-# For tests that cost much on each storage: one of a kind in the quick suite.
+# One of each place, order and pass, in any dtype: what goes wrong with the others goes wrong there
+# or in how a dtype is read, of which one of each is here, too. The others are slow tests.
+QUICK = {
+    *("float64-C", "float32-F", "float16-C", "float32-strided", "float32-memmap", "float32-csr"),
+    *("float64-pruned", "float32-pruned", "float16-pruned", "float64-csr-pruned"),
+    *("float64-disk", "float32-disk-pruned", "float16-disk-pruned"),
+    *("float32-torch", "float16-torch", "float16-shards", "float32-torch-shards"),
+}
+QUICK_OF_TASKS = {"float64-C", "float32-csr", "float32-torch", "float32-disk", "float32-pruned"}
+
+
+def is_slow(storage):
+    """Whether tests on a storage are left to `make test-all`."""
+    return storage.name not in (QUICK if storage.task == "multiclass" else QUICK_OF_TASKS)
+
+
+# For tests that cost much on each storage, as that of the law: that a storage picks what the plain
+# pool picks, seed by seed, is tested with all of them.
 FEW = [
-    storage if storage.name in KINDS else pytest.param(storage, marks=pytest.mark.slow)
-    for storage in STORAGES
+    s
+    if str(s) in {"float64-C", "float16-disk-pruned", "float32-csr-binary"}
+    else pytest.param(s, marks=pytest.mark.slow)
+    for s in STORAGES
 ]
 
 

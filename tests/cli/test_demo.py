@@ -2,15 +2,19 @@
 
 import csv
 import io
+import threading
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
+from rich.console import Console
 
 from labelnext.cli import _demo
 from labelnext.experiment import Curves
 from labelnext.experiment import digits as _digits
 from labelnext.experiment.digits import animate_digits, compare_on_digits
+from labelnext.visualization import plot_learning_curves
 
 SMALL = 2
 
@@ -19,35 +23,10 @@ SMALL = 2
 def small(monkeypatch):
     """The demo on two batches, so that a test is short; all else is as it is."""
     monkeypatch.setattr(_digits.compare_on_digits, "__defaults__", (SMALL, None, None))
-    monkeypatch.setattr(_demo, "_film", lambda: b"GIF89a")
+    monkeypatch.setattr(_digits, "animate_digits", lambda file: file.write(b"GIF89a"))
 
 
-class InThisProcess:
-    """Stands for the process that draws the film."""
-
-    def __init__(self, *_args, **_kwargs):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_error):
-        pass
-
-    def submit(self, function):
-        from concurrent.futures import Future
-
-        future = Future()
-        future.set_result(function())
-        return future
-
-
-@pytest.fixture
-def one_process(small, monkeypatch):
-    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", InThisProcess)
-
-
-def test_files_table_and_determinism(one_process, tmp_path, monkeypatch, run):
+def test_files_table_and_determinism(small, tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
     first = run("demo", "--seeds", 2, "--jobs", 1)
     assert first.exit_code == 0, first.output
@@ -57,6 +36,7 @@ def test_files_table_and_determinism(one_process, tmp_path, monkeypatch, run):
         "learning-curves.png",
         "results.csv",
         "batches.gif",
+        "labelnext-files.json",
     }
     assert (folder / "learning-curves.png").read_bytes().startswith(b"\x89PNG")
     for words in ("BADGE", "margin", "random", "90 %", "95 %", "2 seeds", "results.csv"):
@@ -65,18 +45,34 @@ def test_files_table_and_determinism(one_process, tmp_path, monkeypatch, run):
     rows = list(csv.DictReader(io.StringIO(written)))
     assert len(rows) == 3 * 2 * (SMALL + 1)
     assert {row["strategy"] for row in rows} == {"BADGE", "margin", "random"}
-    # Again, into the same folder and over more processes: the same numbers to the last digit.
-    again = run("demo", "--seeds", 2, "--jobs", 2, "--out", folder)
+    # Again, into the same folder, at a terminal: the same numbers to the last digit.
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    again = run("demo", "--seeds", 2, "--jobs", 1, "--out", folder)
     assert again.exit_code == 0, again.output
+    assert "Labelling digits" in again.stderr
+    assert "18/18" in again.stderr
     assert (folder / "results.csv").read_text() == written
 
 
-def test_a_terminal_gets_a_progress_bar(one_process, tmp_path, monkeypatch, run):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    result = run("demo", "--seeds", 2, "--jobs", 1, "--out", tmp_path / "new" / "demo")
-    assert result.exit_code == 0, result.output
-    assert "Labelling digits" in result.stderr
-    assert "18/18" in result.stderr
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_film_is_drawn_while_other_processes_work_and_its_error_is_told(monkeypatch, jobs):
+    drawing = threading.Event()
+
+    def draw(_):
+        drawing.set()
+        raise ZeroDivisionError("no film")
+
+    monkeypatch.setattr(_digits, "animate_digits", draw)
+    seen = []
+    # In one process both would share the generators' states and the threads.
+    monkeypatch.setattr(
+        _digits,
+        "compare_on_digits",
+        lambda *_, **__: seen.append(drawing.wait(20 if jobs == 2 else 0.05)),
+    )
+    with pytest.raises(ZeroDivisionError, match="no film"):
+        _demo._run(2, jobs, Console())
+    assert seen == [jobs == 2]
 
 
 def test_the_table_says_what_was_measured():
@@ -93,20 +89,35 @@ def test_the_table_says_what_was_measured():
     ]
 
 
-def test_the_process_of_the_film_hands_back_a_gif(monkeypatch):
-    monkeypatch.setattr(_digits.animate_digits, "__defaults__", (1, 0))
-    assert _demo._film().startswith(b"GIF89a")
-
-
-def test_film_of_two_batches(tmp_path):
-    path = tmp_path / "film.gif"
-    animate_digits(path, n_batches=2)
-    with Image.open(path) as film:
+def test_film_of_two_batches():
+    file = io.BytesIO()
+    animate_digits(file, n_batches=2)
+    with Image.open(file) as film:
         assert film.n_frames == 14
         assert film.size == (980, 580)
 
 
+def test_table_and_picture_count_alike():
+    rng = np.random.default_rng(0)
+    accuracy = {
+        name: np.linspace(0.7, final, 9) + rng.uniform(0, 0.02, (7, 9))
+        for name, final in (("BADGE", 0.99), ("margin", 0.96), ("random", 0.94))
+    }
+    accuracy["random"][2, 5:] = np.nan  # a seed that failed
+    curves = Curves(np.arange(25, 250, 25), accuracy, tuple(range(7)))
+    axes = plot_learning_curves(
+        curves.labels, accuracy, levels=_digits.LEVELS, axes=Figure().add_subplot()
+    )
+    said = [text.get_text() for text in axes.texts if "instead of" in text.get_text()]
+    for level in _digits.LEVELS:
+        needed = curves.labels_needed(level)
+        (one,) = (words for words in said if words.startswith(f"{100 * level:g} %"))
+        first, last = str(needed["BADGE"]).split(" ")[0], str(needed["random"])
+        over = "over " if last.startswith("over") else ""
+        assert one.endswith(f" {first} instead of {over}{needed['random'].mean:.0f} labels")
+
+
 def test_badge_needs_fewer_labels_than_random():
-    results = compare_on_digits(range(4), n_batches=6, n_jobs=2)
+    results = compare_on_digits(range(4), n_batches=6, n_jobs=1)
     final = {name: values[:, -1].mean() for name, values in results.accuracy.items()}
     assert final["BADGE"] > final["random"] + 0.01

@@ -1,6 +1,7 @@
 """``labelnext simulate``: from a TOML file to a report, and on again."""
 
 import sqlite3
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from labelnext.experiment import Experiment
 
 SMALL = """
-data = ["digits", { use = "digits", name = "fewer", samples = 300 }]
+data = ["digits", { use = "digits", name = "fewer", samples = 200 }]
 models = "naive-bayes"
 strategies = ["margin", "random"]
 budgets = { start = 20, batch = 10, rounds = 2 }
@@ -19,6 +20,8 @@ seeds = 2
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # What a report shows has its own tests.
+    monkeypatch.setattr("labelnext.experiment._report._pictures", lambda _: {})
     path = tmp_path / "experiment.toml"
     path.write_text(SMALL)
     return path
@@ -32,7 +35,7 @@ def count(path):
 
 
 def test_report_and_table_and_once_more(file, run):
-    first = run("simulate", file, "--jobs", 2)
+    first = run("simulate", file, "--jobs", 1)
     assert first.exit_code == 0, first.output
     assert first.stderr == ""
     for words in ("margin", "random", "was beaten", "report.html", "seconds"):
@@ -56,19 +59,20 @@ def test_a_terminal_sees_how_far_it_is(file, run, monkeypatch):
 
 def test_failures_are_told(file, run):
     file.write_text(
-        SMALL.replace('"random"]', '{ use = "broken_strategies:FailsLater", name = "fails" }]')
+        SMALL.replace('"random"]', '{ use = "broken_strategies:FailsLater", name = "[red]a[/x]" }]')
     )
-    result = run("simulate", file, "--jobs", 1)
+    result = run("simulate", file, "--jobs", 1, "--allow-imports")
     assert result.exit_code == 0, result.output
-    assert "2 of 8 runs failed, and are left out. The first: fails in digits" in result.stdout
+    assert "2 of 8 runs failed, and are left out. The first: [red]a[/x] in digits" in result.stdout
     assert "ZeroDivisionError: no more of this" in result.stdout
+    assert "[red]a[/x]" in result.stdout.partition("failed")[0]  # in the table it is no markup
 
 
 def test_where_all_runs_failed_the_command_fails(file, run):
     fails = '[{ use = "broken_strategies:FailsLater", name = "a$^$b", labels = 0, seed = 0 }]'
     text = SMALL.replace('["margin", "random"]', fails).replace("seeds = 2", "seeds = 1")
     file.write_text(text)
-    result = run("simulate", file, "--jobs", 1)
+    result = run("simulate", file, "--jobs", 1, "--allow-imports")
     assert result.exit_code == 1
     assert "2 of 2 runs failed. The first: a$^$b in digits" in result.stdout
     assert (file.parent / "labelnext-results" / "report.html").is_file()
@@ -86,10 +90,32 @@ def test_measurements_as_labels_are_told_in_a_line(file, complaint):
     np.savez(file.parent / "m.npz", X=np.eye(900), y=np.linspace(0, 1, 900))
     file.write_text(SMALL.replace('"digits"', '{ use = "file", name = "m", file = "m.npz" }', 1))
     message = complaint("simulate", file)
-    assert "data set 'm': Each class must have at least two samples" in message
+    assert "data set 'm': most classes have one sample alone" in message
     assert "these look like measurements" in message
     assert "897 more" in message
     assert len(message) < 400
+
+
+def test_a_file_runs_no_code_but_with_leave_and_then_that_of_the_current_folder(
+    file, run, complaint
+):
+    (file.parent / "my_module.py").write_text(
+        "open('it_ran', 'w').close()\nfrom labelnext.pool import RandomSampling as MyStrategy"
+    )
+    file.write_text(SMALL.replace('"random"]', '{ use = "my_module:MyStrategy", name = "mine" }]'))
+    message = complaint("simulate", file)
+    assert "would import my_module and run its code" in message
+    assert "say so with --allow-imports" in message
+    assert not (file.parent / "it_ran").exists()
+    before = list(sys.path)
+    sys.path[:] = [path for path in before if path not in ("", str(file.parent))]
+    try:
+        result = run("simulate", file, "--allow-imports", "--jobs", 1)
+    finally:
+        sys.path[:] = before
+        sys.modules.pop("my_module", None)
+    assert result.exit_code == 0, result.output
+    assert "mine" in result.stdout
 
 
 def test_stopped_by_hand_it_says_how_to_go_on(file, run, monkeypatch):
@@ -119,7 +145,7 @@ def test_the_example_is_written_once(file, run, complaint):
     [
         (('"margin"', '"magrin"'), "unknown strategy 'magrin'; did you mean 'margin'?"),
         (('"digits",', '"digts",'), "unknown data set 'digts'; did you mean 'digits'?"),
-        (("batch = 10", "batch = 1000"), "data set 'digits': The pool has 1198 samples, fewer"),
+        (("batch = 10", "batch = 1000"), "data set 'digits': The pool has 1,198 samples, fewer"),
         (("seeds", "seed"), "unknown key 'seed'; did you mean 'seeds'?"),
         (("[", "", 1), "is not a TOML file"),
     ],
@@ -131,7 +157,8 @@ def test_mistakes_in_the_file(file, complaint, change, message):
 
 def test_mistakes_around_it(file, complaint):
     assert "there is no file none.toml; add --example" in complaint("simulate", "none.toml")
-    assert "cannot read" in complaint("simulate", file.parent)
+    for odd in (file.parent, "/dev/zero"):
+        assert "Cannot read" in complaint("simulate", odd)
     assert "--jobs 0: there must be at least one" in complaint("simulate", file, "--jobs", 0)
     assert "choose another folder" in complaint("simulate", file, "--out", file)
     folder = file.parent / "damaged"

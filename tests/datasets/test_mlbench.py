@@ -136,3 +136,13 @@ def test_a_file_of_something_else(bare, table, target):
     write_set(bare / "mlbench" / "LetterRecognition.rda", table, target)
     with pytest.raises(ValueError, match="a table LetterRecognition with a column 'lettr'"):
         load_letter()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 20, 60, 0.5, 0.9, -1])
+def test_a_truncated_file_says_which_to_get_again(bare, keep):
+    path = bare / "mlbench" / "LetterRecognition.rda"
+    write_set(path, "LetterRecognition", "lettr")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
+    with pytest.raises(ValueError, match=r"LetterRecognition\.rda .*install or copy it again"):
+        load_letter()

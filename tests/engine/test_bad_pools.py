@@ -138,7 +138,9 @@ def test_features_must_have_two_dimensions(shape, hint):
         as_gradients(good()[0], np.ones(shape))
 
 
-@pytest.mark.parametrize(("shape", "hint"), [((2, 6, 2, 2), "flatten"), ((), "one row for each")])
+@pytest.mark.parametrize(
+    ("shape", "hint"), [((2, 6, 2, 2), "one row of p"), ((), "one row for each")]
+)
 def test_proba_must_have_one_to_three_dimensions(shape, hint):
     with pytest.raises(ValueError, match=rf"proba must have two dimensions.*{hint}"):
         as_gradients(np.ones(shape), good()[1])

@@ -11,6 +11,12 @@ from labelnext.pools import ArraySource
 from labelnext.sampling import _d2, d2_sample
 
 
+@pytest.fixture(autouse=True)
+def _two_threads(monkeypatch):
+    # Each of them needs memory of its own.
+    monkeypatch.setenv("LABELNEXT_NUM_THREADS", "2")
+
+
 @pytest.mark.parametrize(
     ("limit", "n_bytes"),
     [

@@ -42,6 +42,12 @@ print((kilobytes("VmHWM") - before) * 1024, type(pool).__name__, kept, *batch.in
 """
 
 
+@pytest.fixture(autouse=True)
+def _two_threads(monkeypatch):
+    # Each of them needs memory of its own.
+    monkeypatch.setenv("LABELNEXT_NUM_THREADS", "2")
+
+
 def write(folder, n, n_classes, n_features):
     """A pool that is made shard by shard, so that this process stays small, too."""
     rng = np.random.default_rng(n_classes)

@@ -6,7 +6,7 @@ from scipy.stats import norm
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
-from labelnext.experiment import Curves, Needed, compare, simulate, split
+from labelnext.experiment import Curves, Experiment, Needed, compare, simulate, split
 from labelnext.pool import Badge, RandomSampling
 from labelnext.utils.interval import mean_interval
 
@@ -16,10 +16,15 @@ STRATEGIES = {"badge": Badge(), "random": RandomSampling()}
 OPTIONS = {"n_start": 20, "batch_size": 10, "n_batches": 2, "seeds": (0, 5)}
 
 
-def test_processes_change_nothing_and_runs_are_in_their_places():
-    done = []
-    one = compare(STRATEGIES, LogisticRegression(), X, y, **OPTIONS, n_jobs=1)
-    two = compare(
+def test_runs_are_in_their_places_and_the_rest_goes_to_the_experiment(monkeypatch):
+    done, given = [], []
+    real = Experiment.run
+    monkeypatch.setattr(
+        Experiment,
+        "run",
+        lambda *args, n_jobs, **more: given.append(n_jobs) or real(*args, n_jobs=1, **more),
+    )
+    one = compare(
         STRATEGIES,
         LogisticRegression(),
         X,
@@ -28,11 +33,11 @@ def test_processes_change_nothing_and_runs_are_in_their_places():
         n_jobs=2,
         progress=lambda *numbers: done.append(numbers),
     )
+    assert given == [2]
     assert done == [(n, 12) for n in range(13)]
     assert one.labels.tolist() == [20, 30, 40]
     assert one.seeds == (0, 5)
     for name, strategy in STRATEGIES.items():
-        np.testing.assert_array_equal(one.accuracy[name], two.accuracy[name])
         parts = split(X, y, seed=5, n_start=20)
         run = simulate(strategy, LogisticRegression(), parts, batch_size=10, n_batches=2)
         np.testing.assert_allclose(one.accuracy[name][1], run.accuracy)

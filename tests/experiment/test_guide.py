@@ -24,6 +24,7 @@ def blocks(language):
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("labelnext.experiment._experiment.cpu_count", lambda: 1)
     X, y = load_digits(return_X_y=True)
     np.savez("mine.npz", X=X[:900], y=y[:900])
 
@@ -48,13 +49,14 @@ def test_the_file(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "my_module", broken_strategies)
     monkeypatch.setattr(broken_strategies, "MyStrategy", broken_strategies.Slow, raising=False)
     Path("experiment.toml").write_text(text)
-    experiment = read_experiment("experiment.toml")
+    experiment = read_experiment("experiment.toml", allow_imports=True)
     assert list(experiment.strategies) == ["badge", "margin", "random", "mine"]
     X, _ = experiment.data["mine"]()
     assert X.shape == (900, 64)
 
 
-def test_from_python(capsys):
+def test_from_python(capsys, monkeypatch):
+    monkeypatch.setattr("labelnext.experiment._report._pictures", lambda _: {})
     (code,) = blocks("python")
     exec(code.replace("seeds=10", "seeds=2").replace("rounds=4", "rounds=1"), {})
     assert capsys.readouterr().out.startswith("badge random ")

@@ -118,7 +118,7 @@ def test_picks_that_are_none(parts, rows):
 
 
 def test_pools_that_are_too_small(parts):
-    with pytest.raises(ValueError, match="1198 samples, fewer than the 1212 to be labelled"):
+    with pytest.raises(ValueError, match="1,198 samples, fewer than the 1,212 to be labelled"):
         simulate(RandomSampling(), LogisticRegression(), parts, batch_size=200, n_batches=6)
     for n_start in (0, 1199):
         with pytest.raises(ValueError, match="between 1 and the pool's size 1198"):
@@ -147,9 +147,20 @@ def test_strategies_have_names(parts):
         simulate("bagde", LogisticRegression(), parts, batch_size=5, n_batches=1)
 
 
-def test_classes_of_one_sample_are_named_but_not_all():
-    with pytest.raises(ValueError, match=r"only one of 'lonely'; leave such classes out"):
-        split(X, ["lonely", *map(str, y[1:])], seed=0, n_start=5)
+def test_a_class_of_one_sample_goes_to_the_pool_and_changes_nothing_else():
+    labels = [*map(str, y[:-1]), "lonely"]
+    for seed in range(5):
+        parts, without = (
+            split(X, labels, seed=seed, n_start=5),
+            split(X[:-1], y[:-1], seed=seed, n_start=5),
+        )
+        assert (parts.X[-1] == X[-1]).all()
+        assert parts.y[-1] == 10
+        np.testing.assert_array_equal(parts.X[:-1], without.X)
+        np.testing.assert_array_equal(parts.y_test, without.y_test)
+
+
+def test_classes_that_are_none_are_named_but_not_all():
     with pytest.raises(ValueError, match="these look like measurements") as caught:
         split(X, np.linspace(0, 1, len(X)), seed=0, n_start=5)
     assert "and 1,794 more" in str(caught.value)

@@ -1,5 +1,7 @@
 """Experiments in TOML files: what they say, and what is said to mistakes."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
@@ -19,11 +21,11 @@ BASE = {
 
 @pytest.fixture
 def read(tmp_path):
-    def _read(**changes):
+    def _read(allow_imports=False, **changes):
         lines = [f"{key} = {value}" for key, value in (BASE | changes).items() if value]
         path = tmp_path / "experiment.toml"
         path.write_text("\n".join(lines))
-        return read_experiment(path)
+        return read_experiment(path, allow_imports=allow_imports)
 
     return _read
 
@@ -37,6 +39,7 @@ def test_names_and_tables(read):
         levels="[0.8, 0.9]",
         test_size="0.25",
         reference='"mine"',
+        allow_imports=True,
     )
     assert isinstance(experiment.models["net"], MLPClassifier)
     assert experiment.models["net"].hidden_layer_sizes == (8, 4)
@@ -88,6 +91,78 @@ def test_data_sets_that_have_a_name(name):
     assert 0 <= X.min() <= X.max() <= 1
 
 
+@pytest.mark.parametrize("form", ['{{ use = "{}" }}', '["{}"]', '"{}"'])
+@pytest.mark.parametrize("key", ["data", "models", "strategies"])
+def test_no_file_imports_what_its_reader_has_not_allowed(read, tmp_path, monkeypatch, key, form):
+    (tmp_path / "stranger.py").write_text("open('it_ran', 'w')\ndef thing(): open('it_ran', 'w')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"would import stranger and run its code.*allow_imports"):
+        read(**{key: form.format("stranger:thing")})
+    assert not (tmp_path / "it_ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"strategies": '"os:system"'},
+            "strategy 'os:system' must be a class with query, or a func",
+        ),
+        ({"strategies": '"os:sep"'}, "must be a class with query"),
+        ({"strategies": '"sklearn.svm:SVC"'}, "must be a class with query"),
+        ({"models": '"broken_strategies:Slow"'}, "must be a class with fit and predict, or a func"),
+        ({"models": '"subprocess:check_output"'}, "does not take"),
+        ({"data": '"os:system"'}, "must be a function that returns samples and labels"),
+        ({"data": '"broken_strategies:Slow"'}, "must be a function that returns samples"),
+        ({"data": '"broken_strategies:no_such"'}, "cannot be imported: AttributeError"),
+        ({"data": '"no_such_module:x"'}, "cannot be imported: ModuleNotFoundError"),
+        ({"data": '":"'}, "cannot be imported: ValueError"),
+    ],
+)
+def test_what_is_imported_must_be_of_the_right_kind(read, changes, message):
+    with pytest.raises(ValueError, match=message):
+        read(allow_imports=True, **changes)
+
+
+# Each key with a value of each type that TOML has.
+VALUES = ['"text"', '""', "5", "-1", "0", "0.5", "nan", "inf", "true", "1979-05-27", "[]", "{}"]
+VALUES += [
+    "[5]",
+    "[[5]]",
+    "[true]",
+    '["a", "b"]',
+    "[{}]",
+    "{ use = 5 }",
+    '{ use = "digits", name = 5 }',
+]
+VALUES += [
+    '{ use = "file", file = 5 }',
+    '{ use = "file", file = "\\u0000" }',
+    "12345678901234567890123",
+]
+VALUES += ['{ use = "digits", samples = "many" }', '{ use = "digits", samples = true }']
+VALUES += ['{ start = "x", batch = 1, rounds = 1 }', "{ start = 1, batch = 1.5, rounds = 1 }"]
+VALUES += [
+    '"\\u001b[31m"',
+    '{ use = "badge", name = "\\u001b[31m" }',
+    '{ use = "badge", name = " " }',
+]
+VALUES += ["[" * 2000 + "]" * 2000, "9" * 5000]
+
+
+@pytest.mark.parametrize("key", [*BASE, "seeds", "test_size", "levels", "reference"])
+def test_values_of_any_type_are_read_or_refused_in_one_line(read, key):
+    for value in VALUES:
+        try:
+            read(**{key: value})
+        except ValueError as error:
+            message = str(error)
+            assert "experiment.toml" in message
+            assert not re.search(r"object is not|unexpected keyword|NoneType|__\w+__", message)
+            assert len(message) < 900
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -104,6 +179,8 @@ def test_data_sets_that_have_a_name(name):
         ({"budgets": None}, "budgets is missing"),
         ({"seeds": '"three"'}, "seeds must be whole numbers"),
         ({"data": "[unclosed"}, "is not a TOML file"),
+        ({"data": "5"}, 'data must be names such as "digits", or tables, got 5'),
+        ({"levels": "5"}, "levels must be accuracies from 0 to 1, got 5"),
     ],
 )
 def test_mistakes(read, changes, message):

@@ -3,11 +3,12 @@
 import io
 import pickle
 import queue
+import time
 
 import numpy as np
 from sklearn.naive_bayes import GaussianNB
 
-from broken_strategies import FailsLater
+from broken_strategies import FailsLater, Slow
 from labelnext.experiment import Budget, Round
 from labelnext.experiment._workers import Ended, Task, answer, play, play_in_processes
 
@@ -51,19 +52,19 @@ def test_an_order_that_cannot_be_read_fails_as_a_run_does():
     assert message.error.startswith("TypeError")
 
 
-def test_messages_of_many_runs_on_few_processes_are_in_order():
+def test_messages_are_in_order_and_processes_end_when_nobody_listens_any_more():
     tasks = [task(number, seed=number) for number in range(5)]
-    seen = {number: [] for number in range(5)}
-    for played, message in play_in_processes(tasks, {"toy": (X, y)}, 2):
+    tasks += [task(number, strategy=Slow(600)) for number in (5, 6)]
+    seen = {number: [] for number in range(7)}
+    events = play_in_processes(tasks, {"toy": (X, y)}, 2)
+    while not all(seen[number][-1:] == [Ended()] for number in range(5)):
+        played, message = next(events)
         seen[played.number].append(message)
-    for number, messages in seen.items():
-        assert [type(message) for message in messages] == [Round, Round, Round, Ended]
+    before = time.monotonic()
+    events.close()  # in the middle of runs; returns only when all processes have ended
+    assert time.monotonic() - before < 60
+    for number in range(5):
+        assert [type(message) for message in seen[number]] == [Round, Round, Round, Ended]
         expected = list(play(tasks[number], X, y))
-        assert [m.accuracy for m in messages[:3]] == [m.accuracy for m in expected[:3]]
-
-
-def test_processes_end_when_nobody_listens_any_more():
-    events = play_in_processes([task(n) for n in range(4)], {"toy": (X, y)}, 2)
-    next(events)
-    events.close()  # returns only when all threads and processes have ended
+        assert [m.accuracy for m in seen[number][:3]] == [m.accuracy for m in expected[:3]]
     assert list(play_in_processes([], {}, 1)) == []

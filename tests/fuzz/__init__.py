@@ -6,7 +6,7 @@ and, where they are JSON, value by value. The rule, which `check` holds it to: t
 through, or raises one error of labelnext with a message; it never raises anything else, never
 hangs, and never takes more than MEMORY.
 
-Each module of this folder that is named in MODULES has targets. The suite runs the files as they
+Each module `of_*.py` of this folder has targets. The suite runs the files as they
 are and a few edits of each; `python -m tests.fuzz --seconds 60` as many as there is time for.
 """
 
@@ -26,7 +26,7 @@ import hypothesis.strategies as st
 
 import labelnext
 
-MODULES = ("of_pools",)
+MODULES = sorted(path.stem for path in Path(__file__).parent.glob("of_*.py"))
 MEMORY = 1 << 27
 SECONDS = 20
 # Errors with a message that users are promised; what derives from them is ours, or not meant.
@@ -176,17 +176,18 @@ def _edited_bytes(draw, content):
     return content[:place] + new + content[place + length :]
 
 
-def _paths(value, path=()):
+def paths(value, path=()):
+    """Go through all places of a JSON value."""
     yield path
     items = value.items() if isinstance(value, dict) else []
     items = enumerate(value) if isinstance(value, list) else items
     for key, inside in items:
-        yield from _paths(inside, (*path, key))
+        yield from paths(inside, (*path, key))
 
 
 def _edited_json(draw, content):
     value = json.loads(content)
-    path = draw(st.sampled_from(list(_paths(value))))
+    path = draw(st.sampled_from(list(paths(value))))
     if not path:
         return json.dumps(draw(st.sampled_from(ODD))).encode()
     inside = value

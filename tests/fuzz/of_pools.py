@@ -119,7 +119,7 @@ def archives():
     arrays = {"proba": PROBA, "embedding": FEATURES, "id": IDS}
     whole = archived(np.savez, **arrays)
     packed = archived(np.savez_compressed, **arrays)
-    sparse = sp.random_array((6, 40), density=0.2, format="csr", rng=0)
+    sparse = sp.csr_array(sp.random(6, 40, 0.2, "csr", random_state=0))
     # Bit 0 of the flags says that a member is encrypted; method 99 is AES.
     entry = whole.index(b"PK\x01\x02")
     first = bytearray(whole)
@@ -152,7 +152,7 @@ def members():
     out = {"whole": whole, "foreign member": {**whole, "a.npz/notes.txt": b"text"}}
     out["an array that is none"] = {**whole, "a.npz/embedding.npy": b"text"}
     out["zeros"] = {**whole, "a.npz/embedding.npy": npy(FEATURES, shape=(6, 2**40))}
-    csr = sp.random_array((6, 40), density=0.2, format="csr", rng=0)
+    csr = sp.csr_array(sp.random(6, 40, 0.2, "csr", random_state=0))
     parts = {
         "indices": csr.indices,
         "indptr": csr.indptr,

@@ -192,12 +192,12 @@ def test_the_bar_goes_once_over_all_members():
         (
             lambda: extract(several(), X, out="pool"),
             TypeError,
-            "one network: of a",
+            "one network: of a committee pass no `out`",
         ),
         (
             lambda: extract(nets.Mlp(), X, n_passes=3, out="p"),
             TypeError,
-            "one network: of a",
+            "one network: of a committee pass no `out`",
         ),
         (lambda: extract(nn.Linear(6, 4), X, n_passes=3), ValueError, "no dropout layer"),
         (lambda: extract(nets.Mlp(), X, n_passes=1), ValueError, "at least 2, got 1"),

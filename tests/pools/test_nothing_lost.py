@@ -155,3 +155,20 @@ def test_what_is_no_folder_is_refused(tmp_path, door, force, kind):
         door(path, force)
     assert os.listdir(tmp_path) == ["pool"]
     assert not path.is_dir()
+
+
+@pytest.mark.parametrize("door", [by_write_pool, by_convert])
+def test_what_comes_while_the_new_pool_is_written_stays(tmp_path, monkeypatch, door):
+    write_pool(tmp_path / "pool", PROBA[:5], FEATURES[:5])
+    finish = PoolWriter.finish
+
+    def meanwhile(self, *n_shards):
+        (tmp_path / "pool" / "notes.txt").write_text("mine")
+        finish(self, *n_shards)
+
+    monkeypatch.setattr(PoolWriter, "finish", meanwhile)
+    with pytest.raises(FileExistsError):
+        door(tmp_path / "pool", True)
+    assert (tmp_path / "pool" / "notes.txt").read_text() == "mine"
+    assert open_source(tmp_path / "pool").n_rows == 5
+    assert os.listdir(tmp_path) == ["pool"]

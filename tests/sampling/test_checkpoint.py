@@ -414,7 +414,9 @@ class TestRefused:
             run(written)
 
     def test_no_folder_for_it(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"no folder for the checkpoint .*/no/run"):
+        with pytest.raises(
+            FileNotFoundError, match=r"the checkpoint .*/no/run.* is no folder .*/no; create"
+        ):
             run(tmp_path / "no" / "run.ckpt")
 
     def test_a_folder(self, tmp_path):
@@ -431,6 +433,101 @@ class TestRefused:
             run(written, k=600)
         assert written.read_bytes() == before
         assert list(written.parent.iterdir()) == [written]
+
+
+FORGED = {
+    "rows": [
+        None,
+        3,
+        "abc",
+        {},
+        [0, "1"],
+        [0, 1.5],
+        [0, True],
+        [-1],
+        [6000],
+        [2**70],
+        [25, 25],
+        [5],
+    ],
+    "d2": [None, 1.0, [], ["1"], [None], [-1.0], [float("nan")], [float("inf")], [True], [[1.0]]],
+    "potentials": [None, [], ["1"], [-1], [float("nan")], {}],
+    "n_full": [None, -1, 301, 2**70, 1.0, "1", True, []],
+    "stats": [None, [], {}, {"picks": 1}, {"passes": "1"}, {"passes": -1}, {"passes": 1e3}],
+    "stats_full": [None, [], {}, {"picks": 1}, {"passes": "1"}],
+    "random": [
+        *(None, [], {}, "PCG64", {"bit_generator": "MT19937"}, {"bit_generator": None}),
+        {"bit_generator": "PCG64", "state": {"state": -1, "inc": 0}},
+        {"bit_generator": "PCG64", "state": {"state": "1", "inc": 2**200}},
+        {"bit_generator": "PCG64", "state": {}, "has_uint32": 0, "uinteger": 0},
+    ],
+}
+
+
+class TestForged:
+    """A checkpoint that somebody made up, with a right checksum, is refused in a sentence."""
+
+    def forge(self, path, change):
+        content = json.loads(path.read_text())
+        del content["checksum"]
+        change(content)
+        content["checksum"] = _checkpoint._checksum(content)
+        path.write_text(json.dumps(content))
+
+    @pytest.mark.parametrize("k", [3, 400])
+    @pytest.mark.parametrize("name", FORGED)
+    def test_values(self, path, name, k):
+        run(path, k=300)
+        written = path.read_bytes()
+        for value in FORGED[name]:
+            # A list of one value takes the place of the last, a count that of the others.
+            def change(content, value=value):
+                old = content[name]
+                if isinstance(value, list) and isinstance(old, list) and len(value) == 1:
+                    value = [*old[:-1], *value]
+                elif name.startswith("stats") and value and isinstance(value, dict):
+                    value = {**old, **value} if "passes" in value else value
+                content[name] = value
+
+            path.write_bytes(written)
+            self.forge(path, change)
+            forged = path.read_bytes()
+            with pytest.raises(ValueError, match=rf"is no checkpoint.*its {name} is.*name another"):
+                run(path, k=k)
+            assert path.read_bytes() == forged
+
+    def test_a_labelled_or_excluded_row(self, path):
+        run(path, k=300)
+        for row in (0, 19):
+            self.forge(path, lambda content, row=row: content["rows"].__setitem__(-1, row))
+            with pytest.raises(ValueError, match="its rows is none of a selection"):
+                run(path, k=300)
+
+    @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"checksum": 1}', b"\xff\xfe", b"NaN"])
+    def test_other_files(self, path, content):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"no checkpoint .* name another file, or delete it"):
+            run(path)
+        assert path.read_bytes() == content
+
+    @pytest.mark.parametrize("kind", ["pipe", "circle", "device"])
+    def test_no_ordinary_file(self, path, kind):
+        if kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to(path if kind == "circle" else "/dev/zero")
+        with pytest.raises(OSError, match=r"Cannot write the checkpoint .*; choose another name"):
+            run(path)
+        assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_link_is_followed(path, tmp_path):
+    (tmp_path / "disk").mkdir()
+    path.symlink_to("disk/real.ckpt")
+    expected = run(path, k=30)
+    assert path.is_symlink()
+    assert run(tmp_path / "disk" / "real.ckpt", k=30).indices.tolist() == expected.indices.tolist()
+    assert os.listdir(tmp_path / "disk") == ["real.ckpt"]
 
 
 def test_a_few_kilobytes(path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
@@ -163,6 +163,7 @@ def test_arrays_and_dicts_stay_as_they_were(ax):
     assert options == {"alpha": 1}
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
         st.tuples(*[st.floats(-10, 10, width=32)] * 2, st.sampled_from([0.0, 0.5, 1.0, 1 / 3])),

@@ -29,18 +29,36 @@ class OneLineErrors(TyperGroup):
             sys.stdout.reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, *more, **extra)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except (typer.Abort, KeyboardInterrupt):
             code = 130
         except InputError as error:
             code = _complain(one_line(error))
+        except OSError as error:
+            # What could not be written there would be tried once more at the end.
+            self._stdout, sys.stdout = sys.stdout, io.StringIO()
+            code = 1 if isinstance(error, BrokenPipeError) else _complain(_reason(error))
         except Exception as error:
             # typer carries its own copy of click in some versions and uses click in others:
             # its usage errors have no public base class in common, but all have this method.
             if not hasattr(error, "format_message"):
                 raise
             command = getattr(getattr(error, "ctx", None), "command_path", "labelnext")
-            code = _complain(f"{one_line(error.format_message())}; see {command} --help")
+            message = one_line(error.format_message())
+            if "unexpected extra argument" in message:
+                message += "; options such as --force take no value"
+            code = _complain(f"{message}; see {command} --help")
         sys.exit(code or 0)
+
+
+def _reason(error: OSError) -> str:
+    reason = one_line(error.strerror or error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}"
+    if isinstance(error, FileNotFoundError):
+        return "the current folder is gone; change to another"
+    return f"standard output: {reason}; write to another place"
 
 
 def _complain(message: str) -> int:
@@ -73,7 +91,9 @@ def _frame(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", metavar="", callback=_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Show the help if there is no command."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from labelnext.cli._errors import InputError, input_errors, keep_apart
-from labelnext.cli._pool import of_a_pool, open_files, option
+from labelnext.cli._pool import of_a_pool, open_files, option, refuse_values
 from labelnext.cli._terminal import counting, say, say_written, terminal
 
 CONVERT_HELP = (
@@ -44,10 +44,10 @@ def convert(
             "Rows that are written at once; by default some 128 MB.",
         ),
     ] = None,
-    resume: Annotated[bool, option("--resume", None, HOW, "Go on where it was cut off.")] = False,
+    resume: Annotated[bool, option("--resume", "", HOW, "Go on where it was cut off.")] = False,
     force: Annotated[
         bool,
-        option("--force", None, HOW, "Replace a pool that is in the folder, when this is whole."),
+        option("--force", "", HOW, "Replace a pool that is in the folder, when this is whole."),
     ] = False,
     **options: Any,
 ) -> None:
@@ -58,6 +58,7 @@ def convert(
         raise InputError(f"--rows-per-shard {rows}: there must be at least one")
     if resume and force:
         raise InputError("--resume goes on with a pool and --force replaces it; give one of them")
+    refuse_values(paths)
     *sources, out = paths
     named = [options[name] for name in ("proba", "features", "ids", "groups", "labels", "classes")]
     keep_apart({"OUT": out}, [*sources, *named])

@@ -1,13 +1,16 @@
 """``labelnext demo``: how many labels BADGE saves on handwritten digits."""
 
+import io
 import os
+import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelnext.cli._errors import InputError, make_folder, write
+from labelnext.cli._errors import InputError, input_errors, make_folder
 from labelnext.cli._terminal import counting, terminal
 from labelnext.utils.csv import as_csv
 
@@ -21,7 +24,7 @@ DEMO_HELP = (
     "See on handwritten digits how many labels BADGE saves.\n\n"
     "Runs BADGE, margin and random sampling over the same seeds and prints how many labels each "
     "needed for 90 % and 95 % accuracy. Writes learning-curves.png, results.csv and batches.gif, "
-    "in place of those of an earlier demo. Takes about a minute on two cores."
+    "in place of those of an earlier demo only. Takes about a minute on two cores."
 )
 CURVES, TABLE, FILM = "learning-curves.png", "results.csv", "batches.gif"
 
@@ -43,57 +46,60 @@ def demo(
         raise InputError(f"--seeds {seeds}: an interval needs at least two seeds")
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: there must be at least one process")
+    from joblib import cpu_count
+
+    from labelnext.experiment.outputs import Outputs
+
+    outputs = Outputs(out, "demo")
+    with input_errors():
+        outputs.check((CURVES, TABLE, FILM))
     make_folder(out)
     start = time.perf_counter()
-    console = terminal()
-    results = _run(out, seeds, jobs, console)
-    write(out / TABLE, as_csv(results.to_dict()), force=True)
-    write(out / CURVES, _picture(results), force=True)
+    with input_errors():
+        results, film = _run(seeds, jobs or cpu_count(), terminal())
+    files = {CURVES: _picture(results), TABLE: as_csv(results.to_dict()), FILM: film}
+    with input_errors():
+        outputs.write(files)
     _print(results, out, time.perf_counter() - start)
 
 
-def _run(out: Path, seeds: int, jobs: int | None, console: "Console") -> "Curves":
-    """Compare and draw the film at the same time, each in processes of its own."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
-
+def _run(seeds: int, jobs: int, console: "Console") -> tuple["Curves", bytes]:
+    """Compare, and draw the film while other processes do the runs, if there are any."""
     from labelnext.experiment.digits import compare_on_digits
 
-    with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other,
-        counting(console, "Labelling digits") as progress,
-    ):
-        film = other.submit(_film)
+    film: Future[bytes] = Future()
+    thread = threading.Thread(target=_draw, args=(film,), daemon=True)
+    if jobs > 1:
+        thread.start()
+    with counting(console, "Labelling digits") as progress:
         results = compare_on_digits(range(seeds), n_jobs=jobs, progress=progress)
-        write(out / FILM, film.result(), force=True)
-    return results
+        if jobs == 1:
+            thread.start()
+        return results, film.result()
 
 
-def _film() -> bytes:
-    """Draw the film, as the bytes of a file."""
-    import tempfile
-
+def _draw(film: "Future[bytes]") -> None:
     from labelnext.experiment.digits import animate_digits
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, FILM)
-        animate_digits(path)
-        return path.read_bytes()
+    try:
+        file = io.BytesIO()
+        animate_digits(file)
+        film.set_result(file.getvalue())
+    except BaseException as error:
+        film.set_exception(error)
 
 
 def _picture(results: "Curves") -> bytes:
     """Draw the learning curves, as the bytes of a file."""
-    import io
     import textwrap
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from labelnext.experiment.digits import BATCH, LEVELS, describe
     from labelnext.visualization import plot_learning_curves
+    from labelnext.visualization.picture import picture
 
     figure = Figure(figsize=(9, 6.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     plot_learning_curves(results.labels, results.accuracy, levels=LEVELS, axes=axes)
     axes.set_title(
@@ -107,9 +113,7 @@ def _picture(results: "Curves") -> bytes:
         125,
     )
     figure.supxlabel(caption, fontsize=8, color="#6b7280", x=0.02, ha="left")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=150)
-    return content.getvalue()
+    return picture(figure)
 
 
 def _table(results: "Curves") -> "Table":

@@ -88,15 +88,18 @@ def _spelt(name: str) -> str:
 
 
 @contextmanager
-def input_errors() -> Iterator[None]:
-    """Turn what the library refuses into one line."""
+def input_errors(ids: str = "ids") -> Iterator[None]:
+    """Turn what the library refuses into one line; `ids` is the option that it calls so."""
     try:
         yield
     except (ValueError, TypeError, OSError, ImportError, ShardLostError) as error:
         message: object = error
         if isinstance(error, OSError) and error.strerror:
             message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-        raise InputError(in_our_words(message)) from None
+        words = in_our_words(message)
+        if ids != "ids":
+            words = re.sub(r"^(--ids [^:]*|ids):", f"--{ids}:", words)
+        raise InputError(words) from None
 
 
 def check_output(path: Path, option: str, endings: Sequence[str], *, force: bool | None) -> None:
@@ -143,18 +146,20 @@ def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> N
 
     `outputs` are paths by what to call them, None for those that there are not.
     """
+    from labelnext.pools.files import local_path, scheme_of
+
     read = {
         os.path.realpath(local)
-        for given in inputs
-        if given and "://" not in given.removeprefix("file://")
+        for given in filter(None, inputs)
         for part in (given, given.rpartition(":")[0])
-        if part and os.path.lexists(local := _local(part))
+        if part and scheme_of(part) in (None, "file")
+        if os.path.lexists(local := local_path(part))
     }
     wrote: dict[str, str] = {}
     for option, path in outputs.items():
-        if path is None or "://" in str(path).removeprefix("file://"):
+        if path is None or scheme_of(str(path)) not in (None, "file"):
             continue
-        real = os.path.realpath(_local(str(path)))
+        real = os.path.realpath(local_path(str(path)))
         there = os.path.exists(real)
         for other in read:
             # A link of the file system, to the same bytes, has another path.
@@ -173,10 +178,6 @@ def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> N
 
 def _is_in(path: str, folder: str) -> bool:
     return Path(folder) in Path(path).parents
-
-
-def _local(path: str) -> str:
-    return os.path.expanduser(path.removeprefix("file://"))
 
 
 def write(path: Path, content: bytes, *, force: bool | None) -> None:

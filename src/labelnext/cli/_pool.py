@@ -1,6 +1,7 @@
 """The pool of a command: its options, and the one way in which they are opened."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -25,78 +26,51 @@ Task = StrEnum("Task", {name: name for name in TASKS})  # type: ignore[misc]
 ROW = "row"
 
 
-def option(name: str, metavar: str | None, panel: str, text: str) -> Any:
+def option(name: str, metavar: str | None, panel: str, text: str, **more: Any) -> Any:
     """Describe an option, by its long name and maybe its short one."""
-    return typer.Option(*name.split(), metavar=metavar, rich_help_panel=panel, help=text)
+    return typer.Option(*name.split(), metavar=metavar, rich_help_panel=panel, help=text, **more)
 
 
-def _source(name: str, text: str) -> Any:
-    return option(name, "SOURCE", INPUT, text)
-
-
-# What says what a command's pool is, the same in each command.
+# What says what a command's pool is, the same in each command: names, metavar, kind, help.
+_OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
+    (
+        *("--proba -p", "SOURCE", str),
+        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
+    ),
+    (
+        *("--features -f", "SOURCE", str),
+        "Features: what the model's last linear layer sees, the embedding.",
+    ),
+    (
+        *("--ids", "SOURCE", str),
+        "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
+        "number of the row is the id.",
+    ),
+    (
+        *("--groups", "SOURCE", str),
+        "What each sample belongs to (its patient, its video); files as for ids.",
+    ),
+    ("--labels", "SOURCE", str, "The labels that are known, others empty; files as for ids."),
+    (
+        *("--classes", "NAMES", str),
+        "The names of the classes in the order of the columns, as cat,dog,... or a file.",
+    ),
+    (
+        *("--task", "NAME", Task),
+        "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) or "
+        "a single one (binary). Or the features are the gradients (regression, vectors). Without, "
+        "what the files say, else multiclass.",
+    ),
+    (
+        *("--bias/--no-bias", "", bool),
+        "Count the gradient of the last layer's bias too. Without, what the files say, else no.",
+    ),
+)
 POOL = {
-    "proba": Annotated[
-        str | None,
-        _source(
-            "--proba -p",
-            "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
-        ),
-    ],
-    "features": Annotated[
-        str | None,
-        _source(
-            "--features -f", "Features: what the model's last linear layer sees, the embedding."
-        ),
-    ],
-    "ids": Annotated[
-        str | None,
-        _source(
-            "--ids",
-            "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
-            "number of the row is the id.",
-        ),
-    ],
-    "groups": Annotated[
-        str | None,
-        _source(
-            "--groups", "What each sample belongs to (its patient, its video); files as for ids."
-        ),
-    ],
-    "labels": Annotated[
-        str | None,
-        _source("--labels", "The labels that are known, others empty; files as for ids."),
-    ],
-    "classes": Annotated[
-        str | None,
-        option(
-            "--classes",
-            "NAMES",
-            INPUT,
-            "The names of the classes in the order of the columns, as cat,dog,... or a file.",
-        ),
-    ],
-    "task": Annotated[
-        Task | None,
-        option(
-            "--task",
-            "NAME",
-            INPUT,
-            "What the model ends in: a softmax (multiclass), a sigmoid for each label (multilabel) "
-            "or a single one (binary). Or the features are the gradients (regression, vectors). "
-            "Without, what the files say, else multiclass.",
-        ),
-    ],
-    "bias": Annotated[
-        bool | None,
-        option(
-            "--bias/--no-bias",
-            None,
-            INPUT,
-            "Count the gradient of the last layer's bias too. Without, what the files say, else "
-            "no.",
-        ),
-    ],
+    names.lstrip("-").replace("/", " ").split()[0]: Annotated[
+        kind | None, option(names, metavar, INPUT, text)
+    ]
+    for names, metavar, kind, text in _OPTIONS
 }
 
 
@@ -117,6 +91,7 @@ def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
     """Open the files that a command names; what it says wins over what they say."""
     from labelnext.pools import open_pool
 
+    refuse_values([path])
     if path is None and options["proba"] is None and options["features"] is None:
         raise InputError(
             "nothing to choose from: give POOL, a file or folder, or --proba and --features"
@@ -125,6 +100,16 @@ def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
     said = {"task": None if task is None else check_task(task.value, TASKS)}
     with input_errors():
         return open_pool(path, **{**options, **said, "classes": _class_names(options["classes"])})
+
+
+def refuse_values(paths: Sequence[str | None]) -> None:
+    """Refuse `--force true`: what follows an option without a value would be taken for a path."""
+    for path in paths:
+        if path in ("true", "false", "True", "False", "yes", "no") and not os.path.exists(path):
+            raise InputError(
+                f"there is no file {path!r}; options such as --force and --bias take no value: "
+                f"leave {path!r} out"
+            )
 
 
 def _class_names(classes: str | None) -> list[Any] | None:
@@ -156,14 +141,11 @@ def _excluded_by(pool: "Pool", source: str) -> "Rows":
     from labelnext.pools import read_values
 
     file, _, name = source.rpartition(":")
-    with input_errors():
+    with input_errors(ids=f"exclude {source}"):
         if name == ROW and file:
             return _as_rows(pool, read_values(file if _is_plain(file) else source), source)
         if "ids" in pool.known:
-            try:
-                return pool.rows_of(read_values(source))
-            except ValueError as error:
-                raise ValueError(str(error).replace("ids:", f"--exclude {source}:", 1)) from None
+            return pool.rows_of(read_values(source))
         # Numbers that do not say what they are may be anything, such as a labelling tool's own.
         if not _is_plain(source):
             with suppress(ValueError):

@@ -53,6 +53,12 @@ FILES = ("proba", "features", "ids", "groups", "labels", "classes")
 TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
+def _strategy_names() -> list[str]:
+    from labelnext.strategies import names
+
+    return names()
+
+
 class Engine(StrEnum):
     """Where the work is done."""
 
@@ -81,7 +87,14 @@ def select(
     ] = None,
     k: Annotated[int, option("-k", "N", CHOICE, "How many samples to choose.")],
     strategy: Annotated[
-        str, option("--strategy", "NAME", CHOICE, "How: one of [bold]labelnext strategies[/].")
+        str,
+        option(
+            "--strategy",
+            "NAME",
+            CHOICE,
+            "How: one of [bold]labelnext strategies[/].",
+            autocompletion=_strategy_names,
+        ),
     ] = "badge",
     seed: Annotated[
         int, option("--seed", "N", CHOICE, "The same seed chooses the same batch.")
@@ -91,7 +104,7 @@ def select(
     ] = None,
     condition_on_labeled: Annotated[
         bool,
-        option("--condition-on-labeled", None, CHOICE, "Keep away from labelled samples (BADGE)."),
+        option("--condition-on-labeled", "", CHOICE, "Keep away from labelled samples (BADGE)."),
     ] = False,
     engine: Annotated[
         Engine, option("--engine", None, PLACE, "In this process, or on a Ray cluster (BADGE).")
@@ -154,7 +167,7 @@ def select(
         Path | None,
         option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
     ] = None,
-    force: Annotated[bool, option("--force", None, OUTPUT, "Replace files that exist.")] = False,
+    force: Annotated[bool, option("--force", "", OUTPUT, "Replace files that exist.")] = False,
     **options: Any,
 ) -> None:
     """Choose the samples that people should label next."""
@@ -307,18 +320,13 @@ def _choose(data: "Pool", k: int, **options: Any) -> "Batch":
 
 def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:
     """Draw the batch, as the bytes of a file."""
-    import io
-
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from labelnext.visualization import plot_batch
+    from labelnext.visualization.picture import picture
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
     taken = np.union1d(excluded, data.labeled)
     plot_batch(data.features, batch, exclude=taken, figure=figure)
-    content = io.BytesIO()
-    figure.savefig(content, format=suffix[1:], dpi=150)
-    return content.getvalue()
+    return picture(figure, suffix[1:])

@@ -12,7 +12,7 @@ STRATEGIES_HELP = (
 
 def strategies(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="As JSON.")] = False,
 ) -> None:
     """List the strategies."""
     from rich.box import SIMPLE_HEAD

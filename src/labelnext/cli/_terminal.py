@@ -1,13 +1,11 @@
 """What a person at a terminal gets to see, and how: nothing in it may steer the terminal."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,24 +47,14 @@ def say_written(console: Console, what: str) -> None:
 
 
 def to_stdout(content: bytes) -> None:
-    """Write what was asked for to standard output, in UTF-8 whatever it is set to."""
+    """Write what was asked for to standard output, in UTF-8 whatever that is set to."""
     if sys.stdout is None:
         raise InputError("standard output is closed; name a file with --output")
     if sys.stdout.isatty():
         content = "\n".join(map(printable, content.decode().split("\n"))).encode()
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.flush()
-    except OSError as error:
-        # What is left would be tried once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if isinstance(error, BrokenPipeError):  # as of `head`, which has all it wants
-            raise typer.Exit(1) from None
-        reason = f"{error.strerror}".lower()
-        raise InputError(
-            f"cannot write to standard output: {reason}; name a file with --output"
-        ) from None
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.flush()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,20 +100,16 @@ def _read(folder: Path) -> Dataset | None:
     if not all(path.is_file() for path in paths):
         return None
     train, test, y_train, y_test = map(read_idx, paths)
-    return Dataset(
-        X=np.concatenate([train, test]).reshape(len(train) + len(test), -1),
-        y=np.concatenate([y_train, y_test]).astype(np.int64),
-        name="Fashion-MNIST",
-        source=str(folder),
-        target_names=NAMES,
-    )
+    X = np.concatenate([train, test]).reshape(len(train) + len(test), -1)
+    y = np.concatenate([y_train, y_test]).astype(np.int64)
+    return Dataset(X, y, "Fashion-MNIST", str(folder), NAMES)
 
 
 def read_idx(path: Path) -> NDArray[Any]:
     """Read an array from a gzipped IDX file; raise ValueError if it is not a whole one."""
     try:
         content = gzip.decompress(path.read_bytes())
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is not a whole gzip file ({error}); get it again.") from error
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES:
         raise ValueError(f"{path} does not start like an IDX file; get it again.")

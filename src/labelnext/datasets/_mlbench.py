@@ -82,11 +82,6 @@ def load_satellite(*, data_home: str | Path | None = None, download: bool = True
     -------
     Dataset
         6,435 samples of 36 features (6,430 from OpenML).
-
-    Raises
-    ------
-    DatasetNotFoundError
-        If it is nowhere; the message lists the ways to get it.
     """
     return _load("Satellite", "Satellite", "classes", 182, home=data_home, download=download)
 
@@ -107,11 +102,6 @@ def load_shuttle(*, data_home: str | Path | None = None, download: bool = True) 
     -------
     Dataset
         58,000 samples of 9 features.
-
-    Raises
-    ------
-    DatasetNotFoundError
-        If it is nowhere; the message lists the ways to get it.
     """
     return _load("Shuttle", "Shuttle", "Class", 40_685, home=data_home, download=download)
 
@@ -156,13 +146,16 @@ def _read_rda(
         raise ImportError(
             f"{path} needs the Python package rdata to be read: pip install labelnext[datasets]"
         ) from error
-    frame: Any = rdata.read_rda(path, default_encoding="utf-8").get(table)
-    if frame is None or target not in frame:
-        raise ValueError(f"{path} should hold a table {table} with a column {target!r}.")
-    # A factor becomes a categorical: R's codes and the names of its levels.
-    classes = frame[target].cat
-    return (
-        frame.drop(columns=target).to_numpy(dtype=np.float64),
-        classes.codes.to_numpy(dtype=np.int64),
-        tuple(map(str, classes.categories)),
-    )
+    try:
+        frame: Any = rdata.read_rda(path, default_encoding="utf-8").get(table)
+        if frame is None or target not in frame:
+            raise ValueError(f"it has no table {table} with a column {target!r}")
+        # A factor becomes a categorical: R's codes and the names of its levels.
+        classes = frame[target].cat
+        X = frame.drop(columns=target).to_numpy(dtype=np.float64)
+    except Exception as error:  # a damaged file raises errors of many kinds
+        raise ValueError(
+            f"{path} should hold a table {table} with a column {target!r}, but cannot be read "
+            f"({error}); install or copy it again."
+        ) from error
+    return X, classes.codes.to_numpy(dtype=np.int64), tuple(map(str, classes.categories))

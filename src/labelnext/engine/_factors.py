@@ -39,7 +39,8 @@ def _square_rows(rows: Features) -> Floats:
 
 def _scale_rows(scale: Floats, rows: Features) -> Features:
     if sp.issparse(rows):
-        return sp.diags_array(scale) @ rows
+        data = np.repeat(scale, np.diff(rows.indptr)) * rows.data  # SciPy 1.11 has no diags_array
+        return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
     return scale[:, None] * rows
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from labelnext.engine._plain import PlainGradients
 from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows, mean_of_members, zeros_dtype
 from labelnext.engine.memory_limit import parse_limit
-from labelnext.pools import Pool
+from labelnext.pools import ArraySource, Pool
 from labelnext.utils.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def as_gradients(
     proba: Any, features: Any, *, bias: bool = False, task: Task = "multiclass"
 ) -> Gradients:
     """Return the gradients of arrays or tensors: short for `open_gradients` of a `Pool`."""
-    return open_gradients(Pool(proba, features, bias=bias, task=task))
+    return open_gradients(Pool.of(ArraySource(proba, features), bias=bias, task=task))
 
 
 def _open(pool: Pool, memory_limit: int | str | None) -> Gradients:

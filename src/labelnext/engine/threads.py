@@ -68,24 +68,17 @@ class _Held:
         self.n = 0
         self.before: Any = None
 
-    def take(self) -> None:
+    def count(self, more: int) -> None:
+        """Count one more that holds it, or one less."""
         with self.lock:
             if self.n == 0:
                 self.before = _blas()[0].limit(limits=1, user_api="blas")
-                self._leave_to_others()
-            self.n += 1
-
-    def give_back(self) -> None:
-        with self.lock:
-            self.n -= 1
+            self.n += more
             if self.n == 0:
                 self.before.restore_original_limits()
-                self._leave_to_others()
-
-    def _leave_to_others(self) -> None:
-        # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
-        for library in _blas()[0].lib_controllers:
-            getattr(library, "clear_controlling_thread", int)()
+            # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
+            for library in _blas()[0].lib_controllers:
+                getattr(library, "clear_controlling_thread", int)()
 
 
 _held = _Held()
@@ -107,20 +100,14 @@ def blas_on_one_thread() -> Iterator[None]:
     Our own threads share the work, and the products beside them are small: BLAS's threads, which
     spin for a while after each, would only take their cores. Where the setting is one for the
     whole process, the first of several threads changes it, and the last gives back what was there.
-
-    Examples
-    --------
-    >>> from labelnext.engine import blas_on_one_thread
-    >>> with blas_on_one_thread():
-    ...     pass
     """
     held = _held
-    held.take()
+    held.count(1)
     try:
         with _blas()[1].limit(limits=1, user_api="blas"):
             yield
     finally:
-        held.give_back()
+        held.count(-1)
 
 
 def for_each_span(work: Callable[[int], None], n_rows: int) -> None:
@@ -217,16 +204,9 @@ class InTurn:
 
 
 class InOrder:
-    """A sum of arrays that come in any order, added in the order of their tasks.
+    """A sum of n numbers, of arrays that come in any order, added in the order of their tasks.
 
     So it does not depend on which thread was faster, and what waits for its turn is little.
-
-    Parameters
-    ----------
-    n : int
-        The length of the sum.
-    dtype : type, default=float
-        What it is made of.
     """
 
     def __init__(self, n: int, dtype: type = float) -> None:

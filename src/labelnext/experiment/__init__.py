@@ -1,7 +1,6 @@
 """Simulated active learning: how good is a model, after how many labels, by which strategy."""
 
-from labelnext.experiment._compare import compare
-from labelnext.experiment._experiment import Experiment
+from labelnext.experiment._experiment import Experiment, compare
 from labelnext.experiment._pairwise import PairedTest, Penalties
 from labelnext.experiment._records import Budget, Curves, Failure, Needed, Round, Setting
 from labelnext.experiment._report import Results

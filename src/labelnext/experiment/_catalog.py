@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import numbers
 import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -36,7 +38,7 @@ def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:
     methods = {_plain(short): method for short, method in METHODS.items()}
     make: Callable[..., Any]
     if ":" in name:
-        make = _imported("strategy", name)
+        make = _imported("strategy", name, ("query",))
     elif _plain(name) in methods:
         make = partial(strategies.UncertaintySampling, method=methods[_plain(name)])
     else:
@@ -50,14 +52,23 @@ def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:
 def find_model(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Make the model of that name, or ``"module:name"``."""
     known = _models()
-    make = _imported("model", name) if ":" in name else _lookup("model", name, known)
+    make = (
+        _imported("model", name, ("fit", "predict"))
+        if ":" in name
+        else _lookup("model", name, known)
+    )
     return _make("model", name, make, options)
 
 
 def find_data(name: str, options: Mapping[str, Any] | None = None) -> Data:
     """Name a data set, or a function ``"module:name"`` that returns samples and labels."""
     load = _imported("data set", name) if ":" in name else _lookup("data set", name, DATA)
-    return Data(load, dict(options or {}))
+    samples = (options or {}).get("samples", 1)
+    if isinstance(samples, bool) or not isinstance(samples, numbers.Integral) or samples < 1:
+        raise ValueError(
+            f"data set {name!r}: samples must be a whole number from 1, got {samples!r}."
+        )
+    return Data(load, dict(options or {}), name)
 
 
 def check_known(what: str, names: Iterable[str], known: Sequence[str], where: str) -> None:
@@ -111,16 +122,34 @@ def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, 
     options = dict(options or {})
     try:
         return make(**options)
-    except TypeError as error:
-        raise ValueError(f"{kind} {name!r} does not take {options}: {error}.") from error
+    except (ValueError, datasets.DatasetNotFoundError):
+        raise
+    except Exception as error:  # whatever the code of a user's raises
+        raise ValueError(
+            f"{kind} {name!r} does not take {options}: {type(error).__name__}: {error}."
+        ) from error
 
 
-def _imported(kind: str, name: str) -> Any:
+def _imported(kind: str, name: str, methods: Sequence[str] = ()) -> Any:
+    """Import ``module:name``: a class that has the methods, or a function written in Python."""
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{kind} {name!r} cannot be imported: {error}.") from error
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever the code of that module raises
+        raise ValueError(
+            f"{kind} {name!r} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+    if isinstance(found, type):
+        right = bool(methods) and all(callable(getattr(found, method, None)) for method in methods)
+    else:
+        right = inspect.isfunction(inspect.unwrap(found)) if callable(found) else False
+    if not right:
+        wanted = f"a class with {' and '.join(methods)}, or a function" if methods else "a function"
+        gives = "samples and labels" if not methods else "an object of one"
+        raise ValueError(
+            f"{kind} {name!r} must be {wanted} that returns {gives}, got {found!r:.60}."
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -132,11 +161,12 @@ class Data:
 
     load: Callable[..., Any]
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
     def __call__(self) -> tuple[Any, NDArray[Any]]:
         options = dict(self.options)
         samples = options.pop("samples", None)
-        X, y = self.load(**options)
+        X, y = _make("data set", self.name, self.load, options)
         X, y = as_samples(X), np.asarray(y)
         if samples is None or samples >= len(y):
             return X, y
@@ -145,26 +175,31 @@ class Data:
 
 
 def cut(y: ArrayLike, *, seed: int, **sizes: Any) -> tuple[Rows, Rows, Rows]:
-    """Return labels as class numbers, and the rows of two parts with each class in proportion."""
-    names, classes, counts = np.unique(np.asarray(y), return_inverse=True, return_counts=True)
-    if (counts < 2).any():
-        _refuse_rare(names, names[counts < 2].tolist())
-    first, second = train_test_split(
-        np.arange(len(classes)), random_state=seed, stratify=classes, **sizes
-    )
-    return classes.astype(np.int64), first, second
+    """Return labels as class numbers, and the rows of two parts with each class in proportion.
 
-
-def _refuse_rare(names: NDArray[Any], rare: list[Any]) -> NoReturn:
-    """Name some classes of one sample, of which two parts cannot both have one."""
-    shown = ", ".join(map(repr, rare[:3])) + (f" and {len(rare) - 3:,} more" if rare[3:] else "")
-    advice = "leave such classes out, or join them with others"
-    if names.dtype.kind == "f" and len(rare) > len(names) / 2:
-        advice = "these look like measurements, not classes: group them, as with numpy.digitize"
-    raise ValueError(
-        "Each class must have at least two samples, one for each part, but "
-        f"there is only one of {shown}; {advice}."
-    )
+    The first part gets what is alone in its class.
+    """
+    y = np.asarray(y)
+    try:
+        names, classes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    except TypeError:
+        raise ValueError(f"labels must be all of one type, got {y.ravel()[:3].tolist()}.") from None
+    if names.dtype.kind == "f" and np.isnan(names).any():
+        raise ValueError("all labels must be known, and some are NaN; leave those samples out.")
+    rare = names[counts < 2].tolist()
+    if len(rare) > len(names) / 2:
+        more = f" and {len(rare) - 3:,} more" if rare[3:] else ""
+        raise ValueError(
+            f"most classes have one sample alone: {', '.join(map(repr, rare[:3]))}{more}; these "
+            "look like measurements or names, not classes: group them (numbers with "
+            "numpy.digitize)."
+        )
+    alone = counts[classes] < 2
+    if isinstance(sizes.get("train_size"), int):
+        sizes["train_size"] -= int(alone.sum())
+    rest = np.flatnonzero(~alone)
+    first, second = train_test_split(rest, random_state=seed, stratify=classes[rest], **sizes)
+    return classes.astype(np.int64), np.concatenate([first, np.flatnonzero(alone)]), second
 
 
 def _digits() -> tuple[Any, Any]:
@@ -200,9 +235,11 @@ def load_file(file: str) -> tuple[Any, Any]:
     """Load samples ``X`` and labels ``y`` from an .npz file."""
     path = Path(file)
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("this is no ordinary file")
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return arrays["X"], arrays["y"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # a damaged archive raises errors of many kinds
         raise ValueError(
             f"{file}: expected an .npz file with the arrays X and y, as numpy.savez(file, X=X, "
             f"y=y) writes it: {error}."

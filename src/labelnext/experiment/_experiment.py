@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from joblib import cpu_count
 
+from labelnext.datasets import DatasetNotFoundError
 from labelnext.estimators.rows import as_samples
 from labelnext.experiment._catalog import cut, find_data, find_model, find_strategy
 from labelnext.experiment._records import Budget, Failure, Round, Setting
@@ -23,7 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import ArrayLike
+
+    from labelnext.experiment._records import Curves
+
     Samples = Mapping[str, tuple[Any, Any]]
+
+
+# What a setting takes: numbers of a kind, in words, and from where to where.
+COUNT = (numbers.Integral, "a whole number from 1", 1, 2**62)
+NUMBERS: dict[str, tuple[Any, str, float, float]] = {
+    **dict.fromkeys(Budget._fields, COUNT),
+    "number of seeds": (numbers.Integral, "from 1 to 100,000", 0, 100_000),
+    "seeds": (numbers.Integral, "whole numbers from 0 to 2³² - 1", 0, 2**32 - 1),
+    "test_size": (numbers.Real, "a share between 0 and 1", 1e-9, 1 - 1e-9),
+    "levels": (numbers.Real, "accuracies from 0 to 1", 1e-9, 1),
+}
+TAKEN = ("setting", "accuracy", "beat")  # other columns of tables with one for each strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +116,18 @@ class Experiment:
         budgets = (self.budgets,) if isinstance(self.budgets, Budget) else tuple(self.budgets)
         if not budgets:
             raise ValueError("budgets must hold at least one Budget, got none.")
-        put(self, "budgets", tuple(_check_budget(budget) for budget in budgets))
-        seeds = range(self.seeds) if isinstance(self.seeds, numbers.Integral) else self.seeds
-        put(self, "seeds", _check_seeds(tuple(seeds)))
-        if not 0 < self.test_size < 1:
-            raise ValueError(f"test_size must be a share between 0 and 1, got {self.test_size}.")
-        for level in self.levels:
-            if not 0 < level <= 1:
-                raise ValueError(f"levels must be accuracies from 0 to 1, got {level}.")
-        put(self, "levels", tuple(self.levels))
+        put(self, "budgets", tuple(Budget(*budget) for budget in budgets))
+        for budget in self.budgets:
+            for name, value in budget._asdict().items():
+                _numbers(name, value)
+        seeds = self.seeds
+        if isinstance(seeds, numbers.Integral):
+            seeds = range(*_numbers("number of seeds", seeds))
+        put(self, "seeds", tuple(map(int, _numbers("seeds", seeds))))
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds must be one or more, each once, got {list(self.seeds)[:9]}.")
+        _numbers("test_size", self.test_size)
+        put(self, "levels", _numbers("levels", self.levels))
         for name, strategy in self.strategies.items():
             if not hasattr(strategy, "query"):
                 raise ValueError(f"strategy {name!r} has no method query, got {strategy!r}.")
@@ -163,8 +183,7 @@ class Experiment:
         ValueError
             If a pool is smaller than what is to be labelled.
         """
-        data = {name: _load(name, source) for name, source in self.data.items()}
-        _check_sizes(self, data)
+        data = {name: _load(name, source, self) for name, source in self.data.items()}
         runs = self._plan(data)
         with Store(path) as store:
             _work(runs, data, store, n_jobs, progress or (lambda *_: None))
@@ -223,7 +242,7 @@ class Experiment:
                 )
             history[place] = tuple(steps)
             failure = store.failure(key)
-            if failure is not None:
+            if failure:
                 failures.append(Failure(*place, *failure))
         budgets = list(self.budgets) * (len(self.data) * len(self.models))
         return Results(
@@ -259,7 +278,7 @@ def _work(
     for run in runs:
         # What a last round lacks is a batch: if more rounds are wanted, it is gone through again.
         done = [step.picks for step in store.rounds(run.key)]
-        if len(done) > run.task.budget.rounds and store.failure(run.key) is None:
+        if len(done) > run.task.budget.rounds and not store.failure(run.key):
             places.append(run.task.budget.rounds + 1)
             continue
         kept = tuple(picks for picks in done if len(picks))[: run.task.budget.rounds]
@@ -293,39 +312,33 @@ def _play(tasks: list[Task], data: Samples, n_jobs: int) -> Iterator[tuple[Task,
             yield task, message
 
 
-def _load(name: str, source: Any) -> tuple[Any, Any]:
+def _load(name: str, source: Any, experiment: Experiment) -> tuple[Any, Any]:
+    """Get samples and labels, and find out before the work what would fail in it."""
     try:
         if callable(source):
             source = source()
         X, y = (source.X, source.y) if hasattr(source, "X") else source
         X, y = as_samples(X), np.asarray(y)
-    except ValueError as error:
-        raise ValueError(f"data set {name!r}: {error}") from error
-    if y.shape != (X.shape[0],):
-        raise ValueError(
-            f"data set {name!r} must have one label for each sample, got {X.shape[0]} samples and "
-            f"labels of shape {y.shape}."
-        )
+        if y.shape != (X.shape[0],):
+            raise ValueError(
+                f"there must be one label for each sample, got {X.shape[0]} samples and labels of "
+                f"shape {y.shape}"
+            )
+        _, pool, _ = cut(y, seed=0, test_size=experiment.test_size)
+        for budget in experiment.budgets:
+            check_size(len(pool), *budget)
+    except DatasetNotFoundError:
+        raise
+    except Exception as error:  # whatever a function of the user's raises
+        what = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"data set {name!r}: {what}{error}") from error
     return X, y
-
-
-def _check_sizes(experiment: Experiment, data: Samples) -> None:
-    """Find out before the work what would fail in it."""
-    for name, (_, y) in data.items():
-        try:
-            _, pool, _ = cut(y, seed=0, test_size=experiment.test_size)
-            for budget in experiment.budgets:
-                check_size(len(pool), *budget)
-        except ValueError as error:
-            raise ValueError(f"data set {name!r}: {error}") from error
 
 
 def _by_name(what: str, given: Any, find: Callable[[str], Any]) -> dict[str, Any]:
     """Turn a name, several names or a dict into a dict of what they stand for."""
-    if isinstance(given, str):
-        given = [given]
     if not isinstance(given, Mapping):
-        names = list(given)
+        names = [given] if isinstance(given, str) else list(given)
         if not all(isinstance(name, str) for name in names):
             raise ValueError(
                 f"{what} must be names, or a dict by names of your own, got {given!r}."
@@ -335,25 +348,114 @@ def _by_name(what: str, given: Any, find: Callable[[str], Any]) -> dict[str, Any
         given = dict(zip(names, names, strict=True))
     if not given:
         raise ValueError(f"{what} must hold at least one name, got none.")
+    for name in given:
+        if not (isinstance(name, str) and name.strip() and name.isprintable()):
+            raise ValueError(f"{what} must have names that can be printed, got {name!r}.")
+        if what == "strategies" and name in TAKEN:
+            raise ValueError(
+                f"{what} must not be called {name!r}: a table has that column already."
+            )
     return {name: find(item) if isinstance(item, str) else item for name, item in given.items()}
 
 
-def _check_budget(budget: Any) -> Budget:
-    checked = Budget(*budget)
-    for name, value in checked._asdict().items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1, got {value!r}.")
-    return checked
+def _numbers(name: str, given: Any) -> tuple[Any, ...]:
+    """Return one or several numbers as a tuple, if each is what that setting takes."""
+    kind, wanted, low, high = NUMBERS[name]
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping)
+    values = tuple(given) if several else (given,)
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
+            raise ValueError(f"{name} must be {wanted}, got {value!r}.")
+    return values
 
 
-def _check_seeds(seeds: tuple[Any, ...]) -> tuple[int, ...]:
-    for seed in seeds:
-        if (
-            isinstance(seed, bool)
-            or not isinstance(seed, int | np.integer)
-            or not 0 <= seed < 2**32
-        ):
-            raise ValueError(f"seeds must be whole numbers from 0 to 2³² - 1, got {seed!r}.")
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds must be one or more, each once, got {list(seeds)}.")
-    return tuple(int(seed) for seed in seeds)
+def compare(
+    strategies: Mapping[str, Any],
+    clf: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_start: int,
+    batch_size: int,
+    n_batches: int,
+    seeds: Iterable[int] = range(20),
+    test_size: float = 1 / 3,
+    n_jobs: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Curves:
+    """Compare query strategies over the same seeds.
+
+    At a seed all strategies have the same pool, test set, start and model, so that only their
+    choices differ.
+
+    Parameters
+    ----------
+    strategies : dict of str to str or query strategy
+        The strategies, or their names as in `Experiment`, by the names that the results give them.
+    clf : scikit-learn classifier
+        The model that is trained and asked.
+    X, y : array-like
+        Samples and labels, of which each seed makes another pool and test set.
+    n_start, batch_size, n_batches : int
+        How many labels there are at the start, how many a batch buys, and how many batches.
+    seeds : iterable of int, default=range(20)
+        The seeds.
+    test_size : float, default=1/3
+        The share of the test set.
+    n_jobs, progress : int, callable
+        As in `Experiment.run`.
+
+    Returns
+    -------
+    Curves
+        The learning curves.
+
+    Raises
+    ------
+    ValueError
+        If there is no strategy or no seed, or the pool is smaller than what is to be labelled.
+    RuntimeError
+        If a strategy or the model fails.
+
+    See Also
+    --------
+    Experiment : Several settings, kept in a file, going on after failures and breaks.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from labelnext.experiment import compare
+    >>> X, y = load_digits(return_X_y=True)
+    >>> results = compare(
+    ...     {"badge": "badge", "random": "random"},
+    ...     LogisticRegression(),
+    ...     X / 16,
+    ...     y,
+    ...     n_start=20,
+    ...     batch_size=20,
+    ...     n_batches=2,
+    ...     seeds=range(2),
+    ...     n_jobs=1,
+    ... )
+    >>> results.labels
+    array([20, 40, 60])
+    >>> results.accuracy["badge"].shape
+    (2, 3)
+    """
+    experiment = Experiment(
+        data={"data": (X, y)},
+        models={"model": clf},
+        strategies=strategies,
+        budgets=Budget(n_start, batch_size, n_batches),
+        seeds=tuple(seeds),
+        test_size=test_size,
+    )
+    results = experiment.run(n_jobs=n_jobs, progress=progress)
+    for failure in results.failures:
+        raise RuntimeError(
+            f"{failure.strategy!r} failed in round {failure.round} at seed {failure.seed}: "
+            f"{failure.error}\n\n{failure.details}"
+        )
+    (curves,) = results.curves().values()
+    return curves

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.estimators.rows import as_samples, take_rows
 from labelnext.experiment._catalog import cut, find_strategy
-from labelnext.experiment._records import Round
+from labelnext.experiment._records import Round, counted
 from labelnext.experiment._stopping import Watched
 from labelnext.utils import MISSING_LABEL
 
@@ -37,14 +37,10 @@ class Split:
 
     Parameters
     ----------
-    X : array, sparse matrix or frame of n_pool rows
-        The pool.
-    y : ndarray of shape (n_pool,), int64
-        Its labels, known to the simulation alone: the class numbers from 0.
-    X_test : array, sparse matrix or frame of n_test rows
-        The samples on which accuracy is measured. No strategy sees them.
-    y_test : ndarray of shape (n_test,), int64
-        Their labels.
+    X, y : array, sparse matrix or frame, and ndarray of int64
+        The pool, and its labels, known to the simulation alone: the class numbers from 0.
+    X_test, y_test : array, sparse matrix or frame, and ndarray of int64
+        What accuracy is measured on. No strategy sees it.
     start : ndarray of int64
         The rows of the pool that are labelled at the start.
     seed : int
@@ -72,10 +68,8 @@ def split(X: Any, y: ArrayLike, *, seed: int, n_start: int, test_size: float = 1
 
     Parameters
     ----------
-    X : array-like, sparse matrix or frame of shape (n_samples, ...)
-        Samples.
-    y : array-like of shape (n_samples,)
-        Their labels, of any type.
+    X, y : array-like, sparse matrix or frame
+        Samples, and their labels of any type.
     seed : int
         The seed of the cut and of the start.
     n_start : int
@@ -92,7 +86,8 @@ def split(X: Any, y: ArrayLike, *, seed: int, n_start: int, test_size: float = 1
     Raises
     ------
     ValueError
-        If `n_start` is not between 1 and the size of the pool, or a class has one sample only.
+        If `n_start` is not between 1 and the size of the pool, a label is missing, or most classes
+        have one sample alone. (A single such class goes to the pool.)
 
     Examples
     --------
@@ -116,9 +111,10 @@ def check_size(n_pool: int, start: int, batch_size: int, n_batches: int) -> None
     wanted = start + batch_size * n_batches
     if wanted > n_pool:
         raise ValueError(
-            f"The pool has {n_pool} samples, fewer than the {wanted} to be labelled "
-            f"({start} at the start and {n_batches} batches of {batch_size}); make the batches "
-            f"smaller or fewer: {max(0, (n_pool - start) // batch_size)} of this size would do."
+            f"The pool has {counted(n_pool, 'sample')}, fewer than the {wanted:,} to be labelled "
+            f"({start} at the start and {counted(n_batches, 'batch', 'batches')} of {batch_size}); "
+            "make the batches smaller or fewer: "
+            f"{max(0, (n_pool - start) // batch_size)} of this size would do."
         )
 
 
@@ -172,10 +168,8 @@ def simulate(
         The model. A copy is fitted from scratch each time.
     parts : Split
         Pool, test set and start. Its seed is given to strategy and model, if they take one.
-    batch_size : int
-        How many labels a batch buys.
-    n_batches : int
-        How many batches.
+    batch_size, n_batches : int
+        How many labels a batch buys, and how many batches.
     watch : callable, default=None
         Called before each batch is labelled, as ``watch(fitted_clf, y_partial, picks)``.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
 from labelnext.engine import open_gradients
 from labelnext.estimators import proba_and_features
@@ -69,36 +68,34 @@ class Watched:
 
 def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Return Cohen's kappa of two lists of labels: 1 if they are equal, 0 if by chance as equal."""
-    if (first == second).all():
+    agree = float(np.mean(first == second))
+    if agree == 1:
         return 1.0  # also where both know one class only, for which kappa is not defined
-    return float(cohen_kappa_score(first, second))
+    # sklearn.metrics.cohen_kappa_score takes twenty times as long.
+    names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
+    shares = [np.bincount(part, minlength=len(names)) / len(part) for part in np.split(codes, 2)]
+    chance = float(shares[0] @ shares[1])
+    return (agree - chance) / (1 - chance)
 
 
 class StoppingAdvice(NamedTuple):
     """When one strategy could have stopped in one setting, on average over the seeds.
 
-    Two rules, which see no labels but those that were bought. Predictions are stable when the
-    agreement (Cohen's kappa) of each model's predictions with those of the model before is at
-    least 0.99 on average over three rounds [1]_. The potential has fallen when the mean D² that a
-    batch leaves is at most a tenth of the most that any batch so far has left, two rounds in a
-    row.
+    Two rules, which see no labels but those that were bought. Predictions are stable when Cohen's
+    kappa of successive models is at least 0.99 on average over three rounds [1]_. The potential
+    has fallen when the mean D² that a batch leaves is at most a tenth of the most that any batch
+    so far has left, two rounds in a row.
 
     Parameters
     ----------
-    setting : Setting
-        What it was run in.
-    strategy : str
-        The strategy.
+    setting, strategy : Setting, str
+        What was run.
     rule : {"agreement", "potential"}
         The rule.
-    reached : int
-        At how many seeds the rule would have stopped the run.
-    n_seeds : int
-        Of how many.
-    labels : float
-        The mean number of labels at that point, over the seeds at which there was one.
-    accuracy : float
-        The mean accuracy there.
+    reached, n_seeds : int
+        At how many seeds the rule would have stopped the run, of how many.
+    labels, accuracy : float
+        The mean number of labels and accuracy at that point, over the seeds at which there was one.
     final : float
         The mean accuracy of the same runs in the end: what stopping would have cost.
 

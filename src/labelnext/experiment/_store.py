@@ -19,7 +19,7 @@ import numpy as np
 from labelnext.experiment._records import Round
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Another version of these may give other numbers.
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
@@ -27,19 +27,24 @@ WAIT = 3.0  # seconds for another process to let go of the file
 OURS = 0x4C6E7874  # SQLite's application_id, by which a file tells whose it is
 LAYOUT = 1
 MEASURES = [field.name for field in fields(Round)][:-1]  # all but the picks
-TABLES = """
-CREATE TABLE runs (key TEXT PRIMARY KEY, settings TEXT NOT NULL);
-CREATE TABLE rounds (
+TABLES = {
+    "runs": "CREATE TABLE runs (key TEXT PRIMARY KEY, settings TEXT NOT NULL)",
+    "rounds": """CREATE TABLE rounds (
     key TEXT NOT NULL REFERENCES runs, place INTEGER NOT NULL, labels INTEGER NOT NULL,
     classes INTEGER NOT NULL, accuracy REAL NOT NULL, agreement REAL, potential REAL,
     fit_seconds REAL NOT NULL, select_seconds REAL NOT NULL, picks BLOB NOT NULL,
     PRIMARY KEY (key, place)
-);
-CREATE TABLE failures (
+)""",
+    "failures": """CREATE TABLE failures (
     key TEXT PRIMARY KEY REFERENCES runs, place INTEGER NOT NULL, error TEXT NOT NULL,
     details TEXT NOT NULL
-);
-"""
+)""",
+}
+# Errors of the place, not of what is in the file.
+OUTSIDE = {
+    getattr(sqlite3, f"SQLITE_{name}")
+    for name in ("FULL", "IOERR", "CANTOPEN", "READONLY", "PERM", "AUTH", "NOMEM", "NOLFS")
+}
 
 
 class ResultsFileError(RuntimeError):
@@ -58,12 +63,15 @@ class Store:
 
     Every write is a transaction of its own, on disk when it returns. Of a process that is
     killed, SQLite takes back the write that was under way, and the system its lock. Without a
-    path all is kept in memory.
+    path all is kept in memory. A file is taken for one of ours only if its header says so and it
+    has our tables and nothing else, and a row only if it has what we write.
     """
 
     def __init__(self, path: str | Path | None) -> None:
         self._path = None if path is None else Path(path)
         with self._explained():
+            if self._path is not None:
+                _check_header(self._path)
             self._db = sqlite3.connect(self._path or ":memory:", timeout=WAIT, isolation_level=None)
         try:
             self._open()
@@ -79,109 +87,137 @@ class Store:
 
     def begin(self, key: str, settings: Any) -> None:
         """Note the settings of a run, and forget that it failed before."""
-        with self._explained():
-            self._db.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?, ?)", (key, json.dumps(settings))
-            )
-            self._db.execute("DELETE FROM failures WHERE key = ?", (key,))
+        self._ask("INSERT OR IGNORE INTO runs VALUES (?, ?)", key, json.dumps(settings))
+        self._ask("DELETE FROM failures WHERE key = ?", key)
 
     def add(self, key: str, place: int, step: Round) -> None:
         """Write a round; one that was the last before may now have picks, and takes its place."""
         measures = (getattr(step, name) for name in MEASURES)
-        values = (key, place, *measures, step.picks.astype("<i8").tobytes())
-        with self._explained():
-            self._db.execute(f"INSERT OR REPLACE INTO rounds VALUES ({'?, ' * 9}?)", values)
+        picks = step.picks.astype("<i8").tobytes()
+        self._ask(
+            f"INSERT OR REPLACE INTO rounds VALUES ({'?, ' * 9}?)", key, place, *measures, picks
+        )
 
     def fail(self, key: str, place: int, error: str, details: str) -> None:
         """Write that a run failed."""
-        with self._explained():
-            self._db.execute(
-                "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", (key, place, error, details)
-            )
+        self._ask("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?)", key, place, error, details)
 
     def rounds(self, key: str) -> list[Round]:
         """Return the rounds of a run, from the first."""
+        rows = self._ask(
+            f"SELECT place, {', '.join(MEASURES)}, picks FROM rounds WHERE key = ? ORDER BY place",
+            key,
+        )
+        found: list[Round] = []
         with self._explained():
-            rows = self._db.execute(
-                f"SELECT {', '.join(MEASURES)}, picks FROM rounds WHERE key = ? ORDER BY place",
-                (key,),
-            ).fetchall()
-        # SQLite keeps a NaN as NULL.
-        found = []
-        for *numbers, picks in rows:
-            values: list[Any] = [float("nan") if value is None else value for value in numbers]
-            measures: dict[str, Any] = dict(zip(MEASURES, values, strict=True))
-            found.append(Round(**measures, picks=np.frombuffer(picks, "<i8").astype(np.int64)))
+            for row in rows:
+                found.append(_round_of(row, found))
         return found
 
-    def failure(self, key: str) -> tuple[int, str, str] | None:
-        """Return at which round a run failed, the error, and the traceback."""
+    def failure(self, key: str) -> list[Any]:
+        """Return at which round a run failed, the error and the traceback, if it did."""
+        rows = self._ask("SELECT place, error, details FROM failures WHERE key = ?", key)
         with self._explained():
-            row: tuple[int, str, str] | None = self._db.execute(
-                "SELECT place, error, details FROM failures WHERE key = ?", (key,)
-            ).fetchone()
-        return row
+            for row in rows:
+                _check_types("failures", row, (int, str, str))
+        return [value for row in rows for value in row]
+
+    def _ask(self, statement: str, *values: Any) -> list[Any]:
+        with self._explained():
+            return self._db.execute(statement, values).fetchall()
 
     def _open(self) -> None:
+        # The lock comes with the first write, and stays until the process ends.
+        self._ask("PRAGMA locking_mode = EXCLUSIVE")
+        self._ask("BEGIN EXCLUSIVE")
+        found = dict(self._ask("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL"))
+        if not found:
+            for statement in (f"PRAGMA application_id = {OURS}", f"PRAGMA user_version = {LAYOUT}"):
+                self._ask(statement)
+            for statement in TABLES.values():
+                self._ask(statement)
         with self._explained():
-            # The lock comes with the first write, and stays until the process ends.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("BEGIN EXCLUSIVE")
-            ours, layout, tables = (
-                self._db.execute(question).fetchone()[0]
-                for question in (
-                    "PRAGMA application_id",
-                    "PRAGMA user_version",
-                    "SELECT count(*) FROM sqlite_master",
+            if found not in ({}, TABLES):
+                raise sqlite3.DatabaseError(
+                    f"its tables are not {', '.join(TABLES)} as we make them"
                 )
-            )
-            if tables and (ours != OURS or layout != LAYOUT):
-                raise ResultsFileError(
-                    f"{self._path} was not written by this version of labelnext; name another "
-                    f"file, or move it away."
-                )
-            if tables:
-                (health,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-                if health != "ok":
-                    raise sqlite3.DatabaseError(health)
-                self._db.execute("COMMIT")
-                return
-            self._db.execute(f"PRAGMA application_id = {OURS}")
-            self._db.execute(f"PRAGMA user_version = {LAYOUT}")
-            for statement in TABLES.split(";")[:-1]:
-                self._db.execute(statement)
-            self._db.execute("COMMIT")
+            ((health,),) = self._ask("PRAGMA quick_check(1)")
+            if health != "ok":
+                raise sqlite3.DatabaseError(health)
+        self._ask("COMMIT")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Say what SQLite's errors mean for the user."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
+        except (sqlite3.Error, OSError, OverflowError) as error:
+            text = " ".join(str(error).split())
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise ResultsFileError(
                     f"{self._path} is in use by another process; wait until that one has ended, "
                     f"or name another file."
                 ) from error
+            if code in OUTSIDE or isinstance(error, OSError):
+                raise ResultsFileError(
+                    f"{self._path} cannot be opened or written: {text}; check the folder and the "
+                    f"space on the disk."
+                ) from error
             raise ResultsFileError(
-                f"{self._path} cannot be opened or written: {error}; check the folder and the "
-                f"space on the disk."
+                f"{self._path} is damaged or no results file: {text}. Move it away and run again; "
+                "nothing in it was changed."
             ) from error
-        except sqlite3.DatabaseError as error:
-            raise ResultsFileError(
-                f"{self._path} is damaged or no results file: {' '.join(str(error).split())}. Move "
-                f"it away and run again; nothing in it was changed."
-            ) from error
+
+
+def _check_header(path: Path) -> None:
+    """Refuse what is not ours before SQLite touches it: it would finish others' transactions."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise OSError("this is no ordinary file")
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise sqlite3.DatabaseError("it does not begin like one")
+    layout, ours = (int.from_bytes(header[at : at + 4]) for at in (60, 68))
+    if (ours, layout) != (OURS, LAYOUT):
+        raise ResultsFileError(
+            f"{path} was not written by this version of labelnext; name another file, or move it "
+            "away."
+        )
+
+
+def _check_types(table: str, row: Sequence[Any], kinds: Sequence[Any]) -> None:
+    for value, kind in zip(row, kinds, strict=True):
+        if not isinstance(value, kind):
+            raise sqlite3.DatabaseError(f"{value!r:.40} in {table} is none of what we write")
+
+
+def _round_of(row: Sequence[Any], before: Sequence[Round]) -> Round:
+    """Make a round of a row, if it is one and follows those before it."""
+    real = (int, float)
+    measure = (*real, type(None))  # SQLite keeps a NaN as NULL
+    _check_types("rounds", row, (int, int, int, real, measure, measure, real, real, bytes))
+    place, labels, classes, *numbers, picks = row
+    last = before[-1] if before else None
+    if (
+        place != len(before)
+        or len(picks) % 8
+        or not 0 < classes <= labels < 2**63
+        or not 0 <= numbers[0] <= 1
+        or (last is not None and labels != last.labels + len(last.picks))
+    ):
+        raise sqlite3.DatabaseError(f"round {place} of a run does not follow the one before it")
+    values = (float("nan") if value is None else value for value in row[1:-1])
+    measures: dict[str, Any] = dict(zip(MEASURES, values, strict=True))
+    return Round(**measures, picks=np.frombuffer(picks, "<i8").astype(np.int64))
 
 
 def describe(value: Any) -> Any:
-    """Describe a setting in what JSON can hold: estimators by class, source and parameters.
-
-    Examples
-    --------
-    >>> describe({"alpha": 0.5, "sizes": (8, 8)})
-    {'alpha': 0.5, 'sizes': [8, 8]}
-    """
+    """Describe a setting in what JSON can hold: estimators by class, source and parameters."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool | int | float | str):

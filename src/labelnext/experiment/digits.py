@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -12,13 +12,13 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from labelnext.estimators import proba_and_features
-from labelnext.experiment._compare import compare
+from labelnext.experiment._experiment import compare
 from labelnext.experiment._simulate import simulate, split
 from labelnext.visualization import Scene, animate_batches
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -48,11 +48,7 @@ def load_samples() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def make_model() -> Any:
-    """Make the network whose last layer's gradients BADGE looks at.
-
-    It is stopped after 60 iterations: the curves of all strategies are then a little lower and
-    the demo takes half the time.
-    """
+    """Make the network; stopped after 60 iterations, since the demo then takes half the time."""
     return MLPClassifier((32,), solver="lbfgs", alpha=0.1, max_iter=60)
 
 
@@ -76,7 +72,7 @@ def compare_on_digits(
     )
 
 
-def animate_digits(path: str | os.PathLike[str], n_batches: int = 7, seed: int = 0) -> None:
+def animate_digits(file: Path | IO[bytes], n_batches: int = 7, seed: int = 0) -> None:
     """Write the animation of BADGE's first batches at one seed, beside random choice."""
     # A pool of a third, 599 digits: so many can be told apart on a map.
     parts = split(*load_samples(), seed=seed, n_start=START, test_size=2 / 3)
@@ -103,7 +99,7 @@ def animate_digits(path: str | os.PathLike[str], n_batches: int = 7, seed: int =
         parts.X.reshape(-1, 8, 8),
         places,
         scenes,
-        path,
+        file,
         curves={"random": random.accuracy[:-1]},
         title="BADGE chooses digits",
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from labelnext.pools._own import folder_of, in_place_of
 from labelnext.pools._writer import PoolWriter, check_known
+from labelnext.pools.disk import clear_drafts_of
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
 from labelnext.utils.labels import MISSING_LABEL, split_labels
@@ -139,7 +140,8 @@ def write_in_shards(
     """
     rows = rows_per_shard or max(1, SHARD_BYTES // pool.source.row_bytes)
     cuts = range(0, pool.n_rows, rows)
-    _check(pool, cuts)
+    known = _known(pool)
+    _check(pool, cuts, known)
     folder = folder_of(path)
     about = {name: getattr(pool, name) for name in ("task", "bias", "classes", "last_layer")}
 
@@ -148,7 +150,7 @@ def write_in_shards(
         for shard, lo in enumerate(cuts):
             hi = min(lo + rows, pool.n_rows)
             if shard not in finished:
-                _write_shard(writer, shard, pool, lo, hi)
+                writer.write(shard, **_parts(pool, lo, hi), **known(lo, hi))
             if progress is not None:
                 progress(hi, pool.n_rows)
         writer.finish(len(cuts))
@@ -158,6 +160,7 @@ def write_in_shards(
         with in_place_of(folder) as new:
             fill(PoolWriter(new, **about, settings=settings))
         return
+    clear_drafts_of(folder)  # of one that was to take the place of another
     writer = PoolWriter(folder, **about, settings=settings, resume=resume)
     begun = writer.finished
     try:
@@ -169,36 +172,39 @@ def write_in_shards(
         raise
 
 
-def _write_shard(writer: PoolWriter, shard: int, pool: Pool, lo: int, hi: int) -> None:
-    """Write rows lo to hi of a pool as a shard, with all that is known of them."""
+def _parts(pool: Pool, lo: int, hi: int) -> dict[str, Any]:
+    """Read probabilities and features of rows lo to hi, as `PoolWriter.write` takes them."""
     source = pool.source
     # A single column is written as the one that it was.
     source = source.source if isinstance(source, TwoColumns) else source
     parts: dict[str, Any] = {part: source.read(part, lo, hi) for part in source.parts}
     if source.one_dimensional:
         parts["proba"] = parts["proba"][:, 0]
-    stored_as = source.stored_as if source.stored_as == "bfloat16" else None
-    writer.write(shard, **parts, **_known(pool, lo, hi), stored_as=stored_as)
+    return {**parts, "stored_as": "bfloat16" if source.stored_as == "bfloat16" else None}
 
 
-def _known(pool: Pool, lo: int, hi: int) -> dict[str, Any]:
-    """Return what is known of rows lo to hi, as `PoolWriter.write` takes it."""
-    labels, missing_label = pool.labels, pool.missing_label
+def _known(pool: Pool) -> Callable[[int, int], dict[str, Any]]:
+    """Return what gives what is known of rows lo to hi, as `PoolWriter.write` takes it."""
+    labels, groups, missing_label = pool.labels, pool.groups, pool.missing_label
     if labels is not None and labels.dtype.kind == "O":
         # Whole numbers beside None, of which some shards may have none.
         _, missing = split_labels(labels, missing_label)
         if not any(isinstance(label, str) for label in labels[~missing].tolist()):
             labels = np.where(missing, np.nan, labels).astype(np.float64)
             missing_label = np.nan
-    return {
-        "ids": pool.ids_of(np.arange(lo, hi)) if "ids" in pool.known else None,
-        "groups": None if pool.groups is None else pool.groups[lo:hi],
-        "labels": None if labels is None else labels[lo:hi],
-        "missing_label": missing_label,
-    }
+
+    def known(lo: int, hi: int) -> dict[str, Any]:
+        return {
+            "ids": pool.ids_of(np.arange(lo, hi)) if "ids" in pool.known else None,
+            "groups": None if groups is None else groups[lo:hi],
+            "labels": None if labels is None else labels[lo:hi],
+            "missing_label": missing_label,
+        }
+
+    return known
 
 
-def _check(pool: Pool, cuts: range) -> None:
+def _check(pool: Pool, cuts: range, known: Callable[[int, int], dict[str, Any]]) -> None:
     """Refuse what a folder does not hold, before anything is written."""
     if pool.source.sparse:
         raise TypeError(
@@ -212,4 +218,4 @@ def _check(pool: Pool, cuts: range) -> None:
         )
     for lo in cuts if pool.known else ():
         hi = min(lo + cuts.step, pool.n_rows)
-        check_known(hi - lo, **_known(pool, lo, hi))
+        check_known(hi - lo, **known(lo, hi))

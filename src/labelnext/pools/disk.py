@@ -93,7 +93,7 @@ def write_once(path: Path, content: bytes) -> None:
 @contextmanager
 def draft(final: Path, *, folder: bool = False) -> Iterator[Path]:
     """Have an empty file or folder beside a path; what is left of it in the end is deleted."""
-    clear_drafts(final.parent, lambda name: name == _shortened(final.name))
+    clear_drafts_of(final)
     while True:
         path = final.with_name(f".{_shortened(final.name)}.{secrets.token_hex(6)}.tmp")
         if folder:
@@ -112,6 +112,11 @@ def draft(final: Path, *, folder: bool = False) -> Iterator[Path]:
     finally:
         remove(path)
         os.close(lock)
+
+
+def clear_drafts_of(final: Path) -> None:
+    """Delete what killed processes have left of drafts for a file or folder."""
+    clear_drafts(final.parent, lambda name: name == _shortened(final.name))
 
 
 def clear_drafts(folder: Path, belongs: Callable[[str], object]) -> None:
@@ -199,6 +204,8 @@ def writing(what: str, advice: str) -> Iterator[None]:
             raise OSError(error.errno, f"Cannot write {what}: {reason}; {advice}") from None
         if not reason:
             raise
+        if error.errno == errno.ENOENT and error.filename is None:
+            reason, instead = "the current folder is gone", "change to another."
         parent = Path(os.fsdecode(error.filename or what)).parent
         message = f"Cannot write {what}: {reason.format(parent)}; {instead}"
         raise type(error)(message) from None

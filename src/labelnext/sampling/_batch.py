@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
+from labelnext.utils.names import printable
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
@@ -26,17 +28,8 @@ SHOWN = 10
 
 # What a selection counts, in the order of a table.
 COUNTERS = (
-    "picks",
-    "passes",
-    "proposals",
-    "accepted",
-    "pairs",
-    "pairs_tested",
-    "residual_products",
-    "feature_products",
-    "differences",
-    "bytes_read",
-    "bytes_total",
+    *("picks", "passes", "proposals", "accepted", "pairs", "pairs_tested"),
+    *("residual_products", "feature_products", "differences", "bytes_read", "bytes_total"),
 )
 
 
@@ -296,7 +289,7 @@ class Batch:
         return {n: lists[n] if v.ndim == 2 else v for n, v in self.to_dict().items()}
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write the batch to a file, which appears whole or not at all.
+        """Write the batch to a file, which appears whole or not at all; links are followed.
 
         Parameters
         ----------
@@ -309,9 +302,11 @@ class Batch:
         Raises
         ------
         ValueError
-            If the ending is another, or the format cannot hold an id.
+            If the ending is another, or a text holds half of a character.
         FileExistsError
             If the file exists and `overwrite` is False.
+        OSError
+            If it cannot be written there, which says why.
         """
         from labelnext.sampling._batch_files import save
 
@@ -369,5 +364,5 @@ def _rebuilt(values: dict[str, Any]) -> Batch:
 
 def _cell(value: Any) -> str:
     if isinstance(value, tuple):
-        return " ".join(map(str, value)) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return printable(" ".join(map(str, value))) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else printable(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools.disk import write_whole, writing
+from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.sampling._batch import COUNTERS
 
 if TYPE_CHECKING:
     import os
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -23,28 +26,15 @@ if TYPE_CHECKING:
 
 FORMAT = "labelnext checkpoint 2"
 OTHER_WAYS = "another way (in memory, from files, on a cluster)"
-ADVICE = "delete it to start again, or name another file"
+ADVICE = "name another file, or delete it to start again"
 
 
 @dataclass
 class Saved:
     """What a checkpoint holds of a selection; D² is computed again from the picks.
 
-    Parameters
-    ----------
-    rows : list of int
-        The picks so far.
-    d2, potentials : list of float
-        D² at each pick, and the potential after it.
-    stats : dict of str to int
-        The counters so far.
-    n_full : int
-        How many picks come before the latest block that k did not cut short. From there a
-        selection goes on; what comes after is picked once more, if k has grown.
-    stats_full : dict of str to int
-        The counters there.
-    random : dict
-        The state of the random generator there.
+    The first `n_full` picks come before the latest block that k did not cut short: from there, with
+    `stats_full` and the generator's state `random`, a selection goes on.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -57,29 +47,11 @@ class Saved:
 
 
 class Checkpoint:
-    """A file that a selection goes on from.
+    """A file that a selection goes on from; how many it picks may differ, and nothing else.
 
-    Parameters
-    ----------
-    path : path-like
-        The file. If it is there, it must be of the same selection; how many are picked may differ.
-    gradients : Gradients
-        The pool.
-    exclude, centres : ndarray of int64
-        Rows that are not candidates, and rows that are centres from the start, ascending.
-    groups : Groups or None
-        Which rows belong together, and how many of a group may be picked.
-    rng : Generator
-        Where the randomness comes from, before anything was drawn.
-    seeded : bool
-        Whether the caller said so. Otherwise the randomness is that of the checkpoint.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, no checkpoint, or one of another selection.
-    OSError
-        If the file cannot be read or written.
+    ``exclude`` and ``centres`` are ascending; ``rng`` is as it was before anything was drawn.
+    Unless it is ``seeded``, the randomness is that of the checkpoint. ValueError is raised if the
+    file is damaged or of another selection, OSError if it cannot be read or written.
     """
 
     def __init__(
@@ -103,14 +75,13 @@ class Checkpoint:
             "random_state": state_of(rng) if seeded else None,
         }
         self.saved = Saved(random=state_of(rng))
+        # What cannot be written is found out before the work.
+        with self._writing():
+            check_place(self.path)
         if self.path.exists():
             self.saved = self._read()
+            self._check(self.saved, gradients.n_rows, {*exclude.tolist(), *centres.tolist()}, rng)
         else:
-            if not self.path.absolute().parent.is_dir():
-                raise FileNotFoundError(
-                    f"There is no folder for the checkpoint {self.path}; create it first."
-                )
-            # What cannot be written is found out before the work.
             self.write()
 
     def restore(
@@ -120,21 +91,10 @@ class Checkpoint:
         centres: NDArray[np.int64],
         at_once: int,
     ) -> None:
-        """Take up the saved picks: all that are asked for, or those from which to go on.
+        """Take up, in an empty batch, all saved picks that are asked for, or those to go on from.
 
-        D² is computed again from the latter. The counters stay as they were, as if the selection
-        had never been interrupted.
-
-        Parameters
-        ----------
-        picks : Picks
-            A batch of which nothing is there yet.
-        rng : Generator
-            The generator, which is put into its state after those picks.
-        centres : ndarray of int64
-            Rows that are centres from the start.
-        at_once : int
-            How many centres a pass may have.
+        D² is computed again from the latter, in passes of so many centres at once. The counters
+        stay as they were, as if the selection had never been interrupted.
         """
         saved, k = self.saved, picks.k
         done = k <= len(saved.rows)
@@ -174,8 +134,16 @@ class Checkpoint:
         """Write the file: it appears whole, in place of what was there, or not at all."""
         content = {"format": FORMAT, **self._identity, **asdict(self.saved)}
         content["checksum"] = _checksum(content)
-        with writing(f"the checkpoint {self.path}", "make room, or name another file."):
+        with self._writing():
             write_whole(self.path, json.dumps(content).encode(), overwrite=True)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return writing(f"the checkpoint {self.path}", "make room, or name another file.")
+
+    def _damaged(self, reason: object) -> ValueError:
+        return ValueError(
+            f"{self.path} is no checkpoint of a selection, or is damaged ({reason}); {ADVICE}."
+        )
 
     def _read(self) -> Saved:
         try:
@@ -184,10 +152,8 @@ class Checkpoint:
                 raise ValueError("its checksum is another")
             found = content.pop("format")
             saved = Saved(**{name.name: content.pop(name.name) for name in fields(Saved)})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{self.path} is no checkpoint of a selection, or is damaged ({error}); {ADVICE}."
-            ) from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise self._damaged(error) from None
         if found != FORMAT:
             raise ValueError(
                 f"{self.path} is a {found!r}, and this version of labelnext reads {FORMAT!r}; "
@@ -203,6 +169,50 @@ class Checkpoint:
             if content.get(name) != self._identity[name]:
                 raise ValueError(f"{self.path} is the checkpoint {what}; {ADVICE}.")
         return saved
+
+    def _check(self, saved: Saved, n_rows: int, taken: set[int], rng: np.random.Generator) -> None:
+        """Refuse what no selection writes: a file may have been sent by anybody."""
+        rows, n = saved.rows, len(saved.rows) if isinstance(saved.rows, list) else -1
+        right = {
+            "rows": n >= 0
+            and all(_is_count(row) and row < n_rows for row in rows)
+            and len({*rows}) == n
+            and taken.isdisjoint(rows),
+            "d2": _are_sizes(saved.d2, n),
+            "potentials": _are_sizes(saved.potentials, n),
+            "n_full": _is_count(saved.n_full) and saved.n_full <= n,
+            "stats": not n or _are_counters(saved.stats),
+            "stats_full": not saved.n_full or _are_counters(saved.stats_full),
+            "random": _is_state_for(saved.random, rng),
+        }
+        for name, good in right.items():
+            if not good:
+                raise self._damaged(f"its {name} is none of a selection from this pool")
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _are_counters(stats: Any) -> bool:
+    named = isinstance(stats, dict) and stats.keys() == {*COUNTERS}
+    return named and all(map(_is_count, stats.values()))
+
+
+def _are_sizes(values: Any, n: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == n
+        and all(type(value) in (int, float) and 0 <= value < np.inf for value in values)
+    )
+
+
+def _is_state_for(state: Any, rng: np.random.Generator) -> bool:
+    try:
+        set_state(copy.deepcopy(rng), state)
+    except (ValueError, LookupError, TypeError, OverflowError, AttributeError):
+        return False
+    return isinstance(state, dict)
 
 
 def state_of(rng: np.random.Generator) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from labelnext.engine import open_gradients
+from labelnext.engine.threads import n_threads
 from labelnext.sampling._checkpoint import Checkpoint
 from labelnext.sampling._d2 import NO_ROWS, d2_sample
 
@@ -41,18 +42,8 @@ def choose_by_d2(
 ) -> Batch:
     """Choose k rows by D² sampling; all is checked by who calls.
 
-    Parameters
-    ----------
-    pool : Pool
-        The pool.
-    k, exclude, centres, groups, progress
-        As those of `d2_sample`.
-    rng : Generator
-        Where the randomness comes from.
-    seeded : bool, default=True
-        Whether the caller said so. Otherwise a checkpoint decides.
-    checkpoint, memory_limit, cluster
-        As those of `labelnext.select`.
+    The options are those of `d2_sample` and `labelnext.select`; if the caller has not said the
+    randomness, it is not `seeded`, and a checkpoint decides.
     """
     with opened(pool, memory_limit, cluster) as gradients:
         saved = None
@@ -79,6 +70,7 @@ def opened(
     pool: Pool, memory_limit: int | str | None = None, cluster: Ray | None = None
 ) -> Iterator[Gradients]:
     """Have the gradients of a pool: in this process, or in shards for as long as the context."""
+    n_threads()  # a wrong setting is told of small pools, too
     if cluster is None:
         yield open_gradients(pool, memory_limit=memory_limit)
         return

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools.known import as_groups, as_rows
-from labelnext.sampling import Groups
+from labelnext.sampling import Batch, Groups
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from labelnext.pools import Pool
 
 
 def check_integer(name: str, value: Any, least: int) -> None:
@@ -68,13 +70,27 @@ def number_groups(
     return Groups(np.array(numbered, dtype=np.int64), limit)
 
 
-def excluded_rows(exclude: Any, n_rows: int) -> NDArray[np.int64]:
-    """Return the rows that must not be chosen, each once, ascending."""
-    if exclude is None:
-        return np.empty(0, dtype=np.int64)
-    try:
-        return np.unique(as_rows(exclude, n_rows, "exclude"))
-    except TypeError as error:
-        raise TypeError(
-            f"exclude takes row numbers or a mask, and exclude_ids takes ids: {error}"
-        ) from None
+def excluded_rows(exclude: Any, exclude_ids: Any, pool: Pool) -> NDArray[np.int64]:
+    """Return the rows that must not be chosen, each once, ascending; either may be a batch."""
+    rows = [np.empty(0, dtype=np.int64)]
+    if exclude is not None:
+        picked = exclude.indices if isinstance(exclude, Batch) else exclude
+        try:
+            rows.append(as_rows(picked, pool.n_rows, "exclude"))
+        except TypeError as error:
+            raise TypeError(
+                f"exclude takes row numbers or a mask, and exclude_ids takes ids: {error}"
+            ) from None
+        ids = exclude.ids if isinstance(exclude, Batch) and "ids" in pool.known else None
+        if ids is not None and not np.array_equal(pool.ids_of(picked), ids):
+            raise ValueError(
+                "exclude is a batch of another pool: its rows have other ids here; pass "
+                "exclude_ids=batch."
+            )
+    if isinstance(exclude_ids, Batch):
+        exclude_ids = exclude_ids.ids
+        if exclude_ids is None:
+            raise ValueError("exclude_ids is a batch without ids; pass exclude=batch, its rows.")
+    if exclude_ids is not None:
+        rows.append(pool.rows_of(exclude_ids))
+    return np.unique(np.concatenate(rows))

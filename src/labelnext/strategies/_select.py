@@ -50,7 +50,7 @@ def select(
 
     The default strategy is BADGE [1]_: D² sampling (k-means++) over the gradients of the
     cross-entropy at the pseudo-label with respect to the model's last linear layer; see
-    `labelnext.strategies.Badge`, and `labelnext.strategies.about` for the others.
+    `labelnext.pool.Badge`, and `labelnext.strategies.about` for the others.
 
     Parameters
     ----------
@@ -71,10 +71,10 @@ def select(
     bias : bool, default=None
         With probabilities, whether the gradient with respect to the last layer's bias counts
         too. A pool knows.
-    exclude : array-like, set, mapping, Series or tensor, default=None
-        Rows that must not be chosen: row numbers (of a mapping its keys), or a mask of length
-        n_rows.
-    exclude_ids : iterable, default=None
+    exclude : array-like, set, mapping, Series, tensor or Batch, default=None
+        Rows that must not be chosen: row numbers (of a mapping its keys), a mask of length
+        n_rows, or an earlier batch of this pool.
+    exclude_ids : iterable or Batch, default=None
         Ids that must not be chosen, for a pool that has ids.
     groups : array-like of shape (n_rows,), default=None
         With `max_per_group`, the group of each sample (its video, patient, document); None is
@@ -166,9 +166,7 @@ def select(
             f"{cluster!r}."
         )
     labeled = pool.labeled
-    excluded = excluded_rows(exclude, pool.n_rows)
-    if exclude_ids is not None:
-        excluded = np.union1d(excluded, pool.rows_of(exclude_ids))
+    excluded = excluded_rows(exclude, exclude_ids, pool)
     if len(labeled):
         excluded = np.union1d(excluded, labeled)
     names = pool.groups if groups is None and max_per_group is not None else groups

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,8 +15,13 @@ def as_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
     >>> as_csv({"name": ["a", "b"], "value": [0.5, 2]})
     b'name,value\\na,0.5\\nb,2\\n'
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return text.getvalue().encode()
+    rows = (columns, *zip(*columns.values(), strict=True))
+    # An empty line would be no row.
+    lines = (",".join(map(_cell, row)) or '""' for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _cell(value: Any) -> str:
+    # Python's csv does not quote a carriage return by itself, and then reads two lines.
+    text = "" if value is None else str(value)
+    return '"' + text.replace('"', '""') + '"' if re.search('[,"\r\n]', text) else text

@@ -1,4 +1,4 @@
-"""A mean over repetitions, and how sure of it one may be."""
+"""Curves over repetitions: a mean and how sure of it one may be, and where a level is reached."""
 
 from __future__ import annotations
 
@@ -31,3 +31,38 @@ def mean_interval(
         return mean, np.full_like(mean, np.nan)
     quantile = float(t.ppf((1 + confidence) / 2, n - 1))
     return mean, quantile * values.std(axis=0, ddof=1) / np.sqrt(n)
+
+
+def first_reached(
+    counts: NDArray[np.int64], curves: ArrayLike, level: float
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Find, for each curve without NaN, the first count at which it is at a level or above.
+
+    Nothing is interpolated. A curve that never gets there has the last count: leaving it out
+    would flatter, so that a mean is then a lower bound.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_points,), int64
+        What the curves run over.
+    curves : array-like of shape (n_repetitions, n_points)
+        The curves.
+    level : float
+        The level.
+
+    Returns
+    -------
+    at : ndarray of shape (n_whole,), int64
+        The counts.
+    reached : ndarray of shape (n_whole,), bool
+        Whether the curve got there.
+
+    Examples
+    --------
+    >>> first_reached(np.array([10, 20, 30]), [[0.5, 0.9, 0.8], [0.1, 0.2, 0.3]], 0.9)
+    (array([20, 30]), array([ True, False]))
+    """
+    values = np.atleast_2d(np.asarray(curves, dtype=np.float64))
+    above = values[np.isfinite(values).all(axis=1)] >= level
+    reached = np.asarray(above.any(axis=1))
+    return np.where(reached, counts[above.argmax(axis=1)], counts[-1]), reached

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from labelnext.pools.disk import write_whole
+
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
@@ -34,10 +37,8 @@ class Scene:
 
     Parameters
     ----------
-    labelled : ndarray of int64
-        The rows that are labelled when the batch is chosen.
-    picks : ndarray of int64
-        The batch, in order.
+    labelled, picks : ndarray of int64
+        The rows that are labelled when the batch is chosen, and the batch, in order.
     uncertainty : ndarray of shape (n_rows,), float64
         What is to glow: the norms of the gradients, say.
     accuracy : float
@@ -61,7 +62,7 @@ def animate_batches(
     images: ArrayLike,
     places: ArrayLike,
     scenes: Sequence[Scene],
-    path: str | os.PathLike[str],
+    path: str | Path | IO[bytes],
     *,
     curves: Mapping[str, ArrayLike] | None = None,
     title: str = "BADGE",
@@ -73,14 +74,12 @@ def animate_batches(
 
     Parameters
     ----------
-    images : array-like of shape (n_rows, height, width)
-        Small images, 0 for the background to 1 for ink.
-    places : array-like of shape (n_rows, 2)
-        Where each lies.
+    images, places : array-like of shape (n_rows, height, width) and (n_rows, 2)
+        Small images, 0 for the background to 1 for ink, and where each lies.
     scenes : sequence of Scene
         The rounds, in order.
-    path : path-like
-        The file to write.
+    path : str, Path or file object
+        The file to write, which appears whole or not at all; or an open one, of bytes.
     curves : dict of str to array-like of shape (n_scenes,), default=None
         Accuracies of other strategies, to be drawn beside that of the scenes.
     title : str, default="BADGE"
@@ -121,7 +120,7 @@ def animate_batches(
 
 
 def _write_gif(
-    frames: list[NDArray[np.uint8]], durations: list[int], path: str | os.PathLike[str]
+    frames: list[NDArray[np.uint8]], durations: list[int], path: str | Path | IO[bytes]
 ) -> None:
     """Write frames with one palette for all, so that what does not change costs nothing."""
     from PIL import Image as Pillow
@@ -132,8 +131,9 @@ def _write_gif(
         Pillow.fromarray(frame).quantize(palette=palette, dither=Pillow.Dither.NONE)
         for frame in frames
     ]
+    content = io.BytesIO()
     pictures[0].save(
-        path,
+        content,
         format="GIF",
         save_all=True,
         append_images=pictures[1:],
@@ -141,6 +141,10 @@ def _write_gif(
         loop=0,
         optimize=False,
     )
+    if isinstance(path, str | Path):
+        write_whole(Path(path), content.getvalue(), overwrite=True)
+    else:
+        path.write(content.getvalue())
 
 
 class _Stage:

@@ -1,4 +1,4 @@
-"""What was chosen, and how many of the picks are worth it, in one picture."""
+"""What was chosen, and what each pick brings, in one picture."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LIGHT, QUIET = "#c3c9d2", "#7d8797"
-# All of so many picks are numbered, of more the first few: beyond that numbers hide the map.
-NUMBERED, FIRST = 30, 20
+# So many picks are numbered; beyond that numbers hide the map, and a colour bar tells the order.
+NUMBERED = 30
 DIRECTIONS = np.deg2rad([45, 135, -45, -135, 0, 180, 90, -90])
 
 
@@ -36,12 +36,11 @@ def plot_batch(
 ) -> Figure:
     """Draw a batch in its pool, and what each pick brings.
 
-    On the left the pool, projected on the two directions along which the features vary most
-    (PCA), and the picks: the first ones numbered, dark to light from the first to the last,
-    their area by the norm of the gradient. On the right the potential that is left after each
-    pick, as a share of that after the first: where it has become flat, further picks resemble
-    earlier ones. Of a strategy that knows no potential, the scores are there instead, if it has
-    any, and without norms all picks have the same area.
+    On the left the pool, projected on the two directions along which the features of the rows
+    drawn vary most (PCA), and the picks, dark to light from the first to the last, numbered if
+    they are few, their area by the norm of the gradient. On the right the potential that is left
+    after each pick, as a share of that after the first. Of a strategy that knows no potential,
+    the scores are there instead, if it has any, and without norms all picks have the same area.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def plot_batch(
     Returns
     -------
     matplotlib.figure.Figure
-        The figure, with two axes, or one if there is neither potential nor score.
+        The figure: the map, potential or score if there is one, and the colour bar if it is needed.
 
     Examples
     --------
@@ -77,6 +76,8 @@ def plot_batch(
     """
     import matplotlib.pyplot as plt
     from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
 
     if figure is None:
         figure = plt.figure(figsize=(13, 6.5), layout="constrained")
@@ -85,28 +86,30 @@ def plot_batch(
     rows = np.setdiff1d(np.arange(features.n_rows), batch.indices)
     if len(rows) > max_background:  # always the same, in ascending order for files
         rows = np.sort(np.random.default_rng(0).choice(rows, max_background, replace=False))
-    points, shares = _project(features, np.concatenate([rows, batch.indices]))
+    points, told = _project(features, np.concatenate([rows, batch.indices]))
+    if len(points) < features.n_rows:
+        told += (
+            f"\nfound from and drawn for {len(points):,} rows: the picks and a sample of the pool"
+        )
     others, picks = points[: len(rows)], points[len(rows) :]
     # Without the palest yellow, which can hardly be seen on white.
     colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, len(batch))))
     areas = _areas(len(batch), batch.gradient_norms)
-    if batch.potentials is not None:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        _draw_potential(right, batch.potentials, colors)
-    elif batch.scores is not None:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        _draw_scores(right, batch.scores, colors)
-    else:
+    values = batch.scores if batch.potentials is None else batch.potentials
+    if values is None:
         left = figure.subplots()
+    else:
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        (_draw_scores if batch.potentials is None else _draw_potential)(right, values, colors)
     crosses = np.isin(rows, np.asarray([] if exclude is None else exclude, dtype=np.int64))
     _draw_pool(left, others, crosses)
     # The first picks lie on top: they are the ones to look at.
     x, y = picks[::-1].T
     left.scatter(x, y, s=areas[::-1], c=colors[::-1], edgecolors="white", linewidths=0.7, zorder=3)
-    if batch.gradient_norms is not None:
-        for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
-            label = f"pick with ‖gradient‖ {batch.gradient_norms[rank]:.3g}"
-            left.scatter([], [], s=areas[rank], c=INK, linewidths=0, label=label)
+    norms = batch.gradient_norms
+    for rank in dict.fromkeys([int(np.argmax(areas)), int(np.argmin(areas))]):
+        label = "pick" if norms is None else f"pick with ‖gradient‖ {norms[rank]:.3g}"
+        left.scatter([], [], s=areas[rank], c=INK, linewidths=0, label=label)
     # At a fixed place: matplotlib takes seconds to find the best among thousands of points.
     left.legend(
         loc="upper left",
@@ -120,13 +123,15 @@ def plot_batch(
     plural = "s" * (len(batch) > 1)
     title = f"{len(batch):,} pick{plural} in a pool of {features.n_rows:,}"
     left.set_title(title, loc="left", weight="bold")
-    count = len(batch) if len(batch) <= NUMBERED else FIRST
-    note = "first pick dark, last pick light"
-    if count < len(batch):
-        note += f" · the first {count} of {len(batch):,} numbered"
-    left.set_xlabel(f"{shares}\n{note}", color=QUIET, fontsize=9, loc="left", labelpad=26)
-    figure.draw_without_rendering()  # numbers are placed on the final layout
-    _number(left, picks[:count], np.sqrt(areas) / 2, colors)
+    left.set_xlabel(told, color=QUIET, fontsize=9, loc="left", labelpad=26)
+    if len(batch) > NUMBERED:
+        shades = ScalarMappable(Normalize(1, len(batch)), ListedColormap(colors))
+        bar = figure.colorbar(shades, ax=left, fraction=0.03, pad=0.01)
+        bar.set_label("pick, from the first to the last", color=QUIET, fontsize=9)
+        bar.outline.set_visible(False)
+    else:
+        figure.draw_without_rendering()  # numbers are placed on the final layout
+        _number(left, picks, np.sqrt(areas) / 2, colors)
     return figure
 
 
@@ -153,10 +158,13 @@ def _project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
     shares = pca.explained_variance_ratio_
     if not np.isfinite(shares).all():
         return points, "all features are alike"
-    told = f"PCA of the features: {shares[0]:.0%} of their variance from left to right"
+    parts = [
+        f"{share:.0%}".replace("%", " %") if share >= 0.01 else "under 1 %" for share in shares
+    ]
+    told = f"PCA of the features: {parts[0]} of their variance from left to right"
     if len(shares) > 1:
-        told += f", {shares[1]:.0%} from bottom to top"
-    return points, told.replace("%", " %")
+        told += f", {parts[1]} from bottom to top"
+    return points, told
 
 
 def _areas(k: int, norms: Floats | None) -> Floats:
@@ -183,13 +191,10 @@ def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
 
 
 def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
-    """Number points from 1, each beside its marker or, where that is taken, tied to it by a line.
-
-    A number for which there is no free place near is left out.
-    """
+    """Number points from 1, beside their markers or tied to them by lines, where there is room."""
     from matplotlib.patheffects import withStroke
 
-    scale = 72 / axes.get_figure(root=True).dpi  # type: ignore[union-attr]
+    scale = 72 / axes.figure.dpi
     at = axes.transData.transform(points) * scale
     frame = np.asarray(axes.get_window_extent().extents) * scale
     reach = radii[: len(points), None]
@@ -253,11 +258,9 @@ def _draw_scores(axes: Axes, scores: Floats, colors: Floats) -> None:
 
 
 def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
-    """Draw what is left after each pick, on a logarithmic scale, and where it has halved again.
+    """Draw what is left after each pick, and where it has halved again.
 
-    The potential falls by factors: the first pick is the longest gradient and often lies far
-    from all others, so that the second alone may take nine tenths of it. On a linear scale the
-    rest of the batch would be a flat line.
+    The potential falls by factors: on a linear scale most of a batch would be a flat line.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -297,13 +300,7 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
 
 
 def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
-    """Find the picks, from 1, at which a half, a quarter, ... is left; how often it has halved.
-
-    Examples
-    --------
-    >>> halvings(np.array([1.0, 0.6, 0.2, 0.19, 0.1]))
-    {3: 2, 5: 3}
-    """
+    """Find the picks, from 1, at which a half, a quarter, ... is left; how often it has halved."""
     found = {}
     for level in range(1, limit + 1):
         reached = np.flatnonzero(share <= 0.5**level)
@@ -314,6 +311,8 @@ def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
 
 def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None:
     """Write at the marks what is left; where two would overlap, at the later one."""
+    from matplotlib.patheffects import withStroke
+
     fractions = {1: "half", 2: "a quarter", 3: "an eighth"}
     taken: list[tuple[float, float]] = []
     for at, height in reversed(heights.items()):
@@ -332,4 +331,5 @@ def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None
             va="bottom" if early else "top",
             fontsize=9,
             color=INK,
+            path_effects=[withStroke(linewidth=2.2, foreground="white")],
         )

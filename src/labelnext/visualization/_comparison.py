@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labelnext.visualization._curves import COLORS, INK, line_look, plain, tidy
+from labelnext.visualization._mesh import check_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,8 +56,6 @@ def plot_penalties(
     >>> [text.get_text() for text in axes.texts]
     ['–', '1.5', '0.25', '–', '0.25', '1.5']
     """
-    import matplotlib.pyplot as plt
-
     values = np.asarray(matrix, dtype=np.float64)
     n = len(strategies)
     if values.shape != (n, n):
@@ -64,7 +63,7 @@ def plot_penalties(
             f"matrix must have a row and a column for each of the {n} strategies, got shape "
             f"{values.shape}."
         )
-    axes = plt.gca() if axes is None else axes
+    axes = check_axes(axes, "axes")
     top = float(n_settings if n_settings is not None else max(values.max(), 1e-9))
     # The sums have a row of their own, apart and on a scale of their own.
     sums = values.sum(axis=0)
@@ -127,9 +126,7 @@ def plot_error_distribution(
     >>> axes.get_xlabel()
     'error, as a multiple of that of random'
     """
-    import matplotlib.pyplot as plt
-
-    axes = plt.gca() if axes is None else axes
+    axes = check_axes(axes, "axes")
     for place, (name, given) in enumerate(errors.items()):
         values = np.sort(np.asarray(given, dtype=np.float64))
         if not len(values):
@@ -179,9 +176,7 @@ def plot_seconds(seconds: Mapping[str, Mapping[str, float]], *, axes: Axes | Non
     >>> [text.get_text() for text in axes.texts]
     ['0.02 s', '0.001 s']
     """
-    import matplotlib.pyplot as plt
-
-    axes = plt.gca() if axes is None else axes
+    axes = check_axes(axes, "axes")
     ticks, at, known = [], 0.0, set()
     for by_strategy in seconds.values():
         ticks.append(at + (len(by_strategy) - 1) / 2)

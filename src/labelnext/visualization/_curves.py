@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from labelnext.utils.interval import mean_interval
+from labelnext.utils.interval import first_reached, mean_interval
+from labelnext.visualization._mesh import check_axes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,12 +65,11 @@ def plot_learning_curves(
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['badge', 'random']
     """
-    import matplotlib.pyplot as plt
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     if not accuracy:
         raise ValueError("accuracy must hold at least one strategy's curves, got none.")
-    axes = plt.gca() if axes is None else axes
+    axes = check_axes(axes, "axes")
     labels = np.asarray(labels)
     means = draw_means(axes, labels, accuracy)
     for level in levels:
@@ -204,10 +204,13 @@ def _mark_gain(
     """Span the labels that the first strategy saves against the last, at a level."""
     from matplotlib.patheffects import withStroke
 
-    needed = [_needed(labels, np.atleast_2d(np.asarray(of)), level) for of in curves]
-    if not needed or not needed[0][1] or round(needed[0][0]) == round(needed[-1][0]):
+    needed = [first_reached(labels, of, level) for of in curves]
+    if not needed or not needed[0][1].all():
         return
-    (first, _), (last, reached) = needed[0], needed[-1]
+    first, last = needed[0][0].mean(), needed[-1][0].mean()
+    if round(first) == round(last):
+        return
+    over = "" if needed[-1][1].all() else "over "
     axes.annotate(
         "",
         xy=(first, level),
@@ -218,7 +221,7 @@ def _mark_gain(
     # Between the curves where there is room, else beside the slower one.
     wide = abs(last - first) > 0.25 * (labels[-1] - labels[0])
     axes.annotate(
-        f"{100 * level:g} %: {first:.0f} instead of {'' if reached else 'over '}{last:.0f} labels",
+        f"{100 * level:g} %: {first:.0f} instead of {over}{last:.0f} labels",
         xy=(max(first, last), level),
         xytext=(-4, 4) if wide else (8, -4),
         textcoords="offset points",
@@ -229,19 +232,6 @@ def _mark_gain(
         zorder=12,
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
-
-
-def _needed(
-    labels: NDArray[np.int64], curves: NDArray[np.float64], level: float
-) -> tuple[float, bool]:
-    """Return at how many labels a level was first measured, on average, and if at all seeds.
-
-    As `Curves.labels_needed` counts: a seed that never reached it counts with its last labels.
-    """
-    above = curves[np.isfinite(curves).all(axis=1)] >= level
-    reached = above.any(axis=1)
-    counts = np.where(reached, labels[above.argmax(axis=1)], labels[-1])
-    return float(counts.mean()), bool(reached.all())
 
 
 def line_look(place: int, label: str) -> dict[str, Any]:

@@ -22,13 +22,7 @@ FLAT = 1e-9
 
 @dataclass(frozen=True)
 class Mesh:
-    """A regular grid over a rectangle of feature space.
-
-    Parameters
-    ----------
-    x, y : ndarray of shape (res,), float64
-        The coordinates of its columns and rows.
-    """
+    """A regular grid over a rectangle of feature space: the coordinates of columns and rows."""
 
     x: Floats
     y: Floats
@@ -94,7 +88,7 @@ def check_bound(feature_bound: ArrayLike | None, X: Floats | None = None) -> Flo
     return bound
 
 
-def check_axes(ax: Any) -> Axes:
+def check_axes(ax: Any, name: str = "ax") -> Axes:
     """Return the axes given, or the current ones."""
     from matplotlib.axes import Axes
 
@@ -104,7 +98,7 @@ def check_axes(ax: Any) -> Axes:
         return plt.gca()
     if not isinstance(ax, Axes):
         raise TypeError(
-            f"ax must be one matplotlib Axes or None for the current one, got "
+            f"{name} must be one matplotlib Axes or None for the current one, got "
             f"{type(ax).__name__}; call the function once for each of several."
         )
     return ax
