@@ -1,7 +1,10 @@
 """Any scikit-learn classifier, with missing labels."""
 
 import pickle
+import sys
 import warnings
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -403,6 +406,7 @@ def test_an_estimator_that_takes_only_numbers_from_0(blobs, estimator, names):
         assert_allclose(proba_and_features(fitted, X)[1], scaled)
 
 
+# The real ones where they are installed, `NumbersOnly` everywhere.
 BOOSTERS = {
     "xgboost": ("XGBClassifier", {"n_estimators": 3, "n_jobs": 1}),
     "lightgbm": ("LGBMClassifier", {"n_estimators": 3, "min_child_samples": 2, "verbose": -1}),
@@ -410,28 +414,27 @@ BOOSTERS = {
         "CatBoostClassifier",
         {"iterations": 3, "verbose": 0, "allow_writing_files": False},
     ),
+    __name__: ("NumbersOnly", {}),
 }
 
 
-@pytest.mark.parametrize("library", BOOSTERS)
+@pytest.mark.parametrize("library", [*filter(find_spec, BOOSTERS)])
 @pytest.mark.parametrize(
     "names", [["ant", "bee", "cat"], [4, 6, 7], [False, True]], ids=["texts", "numbers", "truth"]
 )
-def test_boosters(blobs, library, names):
-    """The real ones, where they are installed; `NumbersOnly` stands for them elsewhere."""
-    module = pytest.importorskip(library)
+def test_boosters_that_want_numbers_from_0(blobs, library, names):
     name, options = BOOSTERS[library]
     X, codes = blobs
-    gap = (codes == len(names) - 2) | np.isnan(codes) | (codes >= len(names))
-    gap = np.isnan(codes) | (codes >= len(names)) if len(names) == 2 else gap
+    nobody = 1 if len(names) == 3 else 2  # has labelled this class
+    known = ~np.isnan(codes) & (codes != nobody)
     labels = np.array(
-        [None if g else names[int(c)] for g, c in zip(gap, codes, strict=True)], dtype=object
+        [names[int(c)] if k else None for k, c in zip(known, codes, strict=True)], dtype=object
     )
-    booster = getattr(module, name)(**options)
+    booster = getattr(sys.modules.get(library) or import_module(library), name)(**options)
     fitted = SklearnClassifier(booster, classes=names, missing_label=None).fit(X, labels)
     assert fitted.predict_proba(X).shape == (60, len(names))
     assert fitted.predict(X).shape == (60,)
-    assert fitted.score(X[~gap], labels[~gap]) > 0.7
+    assert fitted.score(X[known], labels[known]) > 0.6
     direct = fit_on_labeled(booster, X, labels, missing_label=None)
     assert proba_of(direct, X).shape == (60, 2)
 

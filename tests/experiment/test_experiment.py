@@ -92,6 +92,7 @@ def test_the_strategy_that_errors_are_measured_by():
         ({"seeds": True}, "number of seeds must be from 1"),
         ({"models": {5: GaussianNB()}}, "models must have names that can be printed, got 5"),
         ({"strategies": {"a\x1b[31m": Badge()}}, "must have names that can be printed"),
+        ({"strategies": {"setting": Badge()}}, "must not be called 'setting'"),
         ({"seeds": [-1]}, "from 0 to"),
         ({"test_size": 1.0}, "test_size must be a share"),
         ({"levels": [90]}, "levels must be accuracies from 0 to 1, got 90"),

@@ -20,6 +20,7 @@ from sklearn.naive_bayes import GaussianNB
 import broken_strategies
 from broken_strategies import Dies, FailsLater, NotesThreads, Slow, Unfit
 from labelnext.experiment import Budget, Experiment, ResultsFileError, _store
+from labelnext.experiment._workers import ONE_THREAD
 from labelnext.pool import Badge, RandomSampling, UncertaintySampling
 
 X, y = load_digits(return_X_y=True)
@@ -100,7 +101,10 @@ def in_processes(tmp_path_factory):
         }
     )
     path = folder / "results.sqlite"
-    return experiment, path, experiment.run(path, n_jobs=2, progress=counter), counter
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ONE_THREAD:  # which those who run the tests may have set
+            patch.delenv(name, raising=False)
+        return experiment, path, experiment.run(path, n_jobs=2, progress=counter), counter
 
 
 def test_the_number_of_processes_changes_nothing(in_processes):

@@ -1,4 +1,4 @@
-"""What `simulate` reads: TOML with its data, a results file, a manifest."""
+"""What `simulate` reads: an experiment with its data, a results file, a folder's manifest."""
 
 import io
 import tempfile

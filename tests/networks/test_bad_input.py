@@ -522,7 +522,7 @@ class Deep(nn.Module):
         super().__init__()
         self.end = end
         self.blocks_of_a_transformer_with_many_layers = nn.ModuleList(
-            nn.ModuleDict({"the_projection_of_the_attention": nn.Linear(6, 6)}) for _ in range(300)
+            nn.ModuleDict({"the_projection_of_the_attention": nn.Linear(6, 6)}) for _ in range(60)
         )
 
     def forward(self, x):
@@ -540,7 +540,7 @@ class Deep(nn.Module):
         {"head": "blocks.1"},
         {"head": "blocks_of_a_transformer_with_many_layers"},
         {"head": "blocks_of_a_transformer_with_many_layers.3.the_projection_of_the_attention"},
-        {"head": nn.ModuleList(nn.Linear(6, 6) for _ in range(300))},
+        {"head": nn.ModuleList(nn.Linear(6, 6) for _ in range(60))},
         {"head": torch.ones(500, 500)},
     ],
     ids=["none", "not there", "too many", "not last", "another module", "no module"],

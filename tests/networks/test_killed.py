@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import killed_extraction as killed
+from clusters import slow_but
 from labelnext.networks import proba_and_features
 from labelnext.pools import open_source
 
 PROGRAM = Path(__file__).parents[1] / "killed_extraction.py"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", slow_but(range(3), 0))
 def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, seed):
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(tmp_path), "12", str(seed)],

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import clusters
 import labelnext
 import nets
+from clusters import slow_but
 from labelnext.cluster import Ray, ShardLostError
 from labelnext.networks import extract
 from labelnext.networks._on_ray import Extractor
@@ -121,7 +122,7 @@ DATA = {
 }
 
 
-@pytest.mark.parametrize("kind", DATA)
+@pytest.mark.parametrize("kind", slow_but(DATA, "tensor", "data set"))
 def test_the_folder_is_that_of_one_process(tmp_path, kind):
     here(tmp_path / "here")
     pool = run(DATA[kind](), tmp_path / "there")
@@ -132,7 +133,7 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert batch.indices.tolist() == again.indices.tolist()
 
 
-@pytest.mark.parametrize("num_shards", [1, 3, 9, None])
+@pytest.mark.parametrize("num_shards", slow_but([1, 3, 9, None], 3))
 def test_any_number_of_actors(tmp_path, num_shards):
     options = {"ids": range(N), "dtype": "float16", "bias": True}
     here(tmp_path / "here", **options)
@@ -203,7 +204,7 @@ def killing(i, folder, item, times):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("item", [0, 30, 52])
+@pytest.mark.parametrize("item", slow_but([0, 30, 52], 30))
 def test_shards_of_killed_actors_are_done_again(tmp_path, item):
     here(tmp_path / "here")
     kill = killing
@@ -212,6 +213,7 @@ def test_shards_of_killed_actors_are_done_again(tmp_path, item):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tmp_path):
     kill, path = killing, tmp_path / "there"
     with pytest.raises(ShardLostError, match="Shard 3 was lost 5 times"):
@@ -223,6 +225,7 @@ def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tm
     assert files(path) == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_an_actor_that_hangs_is_given_up(tmp_path):
     def hang(i, folder=tmp_path):
         try:

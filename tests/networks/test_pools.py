@@ -189,8 +189,16 @@ def test_the_bar_goes_once_over_all_members():
         (lambda: extract(several(), X, bias=True), TypeError, "bias is for features"),
         (lambda: extract(several(), X, dtype="float16"), TypeError, "dtype is for features"),
         (lambda: extract(several(), X, n_passes=3), TypeError, "n_passes is for one network"),
-        (lambda: extract(several(), X, out="pool"), TypeError, "one network; leave out"),
-        (lambda: extract(nets.Mlp(), X, n_passes=3, out="p"), TypeError, "one network; leave out"),
+        (
+            lambda: extract(several(), X, out="pool"),
+            TypeError,
+            "one network: of a committee pass no `out`",
+        ),
+        (
+            lambda: extract(nets.Mlp(), X, n_passes=3, out="p"),
+            TypeError,
+            "one network: of a committee pass no `out`",
+        ),
         (lambda: extract(nn.Linear(6, 4), X, n_passes=3), ValueError, "no dropout layer"),
         (lambda: extract(nets.Mlp(), X, n_passes=1), ValueError, "at least 2, got 1"),
         (lambda: extract(nets.Mlp(), X, n_passes=True), ValueError, "at least 2, got True"),

@@ -93,7 +93,7 @@ class TestParts:
 
     def test_series_are_read_by_position(self):
         shuffled = pd.Series(IDS, index=RNG.permutation(N))
-        groups = pd.Series(np.arange(N) // 2, index=RNG.permutation(N)).astype("category")
+        groups = pd.Series(np.arange(N) // 2, index=N + RNG.permutation(N)).astype("category")
         labels = pd.Series(LABELS, index=range(N, 0, -1))
         pool = Pool(pd.Series(PROBA[:, 0], index=range(N, 0, -1)), ids=shuffled, groups=groups)
         assert pool.ids.tolist() == IDS

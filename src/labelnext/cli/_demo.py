@@ -93,14 +93,13 @@ def _picture(results: "Curves") -> bytes:
     """Draw the learning curves, as the bytes of a file."""
     import textwrap
 
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from labelnext.experiment.digits import BATCH, LEVELS, describe
     from labelnext.visualization import plot_learning_curves
+    from labelnext.visualization.picture import picture
 
     figure = Figure(figsize=(9, 6.2), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     plot_learning_curves(results.labels, results.accuracy, levels=LEVELS, axes=axes)
     axes.set_title(
@@ -114,9 +113,7 @@ def _picture(results: "Curves") -> bytes:
         125,
     )
     figure.supxlabel(caption, fontsize=8, color="#6b7280", x=0.02, ha="left")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=150)
-    return content.getvalue()
+    return picture(figure)
 
 
 def _table(results: "Curves") -> "Table":

@@ -320,18 +320,13 @@ def _choose(data: "Pool", k: int, **options: Any) -> "Batch":
 
 def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:
     """Draw the batch, as the bytes of a file."""
-    import io
-
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from labelnext.visualization import plot_batch
+    from labelnext.visualization.picture import picture
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
-    FigureCanvasAgg(figure)
     taken = np.union1d(excluded, data.labeled)
     plot_batch(data.features, batch, exclude=taken, figure=figure)
-    content = io.BytesIO()
-    figure.savefig(content, format=suffix[1:], dpi=150)
-    return content.getvalue()
+    return picture(figure, suffix[1:])

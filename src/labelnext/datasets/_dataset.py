@@ -111,20 +111,12 @@ def openml_way(name: str, data_id: int, home: str | Path | None, *, download: bo
             return None
         from sklearn.datasets import fetch_openml
 
-        bunch = fetch_openml(
-            data_id=data_id,
-            as_frame=False,
-            data_home=home,
-            parser="liac-arff",
-            n_retries=1,
-        )
-        target_names, y = np.unique(bunch.target.astype(str), return_inverse=True)
+        options: dict[str, Any] = {"as_frame": False, "parser": "liac-arff", "n_retries": 1}
+        bunch = fetch_openml(data_id=data_id, data_home=home, **options)
+        names, y = np.unique(bunch.target.astype(str), return_inverse=True)
+        source = f"OpenML, data set {data_id}"
         return Dataset(
-            X=np.asarray(bunch.data),
-            y=y.astype(np.int64),
-            name=name,
-            source=f"OpenML, data set {data_id}",
-            target_names=tuple(target_names.tolist()),
+            np.asarray(bunch.data), y.astype(np.int64), name, source, tuple(names.tolist())
         )
 
     return Way(

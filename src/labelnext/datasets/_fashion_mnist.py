@@ -100,13 +100,9 @@ def _read(folder: Path) -> Dataset | None:
     if not all(path.is_file() for path in paths):
         return None
     train, test, y_train, y_test = map(read_idx, paths)
-    return Dataset(
-        X=np.concatenate([train, test]).reshape(len(train) + len(test), -1),
-        y=np.concatenate([y_train, y_test]).astype(np.int64),
-        name="Fashion-MNIST",
-        source=str(folder),
-        target_names=NAMES,
-    )
+    X = np.concatenate([train, test]).reshape(len(train) + len(test), -1)
+    y = np.concatenate([y_train, y_test]).astype(np.int64)
+    return Dataset(X, y, "Fashion-MNIST", str(folder), NAMES)
 
 
 def read_idx(path: Path) -> NDArray[Any]:

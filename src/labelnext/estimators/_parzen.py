@@ -45,28 +45,20 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
     metric_dict : dict, default=None
         Arguments of the kernel. For 'rbf', `{'gamma': 'mean'}` computes the bandwidth from the
         data, see Notes.
-    classes : array-like of shape (n_classes,), default=None
-        All classes there are, in any order. None takes those that occur among the labels.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    cost_matrix : array-like of shape (n_classes, n_classes), default=None
-        What it costs to predict `classes[j]` for a sample of `classes[i]`. Needs `classes`. None
-        lets every error cost the same.
+    classes, missing_label, cost_matrix : optional
+        As in `SklearnClassifier`.
     class_prior : float or array-like of shape (n_classes,), default=0.0
         Frequencies to add everywhere, in the order of `classes_`: the more, the closer the
         probabilities far from all labels come to equal ones.
     random_state : int, RandomState, Generator or None, default=None
-        Decides between equally good classes in `predict`, each time in the same way. A
-        generator is copied by `fit`, not advanced.
+        As in `SklearnClassifier`.
 
     Attributes
     ----------
-    classes_ : numpy.ndarray of shape (n_classes,)
-        The classes, sorted: the columns of frequencies and probabilities.
+    classes_, cost_matrix_ : numpy.ndarray
+        As in `SklearnClassifier`.
     class_prior_ : numpy.ndarray of shape (n_classes,)
         The frequencies added.
-    cost_matrix_ : numpy.ndarray of shape (n_classes, n_classes)
-        The costs in the order of `classes_`.
     metric_dict_ : dict
         The arguments of the kernel, its bandwidth as a number.
     X_ : numpy.ndarray or scipy.sparse.csr_array of shape (n_kept, n_features)
@@ -167,14 +159,12 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Samples, or with a precomputed kernel its values between them and all training
-            samples, of shape (n_samples, n_training_samples).
+            Samples; with a precomputed kernel its values between them and all training samples.
 
         Returns
         -------
         numpy.ndarray of float64, of shape (n_samples, n_classes)
-            The sum of the kernel over the training samples of each class, in the order of
-            `classes_`, without `class_prior`.
+            The sum of the kernel over the training samples of each class, without `class_prior`.
 
         Raises
         ------

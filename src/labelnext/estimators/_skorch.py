@@ -47,13 +47,9 @@ class SkorchClassifier(PartlyLabelledClassifier):
         What samples become, batch by batch. 'auto' gives them the floating type of the module's
         weights; whole numbers stay such, as int64, if the module has an embedding. None leaves
         them as they are.
-    classes : array-like of shape (n_classes,), default=None
-        All classes there are, in any order. None takes those that occur among the labels, and
-        then the module must have as many outputs.
-    missing_label : scalar, str or None, default=numpy.nan
-        What stands for a missing label.
-    cost_matrix : array-like of shape (n_classes, n_classes), default=None
-        What it costs to predict `classes[j]` for a sample of `classes[i]`. Needs `classes`.
+    classes, missing_label, cost_matrix : optional
+        As in `SklearnClassifier`. Without `classes` the module must have as many outputs as there
+        are classes among the labels.
     random_state : int, RandomState, Generator or None, default=None
         Seeds the first weights, the order of samples, dropout and ties: two fits with one seed
         give the same weights. Torch's own generators are left where they were.
@@ -91,10 +87,8 @@ class SkorchClassifier(PartlyLabelledClassifier):
     ----------
     net_ : skorch.NeuralNetClassifier
         The network: `net_.module_` is the torch module, `net_.history` how training went.
-    classes_ : numpy.ndarray of shape (n_classes,)
-        The classes, sorted: the columns of probabilities.
-    cost_matrix_ : numpy.ndarray of shape (n_classes, n_classes)
-        The costs in the order of `classes_`.
+    classes_, cost_matrix_ : numpy.ndarray
+        As in `SklearnClassifier`.
     n_features_in_ : int
         The size of the samples' first dimension in `fit`: features, tokens or channels.
 

@@ -122,8 +122,12 @@ def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, 
     options = dict(options or {})
     try:
         return make(**options)
-    except TypeError as error:
-        raise ValueError(f"{kind} {name!r} does not take {options}: {error}.") from error
+    except (ValueError, datasets.DatasetNotFoundError):
+        raise
+    except Exception as error:  # whatever the code of a user's raises
+        raise ValueError(
+            f"{kind} {name!r} does not take {options}: {type(error).__name__}: {error}."
+        ) from error
 
 
 def _imported(kind: str, name: str, methods: Sequence[str] = ()) -> Any:

@@ -40,6 +40,7 @@ NUMBERS: dict[str, tuple[Any, str, float, float]] = {
     "test_size": (numbers.Real, "a share between 0 and 1", 1e-9, 1 - 1e-9),
     "levels": (numbers.Real, "accuracies from 0 to 1", 1e-9, 1),
 }
+TAKEN = ("setting", "accuracy", "beat")  # other columns of tables with one for each strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,6 +351,10 @@ def _by_name(what: str, given: Any, find: Callable[[str], Any]) -> dict[str, Any
     for name in given:
         if not (isinstance(name, str) and name.strip() and name.isprintable()):
             raise ValueError(f"{what} must have names that can be printed, got {name!r}.")
+        if what == "strategies" and name in TAKEN:
+            raise ValueError(
+                f"{what} must not be called {name!r}: a table has that column already."
+            )
     return {name: find(item) if isinstance(item, str) else item for name, item in given.items()}
 
 

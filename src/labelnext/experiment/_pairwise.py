@@ -26,15 +26,12 @@ class PairedTest(NamedTuple):
         What they were run in.
     first, second : str
         The strategies.
-    difference : float
+    difference, half : float
         The mean over the seeds by which the accuracy of the first, averaged over its curve, is
-        above that of the second.
-    half : float
-        Half the width of the 95 % interval of the difference.
-    p : float
-        The p-value of a two-sided paired t-test.
-    p_holm : float
-        The same, corrected for all tests of the experiment by Holm's method.
+        above that of the second, and half the width of its 95 % interval.
+    p, p_holm : float
+        The p-value of a two-sided paired t-test, and the same corrected for all tests of the
+        experiment by Holm's method.
     n_seeds : int
         At how many seeds both came to the end.
     """

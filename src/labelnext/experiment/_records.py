@@ -10,9 +10,11 @@ import numpy as np
 from labelnext.utils.interval import first_reached, mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
+
+Columns = dict[str, list[Any]]
 
 
 class Budget(NamedTuple):
@@ -20,12 +22,8 @@ class Budget(NamedTuple):
 
     Parameters
     ----------
-    start : int
-        How many labels there are at the start.
-    batch : int
-        How many labels a batch buys.
-    rounds : int
-        How many batches.
+    start, batch, rounds : int
+        How many labels there are at the start, how many a batch buys, and how many batches.
 
     Examples
     --------
@@ -42,6 +40,11 @@ class Budget(NamedTuple):
     def total(self) -> int:
         """How many labels there are in the end."""
         return self.start + self.batch * self.rounds
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """How many labels there are in each round."""
+        return self.start + self.batch * np.arange(self.rounds + 1, dtype=np.int64)
 
 
 class Setting(NamedTuple):
@@ -76,10 +79,8 @@ class Round:
 
     Parameters
     ----------
-    labels : int
-        How many labels the model had.
-    classes : int
-        Of how many classes they were.
+    labels, classes : int
+        How many labels the model had, and of how many classes.
     accuracy : float
         The model's accuracy on the test set.
     agreement : float
@@ -116,18 +117,12 @@ class Failure(NamedTuple):
 
     Parameters
     ----------
-    setting : Setting
-        What it was run in.
-    strategy : str
-        The strategy.
-    seed : int
-        The seed.
+    setting, strategy, seed : Setting, str, int
+        What was run.
     round : int
         The round in which it failed, the first being 0.
-    error : str
-        What went wrong, in a line.
-    details : str
-        The traceback.
+    error, details : str
+        What went wrong, in a line, and the traceback.
     """
 
     setting: Setting
@@ -148,10 +143,8 @@ class Needed(NamedTuple):
         the end, so that the mean is then a lower bound; leaving it out would flatter.
     half : float
         Half the width of the 95 % interval of the mean; NaN if `mean` is a lower bound.
-    reached : int
-        How many seeds reached it.
-    n_seeds : int
-        Of how many.
+    reached, n_seeds : int
+        How many seeds reached it, of how many.
 
     Examples
     --------
@@ -230,7 +223,7 @@ class Curves:
             needed[strategy] = Needed(mean, half, int(reached.sum()), len(counts))
         return needed
 
-    def to_dict(self) -> dict[str, list[Any]]:
+    def to_dict(self) -> Columns:
         """Return the points of all curves as columns: strategy, seed, labels, accuracy.
 
         Returns
@@ -238,14 +231,13 @@ class Curves:
         dict of str to list
             One entry for each point, in the order of strategies, seeds and labels.
         """
-        rows = [
+        rows = (
             (strategy, seed, int(count), float(value))
             for strategy, accuracy in self.accuracy.items()
             for seed, curve in zip(self.seeds, accuracy, strict=True)
             for count, value in zip(self.labels, curve, strict=True)
-        ]
-        names = ("strategy", "seed", "labels", "accuracy")
-        return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        )
+        return as_columns(("strategy", "seed", "labels", "accuracy"), rows)
 
 
 def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
@@ -257,3 +249,9 @@ def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
 def counted(count: int, one: str, many: str = "") -> str:
     """Say how many of something there are, in the right number."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def as_columns(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Columns:
+    """Turn rows into columns by name."""
+    lists = [list(row) for row in rows]
+    return {name: [row[place] for row in lists] for place, name in enumerate(names)}

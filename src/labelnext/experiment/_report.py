@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -22,13 +21,15 @@ from labelnext.visualization import (
     plot_seconds,
     plot_stability,
 )
+from labelnext.visualization.picture import picture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from labelnext.experiment._records import Setting
-    from labelnext.experiment._results import Columns
+    from matplotlib.figure import Figure
+
+    from labelnext.experiment._records import Columns, Setting
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 68rem;
@@ -319,79 +320,57 @@ def _small(p: float) -> str:
 
 def _pictures(results: Findings) -> dict[str, bytes]:
     """Draw all that a report shows, as the contents of .png files by their names."""
-    pictures = {"learning-curves": _learning_curves(results)}
-    if len(results.strategies) > 1:
+    figures = {"learning-curves": _learning_curves(results), "stability": _stability(results)}
+    n = len(results.strategies)
+    if n > 1:
         matrix = results.penalties()
-        side = 2.6 + 0.62 * len(results.strategies)
-        pictures["penalties"] = _draw(
-            (side + 0.8, side),
-            lambda figure: plot_penalties(
-                matrix.matrix,
-                matrix.strategies,
-                n_settings=matrix.n_settings,
-                axes=figure.add_subplot(),
-            ),
-        )
-        errors = results.normalized_errors()
-        pictures["normalized-errors"] = _draw(
-            (7.5, 4.6),
-            lambda figure: plot_error_distribution(
-                errors, reference=results.reference, axes=figure.add_subplot()
-            ),
-        )
+        figures["penalties"] = _figure(3.4 + 0.62 * n, 2.6 + 0.62 * n)
+        axes = figures["penalties"].add_subplot()
+        plot_penalties(matrix.matrix, matrix.strategies, n_settings=matrix.n_settings, axes=axes)
+        figures["normalized-errors"] = _figure(7.5, 4.6)
+        axes = figures["normalized-errors"].add_subplot()
+        plot_error_distribution(results.normalized_errors(), reference=results.reference, axes=axes)
     seconds = {str(setting): found for setting, found in results.select_seconds().items()}
     if len(seconds) <= 12:  # beyond that the table is clearer
-        pictures["seconds"] = _draw(
-            (9, 1.4 + 0.25 * len(results.strategies) * len(seconds)),
-            lambda figure: plot_seconds(seconds, axes=figure.add_subplot()),
-        )
-    pictures["stability"] = _stability(results)
-    return pictures
+        figures["seconds"] = _figure(9, 1.4 + 0.25 * n * len(seconds))
+        plot_seconds(seconds, axes=figures["seconds"].add_subplot())
+    return {name: picture(figure, dpi=130) for name, figure in figures.items()}
 
 
-def _learning_curves(results: Findings) -> bytes:
+def _learning_curves(results: Findings) -> Figure:
     curves = results.curves()
     columns = min(2, len(curves))
     rows = -(-len(curves) // columns)
-
-    def draw(figure: Any) -> None:
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        for panel in panels[len(curves) :]:
-            panel.set_axis_off()
-        for panel, (setting, curve) in zip(panels, curves.items(), strict=False):
-            plot_learning_curves(curve.labels, curve.accuracy, axes=panel)
-            low, high = panel.get_ylim()
-            for level in levels_of(results, curve):
-                if low <= level <= high:  # a line far from all curves would flatten them
-                    panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
-            _title(panel, setting)
-
-        _one_legend(figure)
-
-    return _draw((6.6 * columns, 4.4 * rows + 0.4), draw)
+    figure = _figure(6.6 * columns, 4.4 * rows + 0.4)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for panel in panels[len(curves) :]:
+        panel.set_axis_off()
+    for panel, (setting, curve) in zip(panels, curves.items(), strict=False):
+        plot_learning_curves(curve.labels, curve.accuracy, axes=panel)
+        low, high = panel.get_ylim()
+        for level in levels_of(results, curve):
+            if low <= level <= high:  # a line far from all curves would flatten them
+                panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
+        _title(panel, setting)
+    return _with_one_legend(figure)
 
 
-def _stability(results: Findings) -> bytes:
-    def draw(figure: Any) -> None:
-        panels = figure.subplots(len(results.budgets), 2, squeeze=False)
-        for row, setting in zip(panels, results.budgets, strict=True):
-            whole = {name: results.complete(setting, name) for name in results.strategies}
-            agreement, potential = (
-                {
-                    name: [[getattr(step, measure) for step in steps] for steps in runs]
-                    for name, runs in whole.items()
-                    if runs
-                }
-                for measure in ("agreement", "potential")
-            )
-            budget = results.budgets[setting]
-            labels = budget.start + budget.batch * np.arange(budget.rounds + 1)
-            plot_stability(labels, agreement, potential, axes=row)
-            _title(row[0], setting)
-
-        _one_legend(figure)
-
-    return _draw((13.2, 3.8 * len(results.budgets) + 0.4), draw)
+def _stability(results: Findings) -> Figure:
+    figure = _figure(13.2, 3.8 * len(results.budgets) + 0.4)
+    panels = figure.subplots(len(results.budgets), 2, squeeze=False)
+    for row, (setting, budget) in zip(panels, results.budgets.items(), strict=True):
+        whole = {name: results.complete(setting, name) for name in results.strategies}
+        agreement, potential = (
+            {
+                name: [[getattr(step, measure) for step in steps] for steps in runs]
+                for name, runs in whole.items()
+                if runs
+            }
+            for measure in ("agreement", "potential")
+        )
+        plot_stability(budget.labels, agreement, potential, axes=row)
+        _title(row[0], setting)
+    return _with_one_legend(figure)
 
 
 def _title(panel: Any, setting: Setting) -> None:
@@ -399,29 +378,24 @@ def _title(panel: Any, setting: Setting) -> None:
     panel.set_title(str(setting), loc="left", weight="bold", fontsize=11, parse_math=False)
 
 
-def _one_legend(figure: Any) -> None:
+def _with_one_legend(figure: Figure) -> Figure:
     """Put one legend below all panels; in them it would hide curves."""
     found: dict[str, Any] = {}
     for panel in figure.axes:
         for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
             # Of how many seeds a curve is, which a label may add, differs between panels.
-            found.setdefault(re.sub(r" \(\d+ of \d+\)$", "", label), line)
-        if panel.get_legend() is not None:
-            panel.get_legend().remove()
+            found.setdefault(re.sub(r" \(\d+ of \d+\)$", "", str(label)), line)
+        if (legend := panel.get_legend()) is not None:
+            legend.remove()
     if found:
         columns = min(len(found), 8)
         figure.legend(
-            found.values(), found, loc="outside lower center", ncols=columns, frameon=False
+            found.values(), list(found), loc="outside lower center", ncols=columns, frameon=False
         )
+    return figure
 
 
-def _draw(size: tuple[float, float], draw: Callable[[Any], object]) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=130, metadata={"Software": None})
-    return content.getvalue()
+    return Figure(figsize=(width, height), layout="constrained")

@@ -9,7 +9,7 @@ import numpy as np
 
 from labelnext.experiment import _pairwise
 from labelnext.experiment._pairwise import PairedTest
-from labelnext.experiment._records import Curves, Failure, whole
+from labelnext.experiment._records import Columns, Curves, Failure, as_columns, whole
 from labelnext.experiment._stopping import StoppingAdvice, advise
 from labelnext.utils.extras import require
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from labelnext.experiment._pairwise import Penalties
     from labelnext.experiment._records import Budget, Needed, Round, Setting
 
-Columns = dict[str, list[Any]]
 MEASURES = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
 
 
@@ -65,17 +64,12 @@ class Findings:
         )
 
     def to_frame(self) -> Any:
-        """Return all rounds as a tidy frame, one row for each round.
+        """Return all rounds as a tidy frame, one row for each round; needs pandas.
 
         Returns
         -------
         pandas.DataFrame
             The columns of `to_dict`.
-
-        Raises
-        ------
-        ImportError
-            If pandas is not installed.
         """
         pandas = require("pandas", extra="pandas", what="to_frame")
         return pandas.DataFrame(self.to_dict())
@@ -90,15 +84,13 @@ class Findings:
         """
         found = {}
         for setting, budget in self.budgets.items():
-            labels = budget.start + budget.batch * np.arange(budget.rounds + 1)
-            accuracy = {
-                name: np.full((len(self.seeds), len(labels)), np.nan) for name in self.strategies
-            }
+            shape = (len(self.seeds), budget.rounds + 1)
+            accuracy = {name: np.full(shape, np.nan) for name in self.strategies}
             for name, curves in accuracy.items():
                 for curve, seed in zip(curves, self.seeds, strict=True):
                     steps = self.rounds[setting, name, seed]
                     curve[: len(steps)] = [step.accuracy for step in steps]
-            found[setting] = Curves(labels, accuracy, self.seeds)
+            found[setting] = Curves(budget.labels, accuracy, self.seeds)
         return found
 
     def labels_needed(self, level: float) -> dict[Setting, dict[str, Needed]]:
@@ -239,33 +231,23 @@ class Findings:
         penalties, errors = self.penalties(), self.normalized_errors()
         curves = self.curves().values()
         seconds = self.select_seconds().values()
-        return as_columns(
-            (
-                "strategy",
-                "mean accuracy",
-                "beat others",
-                "was beaten",
-                f"error / {self.reference}",
-                "seconds a batch",
-                "runs",
-                "failed",
-            ),
-            (
-                (
-                    name,
-                    _mean(
-                        float(np.mean(rows)) for curve in curves if len(rows := whole(curve, name))
-                    ),
-                    float(penalties.matrix[place].sum()),
-                    float(penalties.totals[place]),
-                    _mean(errors[name]),
-                    _mean(found[name] for found in seconds),
-                    len(self.budgets) * len(self.seeds),
-                    sum(failure.strategy == name for failure in self.failures),
-                )
-                for place, name in enumerate(self.strategies)
-            ),
-        )
+        names = self.strategies
+        whole_curves = {name: [whole(curve, name) for curve in curves] for name in names}
+        return {
+            "strategy": list(names),
+            "mean accuracy": [
+                _mean(float(np.mean(rows)) for rows in whole_curves[name] if len(rows))
+                for name in names
+            ],
+            "beat others": list(map(float, penalties.matrix.sum(axis=1))),
+            "was beaten": list(map(float, penalties.totals)),
+            f"error / {self.reference}": [_mean(errors[name]) for name in names],
+            "seconds a batch": [_mean(found[name] for found in seconds) for name in names],
+            "runs": [len(self.budgets) * len(self.seeds)] * len(names),
+            "failed": [
+                sum(failure.strategy == name for failure in self.failures) for name in names
+            ],
+        }
 
     def _labels_needed(self) -> Columns:
         rows = []
@@ -291,12 +273,6 @@ def levels_of(findings: Findings, curve: Curves) -> tuple[float, ...]:
         return findings.levels
     final = [value for value in _final(curve) if np.isfinite(value)]
     return (max(1, int(100 * min(final) + 1e-9)) / 100,) if final else ()
-
-
-def as_columns(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Columns:
-    """Turn rows into columns by name."""
-    lists = [list(row) for row in rows]
-    return {name: [row[place] for row in lists] for place, name in enumerate(names)}
 
 
 def _of_records(kind: Any, records: Iterable[Any]) -> Columns:

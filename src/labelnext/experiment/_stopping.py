@@ -81,28 +81,21 @@ def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
 class StoppingAdvice(NamedTuple):
     """When one strategy could have stopped in one setting, on average over the seeds.
 
-    Two rules, which see no labels but those that were bought. Predictions are stable when the
-    agreement (Cohen's kappa) of each model's predictions with those of the model before is at
-    least 0.99 on average over three rounds [1]_. The potential has fallen when the mean D² that a
-    batch leaves is at most a tenth of the most that any batch so far has left, two rounds in a
-    row.
+    Two rules, which see no labels but those that were bought. Predictions are stable when Cohen's
+    kappa of successive models is at least 0.99 on average over three rounds [1]_. The potential
+    has fallen when the mean D² that a batch leaves is at most a tenth of the most that any batch
+    so far has left, two rounds in a row.
 
     Parameters
     ----------
-    setting : Setting
-        What it was run in.
-    strategy : str
-        The strategy.
+    setting, strategy : Setting, str
+        What was run.
     rule : {"agreement", "potential"}
         The rule.
-    reached : int
-        At how many seeds the rule would have stopped the run.
-    n_seeds : int
-        Of how many.
-    labels : float
-        The mean number of labels at that point, over the seeds at which there was one.
-    accuracy : float
-        The mean accuracy there.
+    reached, n_seeds : int
+        At how many seeds the rule would have stopped the run, of how many.
+    labels, accuracy : float
+        The mean number of labels and accuracy at that point, over the seeds at which there was one.
     final : float
         The mean accuracy of the same runs in the end: what stopping would have cost.
 

@@ -33,17 +33,8 @@ START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
     "from labelnext.experiment._workers import serve; serve()"
 )
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "NUMBA_NUM_THREADS",
-        "LABELNEXT_NUM_THREADS",
-    ),
-    "1",
-)
+LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMBA", "LABELNEXT")
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in LIBRARIES} | {"VECLIB_MAXIMUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)

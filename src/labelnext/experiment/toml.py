@@ -87,7 +87,7 @@ def read_experiment(path: str | Path, *, allow_imports: bool = False) -> Experim
     path = Path(path)
     try:
         if path.exists() and not path.is_file():
-            raise IsADirectoryError("it is no ordinary file")
+            raise OSError("it is no ordinary file")
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise type(error)(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools.arrays import ArraySource
-from labelnext.pools.check import check_shape, refuse_dtype
+from labelnext.pools.check import check_arrays
 from labelnext.pools.files import FileError, broken, reading, some_bytes
 from labelnext.pools.known import decoded
-from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, digest_of
+from labelnext.pools.source import PARTS, Known, Part, Source, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +59,11 @@ class NpyFile:
     def native(self) -> np.dtype[Any]:
         """The dtype that is read, in this machine's byte order."""
         return self.dtype.newbyteorder("=")
+
+    @property
+    def said(self) -> tuple[tuple[int, ...], np.dtype[Any], str]:
+        """What it says it holds, and where it is."""
+        return self.shape, self.dtype, self.path
 
     @property
     def n_bytes(self) -> int:
@@ -139,16 +144,6 @@ def open_npy(files: Files, path: str) -> NpyFile:
     if not found.shape:
         raise FileError(f"{path} holds a single number; it needs a row for each sample.")
     return found
-
-
-def refuse_known(what: Known, shape: tuple[int, ...], dtype: np.dtype[Any], where: str) -> None:
-    """Refuse an array that cannot be ids, groups or labels."""
-    kinds, dimensions = ("iuSUTO", (1,)) if what == "ids" else ("iufbSUTO", (1, 2))
-    if len(shape) not in dimensions or 0 in shape[1:] or dtype.kind not in kinds:
-        expected = "integers or strings in one dimension" if what == "ids" else "numbers or strings"
-        raise TypeError(
-            f"{where} must hold {what}, {expected}, got shape {shape} and dtype {dtype}."
-        )
 
 
 class RowsSource(Source):
@@ -233,8 +228,7 @@ class MappedSource(ArraySource):
 
     def __init__(self, part: Part, file: NpyFile, files: Files, name: str) -> None:
         order: Any = "F" if file.columns_first else "C"
-        refuse_dtype(file.dtype, file.path)
-        check_shape(file.shape, part, f" in {file.path}", members=True)
+        check_arrays({part: file.said})
         mapped = np.memmap(file.path, file.dtype, "r", file.offset, file.shape, order)
         super().__init__(**{part: mapped}, name=name)
         self._files, self._path = files, file.path
@@ -248,24 +242,14 @@ class MappedSource(ArraySource):
 def open_npy_files(name: str, files: Files, paths: Mapping[str, str]) -> RowsSource:
     """Open a .npy file for each part, and for ids, groups and labels."""
     found = {what: open_npy(files, path) for what, path in paths.items()}
-    one = next(found[what] for what in (*PARTS, *KNOWN) if what in found)
-    for what, file in found.items():
+    for file in found.values():
         if file.columns_first:
             raise FileError(
                 f"{file.path} has its columns one after the other (Fortran order), so that no row "
                 "can be read by itself; save it again: numpy.save(path, "
                 "numpy.ascontiguousarray(array))."
             )
-        if what in PARTS:
-            refuse_dtype(file.dtype, file.path)
-            check_shape(file.shape, what, f" in {file.path}")
-        else:
-            refuse_known(what, file.shape, file.dtype, file.path)  # type: ignore[arg-type]
-        if file.n_rows != one.n_rows:
-            raise ValueError(
-                f"{one.path} has {one.n_rows:,} rows and {file.path} has {file.n_rows:,}; they "
-                "must have one for each sample, in the same order."
-            )
+    check_arrays({what: file.said for what, file in found.items()}, members=False)
     return RowsSource(name, files, {what: [file] for what, file in found.items()})
 
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from labelnext.pools._npy import (
-    HEADER_BYTES,
-    MappedSource,
-    open_npy,
-    open_npy_files,
-    read_header,
-    refuse_known,
-)
+from labelnext.pools._archive import Archive
+from labelnext.pools._npy import MappedSource, open_npy, open_npy_files
 from labelnext.pools._text import CLASSES, TABLES, Table, lists_no_records, parse_text
 from labelnext.pools._text import SUFFIXES as TEXT
 from labelnext.pools.arrays import ArraySource, joined
 from labelnext.pools.check import WITHOUT_PROBA, refuse_proba_of
-from labelnext.pools.files import LocalFiles, broken, cut_short, local_path, reading, scheme_of
+from labelnext.pools.files import LocalFiles, broken, local_path, scheme_of
 from labelnext.pools.known import USUAL, check_unique, natural, some
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
 from labelnext.pools.pool import Pool
@@ -32,7 +23,7 @@ from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.names import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -41,16 +32,6 @@ if TYPE_CHECKING:
     from labelnext.utils.tasks import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
-# What SciPy saves of a sparse matrix, and what is made of it again.
-SPARSE_FORMATS = {
-    "csr": ("data", "indices", "indptr"),
-    "csc": ("data", "indices", "indptr"),
-    "bsr": ("data", "indices", "indptr"),
-    "dia": ("data", "offsets"),
-}
-# Bytes that are decoded at once.
-CHUNK = 1 << 20
-SPARSE = ("format", "shape", "data", "indices", "indptr", "offsets", "row", "col")
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
 EXPECTED = (
     "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy, .npz or "
@@ -194,7 +175,7 @@ class _Single:
     files: Files
     place: str
 
-    archive: _Archive | None = None
+    archive: Archive | None = None
     names: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()
 
@@ -224,83 +205,6 @@ class _NpyFolder:
     def source(self, names: Mapping[str, str]) -> Source:
         places = {what: f"{self.place}/{name}.npy" for what, name in names.items()}
         return open_npy_files(self.name, self.files, places)
-
-
-class _Archive:
-    """An .npz file, whose arrays are read into memory, once it is known how large they are."""
-
-    stems: tuple[str, ...] = ()
-
-    def __init__(self, name: str, files: Files, place: str) -> None:
-        self.name, self.files, self.place = name, files, place
-        with self._opened() as archive:
-            members = [member for member in archive.namelist() if member.endswith(".npy")]
-        self.names = [member.removesuffix(".npy") for member in members]
-
-    def source(self, names: Mapping[str, str]) -> Source:
-        found = self._read(list(names.values()))
-        arrays: dict[Any, Any] = {what: found[name] for what, name in names.items()}
-        for what in (what for what in KNOWN if what in arrays):
-            where = f"{self.name}:{names[what]}"
-            refuse_known(what, arrays[what].shape, arrays[what].dtype, where)
-        parts = {part: arrays.pop(part) for part in PARTS if part in arrays}
-        if not parts:
-            ((what, values),) = arrays.items()
-            return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
-        return ArraySource(**parts, name=self.name).with_known(arrays)
-
-    def sparse_matrix(self) -> Any:
-        """Return the sparse matrix that SciPy saved."""
-        import scipy.sparse as sp
-
-        found = self._read([name for name in SPARSE if name in self.names])
-        with reading(self.name):
-            form = found["format"].item()
-            form = form.decode() if isinstance(form, bytes) else form
-            shape = tuple(map(int, found["shape"]))
-            if odd := [
-                name for name in SPARSE[3:] if name in found and found[name].dtype.kind != "i"
-            ]:
-                raise ValueError(f"{odd[0]} must be integers, got dtype {found[odd[0]].dtype}")
-            if form == "coo":
-                content: Any = found["data"], (found["row"], found["col"])
-            else:
-                content = tuple(found[name] for name in SPARSE_FORMATS[form])
-            return getattr(sp, f"{form}_matrix")(content, shape=shape)
-
-    def _read(self, names: Sequence[str]) -> dict[str, Any]:
-        """Read arrays, after their headers, which say what they take."""
-        headers, arrays = {}, {}
-        with self._opened() as archive:
-            for name in names:
-                where, member = f"{self.name}:{name}", archive.getinfo(f"{name}.npy")
-                with archive.open(member) as file:
-                    headers[name] = read_header(file.read(HEADER_BYTES), where, member.file_size)
-        refuse_too_large(
-            self.name,
-            sum(header.n_bytes for header in headers.values()),
-            "save the arrays as .npy files, which are read piece by piece.",
-        )
-        with self._opened() as archive:
-            for name, header in headers.items():
-                content, done = np.empty(header.n_bytes, np.uint8), 0
-                with archive.open(f"{name}.npy") as file:
-                    while chunk := file.read(CHUNK):  # to the end, where the checksum is compared
-                        content[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
-                        done += len(chunk)
-                if done != header.n_bytes:
-                    raise cut_short(header.path, done, header.n_bytes)
-                arrays[name] = header.array(content)
-        return arrays
-
-    @contextmanager
-    def _opened(self) -> Iterator[zipfile.ZipFile]:
-        with (
-            reading(self.name),
-            self.files.opened(self.place) as file,
-            zipfile.ZipFile(file) as archive,
-        ):
-            yield archive
 
 
 class _Folder:
@@ -410,7 +314,7 @@ def _content(file: str) -> bytes:
     """Return all bytes of a file of text."""
     files, place = _place(file)
     size = files.size(place)
-    refuse_too_large(file, 8 * size, "split it, or write it as Parquet")
+    refuse_too_large(file, 4 * size, "split it, or write it as Parquet")
     return files.read_some(place, size)
 
 
@@ -528,7 +432,7 @@ def _container(path: str) -> Any:
         return _parquet(path, files, [place])
     suffix = os.path.splitext(path)[1].lower()
     if start.startswith(ZIP) and suffix == ".npz":
-        archive = _Archive(path, files, place)
+        archive = Archive(path, files, place)
         sparse = {"format", "shape", "data"} <= {*archive.names}
         return _Single(path, files, place, archive) if sparse else archive
     if suffix in TABLES:

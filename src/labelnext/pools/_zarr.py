@@ -12,11 +12,10 @@ import zarr
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from labelnext.pools._blocks import BlockSource
-from labelnext.pools._npy import refuse_known
-from labelnext.pools.check import check_shape, refuse_dtype
+from labelnext.pools.check import check_arrays
 from labelnext.pools.files import FileError, StoreError, reading, told
 from labelnext.pools.known import decoded
-from labelnext.pools.source import KNOWN, PARTS, Part, digest_of
+from labelnext.pools.source import PARTS, Part, digest_of
 from labelnext.utils.memory import refuse_too_large
 
 if TYPE_CHECKING:
@@ -110,24 +109,14 @@ class ZarrSource(BlockSource):
 
     def _check(self) -> None:
         """Refuse arrays that are no pool."""
-        for part in self._there:
-            where = f"{self._place}/{self._names[part]}"
-            refuse_dtype(self._arrays[part].dtype, where)
-            check_shape(self._arrays[part].shape, part, f" in {where}")
-        main = next(iter((*self._there, *self._names)))
-        n_rows = self._arrays[main].shape[0]
+        where = {what: f"{self._place}/{name}" for what, name in self._names.items()}
+        check_arrays(
+            {what: (a.shape, a.dtype, where[what]) for what, a in self._arrays.items()},
+            members=False,
+        )
         for what, array in self._arrays.items():
-            where = f"{self._place}/{self._names[what]}"
-            if what in KNOWN:
-                refuse_known(what, array.shape, array.dtype, where)
-            elif max(array.chunks) and (chunk := math.prod(array.chunks) * array.dtype.itemsize):
-                refuse_too_large(f"A chunk of {where}", chunk, "write it in smaller chunks.")
-            if array.shape[0] != n_rows:
-                raise ValueError(
-                    f"{self._place}: {self._names[main]} has {n_rows:,} rows and "
-                    f"{self._names[what]} has {array.shape[0]:,}; they must have one for each "
-                    "sample, in the same order."
-                )
+            chunk = math.prod(array.chunks) * array.dtype.itemsize
+            refuse_too_large(f"A chunk of {where[what]}", chunk, "write it in smaller chunks.")
 
 
 def _open_group(files: Files, place: str) -> Any:

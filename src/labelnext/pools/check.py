@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
+from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import refuse_masked
 from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -189,6 +190,36 @@ def check_shape(
         raise ValueError(f"The pool is empty: {part}{where} has no rows, shape {shape}.")
     if 0 in shape:
         raise ValueError(f"{part}{where} needs at least one column, got shape {shape}.")
+
+
+def check_arrays(
+    found: Mapping[str, tuple[tuple[int, ...], np.dtype[Any], str]], *, members: bool = True
+) -> None:
+    """Refuse arrays in files that are no parts, ids, groups or labels, or of other lengths.
+
+    Each comes as its shape, its dtype, and where it is.
+    """
+    n_rows, first = 0, ""
+    for what in (what for what in (*PARTS, *KNOWN) if what in found):
+        shape, dtype, where = found[what]
+        if what in PARTS:
+            refuse_dtype(dtype, where)
+            check_shape(shape, what, f" in {where}", members=members)
+        else:
+            kinds, dimensions = ("iuSUTO", (1,)) if what == "ids" else ("iufbSUTO", (1, 2))
+            if len(shape) not in dimensions or 0 in shape[1:] or dtype.kind not in kinds:
+                expected = "integers" if what == "ids" else "numbers"
+                expected += " or strings" + " in one dimension" * (what == "ids")
+                raise TypeError(
+                    f"{where} must hold {what}, {expected}, got shape {shape} and dtype {dtype}."
+                )
+        rows = shape[1] if what == "proba" and len(shape) == 3 else shape[0]
+        n_rows, first = (n_rows, first) if first else (rows, where)
+        if rows != n_rows:
+            raise ValueError(
+                f"{first} has {n_rows:,} rows and {where} has {rows:,}; they must have one for "
+                "each sample, in the same order."
+            )
 
 
 def check_columns(shape: tuple[int, ...], task: Task) -> None:

@@ -208,7 +208,8 @@ KINDS = (
 
 
 def _stamp_of(found: os.stat_result) -> tuple[Any, ...]:
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    # Not the inode: on a drive that is mounted through FUSE it may change by itself.
+    return found.st_size, found.st_mtime_ns
 
 
 class _Handle:

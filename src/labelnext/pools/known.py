@@ -11,7 +11,7 @@ from unicodedata import normalize
 import numpy as np
 
 from labelnext.utils.encoding import check_classes
-from labelnext.utils.given import refuse_masked
+from labelnext.utils.given import refuse_masked, shown
 from labelnext.utils.labels import nulls, split_labels
 from labelnext.utils.names import did_you_mean
 from labelnext.utils.tensors import without_tensor
@@ -46,8 +46,8 @@ def some(items: Iterable[object], limit: int = 5) -> str:
     "'a', 'b', 'c', 'd', 'e' and 3 more"
     """
     items = list(items)
-    shown = ", ".join(_short(plain(item)) for item in items[:limit])
-    return f"{shown} and {len(items) - limit:,} more" if len(items) > limit else shown
+    said = ", ".join(shown(plain(item)) for item in items[:limit])
+    return f"{said} and {len(items) - limit:,} more" if len(items) > limit else said
 
 
 def numbered(names: Iterable[str], stem: str) -> list[str]:
@@ -462,12 +462,8 @@ def _of_one_kind(array: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _odd(array: NDArray[Any], row: int, where: str) -> TypeError:
-    first = f"{type(array[0]).__name__} {_short(array[0])} at row 0 and " if row else ""
+    first = f"{type(array[0]).__name__} {shown(array[0])} at row 0 and " if row else ""
     return TypeError(
         f"{where} must be all integers or all strings, got {first}{type(array[row]).__name__} "
-        f"{_short(array[row])} at row {row}; convert them first."
+        f"{shown(array[row])} at row {row}; convert them first."
     )
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:80]

@@ -30,6 +30,7 @@ from labelnext.pools.source import (
     check_range,
     digest_of,
 )
+from labelnext.utils.given import refuse_other_order
 from labelnext.utils.labels import MISSING_LABEL
 from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.tasks import TASKS, Task, check_task
@@ -164,7 +165,7 @@ class Pool:
             )
         if task in WITHOUT_PROBA and proba is not None:
             refuse_proba_of(task)
-        _check_indices(proba=proba, features=features, ids=ids, groups=groups, labels=labels)
+        refuse_other_order(proba=proba, features=features, ids=ids, groups=groups, labels=labels)
         self._begin(
             ArraySource(proba, features),
             ids=ids,
@@ -572,29 +573,6 @@ class Pool:
             yield from stretches_of_ids(self.source)
         else:
             yield 0, np.arange(self.n_rows)
-
-
-def _check_indices(**given: Any) -> None:
-    """Refuse frames and series whose indices have the same labels in another order.
-
-    They are read by position; whoever has shuffled one of them meant something else.
-    """
-    indices = {
-        name: value.index
-        for name, value in given.items()
-        if type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "index")
-    }
-    first, *others = indices or [""]
-    for other in others:
-        one, two = indices[first], indices[other]
-        unique = len(one) == len(two) and one.is_unique and two.is_unique
-        if unique and not one.equals(two) and two.isin(one).all():
-            raise ValueError(
-                f"{first} and {other} are read by position, but their indices have the same labels "
-                f"in another order; bring them into one order with {other} = "
-                f"{other}.reindex({first}.index), or, if their rows do go together as they stand, "
-                f"say so with reset_index(drop=True) of both."
-            )
 
 
 def _for_task(source: Source, task: Task) -> Source:

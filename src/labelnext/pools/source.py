@@ -30,54 +30,25 @@ class Source(ABC):
     threads at once.
     """
 
-    name: str
-    """What messages call it: the path, as it was given."""
-
+    name: str  # what messages call it: the path, as it was given
     n_rows: int
-    n_columns: int
-    """Columns of the probabilities; 0 if there are none."""
-
-    n_features: int
-    """Columns of the features; 0 if there are none."""
-
-    n_members: int | None = None
-    """Members of a committee, if the probabilities are those of several models."""
-
-    dtypes: dict[Part, np.dtype[Any]]
-    """The dtype of each part that is there, as stored, in this machine's byte order."""
-
+    n_columns: int  # of the probabilities; 0 if there are none
+    n_features: int  # 0 if there are none
+    n_members: int | None = None  # of a committee, if the probabilities are those of several models
+    dtypes: dict[Part, np.dtype[Any]]  # of each part, as stored, in this machine's byte order
+    # Where stretches that are read whole begin (shards, row groups, chunks), from 0 to `n_rows`;
+    # where any row can be read alone, just the two ends.
     cuts: NDArray[np.int64]
-    """Where stretches that are read whole begin (shards, row groups, chunks), from 0 to `n_rows`.
-
-    Where any row can be read alone: just the two ends.
-    """
-
+    # What the files say of the model, None if they do not.
     task: str | None = None
-    """What the probabilities are, if the files say it."""
-
     bias: bool | None = None
-    """Whether the last layer has a bias whose gradient counts too, if the files say it."""
-
     classes: NDArray[Any] | None = None
-    """The names of the classes, if the files say them."""
-
-    stored_as: str | None = None
-    """The dtype that the probabilities were rounded to, if not that of theirs: bfloat16."""
-
-    one_dimensional: bool = False
-    """Whether probabilities were stored with one dimension: P(y = 1), read here as one column."""
-
-    in_memory: bool = False
-    """Whether the parts are arrays or tensors of this process: `array` returns them."""
-
-    device: Any = "cpu"
-    """Where they are: "cpu", or a torch.device."""
-
-    sparse: bool = False
-    """Whether the features are CSR."""
-
-    unused: tuple[str, ...] = ()
-    """Names of columns or arrays of the file that are no part of the pool, for messages."""
+    stored_as: str | None = None  # what the probabilities were rounded to, if not their dtype
+    one_dimensional: bool = False  # whether they were stored so: P(y = 1), read as one column
+    in_memory: bool = False  # whether the parts are arrays or tensors: `array` returns them
+    device: Any = "cpu"  # or a torch.device
+    sparse: bool = False  # whether the features are CSR
+    unused: tuple[str, ...] = ()  # columns or arrays that are no part of the pool, for messages
 
     @abstractmethod
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:

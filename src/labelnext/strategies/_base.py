@@ -6,6 +6,7 @@ import inspect
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import numpy as np
@@ -33,10 +34,23 @@ if TYPE_CHECKING:
 def parameters(cls: type[Any]) -> Any:
     """Make a constructor of a strategy's fields, which keeps what it is given by name."""
     cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
-    signature = inspect.signature(cls.__init__)
+    keep, signature = cls.__init__, inspect.signature(cls.__init__)
     last = {"missing_label", "random_state"}
-    known = sorted(signature.parameters.values(), key=lambda known: known.name in last)
-    cls.__init__.__signature__ = signature.replace(parameters=known)
+    known = sorted(signature.parameters.values(), key=lambda one: one.name in last)
+    n_by_place = sum(one.kind is not one.KEYWORD_ONLY for one in known[1:])
+
+    @wraps(keep)
+    def init(self: Any, *by_place: Any, **by_name: Any) -> None:
+        if len(by_place) > n_by_place:
+            raise TypeError(
+                f"{type(self).__name__} takes its parameters by name, got "
+                f"{by_place[n_by_place]!r} without one; the size of a batch goes to query, as "
+                f"batch_size, or to labelnext.select, as k."
+            )
+        keep(self, *by_place, **by_name)
+
+    init.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
+    cls.__init__ = init
     return cls
 
 

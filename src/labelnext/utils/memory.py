@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+GROUP = Path("/sys/fs/cgroup")
 # Where nobody tells what is free.
 MODEST = 1 << 30
 
@@ -14,10 +15,13 @@ def free_memory() -> int:
     """Return how much memory this process may still take, as far as the system tells."""
     free = _available()
     # A container is stopped at its own limit, a process at what `ulimit -v` says.
-    group = Path("/sys/fs/cgroup")
     try:
-        most = int((group / "memory.max").read_text())
-        free = min(free, most - int((group / "memory.current").read_text()))
+        most = int((GROUP / "memory.max").read_text())
+        used = int((GROUP / "memory.current").read_text())
+        # Files that are kept in memory while there is room for them count as used there.
+        said = (GROUP / "memory.stat").read_text()
+        used -= sum(map(int, re.findall(r"^(?:in)?active_file (\d+)$", said, re.MULTILINE)))
+        free = min(free, most - used)
     except (OSError, ValueError):
         pass
     try:

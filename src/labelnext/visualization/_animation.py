@@ -37,10 +37,8 @@ class Scene:
 
     Parameters
     ----------
-    labelled : ndarray of int64
-        The rows that are labelled when the batch is chosen.
-    picks : ndarray of int64
-        The batch, in order.
+    labelled, picks : ndarray of int64
+        The rows that are labelled when the batch is chosen, and the batch, in order.
     uncertainty : ndarray of shape (n_rows,), float64
         What is to glow: the norms of the gradients, say.
     accuracy : float
@@ -76,10 +74,8 @@ def animate_batches(
 
     Parameters
     ----------
-    images : array-like of shape (n_rows, height, width)
-        Small images, 0 for the background to 1 for ink.
-    places : array-like of shape (n_rows, 2)
-        Where each lies.
+    images, places : array-like of shape (n_rows, height, width) and (n_rows, 2)
+        Small images, 0 for the background to 1 for ink, and where each lies.
     scenes : sequence of Scene
         The rounds, in order.
     path : str, Path or file object
