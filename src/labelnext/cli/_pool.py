@@ -150,12 +150,18 @@ def _excluded_by(pool: "Pool", source: str) -> "Rows":
         # Numbers that do not say what they are may be anything, such as a labelling tool's own.
         if not _is_plain(source):
             with suppress(ValueError):
-                return _as_rows(pool, read_values(f"{source}:{ROW}"), source)
+                rows = read_values(f"{source}:{ROW}")
+                ids = rows
+                with suppress(ValueError):
+                    ids = read_values(source)
+                # A batch from a pool without ids has rows for ids.
+                if [*map(str, ids)] == [*map(str, rows)]:
+                    return _as_rows(pool, rows, source)
         read_values(source)  # if it cannot be read at all, that is what to say
     raise InputError(
         f"--exclude {source}: this pool has no ids, so it is not known what these are; give the "
-        f"pool's with --ids, or list rows, counted from 0, in a column '{ROW}' as batches have it "
-        f"or in a file of numbers alone as --exclude FILE.txt:{ROW}"
+        f"pool's with --ids, or list rows, counted from 0, in a column '{ROW}' or in a file of "
+        f"numbers alone, and say so: --exclude FILE:{ROW}"
     )
 
 
