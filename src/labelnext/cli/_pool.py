@@ -35,7 +35,8 @@ def option(name: str, metavar: str | None, panel: str, text: str, **more: Any) -
 _OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
     (
         *("--proba -p", "SOURCE", str),
-        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
+        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone); "
+        "also a .csv whose columns are named as the classes.",
     ),
     (
         *("--features -f", "SOURCE", str),
@@ -43,8 +44,8 @@ _OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
     ),
     (
         *("--ids", "SOURCE", str),
-        "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
-        "number of the row is the id.",
+        "The samples' ids; also .txt (one on each line), .csv, .tsv, .json (FILE:data.id for "
+        "nested keys) or .jsonl. Without, the number of the row is the id.",
     ),
     (
         *("--groups", "SOURCE", str),
