@@ -324,7 +324,7 @@ class TestConditions:
         ("other", "message"),
         [
             ({**CONDITIONS["both"], "max_per_group": 3}, "other groups, or another max_per_group"),
-            ({**CONDITIONS["both"], "groups": np.roll(VIDEOS, 1)}, "other groups"),
+            ({**CONDITIONS["both"], "groups": np.sort(VIDEOS)}, "other groups"),
             (CONDITIONS["labelled"], "other groups"),
             (CONDITIONS["groups"], "with other"),
             ({}, "with other"),

@@ -44,6 +44,7 @@ _ADVICE = {
     r"; this pool has [^:]*: make it with (.* and )?last_layer=.*": "; give a pool folder that has "
     "it, or choose in Python, with labelnext.select",
     r"\bmake it with (?=proba|features)": "give ",
+    r"\bmake it with bias=False\b": "give --no-bias",
     r"\bof shape \(n_members, (.*)\)$": r"of shape (n_members, \1), in an .npz file",
     r"\blabelnext\.write_pool\b": "labelnext convert",
     r"\bcluster=labelnext\.Ray\(\)": "--engine ray",
@@ -56,11 +57,7 @@ _ADVICE = {
 
 def in_our_words(error: object) -> str:
     """Say what the library says with the command's options, in one line."""
-    from labelnext.strategies import STRATEGIES
-
     message = one_line(error)
-    for name, (_, of_class) in STRATEGIES.items():
-        message = re.sub(rf"\b{of_class}(?= (?:needs|takes|has|works)\b)", name, message)
     for pattern, words in _ADVICE.items():
         message = re.sub(pattern, words, message)
     # Calls that a user of Python would write: what they are called with is what matters.

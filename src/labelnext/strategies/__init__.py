@@ -8,8 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from labelnext.strategies._query import Choice, Query
-from labelnext.strategies._registry import STRATEGIES as STRATEGIES
-from labelnext.strategies._registry import about, by_name, find, names
+from labelnext.strategies._registry import STRATEGIES, about, by_name, find, names
 from labelnext.strategies._select import select
 
 if TYPE_CHECKING:
