@@ -23,7 +23,7 @@ TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "fsspec"]
 # What touches other libraries most; with the lowest and the newest of all, what computes as well.
 EDGES = (
     *("tests/pools", "tests/estimators", "tests/experiment", "tests/cli", "tests/utils"),
-    *("tests/visualization", "tests/datasets"),
+    *("tests/visualization", "tests/datasets", "tests/test_tutorial.py"),
 )
 TESTS = (*EDGES, "tests/sampling", "tests/engine", "tests/strategies")
 LARGE = ("torch", "skorch", "transformers", "ray", "moto", "polars", "rdata")
@@ -51,6 +51,7 @@ ROWS = [
     Row(
         "3.14 pandas 3", "3.14", "pandas,zarr", ("pandas>=3", "scikit-activeml==1.0.1"), tests=TESTS
     ),
+    Row("3.14 no GIL", "3.14t", "pandas,zarr", without=(*LARGE, "skactiveml")),
     # The builds of PyTorch on PyPI bring CUDA: of the oldest one, its own tests alone.
     Row(
         *("oldest torch", "3.11", "pandas,zarr"),
@@ -78,7 +79,8 @@ def run(command, **options):
 def works(python, version):
     """Whether it is that version. (A shim of pyenv may be there and start nothing.)"""
     code = (
-        f"import sys, venv; sys.exit(sys.version_info[:2] != {tuple(map(int, version.split('.')))})"
+        "import sys, sysconfig, venv; free = bool(sysconfig.get_config_var('Py_GIL_DISABLED')); "
+        f"sys.exit('%d.%d' % sys.version_info[:2] + 't' * free != '{version}')"
     )
     try:
         return (
@@ -95,7 +97,9 @@ def interpreter(version):
         return [], found
     if shutil.which("pyenv"):
         listed = run(["pyenv", "versions", "--bare"], stdout=subprocess.PIPE).stdout.split()
-        for one in reversed([v for v in listed if v.startswith(f"{version}.")]):
+        for one in reversed(listed):
+            if not one.startswith(version.removesuffix("t")):
+                continue
             prefix = run(["pyenv", "prefix", one], stdout=subprocess.PIPE).stdout.strip()
             if works(f"{prefix}/bin/python", version):
                 return [], f"{prefix}/bin/python"
@@ -108,7 +112,7 @@ def debian(version):
         raise NotToBeHadError(f"no python{version}, and not root on Debian to get it")
     if not shutil.which("debootstrap"):
         run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "debootstrap"])
-    folder = WORK / "debian"
+    folder = WORK / f"debian-{version}"
     if not (folder / f"usr/bin/python{version}").exists():
         shutil.rmtree(folder, ignore_errors=True)
         packages = f"--include=python{version}-venv,ca-certificates"
