@@ -411,6 +411,17 @@ def test_a_loader_has_its_own_size_of_batches_and_workers(tmp_path, data, option
             door()
 
 
+class Items(Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, i):
+        return self.items[i]
+
+
 MASKED = np.ma.masked_array(X.numpy(), X.numpy() > 1)
 
 
@@ -422,9 +433,10 @@ MASKED = np.ma.masked_array(X.numpy(), X.numpy() > 1)
         list(MASKED),
         [{"x": row} for row in MASKED],
         [(row, 0) for row in MASKED],
+        Items(list(MASKED)),
         DataLoader(list(MASKED), batch_size=4, collate_fn=np.ma.stack),
     ],
-    ids=["array", "dict", "list", "dicts", "tuples", "loader"],
+    ids=["array", "dict", "list", "dicts", "tuples", "data set", "loader"],
 )
 def test_masked_values(data):
     with pytest.raises(

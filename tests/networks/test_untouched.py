@@ -217,8 +217,8 @@ def test_a_compiled_network_stays_compiled_without_our_hook():
     assert len(graphs) == 1
 
 
-@pytest.mark.parametrize("in_place", [False, True])
-def test_compiled_networks_in_versions_without_stances(monkeypatch, in_place):
+@pytest.mark.parametrize("what", ["whole", "in place", "within"])
+def test_compiled_networks_in_versions_without_stances(monkeypatch, what):
     graphs = []
 
     def backend(graph, inputs):
@@ -227,11 +227,14 @@ def test_compiled_networks_in_versions_without_stances(monkeypatch, in_place):
 
     model = nets.Mlp().eval()
     expected = extract(model, nets.rows()).features
-    if in_place:
+    if what == "in place":
         model.compile(backend=backend)
+    elif what == "within":
+        model.fc = torch.compile(model.fc, backend=backend)
     else:
         model = torch.compile(model, backend=backend)
-    model(nets.rows())
+    with torch.inference_mode():
+        model(nets.rows())
     monkeypatch.delattr(torch.compiler, "set_stance", raising=False)  # from torch 2.6 on
     np.testing.assert_array_equal(extract(model, nets.rows()).features, expected)
     assert len(graphs) == 1

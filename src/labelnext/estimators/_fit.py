@@ -61,7 +61,7 @@ class ColdStart:
         X : array-like, sparse matrix or frame of shape (n_samples, ...)
             Samples, of which only the number counts.
         **kwargs : dict
-            What the classifier would understand; there is nothing to do with it yet.
+            What the classifier would understand, and is of no use yet.
 
         Returns
         -------
@@ -81,12 +81,11 @@ def fit_on_labeled(
     """
     Fit a copy of a classifier to labels of which some or all are missing.
 
-    A classifier with a parameter `missing_label`, as those of labelnext and scikit-activeml
-    have it, gets all samples. Any other gets the labelled ones, if they are of two classes or
-    more; if not, a `ColdStart` takes its place, for which all samples are equally probable. A
-    classifier that stays fitted when it is cloned, as a `FrozenEstimator` does, is not fitted
-    again. One of another library that refuses the labels, as XGBoost does with strings, is fitted
-    within a `SklearnClassifier`, which gives it numbers and takes them back.
+    A classifier with a parameter `missing_label` gets all samples. Any other gets the labelled
+    ones, if they are of two classes or more; if not, a `ColdStart` takes its place. One that
+    stays fitted when it is cloned, as a `FrozenEstimator` does, is not fitted again. One of
+    another library that refuses the labels, as XGBoost does with strings, is fitted within a
+    `SklearnClassifier`, which gives it numbers and takes them back.
 
     Parameters
     ----------
@@ -137,7 +136,9 @@ def fit_on_labeled(
     if hasattr(final, "missing_label"):
         _check_missing_label(final, missing_label)
         return copy.fit(X, labels, **_weight_argument(copy, weights))
-    if not hasattr(copy, "fit") or _is_frozen(copy):
+    # A pipeline passes for fitted if its last step is, and may yet have steps to fit.
+    one_step = isinstance(copy, BaseEstimator) and not isinstance(copy, Pipeline)
+    if not hasattr(copy, "fit") or (one_step and is_fitted(copy)):
         return copy
     # Numbers that lay beside a None are objects; scikit-learn takes numbers for targets.
     known = narrow(labels[~missing])
@@ -157,11 +158,6 @@ def fit_on_labeled(
             raise
         # It tries again, and then with numbers from 0 in place of the labels.
         return SklearnClassifier(clf, missing_label=missing_label).fit(samples, known, **arguments)
-
-
-def _is_frozen(copy: Any) -> bool:
-    # A pipeline passes for fitted if its last step is, and may yet have steps to fit.
-    return isinstance(copy, BaseEstimator) and not isinstance(copy, Pipeline) and is_fitted(copy)
 
 
 def _weight_argument(clf: Any, weights: NDArray[Any] | None) -> dict[str, NDArray[Any]]:

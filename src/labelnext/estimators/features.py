@@ -137,7 +137,10 @@ def _without_labels(clf: Any, X: Any) -> Any:
         return _columns(inner, X)
     for step in transformers(inner):
         try:
-            X = _fit_transform(clone(step), X)
+            fresh = clone(step)
+            # A FrozenEstimator has no fit_transform.
+            whole = getattr(fresh, "fit_transform", None)
+            X = fresh.fit(X, None).transform(X) if whole is None else whole(X)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"The labels are of fewer than two classes, so the pipeline can't be fitted, nor "
@@ -153,10 +156,3 @@ def _last_hidden_layer(mlp: MLPClassifier, X: Any) -> Any:
     for weights, intercepts in zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True):
         X = activate(safe_sparse_dot(X, weights) + intercepts)
     return as_numbers(X)
-
-
-def _fit_transform(step: Any, X: Any) -> Any:
-    # A FrozenEstimator has no fit_transform.
-    if hasattr(step, "fit_transform"):
-        return step.fit_transform(X)
-    return step.fit(X, None).transform(X)

@@ -149,10 +149,8 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    clf : classifier
-        A fitted classifier with `predict_proba`, or a `torch.nn.Module`. It is not changed.
-    X : array-like, tensor, sparse matrix or frame of shape (n_samples, ...)
-        Samples, handed to `clf` as in `proba_and_features`.
+    clf, X : classifier and samples
+        As in `proba_and_features`.
 
     Returns
     -------
@@ -161,8 +159,9 @@ def proba_of(clf: Any, X: Any) -> NDArray[np.float64]:
 
     Raises
     ------
-    ValueError
-        If what `predict_proba` returns are not probabilities, one row for each sample.
+    TypeError, ValueError
+        If there is no `predict_proba`, or what it returns are not probabilities, one row for each
+        sample.
 
     Examples
     --------

@@ -32,7 +32,7 @@ def as_samples(X: Any, name: str = "X") -> Any:
                 f"{name} must have one row for each sample, all of the same length: {error}"
             ) from error
         X = array if array.dtype.kind in "fiubc" else np.asarray(X, dtype=object)
-    if len(X.shape) == 0 or (len(X.shape) == 1 and _holds_numbers(X)):
+    if len(X.shape) == 0 or (len(X.shape) == 1 and np.asarray(X).dtype.kind in "fiubc"):
         raise ValueError(
             f"{name} must have at least two dimensions, one row for each sample, got shape "
             f"{tuple(X.shape)}; reshape it with np.reshape({name}, (-1, 1)) if each sample is one "
@@ -74,7 +74,3 @@ def stack_rows(X: Any, Y: Any) -> Any:
         return X.vstack(Y)
     # One of them may be a frame, samples given as candidates say.
     return np.concatenate([np.asarray(X), np.asarray(Y)])
-
-
-def _holds_numbers(X: Any) -> bool:
-    return np.asarray(X).dtype.kind in "fiubc"

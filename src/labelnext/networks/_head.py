@@ -47,9 +47,9 @@ class Head:
     output : str
         Where in the network's output it is; empty if it is all of it.
     call : int
-        Which of the calls of the layer gave the output, counted from 0.
+        Which of the calls of the layer gave the output, from 0.
     pooled : bool
-        Whether the layer works on each position of a sequence, one of which is the output.
+        Whether the output is one position of a sequence, on each of which the layer works.
 
     Examples
     --------
