@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everyone calls it
 from torch import nn
 
+from labelnext.networks.untouched import uncompiled
+
 torch.set_num_threads(1)
 
 N, CLASSES = 11, 4
@@ -302,7 +304,7 @@ def per_sample_gradients(model, data, head, loss):
     handle = layer.register_forward_hook(shifted)
     gradients = []
     for i in range(N):
-        with torch.compiler.set_stance("force_eager"):
+        with uncompiled(model):
             logits = _logits_of(model, data, i, caught)
         gradients.append(torch.autograd.grad(loss(logits), weight)[0])
     handle.remove()

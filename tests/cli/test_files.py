@@ -254,3 +254,16 @@ def test_a_pool_that_may_not_be_read(pool, complaint, monkeypatch):
 
     monkeypatch.setattr("labelnext.pools._open.open_pool_folder", refuse)
     assert "permission denied" in complaint("select", "pool", "-k", 3)
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_scores_in_a_table_with_a_column_for_each_class(
+    folder, run, arrays, ids, suffix, delimiter
+):
+    table = [("id", "cat", "dog", "fox")]
+    table += [(name, *map(repr, row)) for name, row in zip(ids, arrays[0].tolist(), strict=True)]
+    scores = folder / f"scores{suffix}"
+    scores.write_text("\n".join(map(delimiter.join, table)))
+    batch = rows(run("select", "-p", scores, "-f", "emb.npy", "--ids", scores, "-k", K))
+    plain = ("select", *FILES, "--ids", "ids.txt", "--classes", "cat,dog,fox", "-k", K)
+    assert batch == rows(run(*plain))

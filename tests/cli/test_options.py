@@ -400,6 +400,17 @@ class TestExclude:
             rest = picked(run("select", *FILES, "-k", 30, "-x", name))
             assert {*first, *rest} == {*range(40)}
 
+    @pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
+    def test_a_batch_with_ids_needs_the_ids_of_the_pool(self, folder, run, complaint, ending):
+        first = picked(run("select", "pool.parquet", "-k", 10))
+        assert run("select", "pool.parquet", "-k", 10, "-o", f"b.{ending}").exit_code == 0
+        words = complaint("select", *FILES, "-k", 30, "-x", f"b.{ending}")
+        assert "this pool has no ids" in words
+        assert "--exclude FILE:row" in words
+        for more in (["-x", f"b.{ending}", "--ids", "ids.txt"], ["-x", f"b.{ending}:row"]):
+            rest = picked(run("select", *FILES, "-k", 30, *more))
+            assert {*first, *rest} == {*range(40)}
+
     def test_with_ids_they_are_ids(self, export, run, arrays):
         np.save("ids.npy", np.arange(40) + 1)
         expected = labelnext.select(*arrays, 38, exclude=[2, 6], random_state=0).indices.tolist()

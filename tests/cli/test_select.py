@@ -290,4 +290,4 @@ class TestCheckpoint:
         words = complaint(
             "select", "pool.parquet", "-k", 5, "--checkpoint", "run.ckpt", "--seed", 3
         )
-        assert "another --seed; delete it to start again" in words
+        assert "another --seed; name another file, or delete it to start again" in words

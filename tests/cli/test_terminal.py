@@ -100,32 +100,57 @@ def test_a_terminal_that_gets_the_batch(odd, folder, monkeypatch):
     assert "\x1b[2J" in result.stdout
 
 
+class Full(io.RawIOBase):
+    """A device without room, until it is closed."""
+
+    def writable(self):
+        return True
+
+    def write(self, content):
+        if sys.stdout is not None and not isinstance(sys.stdout, io.StringIO):
+            raise OSError(28, "No space left on device")
+        return len(content)
+
+
 class TestStandardOutput:
     """Closed, full, or of another encoding: one line."""
 
-    def test_all_in_one_shell(self, folder):
-        """Some processes at once: each takes a second to start."""
-        run = f"{sys.executable} -m labelnext"
-        select = f"{run} select pool.npz -k 3"
-        script = "\n".join([
-            f"({select} > /dev/full) 2> full; echo $? >> codes",
-            f"({select} >&-) 2> closed; echo $? >> codes",
-            f"(PYTHONIOENCODING=ascii {select} --ids é.txt > ascii.csv) 2> ascii; echo $? >> codes",
-            f"({run} strategies > /dev/full) 2> table; echo $? >> codes",
-            f"(PYTHONIOENCODING=ascii {run} select --help > help) 2> helped; echo $? >> codes",
-        ])  # fmt: skip
-        (folder / "é.txt").write_text("\n".join(f"é{row}" for row in range(40)))
-        subprocess.run(["bash", "-c", script], cwd=folder, check=True)
-        assert (folder / "codes").read_text().split() == ["2", "2", "0", "2", "0"]
-        assert (folder / "full").read_text() == (
-            "labelnext: standard output: No space left on device; write to another place\n"
-        )
-        assert (folder / "closed").read_text() == (
-            "labelnext: standard output is closed; name a file with --output\n"
-        )
-        assert "é" in (folder / "ascii.csv").read_text(encoding="utf-8")
-        assert (folder / "table").read_text().count("\n") == 1
-        assert (folder / "ascii").read_text() == (folder / "helped").read_text() == ""
+    @pytest.fixture
+    def said(self, folder, monkeypatch, capsys):
+        """Run the command with another standard output; return its code and what it says."""
+
+        def run_with(stdout, *arguments):
+            monkeypatch.setattr(sys, "stdout", stdout)
+            with pytest.raises(SystemExit) as done:
+                app([str(word) for word in arguments])
+            return done.value.code, capsys.readouterr().err
+
+        return run_with
+
+    @pytest.mark.parametrize("arguments", [["select", "pool.npz", "-k", 3], ["strategies"]])
+    def test_full(self, said, arguments):
+        # Of its own, so that nobody tries once more to write what is left.
+        full = io.TextIOWrapper(io.BufferedWriter(Full()), encoding="utf-8")
+        line = "labelnext: standard output: No space left on device; write to another place\n"
+        assert said(full, *arguments) == (2, line)
+
+    def test_closed(self, said):
+        line = "labelnext: standard output is closed; name a file with --output\n"
+        assert said(None, "select", "pool.npz", "-k", 3) == (2, line)
+        assert said(None, "strategies") == (0, "")
+
+    def test_of_another_encoding(self, said, folder):
+        (folder / "é.txt").write_text("\n".join(f"é{row}" for row in range(40)), encoding="utf-8")
+        ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        assert said(ascii_only, "select", "pool.npz", "-k", 3, "--ids", "é.txt") == (0, "")
+        assert ",é" in ascii_only.buffer.getvalue().decode()
+        assert said(ascii_only, "select", "--help") == (0, "")
+
+    def test_full_in_a_shell(self, folder):
+        command = f"{sys.executable} -m labelnext strategies > /dev/full"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
 
     def test_a_reader_that_has_enough(self, folder, run, monkeypatch):
         def broken(_):

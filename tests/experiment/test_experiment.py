@@ -92,6 +92,7 @@ def test_the_strategy_that_errors_are_measured_by():
         ({"seeds": True}, "number of seeds must be from 1"),
         ({"models": {5: GaussianNB()}}, "models must have names that can be printed, got 5"),
         ({"strategies": {"a\x1b[31m": Badge()}}, "must have names that can be printed"),
+        ({"budgets": [(5, 1, 3), (5, 1, 2)]}, "budgets must differ in start or batch"),
         ({"strategies": {"setting": Badge()}}, "must not be called 'setting'"),
         ({"seeds": [-1]}, "from 0 to"),
         ({"test_size": 1.0}, "test_size must be a share"),

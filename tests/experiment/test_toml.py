@@ -85,7 +85,16 @@ def test_samples_are_drawn_with_the_classes_in_proportion():
     assert len(Data(lambda: (X, y), {"samples": 500})()[1]) == 100
 
 
-@pytest.mark.parametrize("name", sorted(set(DATA) - {"file"}))
+LARGE = ("fashion-mnist", "newsgroups", "shuttle")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in LARGE else ())
+        for name in sorted(set(DATA) - {"file"})
+    ],
+)
 def test_data_sets_that_have_a_name(name, monkeypatch):
     def offline(**_):
         raise URLError("the tests ask nothing of the network")

@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from broken_strategies import FailsLater, Slow
 from labelnext.experiment import Budget, Round
-from labelnext.experiment._workers import Ended, Task, answer, play, play_in_processes
+from labelnext.experiment._workers import Ended, Task, answer, failed, play, play_in_processes
 
 RNG = np.random.default_rng(0)
 X, y = RNG.normal(size=(60, 3)), np.arange(60) % 3
@@ -50,6 +50,13 @@ def test_an_order_that_cannot_be_read_fails_as_a_run_does():
     assert message.error.startswith("UnpicklingError")
     (message,) = answers(("run", pickle.dumps(task())))  # and no data
     assert message.error.startswith("TypeError")
+
+
+def test_an_error_is_told_in_a_line_that_can_be_printed_and_not_too_long():
+    assert failed(ValueError("a\n  b\x1b[31m")).error == "ValueError: a b�[31m"
+    told = failed(ValueError("x" * 9000))
+    assert len(told.error) < 600
+    assert "x" * 9000 in told.details
 
 
 def test_messages_are_in_order_and_processes_end_when_nobody_listens_any_more():

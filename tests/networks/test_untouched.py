@@ -232,7 +232,7 @@ def test_compiled_networks_in_versions_without_stances(monkeypatch, in_place):
     else:
         model = torch.compile(model, backend=backend)
     model(nets.rows())
-    monkeypatch.delattr(torch.compiler, "set_stance")
+    monkeypatch.delattr(torch.compiler, "set_stance", raising=False)  # from torch 2.6 on
     np.testing.assert_array_equal(extract(model, nets.rows()).features, expected)
     assert len(graphs) == 1
 
@@ -295,7 +295,7 @@ def test_the_callers_context_does_not_matter_and_stays():
     expected = extract(model, X).features
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
         np.testing.assert_array_equal(extract(model, X).features, expected)
-        assert torch.is_autocast_enabled("cpu")
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
         assert not torch.is_grad_enabled()
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()

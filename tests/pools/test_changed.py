@@ -35,8 +35,8 @@ def parquet(folder, features):
 
 def zarr_group(folder, features):
     group = zarr.open_group(folder, mode="w")
-    group.create_array("proba", data=PROBA)
-    group.create_array("features", data=features)
+    for name, array in (("proba", PROBA), ("features", features)):
+        group.create_array(name, shape=array.shape, dtype=array.dtype)[:] = array
     return folder
 
 

@@ -244,7 +244,8 @@ class TestMessages:
         if place == "npy":
             np.save(tmp_path / "h.npy", features)
         elif place == "zarr":
-            zarr.open_group(tmp_path / "h.zarr", mode="w").create_array("features", data=features)
+            group = zarr.open_group(tmp_path / "h.zarr", mode="w")
+            group.create_array("features", shape=(N, 4), dtype=float)[:] = features
         else:
             table = pa.table({"features": features.tolist()})
             pq.write_table(table, tmp_path / "h.parquet")

@@ -35,7 +35,8 @@ def option(name: str, metavar: str | None, panel: str, text: str, **more: Any) -
 _OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
     (
         *("--proba -p", "SOURCE", str),
-        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone).",
+        "Probabilities: a row for each sample, a column for each class (or P(class 1) alone); "
+        "also a .csv whose columns are named as the classes.",
     ),
     (
         *("--features -f", "SOURCE", str),
@@ -43,8 +44,8 @@ _OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
     ),
     (
         *("--ids", "SOURCE", str),
-        "The samples' ids; also .txt (one on each line), .csv, .json or .jsonl. Without, the "
-        "number of the row is the id.",
+        "The samples' ids; also .txt (one on each line), .csv, .tsv, .json (FILE:data.id for "
+        "nested keys) or .jsonl. Without, the number of the row is the id.",
     ),
     (
         *("--groups", "SOURCE", str),
@@ -149,12 +150,18 @@ def _excluded_by(pool: "Pool", source: str) -> "Rows":
         # Numbers that do not say what they are may be anything, such as a labelling tool's own.
         if not _is_plain(source):
             with suppress(ValueError):
-                return _as_rows(pool, read_values(f"{source}:{ROW}"), source)
+                rows = read_values(f"{source}:{ROW}")
+                ids = rows
+                with suppress(ValueError):
+                    ids = read_values(source)
+                # A batch from a pool without ids has rows for ids.
+                if [*map(str, ids)] == [*map(str, rows)]:
+                    return _as_rows(pool, rows, source)
         read_values(source)  # if it cannot be read at all, that is what to say
     raise InputError(
         f"--exclude {source}: this pool has no ids, so it is not known what these are; give the "
-        f"pool's with --ids, or list rows, counted from 0, in a column '{ROW}' as batches have it "
-        f"or in a file of numbers alone as --exclude FILE.txt:{ROW}"
+        f"pool's with --ids, or list rows, counted from 0, in a column '{ROW}' or in a file of "
+        f"numbers alone, and say so: --exclude FILE:{ROW}"
     )
 
 

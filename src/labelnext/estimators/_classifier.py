@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 
 class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """
-    A scikit-learn classifier whose labels may be missing.
-
-    All samples of a subclass go through `_samples`, all labels and weights through `_labels`,
-    and `_cheapest` turns probabilities into labels.
-    """
+    """A scikit-learn classifier whose labels may be missing."""
 
     _checks: ClassVar[dict[str, Any]]  # of samples, by scikit-learn's `validate_data`
 
@@ -148,8 +143,7 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
                 f"{missing.sum()} of the labels to score against are missing; leave those samples "
                 f"out"
             )
-        predicted = narrow(self.predict(X))
-        return float(accuracy_score(narrow(labels), predicted, sample_weight=sample_weight))
+        return float(accuracy_score(narrow(labels), self.predict(X), sample_weight=sample_weight))
 
     def _samples(self, X: Any, *, reset: bool = False) -> Any:
         """Check samples, as those of the fit that counts unless they are to be those."""
@@ -252,12 +246,9 @@ def _check_sample_weight(sample_weight: npt.ArrayLike, n: int) -> npt.NDArray[np
 
 
 def _be_accepted_by_skactiveml(cls: type) -> None:
-    """
-    Let scikit-activeml's query strategies take our classifiers, where it is in use.
+    """Let scikit-activeml's strategies take our classifiers: registered, where it is imported.
 
-    They ask for an instance of its abstract base class. Ours have all that it promises and none
-    of its code, which is what registering with an abstract base class says. Nobody can hand a
-    classifier to a strategy without having imported it, so there is no need to import it here.
+    They ask for an instance of its base class, whose promises ours keep without its code.
     """
     base = getattr(sys.modules.get("skactiveml.base"), "SkactivemlClassifier", None)
     if base is not None:

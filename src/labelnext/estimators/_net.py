@@ -73,12 +73,7 @@ class StopEarly(EarlyStopping):  # type: ignore[misc]
 
 
 class Net(NeuralNetClassifier):  # type: ignore[misc]
-    """
-    A skorch net whose `infer` returns logits, one column for each class, whatever the module does.
-
-    A module may return a tensor, a tuple that starts with it, or a mapping with `logits`. For two
-    classes it may be the one logit of the second class.
-    """
+    """A skorch net whose `infer` returns logits, a column for each class, in any case."""
 
     def __init__(self, *args: Any, sample_dtype: Any = "auto", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -118,10 +118,7 @@ def train(
 def hold_out(
     codes: npt.NDArray[np.int64], fraction: float, rng: np.random.RandomState
 ) -> npt.NDArray[np.int64] | None:
-    """Choose rows for validation, each class in proportion, none without its last sample.
-
-    None if they would be fewer than two, whose loss says nothing.
-    """
+    """Choose rows for validation, each class in proportion; None if they would be too few."""
     counts = np.bincount(codes)
     share = fraction * counts
     # Shares are rounded down, and what is missing goes to the largest remainders.

@@ -37,10 +37,9 @@ _ACTIVATIONS = {
 
 
 def features_of(clf: Any, X: Any) -> Any:
-    """Return the features of samples, as the table in docs/guide/classifiers.rst says.
+    """Return the features of samples; docs/guide/classifiers.rst has the table of them all.
 
-    A classifier that could not be fitted, for want of labels, is taken as unfitted: copies of a
-    pipeline's transformers are then fitted to X.
+    Without labels, copies of a pipeline's transformers are fitted to X.
     """
     inner, seen = reach(clf, X)
     if not is_fitted(inner):

@@ -44,10 +44,7 @@ def copy_of(clf: Any) -> Any:
 
 
 def look_through(clf: Any) -> Any:
-    """Return the classifier that a fitted `clf` asks for its probabilities, or `clf` itself.
-
-    What is inside a wrapper may be unfitted, for want of labels; `is_fitted` tells.
-    """
+    """Return the classifier that `clf` asks for its probabilities, maybe unfitted, or `clf`."""
     # Of GridSearchCV and all that are made like it, in other libraries too.
     if hasattr(clf, "best_estimator_"):
         return look_through(clf.best_estimator_)
@@ -139,11 +136,7 @@ def is_network(clf: Any) -> bool:
 
 
 def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the probabilities of samples and the inputs of the last linear layer.
-
-    The network is left as it is. Floats are given the type of its weights, and so are whole
-    numbers unless it embeds them.
-    """
+    """Return probabilities of samples, and inputs of the last linear layer; the network is kept."""
     from labelnext.networks.results import as_arrays
 
     if isinstance(clf, SkorchClassifier):
@@ -154,10 +147,7 @@ def ask(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def last_layer(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return weights, shape (n_features, n_outputs), and bias, 0 where there is none.
-
-    A few samples help to find the last linear layer.
-    """
+    """Return weights, shape (n_features, n_outputs), and bias, 0 where there is none."""
     import torch
 
     from labelnext.networks import find_head

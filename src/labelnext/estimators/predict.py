@@ -206,9 +206,7 @@ def refuse_without_proba(clf: Any) -> None:
 def last_step(clf: Any, X: Any) -> Callable[[Any], NDArray[Any]]:
     """Return what a fitted classifier makes of the features that `proba_and_features` gave of X.
 
-    The callable takes features, shape (n, n_features), and returns a score for each class, the
-    largest for the one predicted, shape (n, n_classes). Raises a TypeError if the features came
-    out of `predict_proba`, so that none knows what follows them.
+    A callable from features to a score for each class, the largest for the one predicted.
     """
     inner, X = reach(clf, X)
     if not is_fitted(inner):
@@ -250,9 +248,8 @@ def has_members(clf: Any) -> bool:
 def ask_members(
     clf: Any, X: Any, n_passes: int, rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
-    """Yield the probabilities that each member of a classifier that `has_members` gives.
+    """Yield what each member of a classifier that `has_members` says, in the classifier's classes.
 
-    Their columns are the classes of the classifier, also of members that have not seen them all.
     A network is asked `n_passes` times with dropout at work, of which `rng` decides.
     """
     X = as_samples(X)
@@ -269,10 +266,9 @@ def ask_members(
 
 
 def ask_committee(members: Sequence[Any], X: Any) -> Iterator[NDArray[np.float64]]:
-    """Yield the probabilities that several classifiers give.
+    """Yield the probabilities that several classifiers give, of all classes that any knows, sorted.
 
-    The columns are all the classes that any of them knows, sorted: one that does not know a class
-    gives it the probability 0, and one that has learned nothing yet the same to all of them.
+    Who does not know a class gives it 0; who has learned nothing yet the same to all.
     """
     known = [None if isinstance(m, ColdStart) else _classes_of(m) for m in members]
     named = [label for classes in known if classes is not None for label in classes]

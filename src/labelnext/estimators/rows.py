@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 
 def as_samples(X: Any, name: str = "X") -> Any:
-    """Return the samples with something to index them by; frames stay frames.
+    """Return samples as something to index; frames stay frames, lists and tensors become arrays.
 
-    Lists become arrays, those of anything but numbers arrays of objects, and so do tensors. One
-    dimension is allowed for objects alone, texts say: of numbers it is a mistake.
+    One dimension is allowed for objects alone, texts say: of numbers it is a mistake.
     """
     refuse_masked(X, name)
     X = without_tensor(X)

@@ -120,6 +120,10 @@ class Experiment:
         for budget in self.budgets:
             for name, value in budget._asdict().items():
                 _numbers(name, value)
+        if len({budget[:2] for budget in self.budgets}) < len(self.budgets):
+            raise ValueError(
+                "budgets must differ in start or batch; of two that do not, one is enough."
+            )
         seeds = self.seeds
         if isinstance(seeds, numbers.Integral):
             seeds = range(*_numbers("number of seeds", seeds))

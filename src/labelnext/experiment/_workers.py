@@ -33,17 +33,14 @@ START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer);"
     "from labelnext.experiment._workers import serve; serve()"
 )
+LONGEST = 500  # characters of an error's message; the traceback has all
 LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMBA", "LABELNEXT")
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in LIBRARIES} | {"VECLIB_MAXIMUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run, or what is left of it.
-
-    `number` is its place in the list of runs, `data` the name of its data set, `done` the picks of
-    the rounds that there are already; all else is as in `Experiment`.
-    """
+    """A run, or what is left of it: `number` in the list, `done` the picks of rounds there are."""
 
     number: int
     data: str
@@ -79,7 +76,8 @@ def play(task: Task, X: Any, y: Any) -> Iterator[Round | Ended]:
 
 def failed(error: BaseException) -> Ended:
     """Say in a line what went wrong, and in many how it came to it."""
-    text = " ".join(str(error).split())
+    text = "".join(c if c.isprintable() else "�" for c in " ".join(str(error).split()))
+    text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"
     return Ended(f"{type(error).__name__}: {text}", "".join(traceback.format_exception(error)))
 
 

@@ -26,11 +26,9 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 def collate(samples: list[Any]) -> Any:
-    """Put samples together as `torch.utils.data.default_collate` does, with more understanding.
+    """Put samples together as `default_collate` does, but labels may be missing and rows lists.
 
-    Labels may be missing, lists of numbers are taken for rows of a tensor, as tokenizers return
-    them, series and frames for arrays, and dicts of differing keys or lists of differing lengths
-    are refused.
+    Dicts of differing keys and lists of differing lengths are refused.
     """
     refuse_masked(samples, "data")
     first = samples[0]
@@ -84,13 +82,10 @@ def _is_numbers(values: list[Any]) -> bool:
 
 
 class Arguments:
-    """Turn batches into the arguments of a network's forward; labels are left out.
+    """Turn batches into the arguments of a network's forward, on `device`; labels are left out.
 
-    A mapping is passed by keyword, without labels and, as `transformers.Trainer` does it,
-    without what forward does not name. Of a tuple or list, as many of the first elements are
-    passed as forward requires; what follows is taken for labels. Anything else is passed as it
-    is. They go to `device`, floats in `dtype` unless it is None, and are copied if batches are the
-    caller's memory, in which a network must not work in place.
+    A mapping is passed by keyword, without what forward does not name; of a tuple or list as many
+    elements as forward requires; anything else as it is. With `copy` a network may work in place.
     """
 
     def __init__(
@@ -224,8 +219,7 @@ def is_frame(values: Any) -> bool:
 def by_position(data: Any) -> Any:
     """Return samples without any index: arrays, lists or records in place of frames and series.
 
-    ``series[i]`` goes by the index, which may be any. Those in dicts, and in torch's parts, chains
-    and stacks of data sets, are found too. What has none is returned as it is.
+    ``series[i]`` goes by the index. Those in dicts and in torch's data sets are found too.
     """
     refuse_masked(data, "data")
     if is_frame(data):

@@ -171,13 +171,7 @@ class Source:
 
 
 def without_index(data: Any) -> Any:
-    """Return data whose frames and series, if there are any, are read by position.
-
-    Raises
-    ------
-    ValueError
-        If a loader reads them by their index, and nobody knows how to make one that does not.
-    """
+    """Return data whose frames and series are read by position; refuse a loader that can't."""
     if not isinstance(data, DataLoader):
         return by_position(data)
     dataset: Any = by_position(data.dataset)
@@ -194,11 +188,7 @@ def without_index(data: Any) -> Any:
 
 
 def open_source(data: Any, batch_size: int | None, num_workers: int | None, *, pin: bool) -> Source:
-    """Return the batches of a loader, data set, array or list of samples, `without_index`.
-
-    A loader decides on `batch_size` and `num_workers` itself; `pin` says whether batches are to
-    be sent to a GPU.
-    """
+    """Return the batches of data `without_index`; `pin` those that are to be sent to a GPU."""
     given = {"batch_size": (batch_size, 1), "num_workers": (num_workers, 0)}
     for name, (value, least) in given.items():
         if value is None:
@@ -324,14 +314,7 @@ def _as_text(error: Exception) -> str:
 
 
 def check_order(loader: DataLoader[Any]) -> None:
-    """Raise unless a loader yields all samples of its data set in their order.
-
-    Raises
-    ------
-    ValueError
-        If it shuffles, takes samples in an order of its own, may yield batches in the order in
-        which workers finish, or drops the last batch.
-    """
+    """Raise unless a loader yields all samples of its data set in their order."""
     if not getattr(loader, "in_order", True) and loader.num_workers > 0:
         raise ValueError(
             f"The loader was made with in_order=False, so its batches come in the order in which "
@@ -368,10 +351,7 @@ def can_be_cut(data: Any) -> bool:
 
 
 def cut(data: Any, lo: int, hi: int) -> Any:
-    """Return samples lo to hi of data that `can_be_cut`, as data of its own.
-
-    Of a loader, lo is where a batch begins. `open_source` has found the data good.
-    """
+    """Return samples lo to hi of data that `can_be_cut`; of a loader, lo begins a batch."""
     if isinstance(data, DataLoader):
         return _loader_of(data, Subset(data.dataset, range(lo, hi)))
     if isinstance(data, torch.Tensor | np.ndarray):
@@ -384,10 +364,7 @@ def cut(data: Any, lo: int, hi: int) -> Any:
 
 
 def _is_plain(loader: DataLoader[Any]) -> bool:
-    """Tell whether a loader over another data set would do the same with it.
-
-    What a class of one's own or a `worker_init_fn` does with the data set is not known.
-    """
+    """Tell whether a loader over another data set would do the same with it, as far as is known."""
     return type(loader) is DataLoader and loader.worker_init_fn is None
 
 

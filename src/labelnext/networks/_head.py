@@ -69,10 +69,7 @@ class Head:
 
 @dataclass
 class Caught:
-    """What a head was given and what it gave on a batch: (n, d) features and (n, C) logits.
-
-    `agreed` tells whether the network's output came from the logits as on the example.
-    """
+    """The features (n, d) and logits (n, C) of a batch, and whether the output came from these."""
 
     logits: torch.Tensor
     features: torch.Tensor
@@ -133,10 +130,9 @@ def _one_row_a_sample(
 def locate(
     model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], named: Any, task: str
 ) -> Head:
-    """Find the head of a network, without wrappers and in evaluation mode.
+    """Find the head of a network, by the first samples of these arguments; `named` by the user.
 
-    `args` and `kwargs` are arguments of its forward, of which the first samples are used; `named`
-    is the layer that the user says it is; `task` decides between activations that look alike.
+    `task` decides between activations that look alike.
     """
     first = first_tensor((*args, *kwargs.values()))
     if first is not None and first.ndim:

@@ -180,8 +180,7 @@ class Samples(NamedTuple):
 def as_samples(data: Any, batch_size: int | None, num_workers: int | None) -> Samples:
     """Take what a network is to be run over, and refuse what cannot be divided.
 
-    Arrays are sent shard by shard. Of another data set, list or loader each actor has a copy and
-    reads its own samples; of a Ray Data set it fetches the blocks that it needs, in their order.
+    Arrays are sent shard by shard, else each actor has a copy; of Ray's it fetches the blocks.
     """
     if is_dataset(data):
         blocks = blocks_in_order(data)
@@ -212,10 +211,7 @@ def _own(common: Any, part: tuple[int, int], model: nn.Module) -> Any:
 
 
 def _fetched(common: Any, part: Blocks, model: nn.Module) -> Any:
-    """Return the columns of some blocks, by name where the network's forward names them.
-
-    A single one, beside labels, that it does not name is passed as it is.
-    """
+    """Return the columns of some blocks by name, or a single one that forward does not name."""
     del common
     columns = part.columns(lambda name: name not in LABELS)
     names = inspect.signature(model.forward).parameters

@@ -16,10 +16,7 @@ LONGEST = 80
 
 
 def tensors_in(output: Any) -> dict[str, torch.Tensor]:
-    """Return the tensors of an output, by the way to get at them.
-
-    If it has logits, by an attribute or key of this name, they are what counts, alone.
-    """
+    """Return the tensors of an output by the way to get at them; logits, if there are, alone."""
     if isinstance(output, torch.Tensor):
         return {"": output}
     if isinstance(output, Mapping):
@@ -68,10 +65,7 @@ ALL_ACTIVATIONS = tuple(_ACTIVATIONS)
 
 
 def agrees(output: torch.Tensor, logits: torch.Tensor, activation: str | None) -> torch.Tensor:
-    """Tell whether an output is an activation of the logits, or for None the logits themselves.
-
-    The answer is a tensor on the device of the logits, so that nobody has to wait for it.
-    """
+    """Tell, on the device, whether an output is an activation of the logits, or they themselves."""
     output = output.reshape(logits.shape).to(logits.device)
     if activation is None:
         return same(output, logits.to(output.dtype)).all()
@@ -103,10 +97,7 @@ def may_agree(output: torch.Tensor, logits: torch.Tensor) -> bool:
 
 
 def is_pooled(output: torch.Tensor, logits: torch.Tensor) -> bool:
-    """Tell whether each row of an (n, C) output is one position of (n, length, C) logits.
-
-    Such a head is applied to each token, of which the network then takes one a sample.
-    """
+    """Tell whether each row of an (n, C) output is one position of (n, length, C) logits."""
     if output.ndim != 2 or logits.ndim != 3 or output.shape != logits[:, 0].shape:
         return False
     return bool(_matches(output, logits).any(dim=1).all())
@@ -117,8 +108,7 @@ def take_positions(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the logits and features at the position that gave each row of the output.
 
-    The third, of shape (n,), tells whether some position matches, and all that do have the same
-    features.
+    Third, for each row: whether a position matches, and all that do have the same features.
     """
     matches = _matches(output, logits)
     rows = torch.arange(len(output), device=logits.device)

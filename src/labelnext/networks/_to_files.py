@@ -85,10 +85,7 @@ class Destination:
         return found.layer
 
     def finished(self) -> dict[int, int]:
-        """Return the shards that are there to go on with, and their numbers of rows.
-
-        Those that were begun by another extraction are refused.
-        """
+        """Return the shards there to go on with, and their rows; refuse another extraction's."""
         begun = _head_of(self.path) if self.resume else None
         if begun is None:
             return {}
@@ -160,10 +157,7 @@ def destination_of(
     n_rows: int | None,
     batch_size: int | None,
 ) -> Destination:
-    """Return the folder that samples of a known order are extracted to, with what tells it apart.
-
-    `files` and `options` are arguments of `labelnext.extract`: how to write, and how to run.
-    """
+    """Return the folder that samples are extracted to, with what tells this extraction apart."""
     model, resume = unwrap(model), bool(files["resume"])
     head, dtype, amp = options["head"], options["dtype"], options["amp"]
     if isinstance(head, torch.nn.Module):
@@ -210,10 +204,9 @@ def extract_to(
     files: Mapping[str, Any],
     options: dict[str, Any],
 ) -> str:
-    """Run a network over data and write the shards that are missing, and the manifest.
+    """Write the shards that are missing and the manifest; return the name of the last layer.
 
-    All parameters are those of `labelnext.extract`: `known` is of the samples, `files` says how
-    to write, `options` how to run. Returns the name of the last layer.
+    `known` is of the samples, `files` says how to write, `options` how to run.
     """
     source = survey(model, data, **options)
     samples = source.known(**known)
@@ -244,10 +237,7 @@ def write_stretch(
     progress: Any,
     options: Mapping[str, Any],
 ) -> None:
-    """Write shards that follow one another, of which none is there.
-
-    `data` and `known` are of their samples alone, the first of which is sample `first_row`.
-    """
+    """Write missing shards that follow one another; `first_row` is the first of their samples."""
     collect = partial(Shards, destination, {}, known)
     run_into(collect, model, data, progress=progress, first_row=first_row, **options).finish()
 
@@ -317,9 +307,7 @@ def _past_the_finished(
 class Shards:
     """Write what is caught to a pool folder; the `finished` shards are passed over.
 
-    A shard is full at the end of the first batch with which it has `rows_per_shard` rows, so
-    that whoever begins at its first row sees the batches that the first run saw. The pass begins
-    with the first sample of a shard.
+    A shard is full at the end of the batch that fills it, so each begins with a batch.
     """
 
     def __init__(

@@ -90,10 +90,8 @@ def run_into(
 ) -> C:
     """Run a network over data and hand all that is caught to a collector, which is returned.
 
-    `collect` makes the collector, when the head has been found. `before` may change the network
-    before the first of the samples; that is undone too. `parts` are to be kept; of a regression
-    there are no probabilities. `first_row` is the first sample, for messages. The other options are
-    those of `labelnext.extract`.
+    `collect` makes it when the head has been found; `before` may change the network until the end;
+    `parts` are kept. The other options are those of `labelnext.extract`.
     """
     model = unwrap(model)
     asked = asked_task(model, task)
@@ -174,11 +172,7 @@ def _n_samples(
 
 @contextlib.contextmanager
 def showing(progress: Any, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Give a function to tell how many rows are done, of a total that may be known.
-
-    `progress` says whether to show a bar, on stderr and only if that is a terminal or a notebook;
-    or it is a function to call as ``progress(done, total)``.
-    """
+    """Give a function to tell how many rows are done, of a total that may be known."""
     if callable(progress):
         yield lambda done: progress(done, total)
         return
@@ -247,10 +241,7 @@ def check_committee(model: Any, n_passes: Any, *, several: bool, bias: bool, dty
 def opinions(
     models: Sequence[Any], data: Any, *, progress: Any, n_rows: int | None, **options: Any
 ) -> tuple[torch.Tensor, Plan]:
-    """Return the probabilities of each network, (members, n, C), and what is known of the passes.
-
-    `options` are those of `run_into`; the bar goes once over all members.
-    """
+    """Return the probabilities of each network, (members, n, C), and the plan of the passes."""
     return _together([(model, None) for model in models], data, progress, n_rows, options)
 
 

@@ -30,10 +30,7 @@ _PROBLEMS: dict[Any, Task] = {
 
 
 def asked_task(model: nn.Module, task: Any) -> Task | None:
-    """Return the task that the caller or else the network's configuration says, if either does.
-
-    A contradiction is refused.
-    """
+    """Return the task that the caller or the network's configuration says; they must agree."""
     if task is not None:
         check_task(task, TASKS)
     problem = getattr(getattr(model, "config", None), "problem_type", None)
@@ -51,8 +48,7 @@ def asked_task(model: nn.Module, task: Any) -> Task | None:
 def task_of(model: nn.Module, asked: Task | None, head: Head) -> Task:
     """Return the task of a network whose head has been found, which must fit it.
 
-    Where nobody says one, a single output is that of a binary classifier; but transformers train
-    it as a regression.
+    A single output is a binary classifier's; but transformers train it as a regression.
     """
     n_outputs, activation = head.module.out_features, head.activation
     config = getattr(model, "config", None)
@@ -84,10 +80,7 @@ def task_of(model: nn.Module, asked: Task | None, head: Head) -> Task:
 
 
 def class_names(model: nn.Module, task: Task, n_outputs: int) -> list[Any] | None:
-    """Return the names that a network's configuration has for its classes, if someone chose them.
-
-    Those that transformers make up, LABEL_0 and so on, say nothing.
-    """
+    """Return the names that a network's configuration has for its classes, if not made up."""
     names = getattr(getattr(model, "config", None), "id2label", None)
     n_classes = 2 if task == "binary" else n_outputs
     if task == "regression" or not isinstance(names, dict) or len(names) != n_classes:
@@ -130,10 +123,7 @@ class Plan:
         return Found(self.task, self.classes, self.head.name)
 
     def part(self, start: int, n_rows: int) -> Plan:
-        """Return the plan of so many rows from `start` on, or fewer at the end.
-
-        Where it is not known how many there will be, that is not known of the part either.
-        """
+        """Return the plan of so many rows from `start` on, or fewer at the end if it is known."""
         first_row = self.first_row + start
         if self.n_rows is None:
             return replace(self, first_row=first_row, given=None)
@@ -247,10 +237,7 @@ def _copy(values: torch.Tensor) -> NDArray[Any]:
 def features_given(
     model: nn.Module, data: Any, device: torch.device, dtype: torch.dtype | None
 ) -> torch.Tensor | None:
-    """Return data as the features, without a copy, if the model is no more than a head.
-
-    They must be on the device, and of the dtype that they are to be kept as, already.
-    """
+    """Return data as the features, without a copy, if the model is no more than a head."""
     *before, last = model.children() if type(model) is nn.Sequential else (model,)
     # Dropout hands its input on in evaluation mode.
     if type(last) is not nn.Linear or not all(type(m) in (nn.Dropout, nn.Identity) for m in before):
@@ -273,11 +260,7 @@ def _kept_as(features: torch.Tensor) -> torch.dtype:
 
 
 class Rows:
-    """Rows of a result, written as they come.
-
-    Of a known length they are written to where they stay. Of an unknown length they are kept in
-    host memory that grows in place, so that there is never a second copy of them all.
-    """
+    """Rows written as they come, to where they stay, or of unknown length to memory that grows."""
 
     def __init__(
         self, n_rows: int | None, width: int, dtype: torch.dtype, device: torch.device
@@ -322,10 +305,7 @@ class Rows:
 
 
 def as_arrays(proba: Any, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return arrays, with a column of probabilities for each of two classes of a single logit.
-
-    To D² sampling it makes no difference: all gradients are longer by √2.
-    """
+    """Return arrays, with a column of probabilities for each of two classes of a single logit."""
     return with_both_classes(proba), without_tensor(features)
 
 

@@ -30,10 +30,8 @@ _REGISTRIES = [name for name, value in vars(nn.Module()).items() if isinstance(v
 def untouched(model: nn.Module, generator: torch.Generator | None = None) -> Iterator[None]:
     """Put a network into evaluation mode, and bring back all that it was.
 
-    Afterwards, also after an exception or Ctrl-C, each submodule has the training mode, the
-    hooks, parameters, buffers and their values, and the other attributes that it had before;
-    random generators are where they were, `generator` beside the global ones. Gradients are not
-    asked for, so they stay.
+    Training modes, hooks, parameters, buffers and their values, other attributes, and generators,
+    `generator` beside the global ones; also after an exception or Ctrl-C.
     """
     states = RandomStates(generator)
     modules = [_State(module) for module in model.modules()]
@@ -121,8 +119,7 @@ class RandomStates:
 def unwrap(model: Any) -> nn.Module:
     """Return the module inside `torch.compile`, `DataParallel` and `DistributedDataParallel`.
 
-    Over several devices the rows would arrive in the order in which the devices finish, and a
-    distributed module waits for its other processes: the network itself runs on one device.
+    Those give rows in the order in which devices finish, or wait for other processes.
     """
     while True:
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
@@ -163,11 +160,7 @@ def is_compiled(model: nn.Module, name: str) -> bool:
 
 @contextlib.contextmanager
 def uncompiled(model: nn.Module) -> Iterator[None]:
-    """Run compiled parts as they are written, for the time of the context.
-
-    A hook that came after compiling is not called, and one that is compiled along stays in the
-    compiled code when it has been removed.
-    """
+    """Run compiled parts as they are written: a later hook is not called, an earlier one kept."""
     with contextlib.ExitStack() as stack:
         compiled = [m for m in model.modules() if m._compiled_call_impl is not None]
         for module in compiled:
@@ -176,6 +169,12 @@ def uncompiled(model: nn.Module) -> Iterator[None]:
         # Whoever has compiled anything has imported the compiler, and only they pay for it.
         if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+        else:  # before torch 2.6; of what was compiled by `torch.compile(module)`
+            for module in model.modules():
+                inner: Any = module._modules.get("_orig_mod")
+                if inner is not None:
+                    stack.callback(vars(module).update, forward=vars(module)["forward"])
+                    vars(module)["forward"] = inner.__call__
         yield
 
 
@@ -217,10 +216,7 @@ def check_device(model: nn.Module, device: Any) -> torch.device:
 
 
 def lend_weights(model: nn.Module, device: torch.device) -> None:
-    """Let a network use copies of its weights on a device; for `untouched` to undo.
-
-    The weights themselves stay where they are. Those that modules share are copied once.
-    """
+    """Let a network use copies of its weights on a device; for `untouched` to undo."""
     copies: dict[int, torch.Tensor] = {}
 
     def copy(tensor: torch.Tensor) -> torch.Tensor:
@@ -297,11 +293,7 @@ def cast(samples: torch.Tensor, module: torch.nn.Module, dtype: Any = "auto") ->
 
 
 def input_dtype(module: torch.nn.Module, *, floating: bool) -> torch.dtype:
-    """Return the type for samples that are floats, or whole numbers.
-
-    Whole numbers stay so for a module that embeds them. Else all become floats, as the module's
-    weights are: pixels mostly come as bytes.
-    """
+    """Return the type for samples that are floats, or whole numbers, which embeddings keep."""
     embeds = (torch.nn.Embedding, torch.nn.EmbeddingBag)
     if not floating and any(isinstance(m, embeds) for m in module.modules()):
         return torch.int64

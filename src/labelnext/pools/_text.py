@@ -58,11 +58,14 @@ class Table:
             parts[part] = np.column_stack([self._numbers(column) for column in columns])
             if part == "proba" and columns == [name]:
                 parts[part] = parts[part][:, 0]
-        known: dict[Any, Any] = {w: self.column(n) for w, n in names.items() if w not in PARTS}
+        where = {what: f"{self.name}:{name}" for what, name in names.items()}
+        known: dict[Any, Any] = {
+            what: check_listed(what, self.column(names[what]), where[what])
+            for what in (what for what in KNOWN if what in names)
+        }
         if not parts:
             ((what, values),) = known.items()
-            where = f"{self.name}:{names[what]}"
-            return ArraySource.of_known(what, check_listed(what, values, where), where)
+            return ArraySource.of_known(what, values, where[what])
         source = ArraySource(**parts, name=self.name).with_known(known)
         if names.get("proba") == CLASSES:
             source.classes = np.array(whole_numbers(self._classes()), dtype=object)

@@ -166,17 +166,8 @@ class Pool:
         if task in WITHOUT_PROBA and proba is not None:
             refuse_proba_of(task)
         refuse_other_order(proba=proba, features=features, ids=ids, groups=groups, labels=labels)
-        self._begin(
-            ArraySource(proba, features),
-            ids=ids,
-            groups=groups,
-            labels=labels,
-            classes=classes,
-            task=task,
-            bias=bias,
-            last_layer=last_layer,
-            missing_label=missing_label,
-        )
+        rest = (classes, task, bias, last_layer, missing_label)
+        self._begin(ArraySource(proba, features), ids, groups, labels, *rest)
 
     @classmethod
     def of(cls, source: Source | Pool, **known: Any) -> Pool:
@@ -225,7 +216,6 @@ class Pool:
     def _begin(
         self,
         source: Source,
-        *,
         ids: Any = None,
         groups: Any = None,
         labels: Any = None,

@@ -177,8 +177,8 @@ class Batch:
             object.__setattr__(self, "classes", tuple(self.classes))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return _rebuilt, ({**values, "stats": dict(self.stats)},)
+        values = [getattr(self, f.name) for f in fields(self)]
+        return Batch, tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -356,10 +356,6 @@ def _library(name: str) -> Any:
         raise ImportError(
             f"to_{name} needs {name}: pip install {name}; or use to_dict()."
         ) from error
-
-
-def _rebuilt(values: dict[str, Any]) -> Batch:
-    return Batch(**values)
 
 
 def _cell(value: Any) -> str:

@@ -230,8 +230,4 @@ def _pick_uniformly(picks: Picks, rng: np.random.Generator) -> None:
             step += 1
         found = picks.d2.available(places)
         admitted += [row for row in found.tolist() if picks.room.admit(row)]
-    rows = np.array(admitted, dtype=np.int64)
-    picks.add(picks.gradients.gather(rows), rows, np.zeros(k))
-    # Nothing is left that a pass could lower.
-    picks.forget_waiting()
-    picks.potentials += [0.0] * k
+    picks.add_rest(admitted)

@@ -115,7 +115,4 @@ def _pick_the_first(picks: Picks) -> None:
         found = picks.d2.available(np.arange(lo, min(lo + need, picks.d2.n_available)))
         lo += need
         admitted += [row for row in found.tolist() if picks.room.admit(row)]
-    rows = np.array(admitted[:need], dtype=np.int64)
-    picks.add(picks.gradients.gather(rows), rows, np.zeros(need))
-    picks.forget_waiting()
-    picks.potentials += [0.0] * need
+    picks.add_rest(admitted[:need])

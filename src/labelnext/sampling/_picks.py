@@ -51,6 +51,13 @@ class Picks:
         self.stats["picks"] = len(self)
         self._report()
 
+    def add_rest(self, rows: list[int]) -> None:
+        """Add the last picks, all of them at a centre: nothing is left that a pass could lower."""
+        array = np.array(rows, dtype=np.int64)
+        self.add(self.gradients.gather(array), array, np.zeros(len(rows)))
+        self.forget_waiting()
+        self.potentials += [0.0] * len(rows)
+
     def make_pass(self) -> None:
         """Make one pass over the pool with all picks that wait for it."""
         rows = np.array(self.rows[-self.n_waiting :], dtype=np.int64)

@@ -245,14 +245,19 @@ def _free_place(
 
 def _draw_scores(axes: Axes, scores: Floats, colors: Floats) -> None:
     """Draw what decided on each pick, at its turn."""
+    axes.set_title("What decided on each pick", loc="left", weight="bold")
+    _draw_turns(axes, np.arange(1, len(scores) + 1), scores, colors)
+    axes.set(xlabel="picks", ylabel="score")
+
+
+def _draw_turns(axes: Axes, rank: NDArray[np.int64], values: Floats, colors: Floats) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    k = len(scores)
-    axes.set_title("What decided on each pick", loc="left", weight="bold")
-    rank = np.arange(1, k + 1)
-    axes.plot(rank, scores, color=LIGHT, lw=1.5, zorder=1)
-    axes.scatter(rank, scores, c=colors, s=np.clip(2500 / k, 8, 46), linewidths=0, zorder=3)
-    axes.set(xlim=(0, k * 1.03 + 0.5), xlabel="picks", ylabel="score")
+    k = len(colors)
+    size = np.clip(2500 / k, 8, 46)
+    axes.plot(rank, values, color=LIGHT, lw=1.5, zorder=1)
+    axes.scatter(rank, values, c=colors[rank - 1], s=size, linewidths=0, zorder=3)
+    axes.set_xlim(0, k * 1.03 + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     tidy(axes)
 
@@ -262,7 +267,7 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
 
     The potential falls by factors: on a linear scale most of a batch would be a flat line.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     k, first = len(potentials), float(potentials[0])
     axes.set_title("How much is left to cover", loc="left", weight="bold")
@@ -278,17 +283,13 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
     rank, share = np.arange(1, k + 1), potentials / first
     some = share > 0
     axes.set_yscale("log")
-    axes.plot(rank[some], share[some], color=LIGHT, lw=1.5, zorder=1)
-    size = np.clip(2500 / k, 8, 46)
-    axes.scatter(rank[some], share[some], c=colors[some], s=size, linewidths=0, zorder=3)
+    _draw_turns(axes, rank[some], share[some], colors)
     lowest = float(share[some].min())
-    axes.set(xlim=(0, k * 1.03 + 0.5), ylim=(lowest / 1.5, 1.4))
+    axes.set_ylim(lowest / 1.5, 1.4)
     axes.set_ylabel("potential left, as a share of that after the first pick")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if lowest > 1e-3 else (1,)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    tidy(axes)
     marks = halvings(share)
     for at in marks:
         axes.plot([at, at], [lowest / 1.5, share[at - 1]], color=INK, lw=0.7, ls=(0, (2, 3)))
