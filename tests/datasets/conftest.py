@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import metadata
 from pathlib import Path
 from urllib.error import URLError
@@ -31,6 +32,7 @@ def bare(monkeypatch, tmp_path):
     monkeypatch.setattr(metadata, "distribution", distribution)
 
     def offline(**_):
+        warnings.warn("A network error occurred. Retrying...", stacklevel=2)  # as scikit-learn
         raise URLError("no network")
 
     monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)

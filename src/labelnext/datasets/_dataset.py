@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,9 @@ def first_found(name: str, ways: Sequence[Way]) -> Dataset:
     reasons = []
     for way in ways:
         try:
-            dataset = way.load()
+            # What a way that leads nowhere warns of is told below.
+            with warnings.catch_warnings(action="ignore"):
+                dataset = way.load()
         except ValueError:
             raise  # a file that is there and damaged; the message says so
         except Exception as error:  # no network, no package, a service that answers otherwise
