@@ -132,6 +132,12 @@ class TestTables:
         np.testing.assert_array_equal(pool.proba, [[0.25, 0.75], [1, 0], [0.5, 0.5]])
         assert len(select(pool, 2, random_state=0)) == 2
 
+    def test_as_a_pool_it_needs_names(self, tmp_path):
+        path = tmp_path / "scores.csv"
+        path.write_text(self.SCORES)
+        with pytest.raises(ValueError, match=r"or give proba='.*scores\.csv' alone if each column"):
+            open_pool(path)
+
     def test_classes_that_are_numbers(self, tmp_path):
         (tmp_path / "p.csv").write_text(",0,1,10\n0,0.5,0.25,0.25\n1,1,0,0\n")  # an index of pandas
         assert open_pool(proba=tmp_path / "p.csv").classes.tolist() == [0, 1, 10]

@@ -353,6 +353,8 @@ def _no_such(container: Any, name: str, what: str, *, asked: bool) -> ValueError
     names = list(container.names)
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" * (len(names) > 12))
     hint = "" if asked else f"; name it with {what}=..."
+    if isinstance(container, Table) and what == "proba" and not asked:
+        hint += f", or give proba={container.name!r} alone if each column is a class"
     return ValueError(
         f"{container.name} has no '{name}'; it has {shown or 'nothing'}"
         f"{did_you_mean(name, names)}{hint}."
