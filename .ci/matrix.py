@@ -44,12 +44,26 @@ class Row:
     warns: bool = False
 
 
+# A row warns until all of it has been seen to pass once; then take its `warns` away.
 ROWS = [
-    Row("lowest", "3.11", "pandas,zarr", lowest=True, without=(*LARGE, "skactiveml"), tests=TESTS),
-    Row("3.12 pandas 2", "3.12", "zarr", ("pandas<3", "scikit-activeml==1.0.1")),
+    Row(
+        "lowest",
+        "3.11",
+        "pandas,zarr",
+        lowest=True,
+        without=(*LARGE, "skactiveml"),
+        tests=TESTS,
+        warns=True,
+    ),
+    Row("3.12 pandas 2", "3.12", "zarr", ("pandas<3", "scikit-activeml==1.0.1"), warns=True),
     Row("3.13 no pandas", "3.13", "zarr", without=(*LARGE, "pandas", "skactiveml")),
     Row(
-        "3.14 pandas 3", "3.14", "pandas,zarr", ("pandas>=3", "scikit-activeml==1.0.1"), tests=TESTS
+        "3.14 pandas 3",
+        "3.14",
+        "pandas,zarr",
+        ("pandas>=3", "scikit-activeml==1.0.1"),
+        tests=TESTS,
+        warns=True,
     ),
     Row("3.14 no GIL", "3.14t", "pandas,zarr", without=(*LARGE, "skactiveml")),
     # The builds of PyTorch on PyPI bring CUDA: of the oldest one, its own tests alone.
@@ -58,6 +72,7 @@ ROWS = [
         more=("torch==2.2.0", "skorch==1.0.0", "numpy<2"),
         without=("transformers", "ray", "moto", "polars", "rdata", "skactiveml"),
         tests=("tests/networks", "tests/estimators", "tests/engine/test_torch.py"),
+        warns=True,
     ),
     Row(
         *("pre-releases", "3.13", "pandas,zarr"),
@@ -166,7 +181,7 @@ def try_row(row):
     shown = ("numpy", "scipy", "scikit-learn", "pyarrow", "pandas", "matplotlib", "numba")
     seen = " ".join(f"{a} {b}" for a, b in pairwise(versions) if a in shown)
     # Old and new versions together warn of one another: of others' deprecations.
-    calm = ["-W", "ignore::DeprecationWarning"] if row.lowest or row.warns else []
+    calm = ["-W", "ignore::DeprecationWarning"] if row.lowest or row.uv else []
     options = [*calm, "-q", "-n", "auto", "-m", "not slow and not gpu", "-p", "no:cacheprovider"]
     # The chosen folders are tested as installed, not from src.
     tests = subprocess.run(
