@@ -4,6 +4,8 @@ import shutil
 import subprocess
 import sys
 
+from labelnext.pools import disk
+
 WRITE = """
 import os, pathlib, resource, sys
 import numpy as np
@@ -80,3 +82,11 @@ def test_a_full_disk_leaves_whole_shards(tmp_path):
 
 def test_a_limit_on_files_leaves_whole_shards(tmp_path):
     check(run([], tmp_path, 1 << 20), tmp_path)
+
+
+def test_a_system_without_locks_writes_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk, "fcntl", None)
+    for content in (b"old", b"new"):
+        disk.write_whole(tmp_path / "file", content, overwrite=True)
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

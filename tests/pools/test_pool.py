@@ -744,6 +744,13 @@ def test_what_has_no_order_is_not_one_for_each_sample(what, values):
         Pool(np.full((3, 2), 0.5), np.ones((3, 1)), **{what: values})
 
 
+@pytest.mark.parametrize("what", ["ids", "groups"])
+def test_a_frame_is_no_column(what):
+    frame = pytest.importorskip("pandas").DataFrame({"name": list("abc")})
+    with pytest.raises(TypeError, match=rf"{what} must be one column.*as frame\['name'\]"):
+        Pool(np.full((3, 2), 0.5), np.ones((3, 1)), **{what: frame})
+
+
 def test_ids_to_find_may_be_a_set_but_no_text():
     pool = Pool(features=np.ones((3, 1)), ids=list("abc"))
     assert sorted(pool.rows_of({"a", "c"}).tolist()) == [0, 2]

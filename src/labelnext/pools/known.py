@@ -433,6 +433,11 @@ def _as_array(what: str, values: Any) -> NDArray[Any]:
             f"{what} must be a list or an array, one for each sample in their order, got "
             f"{type(values).__name__}; put them into a list."
         )
+    if hasattr(values, "columns"):
+        raise TypeError(
+            f"{what} must be one column, got a frame with the columns {some(values.columns)}; pass "
+            f"one of them, as frame[{next(iter(values.columns), 'name')!r}]."
+        )
     refuse_masked(values, what)
     if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
         values = list(values) if hasattr(values, "__iter__") else values
