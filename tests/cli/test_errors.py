@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import labelnext
+
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
 
 
@@ -292,3 +294,54 @@ def test_row_groups_of_different_lengths(folder, complaint):
         pa.table({"proba": [[0.5, 0.5]] * 20 + [[1.0]] * 20}), "bad.parquet", row_group_size=20
     )
     assert "1 at row 20, 2 before" in complaint("select", "bad.parquet", "-f", "emb.npy", "-k", 3)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--classes", "x,y,z"), "labels has values that are not among the classes: 'a', 'b'"),
+        (("--task", "multilabel"), "labels"),
+        ((), "labels.npy has the checksum"),
+        (None, "labels has values that are not among the classes: 'b'"),
+    ],
+)
+def test_labels_of_a_pool_folder_that_do_not_fit(folder, run, options, words):
+    (folder / "labels.csv").write_text("label\na\nb\n" + '""\n' * 38)
+    told = ("--labels", "labels.csv:label", "--classes", "a,b,c")
+    assert run("convert", *FILES, *told, "pool").exit_code == 0
+    if options is None:
+        manifest = (folder / "pool/pool.json").read_text()
+        (folder / "pool/pool.json").write_text(manifest.replace('"b"', '"d"'))
+        options = ()
+    elif not options:
+        flip(folder / "pool/shard-00000/labels.npy")
+    result = run("select", "pool", "-k", 4, *options)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300, "damaged"])
+def test_features_that_no_strategy_looked_at(folder, run, arrays, bad):
+    """The batch is there, and the error says that it is."""
+    proba, features = arrays
+    features = features.astype(np.float64)
+    if bad != "damaged":
+        features[5, 0] = bad
+    labelnext.write_pool("pool", proba, features)
+    if bad == "damaged":
+        flip(folder / "pool/shard-00000/features.npy")
+    asked = ("select", "pool", "-k", 3, "--strategy", "uncertainty", "-o", "b.csv")
+    result = run(*asked, "--plot", "b.png")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("labelnext: --plot b.png: the batch is written, but not drawn:")
+    words = "has the checksum" if bad == "damaged" else "finite and below 1e+140 to be drawn"
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert (folder / "b.csv").exists()
+    assert not (folder / "b.png").exists()

@@ -230,7 +230,7 @@ def select(
         to_stdout(file_of(batch.to_lists(), ".csv"))
     if plot is not None:
         with working(console, "Drawing ..."):
-            write(plot, _picture(data, batch, excluded, plot.suffix.lower()), force=force)
+            write(plot, _picture(data, batch, excluded, plot), force=force)
     if console.is_terminal:
         if output is not None or not sys.stdout.isatty():
             console.print(batch_table(batch.to_lists(), n_left))
@@ -287,7 +287,8 @@ def _count_left(data: "Pool", excluded: Any, k: int) -> int:
     """Count the candidates, and refuse a k above them."""
     import numpy as np
 
-    labelled = np.setdiff1d(data.labeled, excluded)
+    with input_errors():  # labels in files are read here
+        labelled = np.setdiff1d(data.labeled, excluded)
     left = data.n_rows - len(excluded) - len(labelled)
     taken = f"{len(excluded):,} excluded"
     if len(labelled):
@@ -318,8 +319,8 @@ def _choose(data: "Pool", k: int, **options: Any) -> "Batch":
     return replace(batch, ids=batch.indices) if batch.ids is None else batch
 
 
-def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:
-    """Draw the batch, as the bytes of a file."""
+def _picture(data: "Pool", batch: "Batch", excluded: Any, path: Path) -> bytes:
+    """Draw the batch, which is written by now, as the bytes of a file."""
     import numpy as np
     from matplotlib.figure import Figure
 
@@ -328,5 +329,9 @@ def _picture(data: "Pool", batch: "Batch", excluded: Any, suffix: str) -> bytes:
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
     taken = np.union1d(excluded, data.labeled)
-    plot_batch(data.features, batch, exclude=taken, figure=figure)
-    return picture(figure, suffix[1:])
+    try:
+        with input_errors():  # a strategy may not have looked at the features
+            plot_batch(data.features, batch, exclude=taken, figure=figure)
+            return picture(figure, path.suffix.lower()[1:])
+    except InputError as error:
+        raise InputError(f"--plot {path}: the batch is written, but not drawn: {error}") from None

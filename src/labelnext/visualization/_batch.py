@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LIGHT, QUIET = "#c3c9d2", "#7d8797"
 # So many picks are numbered; beyond that numbers hide the map, and a colour bar tells the order.
 NUMBERED = 30
+# Squares of numbers up to here, and their sums, are finite.
+LARGEST = 1e140
 DIRECTIONS = np.deg2rad([45, 135, -45, -135, 0, 180, 90, -90])
 
 
@@ -144,6 +146,15 @@ def _project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
     sparse = sp.issparse(sample) and min(sample.shape) > 2
     if sp.issparse(sample) and not sparse:
         sample = sample.toarray()
+    with np.errstate(over="ignore"):
+        sums = abs(sample.astype(np.float64)).sum(axis=1)
+    wrong = np.flatnonzero(~(np.asarray(sums).ravel() < LARGEST))
+    if len(wrong):
+        row = rows[order[wrong[0]]]
+        raise ValueError(
+            f"The features must be finite and below {LARGEST:g} to be drawn, and those of row "
+            f"{row:,} are not; replace them, or leave the picture out."
+        )
     points = np.zeros((len(rows), 2))
     if len(rows) == 1:
         return points, "a single sample"
