@@ -1,6 +1,8 @@
 """Extraction to a folder: shards of whole batches, and going on with what is there."""
 
+import errno
 import json
+import os
 import re
 
 import numpy as np
@@ -309,6 +311,55 @@ def test_what_is_there_is_kept_unless_one_says_so(tmp_path):
     for options in ({}, {"overwrite": True}, {"resume": True}):
         with pytest.raises(FileExistsError, match=re.escape("thesis.tex")):
             run(X, tmp_path / "other", **options)
+
+
+class FailsAt(Items):
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def __getitem__(self, i):
+        if i == 14:
+            raise self.error
+        return super().__getitem__(i)
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("mine"), FileNotFoundError(2, "No such file", "img.png"), None]
+)
+def test_the_old_pool_stays_until_the_new_one_is_whole(tmp_path, monkeypatch, error):
+    path = tmp_path / "pool"
+    run(X[:20], path)
+    before = {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+    if error is None:
+        full = OSError(errno.ENOSPC, "No space left on device")
+        monkeypatch.setattr("labelnext.pools._writer.write_npy", lambda *_: throw(full))
+        with pytest.raises(OSError, match=r"Cannot write .*/pool: the disk is full.* as it was\.$"):
+            run(X, path, overwrite=True)
+    else:
+        with pytest.raises(RuntimeError, match=r"mine|img\.png"):
+            run(FailsAt(error), path, overwrite=True)
+    assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
+    assert os.listdir(tmp_path) == ["pool"]
+    monkeypatch.undo()
+    assert len(run(X, path, overwrite=True)) == len(X)
+    assert os.listdir(tmp_path) == ["pool"]
+
+
+def throw(error):
+    raise error
+
+
+def test_an_unfinished_pool_is_deleted_and_its_successor_can_be_gone_on_with(tmp_path):
+    path = tmp_path / "pool"
+    run(X, path)
+    drop(path, 1)
+    with pytest.raises(RuntimeError, match="mine"):
+        run(FailsAt(ValueError("mine")), path, overwrite=True)
+    assert (path / "shard-00000").is_dir()
+    data = Items()
+    run(data, path, resume=True)
+    assert min(data.read) == 8
 
 
 def test_options_without_a_folder():

@@ -160,7 +160,7 @@ def test_what_is_no_folder_is_refused(tmp_path, door, force, kind):
     assert not path.is_dir()
 
 
-@pytest.mark.parametrize("door", [by_write_pool, by_convert])
+@pytest.mark.parametrize("door", [by_write_pool, by_convert, by_extract])
 def test_what_comes_while_the_new_pool_is_written_stays(tmp_path, monkeypatch, door):
     write_pool(tmp_path / "pool", PROBA[:5], FEATURES[:5])
     finish = PoolWriter.finish

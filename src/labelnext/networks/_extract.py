@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools import Pool, open_pool
+from labelnext.pools import Pool, open_pool, replacing
 from labelnext.pools.source import PARTS
 from labelnext.utils.extras import require
 from labelnext.utils.given import refuse_other_order
@@ -123,7 +124,8 @@ def extract(
         number: all but an `IterableDataset`, a `DataLoader` of a class of your own or with a
         `worker_init_fn`.
     overwrite : bool, default=False
-        With `out`: whether to delete a pool that is in the folder.
+        With `out`: whether to replace a pool that is in the folder, once the new one is whole. An
+        unfinished one is deleted first.
     cluster : labelnext.Ray, default=None
         With `out`: a Ray cluster, whose actors each write shards to the folder, which all its
         machines must see. Data must have items by number, or be a Ray Data set, whose columns are
@@ -141,7 +143,8 @@ def extract(
     FileExistsError
         If `out` holds a pool, and neither `resume` nor `overwrite` is asked for, or other files.
     OSError
-        If the disk is full, or `out` may not be written to. Shards that are finished stay.
+        If the disk is full, or `out` may not be written to. Shards that are finished stay, or,
+        with `overwrite`, the pool that was there.
     ValueError
         If the last layer is not clear or not last, outputs are not n × C, logits are not finite
         (the message says of which sample), data is empty, has masked values or would not line up
@@ -214,7 +217,7 @@ def extract(
             )
         return _in_memory(model, data, n_passes, bias, known, classes, how)
     if resume and overwrite:
-        raise ValueError("Either resume=True goes on with a pool or overwrite=True deletes it.")
+        raise ValueError("Either resume=True goes on with a pool or overwrite=True replaces it.")
     if n_passes is not None or _are_several(model):
         raise TypeError(
             "A pool in files has the probabilities of one network: of a committee pass no `out`, "
@@ -230,7 +233,10 @@ def extract(
 
         extract_to = partial(extract_on_ray, cluster=cluster)
     files |= {"bias": bias, "classes": classes}
-    layer = extract_to(out, model, data, known=known, files=files, options=how)
+    with replacing(out) if overwrite else nullcontext() as new:
+        if new is not None:  # the old pool stays until this is whole
+            files |= {"overwrite": False, "stay": False}
+        layer = extract_to(new or out, model, data, known=known, files=files, options=how)
     found: Any = unwrap(model).get_submodule(layer)
     return Pool.of(open_pool(out), last_layer=last_layer(found))
 

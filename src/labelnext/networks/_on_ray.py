@@ -70,7 +70,9 @@ def extract_on_ray(
         missing = [number for number in range(n_shards) if number not in finished]
         with showing(progress, n_rows) as advance:
             if missing:
-                actors = _actors(ray, cluster, len(missing), _job(model, samples, options))
+                advice = ADVICE if files.get("stay", True) else ""
+                job = _job(model, samples, options)
+                actors = _actors(ray, cluster, len(missing), job, advice)
                 try:
                     _write(actors, to, samples, told, missing, advance, sum(finished.values()))
                 finally:
@@ -85,7 +87,7 @@ def _job(model: Any, samples: Samples, options: dict[str, Any]) -> tuple[Any, ..
     return model, samples.read, samples.common, options
 
 
-def _actors(ray: Any, cluster: Ray, n_shards: int, job: tuple[Any, ...]) -> Actors:
+def _actors(ray: Any, cluster: Ray, n_shards: int, job: tuple[Any, ...], advice: str) -> Actors:
     try:
         reference = ray.put(job)
     except Exception as error:
@@ -101,7 +103,7 @@ def _actors(ray: Any, cluster: Ray, n_shards: int, job: tuple[Any, ...]) -> Acto
         timeout=TIMEOUT,
         set_up=lambda _: [Call("load", (reference,))],
         name="shard {}".format,
-        advice=ADVICE,
+        advice=advice,
         can_shrink=True,
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools.disk import DRAFT, clear_drafts, draft, put_in_place, writing
+from labelnext.pools.disk import DRAFT, FULL, clear_drafts, draft, put_in_place, writing
 from labelnext.pools.files import local_folder
 from labelnext.pools.manifest import (
     LAST_LAYER,
@@ -64,13 +65,31 @@ def delete_pool(folder: Path) -> None:
 def in_place_of(folder: Path) -> Iterator[Path]:
     """Have a folder to write a pool to, which in the end takes the place of the pool there."""
     refuse_other_files(folder, to_delete=True)
-    with (
-        writing(str(folder), "free some space; what was there is as it was."),
-        draft(folder, folder=True) as new,
-    ):
+    says = partial(writing, str(folder), "free some space; what was there is as it was.")
+    with ExitStack() as stack:
+        with says():
+            new = stack.enter_context(draft(folder, folder=True))
+        try:
+            yield new
+        except OSError as error:
+            if error.errno in FULL and str(new) in str(error):
+                with says():
+                    raise
+            raise
+        with says():
+            refuse_other_files(folder, to_delete=True)
+            put_in_place(new, folder)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path | None]:
+    """Have what `in_place_of` gives where a path holds a finished pool, None where it does not."""
+    folder = folder_of(path)
+    if not os.path.lexists(folder / MANIFEST):
+        yield None
+        return
+    with in_place_of(folder) as new:
         yield new
-        refuse_other_files(folder, to_delete=True)
-        put_in_place(new, folder)
 
 
 def clear_pool_drafts(folder: Path) -> None:
