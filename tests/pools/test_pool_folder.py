@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from labelnext.pools import PoolWriter, open_source
+from labelnext.pools import PoolWriter, manifest, open_source
 
 PROBA = np.random.default_rng(0).random((10, 3)).astype(np.float32)
 FEATURES = np.random.default_rng(1).normal(size=(10, 4)).astype(np.float16)
@@ -190,7 +190,7 @@ def test_shards_without_settings_are_not_gone_on_with(pool):
 KILLED = """
 import os, pathlib, shutil, signal, sys
 import numpy as np
-from labelnext.pools import PoolWriter, open_source
+from labelnext.pools import PoolWriter, manifest, open_source
 root = pathlib.Path(sys.argv[1])
 rng = np.random.default_rng(0)
 proba, features = rng.random((7, 2)), rng.random((7, 3))
@@ -322,7 +322,6 @@ def flip(file):
 def test_a_changed_byte_is_found_by_its_checksum(pool):
     flip(pool / "shard-00001" / "features.npy")
     source = open_source(pool)
-    source.take("features", np.arange(10))  # of single rows no checksum is known
     source.read("features", 0, 3)
     source.read("features", 3, 5)
     with pytest.raises(ValueError, match=r"shard-00001/features\.npy has the checksum"):
@@ -331,6 +330,32 @@ def test_a_changed_byte_is_found_by_its_checksum(pool):
         open_source(pool).read("features", 0, 10)
     with pytest.raises(ValueError, match=r"shard-00001/features\.npy has the checksum"):
         source.verify()
+
+
+@pytest.mark.parametrize("part", ["proba", "features"])
+def test_a_changed_byte_is_found_where_single_rows_are_read(pool, monkeypatch, part):
+    flip(pool / "shard-00001" / f"{part}.npy")
+    starts = open_source(pool)._starts
+    outside, inside = np.array([starts[0], starts[2]]), np.array([starts[1]])
+    source = open_source(pool)
+    source.take(part, outside)
+    with pytest.raises(ValueError, match=rf"shard-00001/{part}\.npy has the checksum"):
+        source.take(part, inside)
+    # Of a large file that would be too much to read, unless most of it is wanted.
+    monkeypatch.setattr(manifest, "LITTLE", 0)
+    monkeypatch.setattr(manifest, "TIMES", 1)
+    source.take(part, inside)
+    monkeypatch.setattr(manifest, "TIMES", 1000)
+    with pytest.raises(ValueError, match=rf"shard-00001/{part}\.npy has the checksum"):
+        source.take(part, inside)
+
+
+def test_single_rows_have_a_shard_summed_once(pool, monkeypatch):
+    source, summed = open_source(pool), []
+    monkeypatch.setattr(source, "_compare_all", lambda *what: summed.append(what))
+    for row in (0, 1, 0):
+        source.take("proba", np.array([row]))
+    assert summed == [("proba", 0)]
 
 
 def test_verify_reads_the_ids_too(pool):
@@ -499,7 +524,7 @@ def test_a_fork_while_another_thread_reads_does_not_hang(pool):
 AS_NOBODY = """
 import os, sys
 sys.path.insert(0, sys.argv[3])
-from labelnext.pools import PoolWriter, open_source
+from labelnext.pools import PoolWriter, manifest, open_source
 if os.getuid() == 0:  # whom permissions do not bind
     os.setgroups([])
     os.setgid(65534)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools._npy import NpyFile, RowsSource
-from labelnext.pools.files import FileError, reading
+from labelnext.pools.files import FileError, LocalFiles, reading
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, digest_of, digest_of_bytes
 from labelnext.utils.tasks import TASKS
 
@@ -51,6 +51,9 @@ SAID = {
 MOST = 1 << 30
 # Bytes that are read at once to be summed.
 AT_ONCE = 1 << 22
+# A file of a shard, on this machine, is summed before single rows of it are read, if it has no more
+# bytes than this, or than so many times those of the rows.
+LITTLE, TIMES = 1 << 24, 4
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class PoolSource(RowsSource):
     """A pool folder that `PoolWriter` has finished: its head, and what is known of its shards.
 
     A shard's checksum is compared when the shard is first read from its start to its end, in
-    however many stretches; not when single rows are read.
+    however many stretches; for single rows only where that is little more to read, see `take`.
     """
 
     def __init__(
@@ -146,15 +149,28 @@ class PoolSource(RowsSource):
             for name in shard.files:
                 self._compare_all(name, number)
 
+    def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
+        local = isinstance(self._files, LocalFiles)
+        of = np.searchsorted(self._starts, rows if local else rows[:0], "right") - 1
+        for shard, n in zip(*(a.tolist() for a in np.unique(of, return_counts=True)), strict=True):
+            file = self._arrays[part][shard]
+            if file.n_bytes <= max(LITTLE, TIMES * n * file.row_bytes):
+                self._compare_once(part, shard)
+        return super().take(part, rows)
+
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
         # The shards that rows are in, as a whole: one id is too little to compare a checksum.
         touched = self._starts[:-1] if rows is None else rows
         shards = np.unique(np.searchsorted(self._starts, touched, "right") - 1).tolist()
         for shard in shards if self.has(what) else ():
-            if (what, shard) not in self._sums:
-                self._compare_all(what, shard)
-                self._sums[what, shard] = None
+            self._compare_once(what, shard)
         return super().known(what, rows)
+
+    def _compare_once(self, name: str, shard: int) -> None:
+        if self._sums.get((name, shard), ()) is not None:
+            self._compare_all(name, shard)
+            with self._lock:
+                self._sums[name, shard] = None
 
     def _compare_all(self, name: str, shard: int) -> None:
         file, crc = self._arrays[name][shard], 0
