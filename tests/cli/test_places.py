@@ -191,7 +191,17 @@ class TestBeforeTheWork:
         n = 2 if what == "classes" else 39
         (folder / "half.json").write_text(json.dumps(["\ud800", *map(str, range(n))]))
         words = complaint("select", "pool.npz", "-k", 2, f"--{what}", "half.json")
-        assert "no text that UTF-8 can hold" in words
+        assert r"half.json: '\ud800', at row 0, is no text that UTF-8 can hold" in words
+        assert "uuid" not in words
+
+    def test_classes_that_are_no_text(self, folder, complaint):
+        assert r"--classes: '\udcff' is" in complaint(
+            *("select", "pool.npz", "-k", 2, "--classes", "a,\udcff,c", "-o", "b.csv")
+        )
+        assert not (folder / "b.csv").exists()
+        assert r"--classes: '\udcff' is" in complaint(
+            *("convert", "pool.npz", "made", "--classes", "a,\udcff,c")
+        )
 
 
 def test_ids_of_all_kinds_come_back_by_their_batch(folder, run):

@@ -116,6 +116,7 @@ def refuse_values(paths: Sequence[str | None]) -> None:
 def _class_names(classes: str | None) -> list[Any] | None:
     """Read the names of classes from a file, or from a list with commas."""
     from labelnext.pools import lists_values, read_values
+    from labelnext.pools.known import is_text
 
     if classes is None:
         return None
@@ -123,6 +124,11 @@ def _class_names(classes: str | None) -> list[Any] | None:
         names = read_values(classes, "labels")
     else:
         names = [name.strip() for name in classes.split(",")]
+        odd = next((name for name in names if not is_text(name)), None)
+        if odd is not None:
+            raise InputError(
+                f"--classes: {odd!r} is no text in UTF-8; give the names in a file, saved as UTF-8"
+            )
     texts = [str(name) for name in names]
     # Labels are numbers then.
     if all(text.isdecimal() and str(int(text)) == text for text in texts):

@@ -13,7 +13,7 @@ import numpy as np
 
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.files import FileError, reading
-from labelnext.pools.known import USUAL, numbered, some, stems_of
+from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of
 from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.names import did_you_mean
 
@@ -116,7 +116,14 @@ def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: K
         values = [line.strip() for line in text.split("\n")] if text else []
         return check_listed(what, values, path)
     values = _of_records(_json_values(content, suffix, path), path, name, what)
-    return check_listed(what, values, path if name is None else f"{path}:{name}")
+    where = path if name is None else f"{path}:{name}"
+    for number, value in enumerate(values):
+        if isinstance(value, str) and not is_text(value):
+            raise FileError(
+                f"{where}: {value[:40]!r}, at row {number:,}, is no text that UTF-8 can hold: half "
+                "of a character is missing; correct what it was made from."
+            )
+    return check_listed(what, values, where)
 
 
 def _json_values(content: bytes, suffix: str, path: str) -> list[Any]:

@@ -105,7 +105,7 @@ def _texts(array: NDArray[Any], where: str) -> NDArray[Any]:
         array = array.astype(object)
         "".join(value for value in array.flat if isinstance(value, str)).encode()
     except (UnicodeError, ValueError, SystemError):  # numpy's, beyond what Unicode has
-        row = next((i for i, value in enumerate(array) if not _is_text(value)), 0)
+        row = next((i for i, value in enumerate(array) if not is_text(value)), 0)
         raise ValueError(
             f"{where}: what is at row {row:,} is no text that UTF-8 can hold; give texts, such as "
             "str(uuid.UUID(bytes=value)) for a UUID of 16 bytes."
@@ -113,7 +113,8 @@ def _texts(array: NDArray[Any], where: str) -> NDArray[Any]:
     return array
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Tell whether a text can be written as UTF-8."""
     try:
         value.decode() if isinstance(value, bytes) else str(value).encode()
     except UnicodeError:
