@@ -191,7 +191,7 @@ class TestBeforeTheWork:
         n = 2 if what == "classes" else 39
         (folder / "half.json").write_text(json.dumps(["\ud800", *map(str, range(n))]))
         words = complaint("select", "pool.npz", "-k", 2, f"--{what}", "half.json")
-        assert r"half.json: '\ud800', at row 0, is no text that UTF-8 can hold" in words
+        assert "half.json: what is at row 0 is no text that UTF-8 can hold" in words
         assert "uuid" not in words
 
     def test_classes_that_are_no_text(self, folder, complaint):

@@ -120,8 +120,8 @@ def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: K
     for number, value in enumerate(values):
         if isinstance(value, str) and not is_text(value):
             raise FileError(
-                f"{where}: {value[:40]!r}, at row {number:,}, is no text that UTF-8 can hold: half "
-                "of a character is missing; correct what it was made from."
+                f"{where}: what is at row {number:,} is no text that UTF-8 can hold: "
+                f"{value[:40]!r} lacks half of a character; correct what it was made from."
             )
     return check_listed(what, values, where)
 
