@@ -214,3 +214,11 @@ def test_ids_of_all_kinds_come_back_by_their_batch(folder, run):
         rest = run(*known, "-k", 2, "-x", f"b.{ending}")
         assert rest.exit_code == 0, rest.output
         assert len(rest.stdout.splitlines()) == 3
+
+
+def test_another_number_of_rows_is_named_as_its_option(folder, run, complaint):
+    assert run("convert", "pool.npz", "made", "--rows-per-shard", 20).exit_code == 0
+    (folder / "made/pool.json").unlink()
+    asked = ("convert", "pool.npz", "made", "--resume", "--rows-per-shard", 30)
+    words = "begun with --rows-per-shard 20, and now --rows-per-shard is 30;"
+    assert words in complaint(*asked)

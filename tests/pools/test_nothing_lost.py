@@ -175,3 +175,12 @@ def test_what_comes_while_the_new_pool_is_written_stays(tmp_path, monkeypatch, d
     assert (tmp_path / "pool" / "notes.txt").read_text() == "mine"
     assert open_source(tmp_path / "pool").n_rows == 5
     assert os.listdir(tmp_path) == ["pool"]
+
+
+@pytest.mark.parametrize("door", [by_write_pool, by_pool_writer, by_extract])
+def test_a_file_in_a_folder_named_as_a_shard_is_named_at_once(tmp_path, door):
+    (tmp_path / "pool" / "shard-00000").mkdir(parents=True)
+    (tmp_path / "pool" / "shard-00000" / "x.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(FileExistsError, match=r"move shard-00000/x\.txt elsewhere"):
+            door(tmp_path / "pool", force)

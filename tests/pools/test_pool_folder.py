@@ -137,7 +137,7 @@ def test_going_on_must_be_asked_for(tmp_path):
     [
         ({"bias": True}, "begun with bias=False, and now bias is True"),
         ({"task": "multilabel"}, "begun with task='multiclass'"),
-        ({"settings": {"model": "b"}}, "begun with settings={'model': 'a', 'layers': "),
+        ({"settings": {"model": "b"}}, "begun with model='a', and now model is 'b'"),
     ],
     ids=["bias", "task", "settings"],
 )

@@ -141,3 +141,8 @@ def test_an_unfinished_pool_is_deleted_with_what_is_left_of_killed_writers(tmp_p
     (tmp_path / "pool" / ".shard-00001.0123456789ab.tmp").mkdir()
     writer.delete()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_pool_in_place_of_the_folder():
+    with pytest.raises(TypeError, match="path must be the folder to write, got a pool"):
+        write_pool(labelnext.Pool(PROBA, FEATURES), "pool")

@@ -35,6 +35,7 @@ _PLAIN = (
     "num_shards",
     "num_cpus",
     "num_gpus",
+    "rows_per_shard",
 )
 _NAMES = "|".join((*_PARTS, *_WORDS, *_PLAIN))
 # And how the command spells those that it has another word for.

@@ -107,6 +107,8 @@ def write_pool(
         "last_layer": last_layer,
         "missing_label": missing_label,
     }
+    if isinstance(path, Pool | Source):
+        raise TypeError("path must be the folder to write, got a pool; the pool comes second.")
     if isinstance(proba, Pool | Source):
         if features is not None:
             raise TypeError(

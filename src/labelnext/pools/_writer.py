@@ -263,7 +263,9 @@ class PoolWriter:
     def _begin(self, content: bytes, resume: bool, overwrite: bool) -> None:
         """Make the folder, or find in it what may be gone on with."""
         self.path.mkdir(parents=True, exist_ok=True)
-        begun = refuse_other_files(self.path, to_delete=overwrite)
+        # Shards that nothing says what they are of can be neither gone on with nor kept.
+        nobodys = bool(self._folders()) and not (self.path / SETTINGS).exists()
+        begun = refuse_other_files(self.path, to_delete=overwrite or nobodys)
         if overwrite:
             self.delete()
             self.path.mkdir(exist_ok=True)
@@ -273,7 +275,7 @@ class PoolWriter:
                 f"{self.path} holds a pool already ({state}); go on with resume=True, delete it "
                 "with overwrite=True, or choose another path."
             )
-        elif self._folders() and not (self.path / SETTINGS).exists():
+        elif nobodys:
             raise ValueError(
                 f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
                 "them with overwrite=True."
@@ -283,9 +285,14 @@ class PoolWriter:
         if head != self._head:
             both = (*head, *self._head)
             name = next(name for name in both if head.get(name) != self._head.get(name))
+            before, now = head.get(name), self._head.get(name)
+            if name == "settings":
+                both = (*before, *now)
+                name = next(name for name in both if before.get(name) != now.get(name))
+                before, now = before.get(name), now.get(name)
             raise ValueError(
-                f"{self.path} was begun with {name}={head.get(name)!r}, and now {name} is "
-                f"{self._head.get(name)!r}; go on with the same, delete it with overwrite=True, or "
+                f"{self.path} was begun with {name}={before!r}, and now {name} is "
+                f"{now!r}; go on with the same, delete it with overwrite=True, or "
                 "choose another path."
             )
         if self._last_layer:
