@@ -9,7 +9,7 @@ from sklearn.neural_network import MLPClassifier
 
 from broken_strategies import Slow
 from labelnext.experiment import Budget, read_experiment
-from labelnext.experiment._catalog import DATA, Data
+from labelnext.experiment._catalog import DATA, Data, load_file
 from labelnext.experiment.toml import EXAMPLE
 
 BASE = {
@@ -200,3 +200,13 @@ def test_values_of_any_type_are_read_or_refused_in_one_line(read, key):
 def test_mistakes(read, changes, message):
     with pytest.raises(ValueError, match=message):
         read(**changes)
+
+
+def test_a_file_is_never_said_to_be_loaded_unsafely(tmp_path):
+    (tmp_path / "text.npz").write_text("hello")
+    labels = np.array(["a", None, "b"], dtype=object)
+    np.savez(tmp_path / "objects.npz", X=np.ones((3, 2)), y=labels)
+    with pytest.raises(ValueError, match=r"writes it: this is no \.npz file\.$"):
+        load_file(str(tmp_path / "text.npz"))
+    with pytest.raises(ValueError, match=r"holds Python objects; save y\.astype\(str\)"):
+        load_file(str(tmp_path / "objects.npz"))

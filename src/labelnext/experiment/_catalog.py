@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -240,9 +241,14 @@ def load_file(file: str) -> tuple[Any, Any]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return arrays["X"], arrays["y"]
     except Exception as error:  # a damaged archive raises errors of many kinds
+        reason = str(error)
+        if "pickle" in reason:  # numpy advises to run what may be in the file
+            reason = "this is no .npz file"
+            if is_zipfile(path):
+                reason = "it holds Python objects; save y.astype(str), or numbers"
         raise ValueError(
             f"{file}: expected an .npz file with the arrays X and y, as numpy.savez(file, X=X, "
-            f"y=y) writes it: {error}."
+            f"y=y) writes it: {reason}."
         ) from error
 
 
