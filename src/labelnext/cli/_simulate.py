@@ -68,8 +68,8 @@ def simulate(
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: there must be at least one process")
     experiment = _read(file, allow_imports=allow_imports)
-    _check(out)
     make_folder(out)
+    _check(out)
     start = time.perf_counter()
     results = _run(experiment, out, jobs)
     with input_errors():

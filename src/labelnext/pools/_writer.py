@@ -285,7 +285,8 @@ class PoolWriter:
         if head != self._head:
             both = (*head, *self._head)
             name = next(name for name in both if head.get(name) != self._head.get(name))
-            before, now = head.get(name), self._head.get(name)
+            before: Any = head.get(name)
+            now: Any = self._head.get(name)
             if name == "settings":
                 both = (*before, *now)
                 name = next(name for name in both if before.get(name) != now.get(name))
