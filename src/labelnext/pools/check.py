@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.source import KNOWN, PARTS
-from labelnext.utils.given import refuse_masked
+from labelnext.utils.given import NO_FILL, refuse_masked
 from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.tensors import is_tensor
 
@@ -41,7 +41,10 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
             f"{part} must be an array, got the path {os.fspath(values)!r}; "
             "labelnext.open_pool opens files."
         )
-    refuse_masked(values, part)
+    if part == "proba":
+        refuse_masked(values, part, NO_FILL)
+    else:
+        refuse_masked(values, part)
     if is_tensor(values):
         tensor = real_tensor(part, values)
         if tensor.device.type != "cpu":
