@@ -90,6 +90,19 @@ class TestMasked:
 
 
 class TestFrames:
+    @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+    @pytest.mark.parametrize("what", ["proba", "features"])
+    def test_a_column_of_lists_is_passed_alone(self, what, make):
+        parts = {"proba": PROBA, "features": FEATURES}
+        frame = make({"some": range(N), "of it": parts[what].tolist()})
+        if make is pd.DataFrame:
+            frame = frame[["of it"]]
+        with pytest.raises(TypeError, match=rf"pass that column alone, {what}\['of it'\]\.$"):
+            Pool(**{**parts, what: frame})
+        np.testing.assert_array_equal(
+            Pool(**{**parts, what: frame["of it"]}).read(what), parts[what]
+        )
+
     @pytest.mark.parametrize("what", ["features", "ids", "groups", "labels"])
     def test_the_same_labels_in_another_order(self, what):
         given = {"proba": FRAMES["proba"], what: FRAMES[what].iloc[::-1]}
