@@ -75,6 +75,16 @@ def test_too_small_a_limit_says_what_is_needed():
         lay_out(source, needed - 1, 61.125)
 
 
+def test_too_many_threads_are_named(monkeypatch):
+    source = FactorsInFiles(ArraySource(*pools.confident(60)))
+    with monkeypatch.context() as patched:
+        patched.setenv("LABELNEXT_NUM_THREADS", "100000")
+        said = r"half of what is free.*fewer than 100,000 threads, with .*LABELNEXT_NUM_THREADS"
+        with pytest.raises(ValueError, match=said):
+            lay_out(source, 10**9, 19)
+    lay_out(source, 10**9, 19)
+
+
 @pytest.mark.parametrize("n_bytes", [1, 999, 1000, 123_456, 99_999_999, 10**12 + 1])
 def test_amounts_for_people_are_rounded_up(n_bytes):
     said = parse_limit(say_bytes(n_bytes))

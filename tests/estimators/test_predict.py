@@ -179,6 +179,17 @@ def test_a_pipeline_without_probabilities_and_what_to_do(samples, step, door):
 
 
 @pytest.mark.parametrize("door", [proba_and_features, proba_of])
+def test_a_vote_without_probabilities_and_what_to_do(door):
+    members = [("a", GaussianNB()), ("b", LogisticRegression())]
+    with pytest.raises(TypeError, match=r"\. Give VotingClassifier voting='soft', and members"):
+        door(VotingClassifier(members).fit(X, Y), X)
+    door(VotingClassifier(members, voting="soft").fit(X, Y), X)
+    # What can't be made of nothing is not said to be.
+    with pytest.raises(TypeError, match=r"ClassifierCV\(StackingClassifier\(\.\.\.\), cv"):
+        door(StackingClassifier(members, LinearSVC()).fit(X, Y), X)
+
+
+@pytest.mark.parametrize("door", [proba_and_features, proba_of])
 def test_a_regressor_is_told_apart(door):
     for clf in (LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())):
         with pytest.raises(TypeError, match=r"got .*a regressor\.$"):

@@ -62,8 +62,47 @@ class TestMasked:
         with pytest.raises(ValueError, match="rows has masked values, the first in row 1"):
             Pool(PROBA).ids_of(rows)
 
+    @pytest.mark.parametrize("what", ["proba", "ids", "groups"])
+    def test_no_advice_to_fill_where_0_says_something(self, what):
+        hidden = np.ma.masked_array(MASKED[what], np.zeros(MASKED[what].shape, bool))
+        hidden[4] = np.ma.masked
+        with pytest.raises(ValueError, match="leave those samples out, there and in all else"):
+            Pool(**{"proba": PROBA, what: hidden})
+
+    def test_the_advice_of_rows_adds_none(self):
+        pool = Pool(PROBA, FEATURES)
+        rows = np.ma.masked_array([1, 2], [True, False])
+        with pytest.raises(ValueError, match=r"out, with rows.compressed\(\)\.$"):
+            pool.ids_of(rows)
+        with pytest.raises(ValueError, match=r"\[row for row in rows if row is not np.ma.masked"):
+            pool.ids_of([*rows])
+        for kept in (rows.compressed(), [row for row in rows if row is not np.ma.masked]):
+            assert pool.ids_of(kept).tolist() == [2]
+        mask = np.ma.masked_array([True, False] * 3, [True] + [False] * 5)
+        with pytest.raises(ValueError, match=r"np.ma.filled\(rows, False\) say\.$"):
+            pool.ids_of(mask)
+        assert pool.ids_of(np.ma.filled(mask, False)).tolist() == [2, 4]
+
+    def test_classes_are_called_so(self):
+        classes = np.ma.masked_array([*"abc"], [False, True, False])
+        with pytest.raises(ValueError, match=r"^classes has masked .*give each class its name\.$"):
+            Pool(PROBA, classes=classes)
+
 
 class TestFrames:
+    @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+    @pytest.mark.parametrize("what", ["proba", "features"])
+    def test_a_column_of_lists_is_passed_alone(self, what, make):
+        parts = {"proba": PROBA, "features": FEATURES}
+        frame = make({"some": range(N), "of it": parts[what].tolist()})
+        if make is pd.DataFrame:
+            frame = frame[["of it"]]
+        with pytest.raises(TypeError, match=rf"pass that column alone, {what}\['of it'\]\.$"):
+            Pool(**{**parts, what: frame})
+        np.testing.assert_array_equal(
+            Pool(**{**parts, what: frame["of it"]}).read(what), parts[what]
+        )
+
     @pytest.mark.parametrize("what", ["features", "ids", "groups", "labels"])
     def test_the_same_labels_in_another_order(self, what):
         given = {"proba": FRAMES["proba"], what: FRAMES[what].iloc[::-1]}

@@ -118,6 +118,6 @@ def test_features_are_float32_or_float64(values, dtype):
 def test_features_must_be_finite(container, value):
     wrong = X.copy()
     wrong[4] = value  # the third of the candidates
-    with pytest.raises(ValueError, match="infinity in row 2, counted among the candidates"):
+    with pytest.raises(ValueError, match="infinity in row 2 of the candidates; drop or"):
         catch(container(wrong)).features()
     assert len(catch(np.full((12, 1), 1e308)).features()) == 8  # the sum overflows, no value does

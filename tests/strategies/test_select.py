@@ -474,6 +474,42 @@ class TestNames:
         assert len(set(summaries)) == len(summaries)
 
 
+class TestRowsInMessages:
+    """They are rows of the pool, also where some of its rows are no candidates."""
+
+    WRONG = int(UNLABELED[20])
+
+    def wrong(self, name, part):
+        values = np.array(pool_for(name).read(part))
+        values[..., self.WRONG, :] *= np.nan if part == "features" else 0.5
+        return values
+
+    @pytest.mark.parametrize(
+        ("of", "part"),
+        [
+            (name, part)
+            for name in NAMES
+            for part in ("proba", "features")
+            if {part, "members"[: 7 * (part == "proba")]} & {*strategies.find(name).needs}
+        ],
+    )
+    def test_in_memory_and_in_files(self, of, part, tmp_path):
+        pool = pool_for(of, **{part: self.wrong(of, part)})
+        with pytest.raises(ValueError, match=rf"row {self.WRONG}(,| sums|;)"):
+            select(pool, K, strategy=of, random_state=0)
+        if of in COMMITTEES:
+            return
+        known = {"proba": PROBA, "features": X, part: self.wrong(of, part)}
+        for name, values in known.items():
+            np.save(tmp_path / f"{name}.npy", values)
+        files = [f"{tmp_path}/{name}.npy" for name in known]
+        pool = labelnext.open_pool(proba=files[0], features=files[1], labels=Y)
+        if "last_layer" in strategies.find(of).needs:
+            return
+        with pytest.raises(ValueError, match=rf"row {self.WRONG} \(row {self.WRONG} of .*{part}"):
+            select(pool, K, strategy=of, random_state=0)
+
+
 class TestOptions:
     @pytest.mark.parametrize("of", [name for name in NAMES if name != "badge"])
     def test_what_badge_alone_takes(self, of, tmp_path):

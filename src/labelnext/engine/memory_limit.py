@@ -108,7 +108,9 @@ def lay_out(source: FactorsInFiles, limit: int, state_bytes: float) -> Layout:
             f"memory_limit is {say_bytes(limit)}, but a selection from {source.name} needs "
             f"{say_bytes(needed)}: {state_bytes:.0f} bytes for each of its {source.n_rows:,} rows, "
             f"and {say_bytes(needed - int(state_bytes * source.n_rows))} to read and to work "
-            "with; allow as much, or cut the pool into parts."
+            f"with; allow as much (where none is given, the limit is half of what is free), cut "
+            f"the pool into parts, or have fewer than {n_threads():,} threads, with the "
+            "environment variable LABELNEXT_NUM_THREADS."
         )
     fixed = _fixed_bytes(source, state_bytes)
     stretch_bytes = min(STRETCH, (limit - fixed) // n_workers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -187,8 +188,11 @@ def refuse_without_proba(clf: Any) -> None:
         where = "whose last step" if isinstance(clf, Pipeline) else "in which"
         fault = f", {where} {name} {'is a regressor' if fault else 'has none'}"
     advice = ""
-    if known and is_classifier(final):
-        calibrated = f"CalibratedClassifierCV({name}(), cv=2)"
+    if known and getattr(final, "voting", None) == "hard":
+        advice = f" Give {name} voting='soft', and members that have predict_proba."
+    elif known and is_classifier(final):
+        needed = [p for p in signature(type(final)).parameters.values() if p.default is p.empty]
+        calibrated = f"CalibratedClassifierCV({name}({'...' * bool(needed)}), cv=2)"
         advice = (
             f" Take LogisticRegression, say, or sklearn.calibration.{calibrated} in the place of "
             f"{name}, once there are two labels of each class"

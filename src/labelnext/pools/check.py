@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.source import KNOWN, PARTS
-from labelnext.utils.given import refuse_masked
+from labelnext.utils.given import NO_FILL, refuse_masked
 from labelnext.utils.memory import refuse_too_large
 from labelnext.utils.tensors import is_tensor
 
@@ -27,6 +27,8 @@ TOLERANCES = {"float16": 5e-3, "bfloat16": 2e-2}
 TOLERANCE = 1.001e-3
 # ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
 TOO_LARGE = 1e280
+# Features none of which is larger: squares in float64, and in float32, lose digits, or are 0.
+TOO_SMALL, TOO_SMALL_32 = 1e-150, 1e-18
 
 
 def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
@@ -41,7 +43,10 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
             f"{part} must be an array, got the path {os.fspath(values)!r}; "
             "labelnext.open_pool opens files."
         )
-    refuse_masked(values, part)
+    if part == "proba":
+        refuse_masked(values, part, NO_FILL)
+    else:
+        refuse_masked(values, part)
     if is_tensor(values):
         tensor = real_tensor(part, values)
         if tensor.device.type != "cpu":
@@ -62,8 +67,25 @@ def _real_array(part: str, values: Any) -> NDArray[Any]:
         raise ValueError(
             f"{part} must be a table of numbers, with rows of one length ({error})."
         ) from None
+    if array.dtype.kind == "O":
+        _refuse_lists_in_cells(part, values, array)
     refuse_dtype(array.dtype, part)
     return array
+
+
+def _refuse_lists_in_cells(part: str, values: Any, array: NDArray[Any]) -> None:
+    """Refuse a frame of which a column, not the whole, has the rows."""
+    if array.ndim != 2 or not array.size:
+        return
+    place = next((i for i, cell in enumerate(array[0]) if isinstance(cell, list | np.ndarray)), -1)
+    if place >= 0:
+        names = getattr(values, "column_names", None)  # of an Arrow table, whose columns are arrays
+        names = getattr(values, "columns", None) if names is None else names
+        column = f":, {place}" if names is None else repr(names[place])
+        raise TypeError(
+            f"{part} must be a table of numbers, got one with a list or an array in each cell of a "
+            f"column; pass that column alone, {part}[{column}]."
+        )
 
 
 def _real_sparse(part: str, values: Any) -> Any:
@@ -307,11 +329,32 @@ def refuse_features(values: NDArray[Any], row: int, where: Callable[[int], str] 
     )
 
 
+def refuse_too_small(features: Any, least: float = TOO_SMALL) -> None:
+    """Refuse finite features that are all too small to square, unless all of them are 0."""
+    values = features.data if sp.issparse(features) else features
+    if 0 in values.shape:
+        return
+    largest = max(float(values.max()), -float(values.min()))
+    if 0 < largest < least:
+        # No larger than the dtype has.
+        power = min(-int(np.floor(np.log10(largest))), 300 if least == TOO_SMALL else 30)
+        raise ValueError(
+            f"The features are too small: their largest value is {largest:.3g}, and one at least "
+            f"must be above {least:g}, so that squares are not 0; multiply all of them by a "
+            f"constant, 1e{power} say."
+        )
+
+
 def _short(dtype: Any) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def check_proba(proba: NDArray[Any], task: Task, stored_as: str | None = None) -> None:
+def check_proba(
+    proba: NDArray[Any],
+    task: Task,
+    stored_as: str | None = None,
+    where: Callable[[int], str] = str,
+) -> None:
     """Raise unless all rows are probabilities of the task, within the rounding of their dtype."""
     dtype = stored_as or str(proba.dtype)
     tolerance = TOLERANCES.get(dtype, TOLERANCE)
@@ -321,4 +364,4 @@ def check_proba(proba: NDArray[Any], task: Task, stored_as: str | None = None) -
     else:
         good &= bool(proba.max(initial=0) <= 1)
     if not good:
-        refuse_proba(proba, 0, task, tolerance, dtype)
+        refuse_proba(proba, 0, task, tolerance, dtype, where)

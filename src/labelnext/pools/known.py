@@ -11,7 +11,7 @@ from unicodedata import normalize
 import numpy as np
 
 from labelnext.utils.encoding import check_classes
-from labelnext.utils.given import refuse_masked, shown
+from labelnext.utils.given import NO_FILL, refuse_masked, refuse_masked_rows, shown
 from labelnext.utils.labels import nulls, split_labels
 from labelnext.utils.names import did_you_mean
 from labelnext.utils.tensors import without_tensor
@@ -398,7 +398,7 @@ def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
                 f"{what} mixes row numbers and booleans; give one or the other, a mask has one "
                 "boolean for each row."
             )
-    refuse_masked(rows, what)
+    refuse_masked_rows(rows, what)
     array = np.asarray(without_tensor(rows))
     if array.ndim != 1:
         raise ValueError(f"{what} must have one dimension, got shape {array.shape}.")
@@ -439,7 +439,7 @@ def _as_array(what: str, values: Any) -> NDArray[Any]:
             f"{what} must be one column, got a frame with the columns {some(values.columns)}; pass "
             f"one of them, as frame[{next(iter(values.columns), 'name')!r}]."
         )
-    refuse_masked(values, what)
+    refuse_masked(values, what, NO_FILL)
     if not hasattr(values, "dtype") and not isinstance(values, list | tuple | np.ndarray):
         values = list(values) if hasattr(values, "__iter__") else values
     return np.asarray(without_tensor(values), dtype=None if hasattr(values, "dtype") else object)

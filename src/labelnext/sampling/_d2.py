@@ -122,6 +122,8 @@ def _sample(
         yield
     while len(picks) < picks.k:
         if picks.d2.total == 0:
+            if len(picks) == 0:
+                picks.refuse_too_small(0.0)
             _pick_uniformly(picks, rng)
         else:
             _fill_block(picks, min(max(len(picks), FIRST_BLOCK), most), rng)
@@ -133,9 +135,11 @@ def _start_at_the_largest(picks: Picks, rng: np.random.Generator) -> bool:
     """Pick the largest gradient and what can be drawn from bounds; False if all are 0."""
     first = picks.d2.largest_norm()
     if first is None:
+        picks.refuse_too_small(0.0)
         return False
     rows = np.array([first], dtype=np.int64)
     factors = picks.gradients.gather(rows)
+    picks.refuse_too_small(float(factors.squared_norms[0]))
     picks.room.admit(first)
     # No D² is defined before the first pick; what decided was its squared norm.
     picks.add(factors, rows, factors.squared_norms)

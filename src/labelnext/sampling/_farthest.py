@@ -90,6 +90,8 @@ def farthest_first(
 def _pick_watched(picks: Picks, d2: D2) -> bool:
     """Pick until another row might be farther than the watched ones; False if all D² are 0."""
     rows, stale, rest = d2.largest(WATCHED)
+    if len(picks) <= 1:
+        picks.refuse_too_small(float(stale.max()))
     if stale.max() == 0:
         return False
     now, factors = stale.copy(), picks.gradients.gather(rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pools.check import TOO_SMALL, refuse_too_small
 from labelnext.sampling._batch import COUNTERS, Batch
 from labelnext.sampling._groups import Room
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from labelnext.engine import D2, Factors, Gradients
 
+# Rows that are looked at where all D² are 0.
+SAMPLED = 1024
 Progress = Callable[[Mapping[str, int]], None]
 
 
@@ -87,6 +90,13 @@ class Picks:
         self._report()
         potentials: list[float] = report.potentials.tolist()
         return potentials
+
+    def refuse_too_small(self, largest: float) -> None:
+        """Before anything is chosen: find out whether D² are no larger because squares are 0."""
+        if largest < TOO_SMALL**2 and not self.gradients.bias:
+            n = self.gradients.n_rows
+            rows = np.unique(np.linspace(0, n - 1, min(n, SAMPLED)).astype(np.int64))
+            refuse_too_small(self.gradients.stored(rows).features)
 
     def forget_waiting(self) -> None:
         """No pick waits for a pass any more."""

@@ -17,7 +17,12 @@ from labelnext.pools import Pool
 from labelnext.sampling import Groups
 from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
-from labelnext.utils.given import refuse_masked, refuse_other_order, shown
+from labelnext.utils.given import (
+    refuse_masked,
+    refuse_masked_rows,
+    refuse_other_order,
+    shown,
+)
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -274,6 +279,10 @@ def find_candidates(
 ) -> Candidates:
     """Turn the argument `candidates` of a query into samples and their rows."""
     n_samples = X.shape[0]
+    if getattr(candidates, "ndim", None) == 1 or (
+        isinstance(candidates, list) and candidates and np.ndim(candidates[0]) == 0
+    ):
+        refuse_masked_rows(candidates, "candidates")
     refuse_masked(candidates, "candidates")
     if hasattr(candidates, "fit") or is_module(candidates):
         raise TypeError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.engine.threads import threads_set
-from labelnext.pools.check import check_proba
+from labelnext.pools.check import TOO_SMALL, TOO_SMALL_32, check_proba, refuse_too_small
 from labelnext.sampling import choose_by_d2
 from labelnext.utils.memory import say_bytes
 from labelnext.utils.tensors import is_tensor, without_tensor
@@ -113,6 +113,9 @@ class Query:
         What messages call the strategy.
     seeded : bool, default=True
         Whether the caller gave a seed.
+    own_rows : bool, default=False
+        Whether the caller knows the rows of the pool, so that messages name them; else places
+        among the candidates.
     progress, checkpoint, cluster : default=None
         As those of `labelnext.select`.
 
@@ -142,6 +145,7 @@ class Query:
     model: Model | None = None
     asker: str = "This strategy"
     seeded: bool = True
+    own_rows: bool = False
     progress: Progress | None = None
     checkpoint: str | os.PathLike[str] | None = None
     cluster: Ray | None = None
@@ -215,8 +219,9 @@ class Query:
         if self.model is not None:
             opinions = self.model.members(self.rng)
         else:
-            read = self._read("proba", self._rows(False))
-            opinions = (self._checked(np.asarray(proba, dtype=np.float64)) for proba in read)
+            rows = self._rows(False)
+            read = self._read("proba", rows)
+            opinions = (self._checked(np.asarray(proba, dtype=np.float64), rows) for proba in read)
         number = 0
         for number, proba in enumerate(opinions, 1):  # noqa: B007
             yield proba
@@ -310,9 +315,9 @@ class Query:
 
     def _proba(self, rows: Rows | None) -> NDArray[Any]:
         proba = self._read("proba", rows)
-        return self._checked(proba.mean(axis=0) if proba.ndim == 3 else proba)
+        return self._checked(proba.mean(axis=0) if proba.ndim == 3 else proba, rows)
 
-    def _checked(self, proba: NDArray[Any]) -> NDArray[Any]:
+    def _checked(self, proba: NDArray[Any], rows: Rows | None) -> NDArray[Any]:
         task = self.pool.task
         if task not in ("multiclass", "binary"):
             raise ValueError(
@@ -320,14 +325,26 @@ class Query:
                 f"the pool is of task {task!r}; choose strategy='badge', or one that looks at "
                 f"features alone, such as 'max-herding'."
             )
-        check_proba(proba, task, self.pool.source.stored_as)
+        where = partial(self._where, "proba", rows)
+        check_proba(proba, task, self.pool.source.stored_as, where)
         if task == "binary":
             positive = proba.astype(np.float64)
             return np.hstack([1 - positive, positive])
         return proba if proba.shape[1] > 1 else np.full((len(proba), 2), 0.5)
 
     def _features(self, rows: Rows | None, on_device: bool = False) -> Any:
-        return finite(self._read("features", rows, on_device))
+        features = self._read("features", rows, on_device)
+        features = finite(features, partial(self._where, "features", rows))
+        refuse_too_small(features, TOO_SMALL if str(features.dtype)[-2:] == "64" else TOO_SMALL_32)
+        return features
+
+    def _where(self, part: Any, rows: Rows | None, place: int) -> str:
+        """Say in a message which row it is that was read at a place."""
+        if not self.own_rows:
+            return f"{place} of the candidates"
+        row, source = place if rows is None else int(rows[place]), self.pool.source
+        said = source.where(row, part)  # "row 7 of arrays"
+        return said.split()[1] if source.in_memory else f"{row} ({said})"
 
     def _read(self, part: Any, rows: Rows | None, on_device: bool = False) -> Any:
         self._afford(rows, part)
@@ -384,7 +401,7 @@ def _rank_within(groups: Rows) -> Rows:
     return ranks
 
 
-def finite(features: Any) -> Any:
+def finite(features: Any, where: Callable[[int], str]) -> Any:
     """Return features in float32 or float64, or say which row is not finite."""
     if is_tensor(features):
         if features.element_size() < 4 and features.is_floating_point():
@@ -403,8 +420,7 @@ def finite(features: Any) -> Any:
     if wrong.any():
         raise ValueError(
             f"The features must be finite, got NaN or an infinity in row "
-            f"{int(np.flatnonzero(wrong)[0])}, counted among the candidates. Fill what is missing "
-            f"in a sklearn.pipeline.Pipeline whose last step is the classifier."
+            f"{where(int(np.flatnonzero(wrong)[0]))}; drop or impute such samples."
         )
     return features
 

@@ -182,6 +182,7 @@ def select(
         memory_limit=memory_limit,
         asker=name,
         seeded=random_state is not None,
+        own_rows=True,
         progress=progress,
         checkpoint=checkpoint,
         cluster=cluster,

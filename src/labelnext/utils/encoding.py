@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.utils.given import shown
+from labelnext.utils.given import refuse_masked, shown
 from labelnext.utils.labels import MISSING_LABEL, is_labeled, is_null, nulls, split_labels
 from labelnext.utils.random import rand_argmax
 
@@ -44,6 +44,7 @@ def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) ->
     """
     if np.ndim(classes) != 1 or np.size(classes) == 0:
         raise ValueError(f"classes must be a list of at least one label, not {shown(classes)}")
+    refuse_masked(classes, "classes", "give each class its name")
     labels, missing = split_labels(classes, missing_label)
     if missing.any():
         raise ValueError(

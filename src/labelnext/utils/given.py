@@ -23,8 +23,16 @@ def shown(value: Any) -> str:
     return " ".join(_SHORT.repr(value).split())
 
 
-def refuse_masked(values: Any, name: str, filled: str = "np.ma.filled({}, 0)") -> None:
-    """Refuse masked arrays, alone or in a list: numpy would use the values that they hide."""
+FILL = "fill them, with np.ma.filled({}, 0) say, or leave those samples out"
+# Where 0 says something: a row, a name, a probability beside others.
+NO_FILL = "leave those samples out, there and in all else that you pass"
+
+
+def refuse_masked(values: Any, name: str, way_out: str = FILL) -> None:
+    """Refuse masked arrays, alone or in a list: numpy would use the values that they hide.
+
+    The way out names the masked array as `{}`.
+    """
     ma = sys.modules.get("numpy.ma")
     if ma is None:
         return
@@ -35,10 +43,19 @@ def refuse_masked(values: Any, name: str, filled: str = "np.ma.filled({}, 0)") -
             row = int(np.nonzero(ma.getmaskarray(part))[0][0]) if alone else number
             raise ValueError(
                 f"{name} has masked values, the first in row {row}, which would be used as if "
-                f"nothing hid them: fill them, with "
-                f"{filled.format(name if alone else f'np.ma.array({name})')} say, or leave those "
-                f"samples out."
+                f"nothing hid them: "
+                f"{way_out.format(name if alone else f'np.ma.array({name})')}."
             )
+
+
+def refuse_masked_rows(rows: Any, name: str) -> None:
+    """Refuse masked arrays of row numbers, or of booleans, one for each row."""
+    way_out = "leave them out, with {}.compressed()"
+    if isinstance(rows, list | tuple):
+        way_out = f"leave them out, with [row for row in {name} if row is not np.ma.masked]"
+    elif getattr(rows, "dtype", None) == np.bool_:
+        way_out = "fill them, with np.ma.filled({}, False) say"
+    refuse_masked(rows, name, way_out)
 
 
 def refuse_other_order(**given: Any) -> None:

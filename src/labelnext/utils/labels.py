@@ -132,7 +132,8 @@ def split_labels(
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return `y` as an array, its values untouched, and the mask of its missing labels."""
     fill = "np.nan" if is_null(missing_label) else repr(missing_label)
-    refuse_masked(y, name, f"np.ma.filled({{}}.astype(object), {fill})")
+    filled = f"fill them, with np.ma.filled({{}}.astype(object), {fill}) say"
+    refuse_masked(y, name, f"{filled}, or leave those samples out")
     labels = _as_array(y)
     if labels.ndim not in (1, 2):
         raise ValueError(
