@@ -162,12 +162,31 @@ class TestTables:
             ("0.5,0.5\n1.0,0.0\n", "no columns of numbers with names in its first line"),
             ("id,name\na,b\n", "no columns of numbers with names"),
             ("", "no columns of numbers with names in its first line .empty"),
+            ("cat,dog\n1,0\n0,5,0,5\n", "row 1 has 4 cells and the first line has 2; put texts"),
+            ("cat;dog;dog\n1;0;0\n", "2 columns 'dog'; give each a name of its own"),
         ],
     )
     def test_refused(self, tmp_path, content, message):
         (tmp_path / "a.csv").write_text(content)
         with pytest.raises(ValueError, match=message):
             open_pool(proba=tmp_path / "a.csv")
+
+    def test_rows_that_are_longer_than_the_first_line(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("id,note,h_0,h_1\na,x,1,2\nb,x, y,3,4\n")
+        for read in (lambda: open_pool(features=f"{path}:h"), lambda: read_values(path)):
+            with pytest.raises(ValueError, match=r"row 1 has 5 cells .* has 4; .*double quotes"):
+                read()
+        path.write_text('id,note,h_0,h_1\na,x,1,2\nb,"x, y",3,4\n')
+        assert open_pool(features=f"{path}:h").features[1].tolist() == [3, 4]
+
+    def test_columns_of_one_name(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("id,id,n,n,m\na,b,0,1,0.5\nc,d,2,3,0.5\n")
+        for read in (lambda: read_values(path), lambda: read_values(f"{path}:n", "labels")):
+            with pytest.raises(ValueError, match="has 2 columns '(id|n)'; give each a name of its"):
+                read()
+        assert read_values(f"{path}:m", "labels") == ["0.5", "0.5"]
 
 
 class TestIds:

@@ -48,6 +48,13 @@ class Table:
         self.names: list[str] = rows[0] if rows else []
         self.stems = stems_of(self.names)
         self._rows = rows[1:]
+        longer = (i for i, row in enumerate(self._rows) if len(row) > len(self.names))
+        if (row := next(longer, None)) is not None:
+            raise FileError(
+                f"{name}: row {row:,} has {len(self._rows[row]):,} cells and the first line has "
+                f"{len(self.names):,}; put texts with {delimiter!r} inside into double quotes, and "
+                "write numbers with a point before the decimals."
+            )
 
     def source(self, names: Mapping[str, str]) -> Source:
         """Make a source of some columns; `CLASSES` stands for one for each class."""
@@ -73,7 +80,14 @@ class Table:
 
     def column(self, name: str) -> list[str]:
         """Return the texts of a column."""
-        at = self.names.index(name)
+        if self.names.count(name) > 1:
+            raise FileError(
+                f"{self.name} has {self.names.count(name)} columns '{name}'; give each a name of "
+                "its own."
+            )
+        return self._cells(self.names.index(name))
+
+    def _cells(self, at: int) -> list[str]:
         return [row[at] if at < len(row) else "" for row in self._rows]
 
     def _classes(self) -> list[str]:
@@ -81,8 +95,8 @@ class Table:
         other = {"", *(name for what in KNOWN for name in USUAL[what])}
         found = [
             name
-            for name in self.names
-            if name.lower() not in other and any(map(_is_number, self.column(name)))
+            for at, name in enumerate(self.names)
+            if name.lower() not in other and any(map(_is_number, self._cells(at)))
         ]
         if not found or all(_is_number(name) and not name.isdecimal() for name in found):
             raise FileError(
