@@ -171,6 +171,20 @@ class TestTables:
         with pytest.raises(ValueError, match=message):
             open_pool(proba=tmp_path / "a.csv")
 
+    @pytest.mark.parametrize("name", ["id", "ids", "Group", "label", ""])
+    def test_classes_that_are_called_as_what_is_known(self, tmp_path, name):
+        path = tmp_path / "a.csv"
+        for row in ("0.5,0.25,0.25", "0.9,0.3,0.8", "1,0.5,0"):
+            path.write_text(f"{name},en,fr\n{row}\n0,0.5,0.25\n")
+            with pytest.raises(ValueError, match=f"column '{name}' holds numbers from 0 to 1"):
+                open_pool(proba=path)
+        # The advice, both ways.
+        path.write_text("id_,en,fr\n0.5,0.25,0.25\n0,0.75,0.25\n")
+        assert open_pool(proba=path).classes.tolist() == ["id_", "en", "fr"]
+        for one, other in (("0", "1"), ("1", ""), ("3", "0.5"), ("a", "1")):
+            path.write_text(f"{name},en,fr\n{one},0.5,0.5\n{other},1,0\n")
+            assert open_pool(proba=path).classes.tolist() == ["en", "fr"]
+
     def test_rows_that_are_longer_than_the_first_line(self, tmp_path):
         path = tmp_path / "a.csv"
         path.write_text("id,note,h_0,h_1\na,x,1,2\nb,x, y,3,4\n")
@@ -184,7 +198,7 @@ class TestTables:
         path = tmp_path / "a.csv"
         path.write_text("id,id,n,n,m\na,b,0,1,0.5\nc,d,2,3,0.5\n")
         for read in (lambda: read_values(path), lambda: read_values(f"{path}:n", "labels")):
-            with pytest.raises(ValueError, match="has 2 columns '(id|n)'; give each a name of its"):
+            with pytest.raises(ValueError, match=r"2 columns '(id|n)'; give each a name of its"):
                 read()
         assert read_values(f"{path}:m", "labels") == ["0.5", "0.5"]
 

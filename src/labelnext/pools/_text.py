@@ -93,17 +93,34 @@ class Table:
     def _classes(self) -> list[str]:
         """Name the columns that hold numbers, and are no ids, groups or labels."""
         other = {"", *(name for what in KNOWN for name in USUAL[what])}
-        found = [
-            name
-            for at, name in enumerate(self.names)
-            if name.lower() not in other and any(map(_is_number, self._cells(at)))
-        ]
-        if not found or all(_is_number(name) and not name.isdecimal() for name in found):
+        found = [at for at in range(len(self.names)) if any(map(_is_number, self._cells(at)))]
+        kept = [at for at in found if self.names[at].lower() not in other]
+        names = [self.names[at] for at in kept]
+        if not kept or all(_is_number(name) and not name.isdecimal() for name in names):
             raise FileError(
                 f"{self.name} has no columns of numbers with names in its first line "
                 f"({some(self.names, 12) or 'empty'}); write the name of a class above each."
             )
-        return found
+        unsure = [at for at in found if at not in kept and self._may_be_proba(at)]
+        if unsure and not self._sum_to_one(kept):
+            raise FileError(
+                f"{self.name}: column '{self.names[unsure[0]]}' holds numbers from 0 to 1 and may "
+                "be a class, but that name is one of ids, groups or labels; give it another name "
+                "if it is a class, and leave it out of the file if it is none."
+            )
+        return names
+
+    def _may_be_proba(self, at: int) -> bool:
+        """Tell whether all numbers of a column are from 0 to 1; cells may be empty."""
+        return all(_is_number(text) and 0 <= float(text) <= 1 for text in self._cells(at) if text)
+
+    def _sum_to_one(self, columns: list[int]) -> bool:
+        """Tell whether these columns alone are probabilities of classes, about."""
+        cells = [self._cells(at) for at in columns]
+        if not all(_is_number(text) for column in cells for text in column):
+            return True  # which is refused for that
+        sums = np.sum(np.array(cells, dtype=np.float64), axis=0)
+        return bool(np.all(np.abs(sums - 1) < 0.05))
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         values = self.column(name)
