@@ -203,6 +203,46 @@ class TestTables:
         assert read_values(f"{path}:m", "labels") == ["0.5", "0.5"]
 
 
+class TestMissing:
+    @pytest.mark.parametrize("n", [3, 2**53])
+    @pytest.mark.parametrize("rows", [1, 4])
+    def test_integers_of_parquet_stay_integers(self, tmp_path, n, rows):
+        values = [None, n, n + 1, n + 2]
+        table = pa.table({"proba": [[0.25] * 4] * 4, "g": pa.array(values, pa.int64())})
+        pq.write_table(table, tmp_path / "a.parquet", row_group_size=rows)
+        path = f"{tmp_path}/a.parquet"
+        groups = open_pool(path, groups="g").source.known("groups")
+        assert [*map(repr, groups.tolist())] == [*map(repr, values)]
+        labels = open_pool(path, labels="g").labels[[1, 2, 3]].tolist()
+        assert [*map(int, labels)] == values[1:]
+
+    @pytest.mark.parametrize("text", ["nan", "NaN", "NA", "None", "null"])
+    @pytest.mark.parametrize("file", ["y.txt", "y.csv", "y.jsonl", "y.parquet"])
+    def test_texts_that_mean_missing_are_no_class(self, tmp_path, text, file):
+        np.save(tmp_path / "h.npy", np.eye(4))
+        labels = ["cat", text, "", text]
+        if file.endswith("parquet"):
+            pq.write_table(pa.table({"label": labels}), tmp_path / file)
+        elif file.endswith("jsonl"):
+            (tmp_path / file).write_text("\n".join(map(json.dumps, labels)))
+        else:
+            head = "n,label\n" * file.endswith("csv")
+            lines = [f"1,{label}" if head else label for label in labels]
+            (tmp_path / file).write_text(head + "\n".join(lines) + "\n")
+        given = {"features": tmp_path / "h.npy", "labels": f"{tmp_path}/{file}"}
+        with pytest.raises(ValueError, match=f"text '{text}' in 2 rows, as if it were a class; le"):
+            open_pool(**given)
+        assert open_pool(**given, classes=["cat", text]).labeled.tolist() == [0, 1, 3]
+        with pytest.raises(ValueError, match="not among the classes"):
+            open_pool(**given, classes=["cat", "dog"]).labels  # noqa: B018
+
+    def test_among_numbers_nan_is_missing(self, tmp_path):
+        np.save(tmp_path / "h.npy", np.eye(3))
+        (tmp_path / "y.txt").write_text("1\nnan\n0\n")
+        pool = open_pool(tmp_path / "h.npy", labels=tmp_path / "y.txt")
+        assert pool.labeled.tolist() == [0, 2]
+
+
 class TestIds:
     @pytest.mark.parametrize("door", ["pool", "json", "jsonl"])
     def test_half_a_letter_is_no_text(self, tmp_path, door):

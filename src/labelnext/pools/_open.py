@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
+# Texts that other programs write where a value is missing.
+MISSING = ("nan", "NaN", "NAN", "NA", "N/A", "<NA>", "None", "null", "NULL")
 EXPECTED = (
     "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy, .npz or "
     "Parquet files"
@@ -478,9 +480,17 @@ def _numbers(labels: Any, classes: Any) -> Any:
     given = [label for label in labels.ravel().tolist() if label is not None]
     if classes is not None and any(isinstance(name, str) for name in classes):
         return labels
-    if not all(isinstance(label, str) and "_" not in label for label in given):
+    if not all(isinstance(label, str) for label in given):
         return labels
     for kind in (int, float):
         with suppress(ValueError):
-            return [None if label is None else kind(label) for label in labels]
+            if not any("_" in label for label in given):
+                return [None if label is None else kind(label) for label in labels]
+    for text in MISSING if classes is None else ():
+        if text in given:
+            raise ValueError(
+                f"labels has the text {text!r} in {given.count(text):,} rows, as if it were a "
+                "class; leave it empty where a label is missing, or name all classes with "
+                "classes=... if it is one."
+            )
     return labels
