@@ -182,6 +182,8 @@ class TestTables:
         path.write_text("id_,en,fr\n0.5,0.25,0.25\n0,0.75,0.25\n")
         assert open_pool(proba=path).classes.tolist() == ["id_", "en", "fr"]
         for one, other in (("0", "1"), ("1", ""), ("3", "0.5"), ("a", "1")):
+            if "id" in name and other == "":
+                continue  # which is no id
             path.write_text(f"{name},en,fr\n{one},0.5,0.5\n{other},1,0\n")
             assert open_pool(proba=path).classes.tolist() == ["en", "fr"]
 
@@ -201,6 +203,93 @@ class TestTables:
             with pytest.raises(ValueError, match=r"2 columns '(id|n)'; give each a name of its"):
                 read()
         assert read_values(f"{path}:m", "labels") == ["0.5", "0.5"]
+
+
+class TestFilesThatHaveIds:
+    """Each may have an id column: they are compared, as rows are joined by their place."""
+
+    N = 5
+
+    def write(self, tmp_path, order):
+        ids, proba = [f"a{i}" for i in range(self.N)], [[i / 8, 1 - i / 8] for i in range(self.N)]
+        table = pa.table({"id": ids, "embedding": np.eye(self.N).tolist(), "proba": proba})
+        pq.write_table(table, tmp_path / "pool.parquet")
+        features = [*np.eye(self.N)]
+        write_pool(tmp_path / "folder", proba, np.array(features), ids=ids, overwrite=True)
+        np.save(tmp_path / "h.npy", features)
+        np.savez(tmp_path / "g.npz", id=[ids[i] for i in order], group=[*order])
+        pq.write_table(table.take([*order]), tmp_path / "other.parquet")
+        lines = [f"{ids[i]},{proba[i][0]},{proba[i][1]}" for i in order]
+        (tmp_path / "p.csv").write_text("\n".join(["id,cat,dog", *lines]))
+        lines = [f"{ids[i]},{'cat' if i == 1 else ''}" for i in order]
+        (tmp_path / "y.csv").write_text("\n".join(["id,label", *lines]))
+        (tmp_path / "ids.txt").write_text("\n".join(ids[i] for i in order))
+        (tmp_path / "names.txt").write_text("\n".join(f"img-{i}" for i in range(self.N)))
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"path": "pool.parquet", "proba": "p.csv"},
+            {"path": "folder", "proba": "p.csv"},
+            {"path": "pool.parquet", "proba": "other.parquet:proba"},
+            {"features": "pool.parquet", "proba": "p.csv"},
+            {"path": "pool.parquet", "ids": "ids.txt"},
+            {"path": "pool.parquet", "ids": "p.csv"},
+            {"path": "folder", "ids": "ids.txt"},
+            {"path": "pool.parquet", "labels": "y.csv"},
+            {"path": "pool.parquet", "groups": "g.npz"},
+            {"path": "h.npy", "proba": "p.csv", "ids": "folder"},
+            {"path": "h.npy", "ids": "ids.txt", "labels": "pool.parquet:id"},
+        ],
+        ids=str,
+    )
+    def test_they_agree_or_are_refused(self, tmp_path, monkeypatch, given):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, range(self.N))
+        if given.get("labels") != "pool.parquet:id":
+            assert open_pool(**given).ids.tolist() == [f"a{i}" for i in range(self.N)]
+        self.write(tmp_path, [0, 1, 3, 2, 4])
+        if given.get("labels") == "pool.parquet:id":  # asked for as something else
+            assert open_pool(**given, task="vectors").ids.tolist()[2] == "a3"
+            return
+        with pytest.raises(
+            ValueError, match=r"row 2 has the id 'a[23]' in .* and 'a[23]' in .*; b"
+        ):
+            open_pool(**given)
+
+    def test_ids_of_another_kind_win(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, range(self.N))
+        assert open_pool("pool.parquet", ids="names.txt").ids_of([3]).tolist() == ["img-3"]
+        assert open_pool("pool.parquet", ids=[*"vwxyz"]).ids_of([3]).tolist() == ["y"]
+
+    @pytest.mark.parametrize("path", ["h.npy", None])
+    def test_those_of_a_part_are_taken(self, tmp_path, monkeypatch, path):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, [0, 1, 3, 2, 4])
+        features = {"path": path} if path else {"features": "h.npy"}
+        for proba in ("p.csv", "other.parquet"):
+            pool = open_pool(**features, proba=proba)
+            assert pool.ids_of([1, 2]).tolist() == ["a1", "a3"]
+            assert (
+                pool.classes is None
+                if proba != "p.csv"
+                else pool.classes.tolist() == ["cat", "dog"]
+            )
+        (tmp_path / "h.csv").write_text("h_0\n" + "1.5\n" * self.N)
+        pool = open_pool(proba="p.csv", features="h.csv:h")
+        assert (pool.ids.tolist()[3], pool.classes.tolist()) == ("a2", ["cat", "dog"])
+        assert open_pool("h.npy", labels="y.csv", classes=["cat", "dog"]).ids is None
+
+    def test_numbers_and_their_texts_are_the_same(self, tmp_path):
+        table = pa.table({"id": [7, 8], "features": [[1.0], [2.0]]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        (tmp_path / "p.csv").write_text("id,cat,dog\n7,1,0\n8,0,1\n")
+        given = {"path": tmp_path / "a.parquet", "proba": tmp_path / "p.csv"}
+        assert open_pool(**given).ids.tolist() == [7, 8]
+        (tmp_path / "p.csv").write_text("id,cat,dog\n7,1,0\n9,0,1\n")
+        with pytest.raises(ValueError, match=r"row 1 has the id 8 in .* and '9' in"):
+            open_pool(**given)
 
 
 class TestMissing:
