@@ -159,6 +159,7 @@ class TestTables:
             ("id,cat,dog\na,0.5,\nb,1,0\n", "column 'dog' holds '' in row 0; expected numbers"),
             ("id,cat,dog\na,0.5,x\nb,1,0\n", "column 'dog' holds 'x' in row 0; expected numbers"),
             ("id;cat;dog\na;0,5;0,5\nb;1;0\n", "holds '0,5' in row 0; expected numbers, with a po"),
+            ("cat;dog\n0,9;0,1\n", "'cat' holds '0,9' in row 0; expected numbers, with a point"),
             ("0.5,0.5\n1.0,0.0\n", "no columns of numbers with names in its first line"),
             ("id,name\na,b\n", "no columns of numbers with names"),
             ("", "no columns of numbers with names in its first line .empty"),
@@ -186,6 +187,22 @@ class TestTables:
                 continue  # which is no id
             path.write_text(f"{name},en,fr\n{one},0.5,0.5\n{other},1,0\n")
             assert open_pool(proba=path).classes.tolist() == ["en", "fr"]
+
+    def test_columns_whose_names_look_alike(self, tmp_path):
+        composed, apart = (unicodedata.normalize(form, "éid") for form in ("NFC", "NFD"))
+        (tmp_path / "a.csv").write_text(f"{apart},n\na,1\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="looks alike, but an accent is a character of its"):
+            read_values(f"{tmp_path}/a.csv:{composed}")
+        assert read_values(f"{tmp_path}/a.csv:{apart}") == ["a"]
+
+    def test_blank_lines_are_no_labels(self, tmp_path):
+        np.save(tmp_path / "h.npy", np.eye(3))
+        given = {"features": tmp_path / "h.npy", "labels": f"{tmp_path}/y.csv:label"}
+        (tmp_path / "y.csv").write_text("label\na\n\nb\n")
+        with pytest.raises(ValueError, match=r"blank lines of a \.csv or \.tsv file are s"):
+            open_pool(**given)
+        (tmp_path / "y.csv").write_text('label\na\n""\nb\n')
+        assert open_pool(**given).labeled.tolist() == [0, 2]
 
     def test_rows_that_are_longer_than_the_first_line(self, tmp_path):
         path = tmp_path / "a.csv"

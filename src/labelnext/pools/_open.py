@@ -184,7 +184,11 @@ class _Single:
     def source(self, names: Mapping[str, str]) -> Source:
         (what,) = names
         if self.archive is not None:
-            return ArraySource(**{what: self.archive.sparse_matrix()}, name=self.name)
+            matrix = self.archive.sparse_matrix()
+            try:
+                return ArraySource(**{what: matrix}, name=self.name)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: {error}") from None
         if what in PARTS and isinstance(self.files, LocalFiles):
             # Read by rows alone are arrays whose rows lie one after the other; others are mapped.
             found = open_npy(self.files, self.place)

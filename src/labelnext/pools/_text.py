@@ -97,6 +97,11 @@ class Table:
         kept = [at for at in found if self.names[at].lower() not in other]
         names = [self.names[at] for at in kept]
         if not kept or all(_is_number(name) and not name.isdecimal() for name in names):
+            for at in range(len(self.names)):
+                if any(
+                    _is_number(text.replace(",", ".", 1)) for text in self._cells(at) if "," in text
+                ):
+                    self._numbers(self.names[at])  # which says that points are needed
             raise FileError(
                 f"{self.name} has no columns of numbers with names in its first line "
                 f"({some(self.names, 12) or 'empty'}); write the name of a class above each."

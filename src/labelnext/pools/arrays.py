@@ -190,9 +190,11 @@ def joined(sources: Mapping[str, Source]) -> Source:
     first, *others = distinct
     for other in others:
         if other.n_rows != first.n_rows:
+            table = any(end in each.name for end in (".csv", ".tsv") for each in (first, other))
+            blank = '; blank lines of a .csv or .tsv file are skipped, write "" into them' * table
             raise ValueError(
                 f"{first.name} has {first.n_rows:,} rows and {other.name} has {other.n_rows:,}; "
-                "they must have one for each sample, in the same order."
+                f"they must have one for each sample, in the same order{blank}."
             )
     parts = [part for part in PARTS if part in sources]
     if not others and set(first.parts) <= {*parts}:
