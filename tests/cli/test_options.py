@@ -225,7 +225,9 @@ class TestWhatIsKnown:
         np.save("probs.npy", np.asfortranarray(arrays[0]))
         np.save("emb.npy", np.asfortranarray(arrays[1]))
         assert rows(run("select", *FILES, "-k", 8)) == expected
-        assert rows(run("select", "emb.npy", "-p", "pool.npz", "-k", 8)) == expected
+        named = rows(run("select", "emb.npy", "-p", "pool.npz", "-k", 8))  # which has ids
+        assert [row["id"] for row in named] == [f"img-{int(row['row']):03}" for row in expected]
+        assert [{**row, "id": row["row"]} for row in named] == expected
 
     @pytest.mark.parametrize(
         ("arguments", "words"),

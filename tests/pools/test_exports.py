@@ -159,15 +159,194 @@ class TestTables:
             ("id,cat,dog\na,0.5,\nb,1,0\n", "column 'dog' holds '' in row 0; expected numbers"),
             ("id,cat,dog\na,0.5,x\nb,1,0\n", "column 'dog' holds 'x' in row 0; expected numbers"),
             ("id;cat;dog\na;0,5;0,5\nb;1;0\n", "holds '0,5' in row 0; expected numbers, with a po"),
+            ("cat;dog\n0,9;0,1\n", "'cat' holds '0,9' in row 0; expected numbers, with a point"),
             ("0.5,0.5\n1.0,0.0\n", "no columns of numbers with names in its first line"),
             ("id,name\na,b\n", "no columns of numbers with names"),
             ("", "no columns of numbers with names in its first line .empty"),
+            ("cat,dog\n1,0\n0,5,0,5\n", "row 1 has 4 cells and the first line has 2; put texts"),
+            ("cat;dog;dog\n1;0;0\n", "2 columns 'dog'; give each a name of its own"),
         ],
     )
     def test_refused(self, tmp_path, content, message):
         (tmp_path / "a.csv").write_text(content)
         with pytest.raises(ValueError, match=message):
             open_pool(proba=tmp_path / "a.csv")
+
+    @pytest.mark.parametrize("name", ["id", "ids", "Group", "label", ""])
+    def test_classes_that_are_called_as_what_is_known(self, tmp_path, name):
+        path = tmp_path / "a.csv"
+        for row in ("0.5,0.25,0.25", "0.9,0.3,0.8", "1,0.5,0"):
+            path.write_text(f"{name},en,fr\n{row}\n0,0.5,0.25\n")
+            with pytest.raises(ValueError, match=f"column '{name}' holds numbers from 0 to 1"):
+                open_pool(proba=path)
+        # The advice, both ways.
+        path.write_text("id_,en,fr\n0.5,0.25,0.25\n0,0.75,0.25\n")
+        assert open_pool(proba=path).classes.tolist() == ["id_", "en", "fr"]
+        for one, other in (("0", "1"), ("1", ""), ("3", "0.5"), ("a", "1")):
+            if "id" in name and other == "":
+                continue  # which is no id
+            path.write_text(f"{name},en,fr\n{one},0.5,0.5\n{other},1,0\n")
+            assert open_pool(proba=path).classes.tolist() == ["en", "fr"]
+
+    def test_columns_whose_names_look_alike(self, tmp_path):
+        composed, apart = (unicodedata.normalize(form, "éid") for form in ("NFC", "NFD"))
+        (tmp_path / "a.csv").write_text(f"{apart},n\na,1\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="looks alike, but an accent is a character of its"):
+            read_values(f"{tmp_path}/a.csv:{composed}")
+        assert read_values(f"{tmp_path}/a.csv:{apart}") == ["a"]
+
+    def test_blank_lines_are_no_labels(self, tmp_path):
+        np.save(tmp_path / "h.npy", np.eye(3))
+        given = {"features": tmp_path / "h.npy", "labels": f"{tmp_path}/y.csv:label"}
+        (tmp_path / "y.csv").write_text("label\na\n\nb\n")
+        with pytest.raises(ValueError, match=r"blank lines of a \.csv or \.tsv file are s"):
+            open_pool(**given)
+        (tmp_path / "y.csv").write_text('label\na\n""\nb\n')
+        assert open_pool(**given).labeled.tolist() == [0, 2]
+
+    def test_rows_that_are_longer_than_the_first_line(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("id,note,h_0,h_1\na,x,1,2\nb,x, y,3,4\n")
+        for read in (lambda: open_pool(features=f"{path}:h"), lambda: read_values(path)):
+            with pytest.raises(ValueError, match=r"row 1 has 5 cells .* has 4; .*double quotes"):
+                read()
+        path.write_text('id,note,h_0,h_1\na,x,1,2\nb,"x, y",3,4\n')
+        assert open_pool(features=f"{path}:h").features[1].tolist() == [3, 4]
+
+    def test_columns_of_one_name(self, tmp_path):
+        path = tmp_path / "a.csv"
+        path.write_text("id,id,n,n,m\na,b,0,1,0.5\nc,d,2,3,0.5\n")
+        for read in (lambda: read_values(path), lambda: read_values(f"{path}:n", "labels")):
+            with pytest.raises(ValueError, match=r"2 columns '(id|n)'; give each a name of its"):
+                read()
+        assert read_values(f"{path}:m", "labels") == ["0.5", "0.5"]
+
+
+class TestFilesThatHaveIds:
+    """Each may have an id column: they are compared, as rows are joined by their place."""
+
+    N = 5
+
+    def write(self, tmp_path, order):
+        ids, proba = [f"a{i}" for i in range(self.N)], [[i / 8, 1 - i / 8] for i in range(self.N)]
+        table = pa.table({"id": ids, "embedding": np.eye(self.N).tolist(), "proba": proba})
+        pq.write_table(table, tmp_path / "pool.parquet")
+        features = [*np.eye(self.N)]
+        write_pool(tmp_path / "folder", proba, np.array(features), ids=ids, overwrite=True)
+        np.save(tmp_path / "h.npy", features)
+        np.savez(tmp_path / "g.npz", id=[ids[i] for i in order], group=[*order])
+        pq.write_table(table.take([*order]), tmp_path / "other.parquet")
+        lines = [f"{ids[i]},{proba[i][0]},{proba[i][1]}" for i in order]
+        (tmp_path / "p.csv").write_text("\n".join(["id,cat,dog", *lines]))
+        lines = [f"{ids[i]},{'cat' if i == 1 else ''}" for i in order]
+        (tmp_path / "y.csv").write_text("\n".join(["id,label", *lines]))
+        (tmp_path / "ids.txt").write_text("\n".join(ids[i] for i in order))
+        (tmp_path / "names.txt").write_text("\n".join(f"img-{i}" for i in range(self.N)))
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"path": "pool.parquet", "proba": "p.csv"},
+            {"path": "folder", "proba": "p.csv"},
+            {"path": "pool.parquet", "proba": "other.parquet:proba"},
+            {"features": "pool.parquet", "proba": "p.csv"},
+            {"path": "pool.parquet", "ids": "ids.txt"},
+            {"path": "pool.parquet", "ids": "p.csv"},
+            {"path": "folder", "ids": "ids.txt"},
+            {"path": "pool.parquet", "labels": "y.csv"},
+            {"path": "pool.parquet", "groups": "g.npz"},
+            {"path": "h.npy", "proba": "p.csv", "ids": "folder"},
+            {"path": "h.npy", "ids": "ids.txt", "labels": "pool.parquet:id"},
+        ],
+        ids=str,
+    )
+    def test_they_agree_or_are_refused(self, tmp_path, monkeypatch, given):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, range(self.N))
+        if given.get("labels") != "pool.parquet:id":
+            assert open_pool(**given).ids.tolist() == [f"a{i}" for i in range(self.N)]
+        self.write(tmp_path, [0, 1, 3, 2, 4])
+        if given.get("labels") == "pool.parquet:id":  # asked for as something else
+            assert open_pool(**given, task="vectors").ids.tolist()[2] == "a3"
+            return
+        with pytest.raises(
+            ValueError, match=r"row 2 has the id 'a[23]' in .* and 'a[23]' in .*; b"
+        ):
+            open_pool(**given)
+
+    def test_ids_of_another_kind_win(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, range(self.N))
+        assert open_pool("pool.parquet", ids="names.txt").ids_of([3]).tolist() == ["img-3"]
+        assert open_pool("pool.parquet", ids=[*"vwxyz"]).ids_of([3]).tolist() == ["y"]
+
+    @pytest.mark.parametrize("path", ["h.npy", None])
+    def test_those_of_a_part_are_taken(self, tmp_path, monkeypatch, path):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, [0, 1, 3, 2, 4])
+        features = {"path": path} if path else {"features": "h.npy"}
+        for proba in ("p.csv", "other.parquet"):
+            pool = open_pool(**features, proba=proba)
+            assert pool.ids_of([1, 2]).tolist() == ["a1", "a3"]
+            assert (
+                pool.classes is None
+                if proba != "p.csv"
+                else pool.classes.tolist() == ["cat", "dog"]
+            )
+        (tmp_path / "h.csv").write_text("h_0\n" + "1.5\n" * self.N)
+        pool = open_pool(proba="p.csv", features="h.csv:h")
+        assert (pool.ids.tolist()[3], pool.classes.tolist()) == ("a2", ["cat", "dog"])
+        assert open_pool("h.npy", labels="y.csv", classes=["cat", "dog"]).ids is None
+
+    def test_numbers_and_their_texts_are_the_same(self, tmp_path):
+        table = pa.table({"id": [7, 8], "features": [[1.0], [2.0]]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        (tmp_path / "p.csv").write_text("id,cat,dog\n7,1,0\n8,0,1\n")
+        given = {"path": tmp_path / "a.parquet", "proba": tmp_path / "p.csv"}
+        assert open_pool(**given).ids.tolist() == [7, 8]
+        (tmp_path / "p.csv").write_text("id,cat,dog\n7,1,0\n9,0,1\n")
+        with pytest.raises(ValueError, match=r"row 1 has the id 8 in .* and '9' in"):
+            open_pool(**given)
+
+
+class TestMissing:
+    @pytest.mark.parametrize("n", [3, 2**53])
+    @pytest.mark.parametrize("rows", [1, 4])
+    def test_integers_of_parquet_stay_integers(self, tmp_path, n, rows):
+        values = [None, n, n + 1, n + 2]
+        table = pa.table({"proba": [[0.25] * 4] * 4, "g": pa.array(values, pa.int64())})
+        pq.write_table(table, tmp_path / "a.parquet", row_group_size=rows)
+        path = f"{tmp_path}/a.parquet"
+        groups = open_pool(path, groups="g").source.known("groups")
+        assert [*map(repr, groups.tolist())] == [*map(repr, values)]
+        labels = open_pool(path, labels="g").labels[[1, 2, 3]].tolist()
+        assert [*map(int, labels)] == values[1:]
+
+    @pytest.mark.parametrize("text", ["nan", "NaN", "NA", "None", "null"])
+    @pytest.mark.parametrize("file", ["y.txt", "y.csv", "y.jsonl", "y.parquet"])
+    def test_texts_that_mean_missing_are_no_class(self, tmp_path, text, file):
+        np.save(tmp_path / "h.npy", np.eye(4))
+        labels = ["cat", text, "", text]
+        if file.endswith("parquet"):
+            pq.write_table(pa.table({"label": labels}), tmp_path / file)
+        elif file.endswith("jsonl"):
+            (tmp_path / file).write_text("\n".join(map(json.dumps, labels)))
+        else:
+            head = "n,label\n" * file.endswith("csv")
+            lines = [f"1,{label}" if head else label for label in labels]
+            (tmp_path / file).write_text(head + "\n".join(lines) + "\n")
+        given = {"features": tmp_path / "h.npy", "labels": f"{tmp_path}/{file}"}
+        with pytest.raises(ValueError, match=f"text '{text}' in 2 rows, as if it were a class; le"):
+            open_pool(**given)
+        assert open_pool(**given, classes=["cat", text]).labeled.tolist() == [0, 1, 3]
+        with pytest.raises(ValueError, match="not among the classes"):
+            open_pool(**given, classes=["cat", "dog"]).labels  # noqa: B018
+
+    def test_among_numbers_nan_is_missing(self, tmp_path):
+        np.save(tmp_path / "h.npy", np.eye(3))
+        (tmp_path / "y.txt").write_text("1\nnan\n0\n")
+        pool = open_pool(tmp_path / "h.npy", labels=tmp_path / "y.txt")
+        assert pool.labeled.tolist() == [0, 2]
 
 
 class TestIds:

@@ -203,6 +203,14 @@ def test_sparse_features_of_an_archive(tmp_path):
             assert (pool.proba is not None) == bool(proba)
 
 
+def test_a_broken_sparse_matrix_is_named_with_its_file(tmp_path):
+    matrix = sp.csr_matrix(FEATURES.astype(np.float32))
+    matrix.indices[0] = 1000
+    sp.save_npz(tmp_path / "h.npz", matrix)
+    with pytest.raises(ValueError, match=r"h\.npz.*broken|Cannot read .*h\.npz"):
+        open_pool(tmp_path / "h.npz")
+
+
 def test_what_a_data_set_says_of_itself_is_no_label_until_it_is_named(tmp_path):
     table = pa.table({"proba": list(PROBA), "label": [0] * N, "group": [1] * N})
     pq.write_table(table, tmp_path / "x.parquet")

@@ -14,7 +14,7 @@ from labelnext.pools._text import SUFFIXES as TEXT
 from labelnext.pools.arrays import ArraySource, joined
 from labelnext.pools.check import WITHOUT_PROBA, refuse_proba_of
 from labelnext.pools.files import LocalFiles, broken, local_path, scheme_of
-from labelnext.pools.known import USUAL, check_unique, natural, some
+from labelnext.pools.known import USUAL, check_same, check_unique, natural, some
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import KNOWN, PARTS, Source
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
+# Texts that other programs write where a value is missing.
+MISSING = ("nan", "NaN", "NAN", "NA", "N/A", "<NA>", "None", "null", "NULL")
 EXPECTED = (
     "is of no known format: expected a pool folder of labelnext, a Zarr group, .npy, .npz or "
     "Parquet files"
@@ -85,8 +87,8 @@ def open_pool(
     ids, groups, labels : str, path-like or array-like, default=None
         Likewise; also a file of text, .txt (a value on each line), .csv, .tsv, .json or .jsonl
         (``FILE:data.id`` for nested keys), or the values themselves. Of a file, ids are looked for
-        under the names id and ids; groups and labels only if they are asked for. A pool folder has
-        its own.
+        under the names id and ids, and where several files have them they must agree; groups and
+        labels only if they are asked for. A pool folder has its own.
     classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
@@ -150,7 +152,7 @@ def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
 
     Ids are all integers or all strings; what is missing among groups and labels is None.
     """
-    values: list[Any] = _source_of(*_split(_path(spec, what), what), what).known(what).tolist()
+    values: list[Any] = _source_of(*_split(_path(spec, what), what), what, {}).known(what).tolist()
     return values
 
 
@@ -182,7 +184,11 @@ class _Single:
     def source(self, names: Mapping[str, str]) -> Source:
         (what,) = names
         if self.archive is not None:
-            return ArraySource(**{what: self.archive.sparse_matrix()}, name=self.name)
+            matrix = self.archive.sparse_matrix()
+            try:
+                return ArraySource(**{what: matrix}, name=self.name)
+            except ValueError as error:
+                raise ValueError(f"{self.name}: {error}") from None
         if what in PARTS and isinstance(self.files, LocalFiles):
             # Read by rows alone are arrays whose rows lie one after the other; others are mapped.
             found = open_npy(self.files, self.place)
@@ -261,13 +267,45 @@ def open_source(
         own_parts = [part for part in own_source.parts if part in (*parts, *names)]
         known = [what for what in KNOWN if own_source.has(what)]
         sources = dict.fromkeys([*own_parts, *known], own_source)
+    opened: dict[str, Any] = {} if main is None else {main.name: main}
     for what, (file, name) in elsewhere.items():
-        sources[what] = _source_of(file, name, what)
+        sources[what] = _source_of(file, name, what, opened)
+    given = elsewhere.get("ids", (None if main is None else main.name, None))[0]
+    of_files = _ids_of_files(opened, elsewhere)
+    # Ids of a file that has no others may be of another kind than those of the other files.
+    alone = sources.get("ids") if given not in of_files else None
+    taken = (of_files.get(elsewhere[part][0]) for part in PARTS if part in elsewhere)
+    if "ids" not in sources and (ids := next(filter(None, taken), None)) is not None:
+        sources["ids"] = ids
     source = joined({what: sources[what] for what in (*PARTS, *KNOWN) if what in sources})
     named = sources.get("ids", source)
     if not isinstance(named, PoolSource):  # whose writer has seen to it
         check_unique(named)
+    _check_ids_of([*of_files.values()], alone)
     return source
+
+
+def _check_ids_of(sources: list[Source], alone: Source | None) -> None:
+    """Refuse ids of several files that are not the same, row by row."""
+    for other in sources[1:]:
+        check_same(sources[0], other)
+    if sources and alone is not None:
+        check_same(sources[0], alone, other_kind=True)
+
+
+def _ids_of_files(
+    opened: Mapping[str, Any], elsewhere: Mapping[str, tuple[str, str | None]]
+) -> dict[str, Source]:
+    """Find the ids that files have of their own, under their usual names."""
+    asked = {(file, name) for what, (file, name) in elsewhere.items() if what != "ids"}
+    found: dict[str, Source] = {}
+    for file, container in opened.items():
+        name = next((each for each in USUAL["ids"] if each in container.names), None)
+        if isinstance(container, _Folder):
+            found |= {file: container.pool} if container.pool.has("ids") else {}
+        elif name is not None and (file, name) not in asked:
+            found[file] = container.source({"ids": name})
+    return found
 
 
 def _of_main(
@@ -299,11 +337,11 @@ def _of_main(
     return source
 
 
-def _source_of(file: str, name: str | None, what: Any) -> Source:
-    """Open a part, or ids, groups or labels, in a file of its own."""
+def _source_of(file: str, name: str | None, what: Any, opened: dict[str, Any]) -> Source:
+    """Open a part, or ids, groups or labels, in a file of its own; files are opened once."""
     suffix = os.path.splitext(file)[1].lower()
     if what in PARTS or suffix not in TEXT or suffix in TABLES:
-        container = _container(file)
+        container = opened[file] = opened[file] if file in opened else _container(file)
         source: Source = container.source({what: _found(container, name, what)})
         return source
     values = parse_text(_content(file), suffix, file, name, what)
@@ -478,9 +516,17 @@ def _numbers(labels: Any, classes: Any) -> Any:
     given = [label for label in labels.ravel().tolist() if label is not None]
     if classes is not None and any(isinstance(name, str) for name in classes):
         return labels
-    if not all(isinstance(label, str) and "_" not in label for label in given):
+    if not all(isinstance(label, str) for label in given):
         return labels
     for kind in (int, float):
         with suppress(ValueError):
-            return [None if label is None else kind(label) for label in labels]
+            if not any("_" in label for label in given):
+                return [None if label is None else kind(label) for label in labels]
+    for text in MISSING if classes is None else ():
+        if text in given:
+            raise ValueError(
+                f"labels has the text {text!r} in {given.count(text):,} rows, as if it were a "
+                "class; leave it empty where a label is missing, or name all classes with "
+                "classes=... if it is one."
+            )
     return labels

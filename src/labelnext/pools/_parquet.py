@@ -278,9 +278,20 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
         return as_ids(values, where)
     if _is_listed(chunk.type):
         return as_matrix([chunk], len(chunk), where, first)
-    if pa.types.is_integer(chunk.type) or pa.types.is_floating(chunk.type):
+    if pa.types.is_floating(chunk.type) or (pa.types.is_integer(chunk.type) and _fits(what, chunk)):
         return chunk.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     values = np.empty(len(chunk), dtype=object)
     with reading(where):
         values[:] = chunk.to_pylist()
     return decoded(what, values, where)
+
+
+def _fits(what: Any, chunk: pa.Array) -> bool:
+    """Tell whether integers, of which some may be missing, stay what they are in NumPy.
+
+    Where some are missing they become floats, of this chunk or of the others.
+    """
+    if what == "groups":
+        return not chunk.null_count
+    ends = pc.min_max(chunk).as_py().values()
+    return all(end is None or abs(end) <= 1 << 53 for end in ends)

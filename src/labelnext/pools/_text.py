@@ -48,6 +48,13 @@ class Table:
         self.names: list[str] = rows[0] if rows else []
         self.stems = stems_of(self.names)
         self._rows = rows[1:]
+        longer = (i for i, row in enumerate(self._rows) if len(row) > len(self.names))
+        if (row := next(longer, None)) is not None:
+            raise FileError(
+                f"{name}: row {row:,} has {len(self._rows[row]):,} cells and the first line has "
+                f"{len(self.names):,}; put texts with {delimiter!r} inside into double quotes, and "
+                "write numbers with a point before the decimals."
+            )
 
     def source(self, names: Mapping[str, str]) -> Source:
         """Make a source of some columns; `CLASSES` stands for one for each class."""
@@ -73,23 +80,52 @@ class Table:
 
     def column(self, name: str) -> list[str]:
         """Return the texts of a column."""
-        at = self.names.index(name)
+        if self.names.count(name) > 1:
+            raise FileError(
+                f"{self.name} has {self.names.count(name)} columns '{name}'; give each a name of "
+                "its own."
+            )
+        return self._cells(self.names.index(name))
+
+    def _cells(self, at: int) -> list[str]:
         return [row[at] if at < len(row) else "" for row in self._rows]
 
     def _classes(self) -> list[str]:
         """Name the columns that hold numbers, and are no ids, groups or labels."""
         other = {"", *(name for what in KNOWN for name in USUAL[what])}
-        found = [
-            name
-            for name in self.names
-            if name.lower() not in other and any(map(_is_number, self.column(name)))
-        ]
-        if not found or all(_is_number(name) and not name.isdecimal() for name in found):
+        found = [at for at in range(len(self.names)) if any(map(_is_number, self._cells(at)))]
+        kept = [at for at in found if self.names[at].lower() not in other]
+        names = [self.names[at] for at in kept]
+        if not kept or all(_is_number(name) and not name.isdecimal() for name in names):
+            for at in range(len(self.names)):
+                if any(
+                    _is_number(text.replace(",", ".", 1)) for text in self._cells(at) if "," in text
+                ):
+                    self._numbers(self.names[at])  # which says that points are needed
             raise FileError(
                 f"{self.name} has no columns of numbers with names in its first line "
                 f"({some(self.names, 12) or 'empty'}); write the name of a class above each."
             )
-        return found
+        unsure = [at for at in found if at not in kept and self._may_be_proba(at)]
+        if unsure and not self._sum_to_one(kept):
+            raise FileError(
+                f"{self.name}: column '{self.names[unsure[0]]}' holds numbers from 0 to 1 and may "
+                "be a class, but that name is one of ids, groups or labels; give it another name "
+                "if it is a class, and leave it out of the file if it is none."
+            )
+        return names
+
+    def _may_be_proba(self, at: int) -> bool:
+        """Tell whether all numbers of a column are from 0 to 1; cells may be empty."""
+        return all(_is_number(text) and 0 <= float(text) <= 1 for text in self._cells(at) if text)
+
+    def _sum_to_one(self, columns: list[int]) -> bool:
+        """Tell whether these columns alone are probabilities of classes, about."""
+        cells = [self._cells(at) for at in columns]
+        if not all(_is_number(text) for column in cells for text in column):
+            return True  # which is refused for that
+        sums = np.sum(np.array(cells, dtype=np.float64), axis=0)
+        return bool(np.all(np.abs(sums - 1) < 0.05))
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         values = self.column(name)

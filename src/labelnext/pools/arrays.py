@@ -14,7 +14,7 @@ from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_rang
 from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -190,9 +190,11 @@ def joined(sources: Mapping[str, Source]) -> Source:
     first, *others = distinct
     for other in others:
         if other.n_rows != first.n_rows:
+            table = any(end in each.name for end in (".csv", ".tsv") for each in (first, other))
+            blank = '; blank lines of a .csv or .tsv file are skipped, write "" into them' * table
             raise ValueError(
                 f"{first.name} has {first.n_rows:,} rows and {other.name} has {other.n_rows:,}; "
-                "they must have one for each sample, in the same order."
+                f"they must have one for each sample, in the same order{blank}."
             )
     parts = [part for part in PARTS if part in sources]
     if not others and set(first.parts) <= {*parts}:
@@ -204,8 +206,19 @@ def joined(sources: Mapping[str, Source]) -> Source:
         arrays = {part: sources[part].array(part) for part in parts}
         name = " and ".join(dict.fromkeys(sources[part].name for part in parts))
         whole = ArraySource(**arrays, name=name)
-        return whole.with_known({w: sources[w].known(w) for w in KNOWN if w in sources})
+        whole = whole.with_known({w: sources[w].known(w) for w in KNOWN if w in sources})
+        return _told_by(whole, distinct)
     return JoinedSource(sources)
+
+
+def _told_by(source: Source, sources: Sequence[Source]) -> Source:
+    """Let a source know what those that it is made of say of the model; the first wins."""
+    for each in reversed(sources):
+        source.task = source.task if each.task is None else each.task
+        source.bias = source.bias if each.bias is None else each.bias
+        source.classes = source.classes if each.classes is None else each.classes
+        source.unused = source.unused or each.unused
+    return source
 
 
 class JoinedSource(Source):
@@ -225,11 +238,7 @@ class JoinedSource(Source):
         self.cuts = max((source.cuts for source in distinct), key=len)
         if proba is not None:
             self.stored_as, self.one_dimensional = proba.stored_as, proba.one_dimensional
-        for source in reversed(list(dict.fromkeys(sources.values()))):
-            self.task = self.task if source.task is None else source.task
-            self.bias = self.bias if source.bias is None else source.bias
-            self.classes = self.classes if source.classes is None else source.classes
-            self.unused = self.unused or source.unused
+        _told_by(self, list(dict.fromkeys(sources.values())))
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
         return self._sources[part].read(part, lo, hi)

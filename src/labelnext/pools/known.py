@@ -171,6 +171,28 @@ def check_unique(source: Source) -> None:
         refuse_twice(stretches, source.n_rows, source.where, f"{source.name}: ")
 
 
+def check_same(one: Source, other: Source, *, other_kind: bool = False) -> None:
+    """Refuse two sources whose ids are not the same row by row; as texts, in bounded memory.
+
+    If they may be of `other_kind`, only those of which some are in both.
+    """
+    for lo, ids in stretches_of_ids(one):
+        theirs = other.ids(np.arange(lo, lo + len(ids)))
+        here, there = ([*map(str, values.tolist())] for values in (ids, theirs))
+        if here == there:
+            continue
+        texts = set(there)
+        stretches = (map(str, values.tolist()) for _, values in stretches_of_ids(one))
+        if other_kind and all(map(texts.isdisjoint, stretches)):
+            return
+        row = next(row for row, value in enumerate(here) if value != there[row])
+        raise ValueError(
+            f"row {lo + row:,} has the id {shown(plain(ids[row]))} in {one.name} and "
+            f"{shown(plain(theirs[row]))} in {other.name}; bring the rows of both into one order, "
+            "or give the column another name if it holds no ids of the samples."
+        )
+
+
 def refuse_twice(
     stretches: Callable[[], Iterable[tuple[int, NDArray[Any]]]],
     n_rows: int,

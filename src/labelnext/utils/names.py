@@ -16,7 +16,14 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     >>> did_you_mean("emebdding", ["id", "embedding"])
     "; did you mean 'embedding'?"
     """
-    near = get_close_matches(name, list(names), n=1)
+    names, form = list(names), unicodedata.normalize("NFC", name)
+    for other in names:
+        if other != name and unicodedata.normalize("NFC", other) == form:
+            return (
+                f"; '{other}' looks alike, but an accent is a character of its own in one of "
+                "them: copy the name from there"
+            )
+    near = get_close_matches(name, names, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
