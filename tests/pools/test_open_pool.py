@@ -1,6 +1,7 @@
 """open_pool: parts, ids, groups and labels from files of any format, and from several at once."""
 
 import json
+import os
 import pickle
 
 import numpy as np
@@ -201,6 +202,17 @@ def test_sparse_features_of_an_archive(tmp_path):
             assert pool.source.sparse
             assert (pool.features != sparse).nnz == 0
             assert (pool.proba is not None) == bool(proba)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_an_array_that_is_no_file_is_not_passed_over(tmp_path, kind):
+    np.save(tmp_path / "features.npy", FEATURES)
+    (tmp_path / "notes").symlink_to("nowhere")
+    assert open_pool(tmp_path).n_rows == N
+    path = tmp_path / "ids.npy"
+    path.symlink_to(tmp_path / "gone.npy") if kind == "link" else os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"ids\.npy is a link to a file that is not there, or no"):
+        open_pool(tmp_path)
 
 
 def test_a_broken_sparse_matrix_is_named_with_its_file(tmp_path):

@@ -167,6 +167,11 @@ class LocalFiles(Files):
                     path = os.path.join(root, name)
                     if os.path.isfile(path):
                         found[os.path.relpath(path, folder)] = self.size(path)
+                    elif name.endswith(".npy"):  # it may be missed, and must not be silently
+                        raise FileError(
+                            f"{path} is a link to a file that is not there, or no plain file; "
+                            "restore or remove it."
+                        )
         return found
 
     def arrow(self, path: str) -> Any:
