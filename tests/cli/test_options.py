@@ -294,7 +294,7 @@ class TestWhatTheCallerSaysWins:
         asked = ("select", "pool", "-k", 5, "--strategy", "core-set", "--task", "multiclass")
         refused = run(*asked)
         assert refused.exit_code != 0
-        for words in ("core-set looks at features without", "make it with --no-bias"):
+        for words in ("core-set looks at features without", "give --no-bias"):
             assert words in " ".join(refused.stderr.split())
         assert len(picked(run(*asked, "--no-bias"))) == 5
 
