@@ -20,7 +20,7 @@ WORK = ROOT / ".matrix"
 UV = WORK / "uv"
 
 # A row that takes longer hangs: nothing waits for it.
-MOST_SECONDS = 900
+MOST_SECONDS = 600
 
 TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "fsspec"]
 # What touches other libraries most; with the lowest and the newest of all, what computes as well.
@@ -216,9 +216,9 @@ def main(names):
         print(f"== {row.name}: Python {row.python}", flush=True)
         try:
             result, seen = try_row(row)
-        except subprocess.TimeoutExpired as error:
+        except (subprocess.SubprocessError, OSError) as error:
             result = "WARNING" if row.warns else "FAILED"
-            seen = f"not done after {error.timeout:.0f} s: {' '.join(map(str, error.cmd))[:200]}"
+            seen = f"not done: {error}"[:300]
         table.append((result, row.name, f"{time.monotonic() - begun:.0f} s", seen))
         print(*table[-1], sep="  ", flush=True)
     print("\nresult   row               time   what was seen")
