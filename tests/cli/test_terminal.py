@@ -127,11 +127,13 @@ class TestStandardOutput:
         return run_with
 
     @pytest.mark.parametrize("arguments", [["select", "pool.npz", "-k", 3], ["strategies"]])
-    def test_full(self, said, arguments):
+    def test_full(self, said, arguments, monkeypatch):
         # Of its own, so that nobody tries once more to write what is left.
         full = io.TextIOWrapper(io.BufferedWriter(Full()), encoding="utf-8")
         line = "labelnext: standard output: No space left on device; write to another place\n"
         assert said(full, *arguments) == (2, line)
+        monkeypatch.setattr(Full, "write", lambda _, content: len(content))
+        full.close()  # what is left of it
 
     def test_closed(self, said):
         line = "labelnext: standard output is closed; name a file with --output\n"

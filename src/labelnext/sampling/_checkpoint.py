@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FORMAT = "labelnext checkpoint 2"
 OTHER_WAYS = "another way (in memory, from files, on a cluster)"
+# Also of integers, which Python compares whatever their length.
+LARGEST = float(np.finfo(np.float64).max)
 ADVICE = "name another file, or delete it to start again"
 
 
@@ -203,7 +205,7 @@ def _are_sizes(values: Any, n: int) -> bool:
     return (
         isinstance(values, list)
         and len(values) == n
-        and all(type(value) in (int, float) and 0 <= value < np.inf for value in values)
+        and all(type(value) in (int, float) and 0 <= value <= LARGEST for value in values)
     )
 
 
