@@ -147,6 +147,7 @@ class TestStandardOutput:
         assert ",é" in ascii_only.buffer.getvalue().decode()
         assert said(ascii_only, "select", "--help") == (0, "")
 
+    @pytest.mark.slow
     def test_full_in_a_shell(self, folder):
         command = f"{sys.executable} -m labelnext strategies > /dev/full"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -189,6 +190,7 @@ class TestWords:
         assert "LABELNEXT_NUM_THREADS must be" in complaint("select", "pool.npz", "-k", 2)
 
 
+@pytest.mark.slow
 def test_bash_completes_commands_options_strategies_and_choices(tmp_path):
     name = tmp_path / "labelnext"
     name.write_text(f'#!/bin/sh\nexec {sys.executable} -m labelnext "$@"\n')
