@@ -97,7 +97,7 @@ def _picture(results: "Curves") -> bytes:
 
     from labelnext.experiment.digits import BATCH, LEVELS, describe
     from labelnext.visualization import plot_learning_curves
-    from labelnext.visualization.picture import picture
+    from labelnext.visualization.figures import picture
 
     figure = Figure(figsize=(9, 6.2), layout="constrained")
     axes = figure.add_subplot()

@@ -21,7 +21,7 @@ from labelnext.visualization import (
     plot_seconds,
     plot_stability,
 )
-from labelnext.visualization.picture import picture
+from labelnext.visualization.figures import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators import proba_of
-from labelnext.visualization._mesh import FLAT, Mesh, check_axes, check_bound, merge
+from labelnext.visualization._feature_space import FLAT, Mesh, check_bound, merge
+from labelnext.visualization.figures import check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
