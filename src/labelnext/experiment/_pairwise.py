@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from labelnext.experiment._records import whole
-from labelnext.utils.interval import mean_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -97,24 +96,6 @@ def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
     return corrected
 
 
-def paired_tests(curves: Mapping[Setting, Curves]) -> list[PairedTest]:
-    """Compare all pairs of strategies in all settings, by the mean accuracy of their curves."""
-    found = []
-    for setting, curve in curves.items():
-        names = list(curve.accuracy)
-        for place, first in enumerate(names):
-            for second in names[place + 1 :]:
-                means = (curve.accuracy[first] - curve.accuracy[second]).mean(axis=1)
-                means = means[np.isfinite(means)]
-                mean, half = map(float, mean_interval(means)) if len(means) else (np.nan, np.nan)
-                found.append((setting, first, second, mean, half, paired_p(means), len(means)))
-    corrected = holm([test[5] for test in found])
-    return [
-        PairedTest(*test[:6], float(p_holm), test[6])
-        for test, p_holm in zip(found, corrected, strict=True)
-    ]
-
-
 def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
     """Choose the points of a curve that the BADGE paper compares.
 
@@ -131,41 +112,3 @@ def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
     doubling = 2 ** np.arange(int(np.log2(max(n_points - 1, 1))) + 1)
     # Where the reference learns nothing more, there is still the first batch.
     return doubling[doubling < max(last, 2)]
-
-
-def penalties(
-    curves: Mapping[Setting, Curves], strategies: Sequence[str], reference: str
-) -> Penalties:
-    """Count how often one strategy beats another: paired t-tests over seeds, two-sided at 5 %."""
-    matrix = np.zeros((len(strategies), len(strategies)))
-    for curve in curves.values():
-        points = compared_points(curve, reference)
-        for i, winner in enumerate(strategies):
-            for j, loser in enumerate(strategies):
-                differences = (curve.accuracy[winner] - curve.accuracy[loser])[:, points]
-                for column in differences.T:
-                    known = column[np.isfinite(column)]
-                    if i != j and len(known) and known.mean() > 0 and paired_p(known) < 0.05:
-                        matrix[i, j] += 1 / len(points)
-    return Penalties(tuple(strategies), matrix, len(curves), matrix.sum(axis=0))
-
-
-def normalized_errors(
-    curves: Mapping[Setting, Curves], strategies: Sequence[str], reference: str
-) -> dict[str, NDArray[np.float64]]:
-    """Divide mean errors by those of the reference, at all compared points of all settings."""
-    found: dict[str, list[float]] = {name: [] for name in strategies}
-    for curve in curves.values():
-        both = np.isfinite(curve.accuracy[reference]).all(axis=1)
-        for name in strategies:
-            rows = both & np.isfinite(curve.accuracy[name]).all(axis=1)
-            if not rows.any():
-                continue
-            points = compared_points(curve, reference)
-            error, measure = (
-                1 - curve.accuracy[which][rows][:, points].mean(axis=0)
-                for which in (name, reference)
-            )
-            # A reference without any error leaves nothing to divide by.
-            found[name].extend((error[measure > 0] / measure[measure > 0]).tolist())
-    return {name: np.sort(values) for name, values in found.items()}
