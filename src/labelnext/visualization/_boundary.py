@@ -64,14 +64,6 @@ def plot_decision_boundary(
     matplotlib.axes.Axes
         The axes drawn on.
 
-    Raises
-    ------
-    ValueError
-        If `feature_bound`, `res` or `confidence` is out of range, or `confidence_dict` has
-        colours.
-    TypeError
-        If `clf` does not predict, or another argument is of the wrong type.
-
     Warns
     -----
     UserWarning

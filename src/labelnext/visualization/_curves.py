@@ -55,11 +55,6 @@ def plot_learning_curves(
     matplotlib.axes.Axes
         The axes.
 
-    Raises
-    ------
-    ValueError
-        If there is no strategy or a curve has not one value for each entry of `labels`.
-
     Examples
     --------
     >>> from labelnext.visualization import plot_learning_curves
@@ -123,13 +118,10 @@ def plot_stability(
     --------
     >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_stability
-    >>> nan = float("nan")
-    >>> left, right = plot_stability(
-    ...     [10, 20, 30],
-    ...     {"badge": [[nan, 0.8, 0.95]]},
-    ...     {"badge": [[2.0, 0.1, nan]]},
-    ...     axes=Figure().subplots(1, 2),
-    ... )
+    >>> agreement = {"badge": [[float("nan"), 0.8, 0.95]]}
+    >>> potential = {"badge": [[2.0, 0.1, float("nan")]]}
+    >>> axes = Figure().subplots(1, 2)
+    >>> left, right = plot_stability([10, 20, 30], agreement, potential, axes=axes)
     >>> right.get_yscale()
     'log'
     """
@@ -182,18 +174,12 @@ def plot_penalties(
     matplotlib.axes.Axes
         The axes.
 
-    Raises
-    ------
-    ValueError
-        If the matrix is not square, or not of as many rows as there are strategies.
-
     Examples
     --------
     >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_penalties
-    >>> axes = plot_penalties(
-    ...     [[0, 1.5], [0.25, 0]], ["badge", "random"], axes=Figure().add_subplot()
-    ... )
+    >>> axes = Figure().add_subplot()
+    >>> axes = plot_penalties([[0, 1.5], [0.25, 0]], ["badge", "random"], axes=axes)
     >>> [text.get_text() for text in axes.texts]
     ['–', '1.5', '0.25', '–', '0.25', '1.5']
     """
@@ -251,11 +237,9 @@ def plot_error_distribution(
     --------
     >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_error_distribution
-    >>> axes = plot_error_distribution(
-    ...     {"badge": [0.7, 0.8], "random": [1.0, 1.0]},
-    ...     reference="random",
-    ...     axes=Figure().add_subplot(),
-    ... )
+    >>> errors = {"badge": [0.7, 0.8], "random": [1.0, 1.0]}
+    >>> axes = Figure().add_subplot()
+    >>> axes = plot_error_distribution(errors, reference="random", axes=axes)
     >>> axes.get_xlabel()
     'error, as a multiple of that of random'
     """
@@ -294,9 +278,8 @@ def plot_seconds(seconds: Mapping[str, Mapping[str, float]], *, axes: Axes | Non
     --------
     >>> from matplotlib.figure import Figure
     >>> from labelnext.visualization import plot_seconds
-    >>> axes = plot_seconds(
-    ...     {"digits": {"badge": 0.02, "random": 0.001}}, axes=Figure().add_subplot()
-    ... )
+    >>> axes = Figure().add_subplot()
+    >>> axes = plot_seconds({"digits": {"badge": 0.02, "random": 0.001}}, axes=axes)
     >>> [text.get_text() for text in axes.texts]
     ['0.02 s', '0.001 s']
     """

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Differences below this share of the values are rounding, not something to look at.
 FLAT = 1e-9
+LOOK = ("replace_nan", "feature_bound", "ax", "res", "contour_dict")
 
 
 def plot_contour_for_samples(
@@ -67,10 +68,7 @@ def plot_contour_for_samples(
     Raises
     ------
     ValueError
-        If shapes do not match, `feature_bound` or `res` is out of range, or no value is left to
-        draw.
-    TypeError
-        If an argument is of the wrong type.
+        If shapes do not match, or no value is left to draw.
 
     Examples
     --------
@@ -82,7 +80,12 @@ def plot_contour_for_samples(
     (0.0, 0.9)
     """
     points = check_plane(X)
-    array = _check_values(values, len(points))
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(points),):
+        raise ValueError(
+            f"values must have one number for each of the {len(points)} samples in X, got shape "
+            f"{array.shape}; of the utilities of a batch, draw one row at a time."
+        )
     mesh = Mesh.over(check_bound(feature_bound, points), res)
     known = np.isfinite(array)
     if replace_nan is not None:
@@ -132,10 +135,7 @@ def plot_utilities(
     Raises
     ------
     ValueError
-        If `X` has other than two features, `feature_bound` or `res` is out of range, the
-        strategy does not accept its arguments, or it has no utility to draw.
-    TypeError
-        If an argument is of the wrong type.
+        If `X` has other than two features, or the strategy has no utility to draw.
 
     Examples
     --------
@@ -150,11 +150,7 @@ def plot_utilities(
     >>> ax.collections[0].zmax.round(3).item()
     0.5
     """
-    look = {
-        key: kwargs.pop(key)
-        for key in ("replace_nan", "feature_bound", "ax", "res", "contour_dict")
-        if key in kwargs
-    }
+    look = {key: kwargs.pop(key) for key in LOOK if key in kwargs}
     ignore = kwargs.pop("ignore_undefined_query_params", False)
     if not hasattr(qs, "query"):
         raise TypeError(f"qs must be a query strategy, got {type(qs).__name__}.")
@@ -162,10 +158,15 @@ def plot_utilities(
     if ignore:
         known = inspect.signature(qs.query).parameters
         kwargs = {key: value for key, value in kwargs.items() if key in known}
+
+    def ask(candidates: NDArray[Any]) -> Floats:
+        arguments = kwargs | {"candidates": candidates, "return_utilities": True}
+        return np.asarray(qs.query(X=X, y=y, **arguments)[1][0], dtype=np.float64)
+
     if candidates is None:
         mesh = Mesh.over(check_bound(look.get("feature_bound"), points), look.get("res", 21))
         try:
-            utilities = _first_utilities(qs, X, y, mesh.points, kwargs)
+            utilities = ask(mesh.points)
         except Exception as error:
             # scikit-activeml's way to say that candidates must be rows of X. By name, since it
             # need not be installed.
@@ -177,29 +178,9 @@ def plot_utilities(
             fill(ax, mesh, utilities.reshape(mesh.shape), look.get("contour_dict"))
             return ax
     chosen = np.asarray(candidates)
-    utilities = _first_utilities(qs, X, y, chosen, kwargs)
+    utilities = ask(chosen)
     where = points if chosen.ndim == 1 else check_plane(chosen, "candidates")
     return plot_contour_for_samples(where, utilities, **look)
-
-
-def _first_utilities(
-    qs: Any, X: ArrayLike, y: ArrayLike, candidates: NDArray[Any], arguments: dict[str, Any]
-) -> Floats:
-    _, utilities = qs.query(
-        X=X, y=y, candidates=candidates, **(arguments | {"return_utilities": True})
-    )
-    first: Floats = np.asarray(utilities[0], dtype=np.float64)
-    return first
-
-
-def _check_values(values: ArrayLike, n_samples: int) -> Floats:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (n_samples,):
-        raise ValueError(
-            f"values must have one number for each of the {n_samples} samples in X, got shape "
-            f"{array.shape}; of the utilities of a batch, draw one row at a time."
-        )
-    return array
 
 
 def _check_replacement(replace_nan: Any) -> float:
