@@ -12,7 +12,7 @@ import typer
 
 from labelnext.cli._errors import InputError, input_errors, make_folder
 from labelnext.cli._terminal import counting, terminal
-from labelnext.utils.csv import as_csv
+from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
     from rich.console import Console

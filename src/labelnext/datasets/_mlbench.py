@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.datasets._dataset import Dataset, Way, first_found, openml_way, resolve_home
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

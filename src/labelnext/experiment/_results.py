@@ -17,8 +17,8 @@ from labelnext.experiment._pairwise import (
 )
 from labelnext.experiment._records import Columns, Curves, Failure, as_columns, whole
 from labelnext.experiment._stopping import StoppingAdvice, advise
-from labelnext.utils.extras import require
 from labelnext.utils.interval import mean_interval
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

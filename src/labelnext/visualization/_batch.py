@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.pool import Pool
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 from labelnext.visualization.figures import INK, note, percent, tidy
 
 if TYPE_CHECKING:
