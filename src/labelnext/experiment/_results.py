@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.experiment._pairwise import (
+from labelnext.experiment._records import (
+    Columns,
+    Curves,
+    Failure,
     PairedTest,
     Penalties,
-    compared_points,
-    holm,
-    paired_p,
+    as_columns,
+    whole,
 )
-from labelnext.experiment._records import Columns, Curves, Failure, as_columns, whole
 from labelnext.experiment._stopping import StoppingAdvice, advise
 from labelnext.utils.interval import mean_interval
 from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -323,3 +324,44 @@ def _final(curve: Curves) -> dict[str, float]:
 def _mean(values: Iterable[float], of: Callable[..., Any] = np.mean) -> float:
     found = [value for value in values if np.isfinite(value)]
     return float(of(found)) if found else float("nan")
+
+
+def paired_p(differences: NDArray[np.float64]) -> float:
+    """Return the p-value of a two-sided paired t-test."""
+    from scipy.stats import t
+
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    # Rounding in a mean of equal numbers is no spread.
+    if spread <= 1e-12 * max(abs(mean), 1e-300):
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * t.sf(abs(mean) / (spread / np.sqrt(n)), n - 1))
+
+
+def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """Correct p-values for their number by Holm's step-down method (1979); NaN stays, uncounted."""
+    p = np.asarray(p_values, dtype=np.float64)
+    corrected = np.full(len(p), np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return corrected
+
+
+def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
+    """Choose the points of a curve that `Findings.penalties` compares.
+
+    The authors' script counts the start among them, too, where nobody can beat anybody.
+    """
+    values = whole(curve, reference)
+    n_points = len(curve.labels)
+    last = n_points - 1
+    if len(values):
+        mean = values.mean(axis=0)
+        last = int(np.argmax(mean >= 0.99 * mean[-1]))
+    doubling = 2 ** np.arange(int(np.log2(max(n_points - 1, 1))) + 1)
+    # Where the reference learns nothing more, there is still the first batch.
+    return doubling[doubling < max(last, 2)]
