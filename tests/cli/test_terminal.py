@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelnext.cli import app
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 STEERING = ["\x1b[2J", "\x9b2J", "\u202egnp.exe", "\x07", "\x85", "\u2066a\u2069"]
 MARKUP = ["[red]a[/red]", "[/x]", "[link=http://a]b[/link]", ":smile:", "[bold"]

@@ -269,7 +269,7 @@ class TestSettings:
             same(batch_of(), batch)
 
     def test_before_torch_had_a_setting_for_each_library(self, batch, monkeypatch):
-        monkeypatch.setattr("labelnext.utils.tensors.set_by_library", lambda: False)
+        monkeypatch.setattr("labelnext.utils.libraries.set_by_library", lambda: False)
         calls = []
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
         monkeypatch.setattr(torch, "set_float32_matmul_precision", calls.append)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from labelnext.cli._errors import InputError
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 SHOWN = 5
 # The columns of a batch that a person looks at.

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
