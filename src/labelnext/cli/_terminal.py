@@ -42,8 +42,12 @@ def say(message: object) -> None:
 def say_written(console: Console, what: str) -> None:
     """Say where something is, on a terminal only."""
     if console.is_terminal:
-        text = printable(f"Written: {what}")
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        tell(console, f"Written: {what}")
+
+
+def tell(console: Console, text: str) -> None:
+    """Say something on a console as it is, in one line that is not broken."""
+    console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
 
 
 def to_stdout(content: bytes) -> None:
