@@ -97,10 +97,7 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
 
 @contextmanager
 def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something is and how long it will take, on a terminal only.
-
-    Yields what is called as ``show(done, total)``.
-    """
+    """Show how far something is, on a terminal only; yields what is called with done, total."""
     bar = Progress(
         TextColumn(text),
         BarColumn(bar_width=24),
