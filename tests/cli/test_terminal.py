@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelnext.cli import _demo, _simulate, app
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 STEERING = ["\x1b[2J", "\x9b2J", "\u202egnp.exe", "\x07", "\x85", "\u2066a\u2069"]
 MARKUP = ["[red]a[/red]", "[/x]", "[link=http://a]b[/link]", ":smile:", "[bold"]
@@ -168,6 +168,7 @@ class TestStandardOutput:
         assert ",é" in ascii_only.buffer.getvalue().decode()
         assert said(ascii_only, "select", "--help") == (0, "")
 
+    @pytest.mark.slow
     def test_full_in_a_shell(self, folder):
         command = f"{sys.executable} -m labelnext strategies > /dev/full"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -210,6 +211,7 @@ class TestWords:
         assert "LABELNEXT_NUM_THREADS must be" in complaint("select", "pool.npz", "-k", 2)
 
 
+@pytest.mark.slow
 def test_bash_completes_commands_options_strategies_and_choices(tmp_path):
     name = tmp_path / "labelnext"
     name.write_text(f'#!/bin/sh\nexec {sys.executable} -m labelnext "$@"\n')

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelnext.cli._errors import InputError, input_errors
-from labelnext.utils.tasks import TASKS, check_task
+from labelnext.utils.given import TASKS, check_task
 
 if TYPE_CHECKING:
     import numpy as np

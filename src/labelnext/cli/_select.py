@@ -296,7 +296,7 @@ def _picture(data: "Pool", batch: "Batch", excluded: Any, path: Path) -> bytes:
     from matplotlib.figure import Figure
 
     from labelnext.visualization import plot_batch
-    from labelnext.visualization.picture import picture
+    from labelnext.visualization.figures import picture
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
     taken = np.union1d(excluded, data.labeled)

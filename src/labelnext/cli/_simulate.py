@@ -17,7 +17,7 @@ from labelnext.cli._errors import (
     write,
 )
 from labelnext.cli._terminal import counting, tell, terminal
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from labelnext.cli._errors import InputError
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 SHOWN = 5
 # The columns of a batch that a person looks at.
@@ -84,14 +84,13 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
         MofNCompleteColumn(),
         TextColumn("[dim]{task.fields[counts]}[/]"),
         console=console,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=k, counts="")
 
     def show(stats: Mapping[str, int]) -> None:
         bar.update(task, completed=stats["picks"], counts=_counts(stats))
 
-    with bar:
+    with bar if console.is_terminal else nullcontext():
         yield show
 
 
@@ -105,14 +104,13 @@ def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=None)
 
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    with bar:
+    with bar if console.is_terminal else nullcontext():
         yield show
 
 

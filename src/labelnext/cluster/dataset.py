@@ -12,7 +12,7 @@ from labelnext.pools.check import check_shape
 from labelnext.pools.known import USUAL, as_ids
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import PARTS, Source, by_block, check_range, digest_of
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

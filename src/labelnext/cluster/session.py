@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from labelnext.estimators._skorch import SkorchClassifier
 from labelnext.networks import proba_and_features
 from labelnext.utils.given import shown
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.utils.given import refuse_masked
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -24,9 +24,9 @@ from labelnext.pools.known import USUAL, check_groups, check_same, check_unique,
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import KNOWN, PARTS, Source
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from labelnext.pools.files import Files
     from labelnext.pools.source import Known, Part
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")

@@ -16,7 +16,7 @@ from labelnext.pools.files import FileError, reading
 from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of
 from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import shown
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # Bytes of both parts in a shard: large enough to be read at full speed, small enough to be sent
 # or written again.

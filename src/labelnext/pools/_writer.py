@@ -33,9 +33,9 @@ from labelnext.pools.manifest import (
     text_of,
 )
 from labelnext.pools.source import digest_of_bytes
+from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-from labelnext.utils.tasks import TASKS, check_task
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
 from labelnext.pools.known import as_ids, check_length, decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
-from labelnext.utils.tensors import is_tensor, without_tensor
+from labelnext.utils.libraries import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

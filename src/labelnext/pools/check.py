@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import NO_FILL, refuse_masked
+from labelnext.utils.libraries import is_tensor
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.pools.source import Part
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # How far from 1 a row may sum: rounding of what it is stored in, and then some. What is said of it
 # is one digit: a sum of 0.999 is within 0.001, however it is rounded.

@@ -13,8 +13,8 @@ import numpy as np
 from labelnext.utils.encoding import check_classes
 from labelnext.utils.given import NO_FILL, refuse_masked, refuse_masked_rows, shown
 from labelnext.utils.labels import nulls, split_labels
-from labelnext.utils.names import did_you_mean
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.pools.source import Known, Source
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # What people call the columns, arrays and files of a pool. Labels and groups are not looked for:
 # a data set's own labels would take all its samples out of the choice.

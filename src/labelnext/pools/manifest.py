@@ -25,7 +25,7 @@ import numpy as np
 from labelnext.pools._npy import NpyFile, RowsSource
 from labelnext.pools.files import FileError, LocalFiles, reading
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, by_block, digest_of, digest_of_bytes
-from labelnext.utils.tasks import TASKS
+from labelnext.utils.given import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

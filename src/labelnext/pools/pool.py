@@ -30,11 +30,10 @@ from labelnext.pools.source import (
     check_range,
     digest_of,
 )
-from labelnext.utils.given import refuse_other_order
+from labelnext.utils.given import TASKS, Task, check_task, refuse_other_order
 from labelnext.utils.labels import MISSING_LABEL
+from labelnext.utils.libraries import without_tensor
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.tasks import TASKS, Task, check_task
-from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

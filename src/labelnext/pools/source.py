@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from labelnext.utils.given import shown
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

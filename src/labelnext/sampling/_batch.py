@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 if TYPE_CHECKING:
     import os

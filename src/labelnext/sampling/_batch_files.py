@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.pools.disk import check_place, write_whole, writing
-from labelnext.utils.csv import as_csv
+from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
     import os

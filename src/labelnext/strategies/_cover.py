@@ -15,7 +15,7 @@ from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import first_by_lot, lay_out, place
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

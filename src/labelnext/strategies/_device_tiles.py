@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from labelnext.strategies._tiles import FINE, Points
-from labelnext.utils.tensors import plain_float32
+from labelnext.utils.libraries import plain_float32
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

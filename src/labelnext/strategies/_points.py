@@ -10,7 +10,7 @@ from sklearn.preprocessing import normalize as to_unit_length
 from sklearn.utils.extmath import row_norms
 
 from labelnext.strategies._tiles import FINE, Points
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
