@@ -285,7 +285,8 @@ def open_source(
         check_unique(named)
     # Ids that were asked for may be of another kind than those that the files have, and so may
     # those of a labelling tool's records.
-    others = [of_files.pop(file) for file in opened if isinstance(opened[file], _Records)]
+    records = [file for file in of_files if isinstance(opened[file], _Records)]
+    others = [of_files.pop(file) for file in records]
     if given_ids is not None:
         others.append(ArraySource.of_known("ids", given_ids, "what was given"))
     elif "ids" in elsewhere and elsewhere["ids"] not in asked_for:
