@@ -77,9 +77,9 @@ class Files(ABC):
     def arrow(self, path: str) -> Any:
         """Open a file for pyarrow, which closes it with the block that it is opened for."""
 
-    @abstractmethod
     def opened(self, path: str) -> Any:
         """Open a file to be read from its start on; close it with the block."""
+        return self.arrow(path)
 
     @abstractmethod
     def _stamp(self, path: str) -> tuple[Any, ...]:

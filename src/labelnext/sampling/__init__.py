@@ -1,5 +1,6 @@
 """Choosing k rows of a pool of gradients. Knows `Gradients`, never where they live."""
 
+from labelnext.sampling._batch import COLUMNS as COLUMNS
 from labelnext.sampling._batch import Batch, Pick
 from labelnext.sampling._batch_files import FORMATS as FORMATS
 from labelnext.sampling._batch_files import file_of as file_of
