@@ -167,7 +167,7 @@ class TestRoom:
     @pytest.mark.parametrize(
         "error",
         [
-            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+            torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
             RuntimeError("MPS backend out of memory (MPS allocated: 5.00 GB)"),
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
             MemoryError(),
@@ -194,7 +194,7 @@ class TestRoom:
 
     def test_when_nothing_fits_the_error_says_what_and_how_much(self, monkeypatch):
         pool = TorchGradients(*tensors(), bias=False)
-        error = torch.OutOfMemoryError("CUDA out of memory.")
+        error = torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
         def no_memory(*_):
             raise error

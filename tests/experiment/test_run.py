@@ -408,6 +408,31 @@ def test_databases_of_others_and_of_other_versions_are_not_touched(tmp_path, kin
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["new", "gone on with"])
+@pytest.mark.parametrize("end", ["-journal", "-wal"])
+@pytest.mark.parametrize("kind", ["text", "empty", "link", "folder"])
+def test_nothing_that_sqlite_would_take_for_its_own_is_lost(tmp_path, there, end, kind):
+    path, beside = tmp_path / "results.sqlite", tmp_path / f"results.sqlite{end}"
+    if there:
+        make(seeds=1).run(path, n_jobs=1)
+    target = tmp_path / "notes"
+    target.write_text("of the user")
+    if kind == "folder":
+        beside.mkdir()
+    elif kind == "link":
+        beside.symlink_to(target)
+    else:
+        beside.write_text("of the user, not of SQLite" * (kind == "text"))
+    if kind == "empty" and there:  # as a run may leave it
+        make(seeds=1).run(path, n_jobs=1)
+        return
+    before = beside.is_symlink(), beside.is_dir() or beside.read_text()
+    with pytest.raises(ResultsFileError, match=r"results.sqlite-.*move it away, or put the"):
+        make(seeds=1).run(path, n_jobs=1)
+    assert (beside.is_symlink(), beside.is_dir() or beside.read_text()) == before
+    assert path.exists() == there
+
+
 def test_places_where_nothing_can_be_written(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for place in ("nowhere/results.sqlite", ".", "pipe", "x" * 300):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelnext.cli._errors import InputError, input_errors, make_folder
-from labelnext.cli._terminal import counting, terminal
+from labelnext.cli._terminal import counting, tell, terminal
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
@@ -145,5 +145,5 @@ def _print(results: "Curves", out: Path, seconds: float) -> None:
     console = Console()
     console.print(_table(results))
     for name in (CURVES, TABLE, FILM):
-        console.print(f"Written: {os.fspath(out / name)}", highlight=False, soft_wrap=True)
-    console.print(f"{seconds:.0f} seconds.", highlight=False)
+        tell(console, f"Written: {os.fspath(out / name)}")
+    tell(console, f"{seconds:.0f} seconds.")

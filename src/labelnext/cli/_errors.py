@@ -96,7 +96,7 @@ def input_errors(ids: str = "ids") -> Iterator[None]:
             message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         words = in_our_words(message)
         if ids != "ids":
-            words = re.sub(r"^(--ids [^:]*|ids):", f"--{ids}:", words)
+            words = re.sub(r"^(--ids [^:]*|ids)(?=:| must)", f"--{ids}", words)
         raise InputError(words) from None
 
 

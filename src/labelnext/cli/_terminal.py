@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -42,8 +42,12 @@ def say(message: object) -> None:
 def say_written(console: Console, what: str) -> None:
     """Say where something is, on a terminal only."""
     if console.is_terminal:
-        text = printable(f"Written: {what}")
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        tell(console, f"Written: {what}")
+
+
+def tell(console: Console, text: str) -> None:
+    """Say something on a console as it is, in one line that is not broken."""
+    console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
 
 
 def to_stdout(content: bytes) -> None:
@@ -80,14 +84,13 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
         MofNCompleteColumn(),
         TextColumn("[dim]{task.fields[counts]}[/]"),
         console=console,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=k, counts="")
 
     def show(stats: Mapping[str, int]) -> None:
         bar.update(task, completed=stats["picks"], counts=_counts(stats))
 
-    with bar:
+    with bar if console.is_terminal else nullcontext():
         yield show
 
 
@@ -104,14 +107,13 @@ def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=None)
 
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    with bar:
+    with bar if console.is_terminal else nullcontext():
         yield show
 
 

@@ -89,7 +89,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path | None]:
         yield None
         return
     with in_place_of(folder) as new:
-        yield new
+        try:
+            yield new
+        except Exception as error:
+            error.add_note(
+                f"{folder} is as it was, and nothing of this try is left to go on with; say "
+                "overwrite=True again."
+            )
+            raise
 
 
 def clear_pool_drafts(folder: Path) -> None:

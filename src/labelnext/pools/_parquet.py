@@ -268,6 +268,10 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
     """Return ids, groups or labels; of the last two some may be missing."""
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
+    listed = _is_listed(chunk.type) and what == "labels"
+    if pa.types.is_nested(chunk.type) and not listed:
+        kinds = "all integers or all strings" if what == "ids" else "numbers or strings"
+        raise TypeError(f"{where}: {what} must be {kinds}, got {chunk.type}.")
     if what == "ids":
         _refuse_nulls(chunk, where, first)
         if pa.types.is_integer(chunk.type):
@@ -276,7 +280,7 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
         with reading(where):
             values[:] = chunk.to_pylist()
         return as_ids(values, where)
-    if _is_listed(chunk.type):
+    if listed:
         return as_matrix([chunk], len(chunk), where, first)
     if pa.types.is_floating(chunk.type) or (pa.types.is_integer(chunk.type) and _fits(what, chunk)):
         return chunk.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]

@@ -15,6 +15,7 @@ from labelnext.pools.arrays import ArraySource
 from labelnext.pools.files import FileError, reading
 from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of
 from labelnext.pools.source import KNOWN, PARTS
+from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -185,6 +186,13 @@ def _json_values(content: bytes, suffix: str, path: str) -> list[Any]:
 def check_listed(what: Known, values: list[Any], where: str) -> list[Any]:
     """Refuse ids in a file of text that are empty or no ids; numbers beside texts are texts."""
     if what != "ids":
+        for number, value in enumerate(values):
+            several = value if isinstance(value, list) and what == "labels" else [value]
+            if any(isinstance(each, dict | list) for each in several):
+                raise TypeError(
+                    f"{where}: {what} must be numbers or strings, got {type(value).__name__} "
+                    f"{shown(value)} at row {number:,}; name what is meant in it, as FILE:key.key."
+                )
         return values
     for number, value in enumerate(values):
         if value is None or value == "":
@@ -206,6 +214,16 @@ def whole_numbers(texts: list[str]) -> list[Any]:
 def lists_no_records(content: bytes, suffix: str, path: str) -> bool:
     """Tell whether a .json or .jsonl file lists values alone, not records with names."""
     return not any(isinstance(value, dict) for value in _json_values(content, suffix, path))
+
+
+def ids_of_records(content: bytes, suffix: str, path: str) -> list[Any]:
+    """Return the ids that all records of a .json or .jsonl file have beside what was asked for."""
+    values = [] if suffix == ".txt" else _json_values(content, suffix, path)
+    for name in USUAL["ids"]:
+        found = [value.get(name) if isinstance(value, dict) else None for value in values]
+        if found and all(type(value) in (int, str) and value != "" for value in found):
+            return check_listed("ids", found, path)
+    return []
 
 
 def _text_of(content: bytes, path: str) -> str:

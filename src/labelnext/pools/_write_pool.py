@@ -163,7 +163,8 @@ def write_in_shards(
             fill(PoolWriter(new, **about, settings=settings))
         return
     clear_drafts_of(folder)  # of one that was to take the place of another
-    writer = PoolWriter(folder, **about, settings=settings, resume=resume)
+    kind = PoolWriter if keep else _AllOrNothing
+    writer = kind(folder, **about, settings=settings, resume=resume)
     begun = writer.finished
     try:
         fill(writer)
@@ -172,6 +173,12 @@ def write_in_shards(
         if wrong or not keep or not writer.finished:
             writer.delete()
         raise
+
+
+class _AllOrNothing(PoolWriter):
+    """What nobody goes on with if it is cut off."""
+
+    _can_go_on = False
 
 
 def _parts(pool: Pool, lo: int, hi: int) -> dict[str, Any]:

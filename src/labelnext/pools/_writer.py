@@ -110,6 +110,8 @@ class PoolWriter:
     >>> folder.cleanup()
     """
 
+    _can_go_on = True
+
     def __init__(
         self,
         path: str | PathLike[str],
@@ -222,7 +224,9 @@ class PoolWriter:
             break  # the others are like this one
         with writing(
             str(folder),
-            f"{len(others):,} shards are finished: free some space and go on with resume=True.",
+            f"{len(others):,} shards are finished: free some space and go on with resume=True."
+            if self._can_go_on
+            else "free some space, or choose another place.",
         ):
             self._known[shard] = _write_shard(folder, arrays, stored_as)
 
@@ -266,19 +270,22 @@ class PoolWriter:
         # Shards that nothing says what they are of can be neither gone on with nor kept.
         nobodys = bool(self._folders()) and not (self.path / SETTINGS).exists()
         begun = refuse_other_files(self.path, to_delete=overwrite or nobodys)
+        if begun and not (resume or overwrite):  # what would have to be moved is said first
+            refuse_other_files(self.path, to_delete=True)
         if overwrite:
             self.delete()
             self.path.mkdir(exist_ok=True)
+        elif nobodys:
+            raise (ValueError if resume else FileExistsError)(
+                f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
+                "them with overwrite=True, or choose another path."
+            )
         elif begun and not resume:
             state = "finished" if self.complete else f"unfinished, {len(self._folders()):,} shards"
+            go_on = "go on with resume=True, " * self._can_go_on
             raise FileExistsError(
-                f"{self.path} holds a pool already ({state}); go on with resume=True, delete it "
-                "with overwrite=True, or choose another path."
-            )
-        elif nobodys:
-            raise ValueError(
-                f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
-                "them with overwrite=True."
+                f"{self.path} holds a pool already ({state}); {go_on}delete it with "
+                "overwrite=True, or choose another path."
             )
         write_once(self.path / SETTINGS, content)
         head = read_head((self.path / SETTINGS).read_bytes(), str(self.path / SETTINGS))

@@ -75,7 +75,10 @@ class Files(ABC):
 
     @abstractmethod
     def listing(self, folder: str) -> dict[str, int]:
-        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
+        """Return the files below a folder, as paths from there on, and their sizes in bytes.
+
+        The size of a link to nothing, and of what is no plain file, is −1.
+        """
 
     @abstractmethod
     def arrow(self, path: str) -> Any:
@@ -162,16 +165,11 @@ class LocalFiles(Files):
 
         found = {}
         with told(folder):
-            for root, _, names in os.walk(folder, onerror=refuse):
+            for root, _, names in os.walk(folder, onerror=refuse, followlinks=True):
                 for name in names:
                     path = os.path.join(root, name)
-                    if os.path.isfile(path):
-                        found[os.path.relpath(path, folder)] = self.size(path)
-                    elif name.endswith(".npy"):  # it may be missed, and must not be silently
-                        raise FileError(
-                            f"{path} is a link to a file that is not there, or no plain file; "
-                            "restore or remove it."
-                        )
+                    size = self.size(path) if os.path.isfile(path) else -1
+                    found[os.path.relpath(path, folder)] = size
         return found
 
     def arrow(self, path: str) -> Any:

@@ -171,6 +171,23 @@ def check_unique(source: Source) -> None:
         refuse_twice(stretches, source.n_rows, source.where, f"{source.name}: ")
 
 
+def check_groups(source: Source) -> None:
+    """Refuse a source in which a row has no group; found in bounded memory."""
+    for lo in range(0, source.n_rows, STRETCH):
+        groups = source.known("groups", np.arange(lo, min(lo + STRETCH, source.n_rows)))
+        missing = nulls(groups)
+        if missing.any():
+            row = lo + int(np.argmax(missing))
+            raise _no_group(plain(groups[row - lo]), f"row {row:,} ({source.where(row)})")
+
+
+def _no_group(value: Any, where: str) -> ValueError:
+    return ValueError(
+        f"groups is {value!r} at {where}: every sample must have a group; give each sample that "
+        "goes with no other a group of its own."
+    )
+
+
 def check_same(one: Source, other: Source, *, other_kind: bool = False) -> None:
     """Refuse two sources whose ids are not the same row by row; as texts, in bounded memory.
 
@@ -312,10 +329,7 @@ def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
     array = _texts(array, "groups") if array.dtype.kind in "SU" else array
     missing = nulls(array)
     if missing.any():
-        raise ValueError(
-            f"groups is {plain(array[missing][0])!r} at row {int(np.argmax(missing)):,}: every "
-            "sample must have a group; give each sample that goes with no other a group of its own."
-        )
+        raise _no_group(plain(array[missing][0]), f"row {int(np.argmax(missing)):,}")
     if array.dtype.kind != "O":
         return array
     kinds: set[Any] = {type(value) for value in array}

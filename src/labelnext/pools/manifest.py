@@ -238,7 +238,7 @@ def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
         for part in shard.files:
             file = f"{shard_name(number)}/{part}.npy"
             expected = shard.npy("", part).n_bytes
-            if file not in found:
+            if found.get(file, -1) < 0:
                 problems.append(f"{file} is missing")
             elif found[file] != expected:
                 problems.append(f"{file} has {found[file]:,} bytes instead of {expected:,}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from labelnext.utils.given import shown
 from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
@@ -297,15 +298,29 @@ class StoredPart:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
         if isinstance(rows, slice):
             lo, hi, step = rows.indices(len(self))
             if step == 1:
                 return self.source.read(self.part, lo, max(lo, hi))
             return self.source.take(self.part, np.arange(lo, hi, step))
-        places = np.asarray(rows)
-        places = np.flatnonzero(places) if places.dtype == bool else places
-        return self.source.take(self.part, places)
+        # As NumPy: a mask, a single row, rows counted from the end; columns are cut afterwards.
+        n, places = len(self), np.asarray(rows)
+        if places.dtype == bool and places.shape == (n,):
+            places = np.flatnonzero(places)
+        if not places.size and isinstance(rows, list | tuple):
+            places = np.empty(0, np.int64)
+        if isinstance(rows, tuple) or places.dtype.kind not in "iu" or places.ndim > 1:
+            raise IndexError(
+                f"The {self.part} in files are read by rows: expected a row number, a slice, a "
+                f"list or array of row numbers or a mask of {n:,}, got {shown(rows)}; choose "
+                f"columns of what was read, as in pool.{self.part}[:10][:, 0]."
+            )
+        if (outside := places[(places < -n) | (places >= n)]).size:
+            raise IndexError(f"Row {outside.flat[0]:,} is none of the {n:,} rows of the pool.")
+        places = np.where(places < 0, places + n, places).astype(np.int64)
+        values = self.source.take(self.part, np.atleast_1d(places))
+        return values if places.ndim else values[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         values = self.source.read(self.part, 0, len(self))

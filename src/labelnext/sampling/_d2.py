@@ -122,8 +122,6 @@ def _sample(
         yield
     while len(picks) < picks.k:
         if picks.d2.total == 0:
-            if len(picks) == 0:
-                picks.refuse_too_small(0.0)
             _pick_uniformly(picks, rng)
         else:
             _fill_block(picks, min(max(len(picks), FIRST_BLOCK), most), rng)

@@ -78,9 +78,11 @@ class Picks:
 
     def condition_on(self, centres: NDArray[np.int64], at_once: int) -> None:
         """Make passes with rows that are centres from the start, and are not picked."""
+        left = np.inf
         for lo in range(0, len(centres), at_once):
             rows = centres[lo : lo + at_once]
-            self._pass(self.gradients.gather(rows), rows)
+            *_, left = self._pass(self.gradients.gather(rows), rows)
+        self.refuse_too_small(left / self.gradients.n_rows)
 
     def _pass(self, block: Factors, rows: NDArray[np.int64]) -> list[float]:
         report = self.d2.min_update(block, rows)
