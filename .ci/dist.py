@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
 
 # What the sdist holds beside the package: enough to test it, and to build the documentation.
-FOLDERS = ("src", "tests", "examples", "benchmarks", "docs")
+FOLDERS = ("src", "native", "tests", "examples", "benchmarks", "docs")
 FILES = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff", "LICENSE"),
     *("Makefile", "pyproject.toml", ".gitignore"),
@@ -95,9 +95,12 @@ def check_contents(sdist, wheel):
     assert "labelnext/py.typed" in package
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
+    # What is compiled from native/: one file, and nothing of how it was made.
+    built = {n for n in held if n.startswith("labelnext/engine/_kernels.")} - package
+    assert len(built) == 1, f"The wheel should have one extension, not {built or 'none'}."
     about = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
     names = ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
-    same("wheel", held, package | {f"{about}/{name}" for name in names})
+    same("wheel", held, package | built | {f"{about}/{name}" for name in names})
 
 
 def same(what, held, expected):

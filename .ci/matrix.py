@@ -182,7 +182,7 @@ def try_row(row):
     versions = run(
         [*there, UV, "pip", "list", "--python", python], stdout=subprocess.PIPE
     ).stdout.split()
-    shown = ("numpy", "scipy", "scikit-learn", "pyarrow", "pandas", "matplotlib", "numba")
+    shown = ("numpy", "scipy", "scikit-learn", "pyarrow", "pandas", "matplotlib")
     seen = " ".join(f"{a} {b}" for a, b in pairwise(versions) if a in shown)
     # Old and new versions together warn of one another: of others' deprecations.
     calm = ["-W", "ignore::DeprecationWarning"] if row.lowest or row.uv else []

@@ -98,7 +98,7 @@ def run(comparisons: list[Comparison], threads: int, log: Callable[[str], None])
             except (DatasetNotFoundError, ImportError) as error:
                 rows.append({**_row(comparison), "not_run": str(error)})
                 continue
-            # What is compiled or loaded at first use is measured elsewhere.
+            # What is loaded at first use is measured elsewhere.
             _select(pool, comparison.k, 0)
         log(f"{comparison.pool}, k = {comparison.k:,}, against {comparison.against}")
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
     """Describe where a benchmark runs, and with what."""
-    names = ("labelnext", "numpy", "scipy", "scikit-learn", "numba", "scikit-activeml", "torch")
+    names = ("labelnext", "numpy", "scipy", "scikit-learn", "scikit-activeml", "torch")
     versions = {}
     for name in names:
         try:

@@ -45,9 +45,8 @@ def _main(name: str, k: int, who: str) -> None:
         "scikit-activeml": lambda p, h, k: skactiveml(p, h, k, 0),
     }
     select = calls[who]
-    # Libraries, compiled code and threads do not grow with the pool: first selections, from
-    # features of both signs and sparse ones too, bring them in before counting starts; each pool
-    # is large enough for the compiled pass.
+    # Libraries and threads do not grow with the pool: first selections, from
+    # features of both signs and sparse ones too, bring them in before counting starts.
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.ones(10), size=20_000).astype(np.float32)
     features = rng.random((20_000, 256), dtype=np.float32)

@@ -84,7 +84,7 @@ def _curves(ax: Axes, sizes: list[int], curve: dict[str, Any], floor: list[float
 
 
 def _pairs(rows: list[dict[str, Any]], path: Path) -> Path:
-    # A pool too small for the compiled pass counts no pairs.
+    # The plain pass counts no pairs.
     selections = {
         (row["pool"], row["k"]): row["stats"] for row in rows if row.get("stats", {}).get("pairs")
     }

@@ -141,7 +141,6 @@ def _startup(startup: dict[str, Any]) -> Table:
     table.add_row("loaded too early", ", ".join(imports["loaded_early"]) or "nothing")
     late = ", ".join(imports["loaded_by_a_small_selection"]) or "nothing"
     table.add_row("loaded by a selection from 400 × 2", late)
-    table.add_row("first selection on a machine", duration(first["first_ever"]))
     table.add_row("first selection of a process", duration(first["first_of_a_process"]))
     table.add_row("second", duration(first["second"]))
     return table

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
-LATE = ("numba", "matplotlib.pyplot", "pandas", "polars", "pyarrow", "torch")
+LATE = ("matplotlib.pyplot", "pandas", "polars", "pyarrow", "torch")
 
 LOADED = """
 import json, sys
@@ -68,16 +66,9 @@ def imports(repeats: int) -> dict[str, Any]:
 
 
 def first_selection() -> dict[str, Any]:
-    """Time the first two selections of a process, with nothing compiled yet and with a cache."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
-        nothing_compiled = json.loads(_output(FIRST, environment=environment))
-        compiled_before = json.loads(_output(FIRST, environment=environment))
-    return {
-        "first_ever": nothing_compiled[0],
-        "first_of_a_process": compiled_before[0],
-        "second": statistics.median([nothing_compiled[1], compiled_before[1]]),
-    }
+    """Time the first two selections of five processes."""
+    first, second = zip(*(json.loads(_output(FIRST)) for _ in range(5)), strict=True)
+    return {"first_of_a_process": statistics.median(first), "second": statistics.median(second)}
 
 
 def _process_seconds(code: str) -> float:
@@ -86,11 +77,10 @@ def _process_seconds(code: str) -> float:
     return time.perf_counter() - start
 
 
-def _output(code: str, *arguments: str, environment: dict[str, str] | None = None) -> str:
+def _output(code: str, *arguments: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment,
     ).stdout

@@ -90,7 +90,7 @@ def _measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _query(name: str, n: int, d: int, batch: int) -> dict[str, float]:
-    """Choose a batch once for what is compiled or loaded at first use, and then from the pool."""
+    """Choose a batch once for what is loaded at first use, and then from the pool."""
     strategy = all_strategies()[name]
     seconds = 0.0
     for n_samples in (2000, n):

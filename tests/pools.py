@@ -15,7 +15,7 @@ import pytest
 import scipy.sparse as sp
 
 import oracle
-from labelnext.engine import as_gradients, memory_limit, open_gradients
+from labelnext.engine import _open, as_gradients, memory_limit, open_gradients
 from labelnext.engine._plain import PlainGradients
 from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows
 from labelnext.pools import ArraySource, Pool, Source, open_source
@@ -47,10 +47,17 @@ def choose(gradients, k, *, random_state=None, exclude=(), **options):
     return d2_sample(gradients, k, exclude=exclude, random_state=rng, **options)
 
 
+def plainly(proba, features, *, bias=False, task="multiclass"):
+    """What `as_gradients` makes where nothing is compiled."""
+    nothing = ImportError("left out by a test")
+    with mock.patch.object(_open, "compiled_pass", return_value=nothing):
+        return as_gradients(proba, features, bias=bias, task=task)
+
+
 def _dense(order):
     def store(proba, features, bias, folder, task):
         arrays = (np.array(x, order=order) for x in (proba, features))
-        return as_gradients(*arrays, bias=bias, task=task)
+        return plainly(*arrays, bias=bias, task=task)
 
     return store
 
@@ -58,7 +65,7 @@ def _dense(order):
 def _memmap(proba, features, bias, folder, task):
     np.save(folder / "proba.npy", proba)
     np.save(folder / "features.npy", features)
-    return as_gradients(
+    return plainly(
         np.load(folder / "proba.npy", mmap_mode="r"),
         np.load(folder / "features.npy", mmap_mode="r"),
         bias=bias,
@@ -68,15 +75,15 @@ def _memmap(proba, features, bias, folder, task):
 
 def _strided(proba, features, bias, folder, task):
     proba, features = np.repeat(proba, 2, axis=0)[::2], np.repeat(features, 3, 1)[:, ::3]
-    return as_gradients(proba, features, bias=bias, task=task)
+    return plainly(proba, features, bias=bias, task=task)
 
 
 def _csr(proba, features, bias, folder, task):
-    return as_gradients(proba, sp.csr_array(features), bias=bias, task=task)
+    return plainly(proba, sp.csr_array(features), bias=bias, task=task)
 
 
 def _csc(proba, features, bias, folder, task):
-    return as_gradients(proba, sp.csc_matrix(features), bias=bias, task=task)
+    return plainly(proba, sp.csc_matrix(features), bias=bias, task=task)
 
 
 def _torch(dtype):

@@ -26,7 +26,6 @@ ONE_THREAD = dict.fromkeys(
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "MKL_NUM_THREADS",
-        "NUMBA_NUM_THREADS",
         "LABELNEXT_NUM_THREADS",
     ),
     "1",

@@ -73,7 +73,7 @@ def _main(folder: str, n: int, k: int, resident: int | None, limit: int | None) 
     import labelnext
     from labelnext.engine import open_gradients
 
-    # Libraries and compiled code do not grow with the pool: a first selection brings them in.
+    # Libraries do not grow with the pool: a first selection brings them in.
     rng = np.random.default_rng(0)
     proba = rng.dirichlet(np.ones(100), size=20_000).astype(np.float16)
     features = rng.random((20_000, 128)).astype(np.float16)

@@ -50,7 +50,7 @@ def measure(folder: Path, n: int, k: int, repeats: int, shards: int = 2) -> dict
             return run
 
         ours, theirs = timer("memory", memory), timer("ray", there)
-        ours(0), theirs(0)  # code is compiled, in each process
+        ours(0), theirs(0)  # libraries are loaded, in each process
         before = vars(there.shards.traffic).copy()
         pairs = alternate(ours, theirs, repeats)
         traffic = {

@@ -99,7 +99,7 @@ def measure(folder: Path, n: int, k: int, shards: int) -> dict[str, Any]:
 
     with process_shards(folder, n, shards) as there:
         pool = ShardedGradients(there)
-        d2_sample(pool, k, random_state=1)  # code is compiled, in each process
+        d2_sample(pool, k, random_state=1)  # libraries are loaded, in each process
         before = vars(there).copy()
         start = time.perf_counter()
         batch = d2_sample(pool, k, random_state=0)

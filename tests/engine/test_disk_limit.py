@@ -66,7 +66,7 @@ def test_what_is_free_is_less_than_there_is():
 def test_too_small_a_limit_says_what_is_needed():
     arrays = pools.confident(50_000)
     source = FactorsInFiles(ArraySource(*arrays))
-    with pytest.raises(ValueError, match=r"is 1MB.*needs (\S+): 19 bytes for each of its 50,000"):
+    with pytest.raises(ValueError, match=r"is 1MB.*needs (\S+): 61 bytes for each of its 50,000"):
         pools.opened(pools.InFiles(*arrays), memory_limit="1MB")
     needed = least_limit(source, 61.125)
     # What the message says will do, and not much less.

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import oracle
 import pools
-from labelnext.engine import _open, as_gradients, open_gradients
+from labelnext.engine import as_gradients, open_gradients
 from labelnext.pools import Pool
 
 PROBA, FEATURES = pools.confident(300)
@@ -173,8 +173,7 @@ class TestVectors:
         pool = Pool.of(Pool(PROBA, FEATURES), task="vectors")
         same(pool, Pool(features=FEATURES, task="vectors"))
 
-    def test_of_integers(self, monkeypatch):
-        monkeypatch.setattr(_open, "COMPILE_FROM", 1 << 20)
+    def test_of_integers(self):
         features = np.rint(8 * FEATURES).astype(np.int8)
         same(
             Pool(features=features, task="vectors"),

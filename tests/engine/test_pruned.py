@@ -176,59 +176,50 @@ def run(code, **environment):
     ).stdout.split()
 
 
-class TestSmallStaysSmall:
-    def test_a_pool_from_a_notebook_needs_no_compiler(self):
-        loaded = run(
-            "import sys, numpy as np, labelnext\n"
-            "from labelnext.engine import as_gradients\n"
-            "rng = np.random.default_rng(0)\n"
-            "labelnext.select(rng.dirichlet([1, 1], 400), rng.normal(size=(400, 2)), 4)\n"
-            "print('numba' in sys.modules, 'matplotlib.pyplot' in sys.modules)"
-        )
-        assert loaded == ["False", "False"]
+class TestWithoutTheCompiledPass:
+    """Where it was not built, or cannot be loaded, batches are the same; large pools say so."""
 
-    def test_a_large_pool_gets_one(self):
-        loaded = run(
-            "import sys, numpy as np, labelnext\n"
-            "rng = np.random.default_rng(0)\n"
-            "p = rng.dirichlet([1, 1], 40_000)\n"
-            "labelnext.select(p, rng.normal(size=(40_000, 30)), 4)\n"
-            "print('numba' in sys.modules)"
-        )
-        assert loaded == ["True"]
-
-
-class TestCompiling:
     CODE = (
-        "import numpy as np, labelnext, labelnext.engine._open as c\n"
-        "c.COMPILE_FROM = 0\n"
-        "print(labelnext.__file__)\n"
+        "import sys, warnings, numpy as np\n"
+        "{before}"
+        "import labelnext\n"
+        "from labelnext.engine import _open\n"
         "rng = np.random.default_rng(0)\n"
-        "p = rng.dirichlet([1, 1, 1], 300)\n"
-        "print(*labelnext.select(p, rng.normal(size=(300, 4)), 5, random_state=0).indices)"
+        "p, h = rng.dirichlet([1, 1, 1], 300), rng.normal(size=(300, 4))\n"
+        "warnings.simplefilter('error')\n"
+        "batch = labelnext.select(p, h, 5, random_state=0)\n"
+        "print(*batch.indices, 'labelnext.engine._kernels' in sys.modules)\n"
+        "_open.LARGE = 0\n"
+        "with warnings.catch_warnings(record=True) as said:\n"
+        "    warnings.simplefilter('always')\n"
+        "    labelnext.select(p, h, 5, random_state=0), labelnext.select(p, h, 5)\n"
+        "print(*[str(one.message).replace(' ', '_') for one in said])"
     )
 
-    @pytest.mark.parametrize("home", [True, False], ids=["a home", "nowhere to write"])
-    def test_an_install_directory_that_cannot_be_written(self, tmp_path, home):
-        # Numba keeps what it compiled beside the source, else in the user's cache directory, else
-        # nowhere. As root every directory can be written, but not below a file.
-        package = tmp_path / "site" / "labelnext"
-        shutil.copytree(
-            Path(labelnext.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-        (package / "engine" / "__pycache__").touch()
-        (tmp_path / "blocked").touch()
-        place = tmp_path / "home" if home else tmp_path / "blocked"
-        environment = {
-            "PYTHONPATH": str(tmp_path / "site"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "HOME": str(place),
-            "XDG_CACHE_HOME": str(place / "cache"),
-        }
-        file, *rows = run(self.CODE, **environment)
-        assert file.startswith(str(package))
-        assert rows == run(self.CODE)[1:]
-        assert any((tmp_path / "home").rglob("*.nbi")) == home
+    def test_it_is_there(self):
+        *rows, loaded = run(self.CODE.format(before=""))
+        assert loaded == "True"
+        assert len(rows) == 5
+
+    @pytest.mark.parametrize("how", ["missing", "broken", "of another version"])
+    def test_batches_are_the_same_and_large_pools_say_so_once(self, how, tmp_path):
+        package = tmp_path / "labelnext"
+        source = Path(labelnext.__file__).parent
+        shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+        for built in (package / "engine").glob("_kernels.*.*"):
+            if how == "missing":
+                built.unlink()
+            elif how == "broken":
+                built.write_bytes(b"no extension " * 1000)
+            else:
+                built.rename(built.with_name(built.name.replace("cpython-3", "cpython-9")))
+        before = "assert not sys.modules.get('labelnext')\n"
+        *rows, loaded, said = run(self.CODE.format(before=before), PYTHONPATH=str(tmp_path))
+        assert rows == run(self.CODE.format(before=""))[:5]
+        assert loaded == "False"
+        reason = "it_cannot_be_loaded" if how == "broken" else "it_was_not_built_for_this_Python"
+        assert said.startswith(f"labelnext_has_no_compiled_pass_here_({reason}")
+        assert "C++_compiler" in said
 
 
 class TestReading:

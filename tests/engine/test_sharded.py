@@ -157,7 +157,7 @@ def test_farthest_first(whole, kinds):
 def test_largest_of_all_parts_with_ties(m):
     proba, features = pools.confident(3000)
     copies = np.random.default_rng(0).integers(40, size=3000)
-    whole = as_gradients(proba[copies], features[copies])
+    whole = pools.plain(proba[copies], features[copies])
     rows, exclude = np.array([3, 4]), np.arange(7)
     found = []
     for pool in (whole, pools.cut(whole, (1, 5, 6, 900), [pools.plain])):

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ["matplotlib", "numba", "pandas", "polars", "pyarrow", "skactiveml", "skorch", "torch"]
+HEAVY = ["matplotlib", "pandas", "polars", "pyarrow", "skactiveml", "skorch", "torch"]
 
 
 def test_classifiers_import_nothing_heavy_that_scikit_learn_does_not():

@@ -8,7 +8,7 @@ import pytest
 import labelnext
 import labelnext.networks
 
-HEAVY = ["torch", "skorch", "transformers", "numba", "pandas", "pyarrow"]
+HEAVY = ["torch", "skorch", "transformers", "pandas", "pyarrow"]
 
 
 def _run(code):

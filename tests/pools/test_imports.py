@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = {"pyarrow", "zarr", "fsspec", "pandas", "torch", "numba", "ray", "sklearn"}
+HEAVY = {"pyarrow", "zarr", "fsspec", "pandas", "torch", "ray", "sklearn"}
 
 ALONE = f"""
 import sys, tempfile

@@ -15,6 +15,7 @@ import pools
 from labelnext import select
 from labelnext.engine import ShardedGradients, _open, _plain, _rows, as_gradients
 from labelnext.engine import threads as _threads
+from labelnext.engine._plain import PlainGradients
 from labelnext.pools import ArraySource
 from labelnext.sampling import d2_sample, d2_utilities
 from labelnext.utils.random import as_generator
@@ -75,7 +76,7 @@ class TestOneBatch:
 
     def test_from_every_storage(self, storage, bias, tmp_path):
         exclude = np.array([1, 6, 58])
-        reference = as_gradients(storage.of(HALVES[0]), HALVES[1], bias=bias, task=storage.task)
+        reference = pools.plainly(storage.of(HALVES[0]), HALVES[1], bias=bias, task=storage.task)
         gradients, _, _ = storage.make(*HALVES, tmp_path, bias=bias)
         for seed in range(3):
             same(
@@ -91,7 +92,7 @@ class TestOneBatch:
         storage = next(storage for storage in pools.STORAGES if storage.name == kind)
         proba, features = degenerate()[name]
         other, _, _ = storage.make(proba, features, tmp_path, bias=bias)
-        plain = as_gradients(proba, features, bias=bias)
+        plain = pools.plainly(proba, features, bias=bias)
         assert type(other) is not type(plain)
         for seed in range(2):
             same(
@@ -100,11 +101,16 @@ class TestOneBatch:
             )
 
     # The threshold in the middle leaves parts of both kinds side by side.
-    @pytest.mark.parametrize("compile_from", [0, 17 * 1000, 1 << 20])
+    @pytest.mark.parametrize("plain_below", [0, 17 * 1000, 1 << 20])
     @pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "csr"])
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
-    def test_in_parts_of_any_size(self, pool, batch, places, form, compile_from, monkeypatch):
-        monkeypatch.setattr(_open, "COMPILE_FROM", compile_from)
+    def test_in_parts_of_any_size(self, pool, batch, places, form, plain_below, monkeypatch):
+        choose = _open.pass_over
+        monkeypatch.setattr(
+            _open,
+            "pass_over",
+            lambda size, *rest: PlainGradients if size < plain_below else choose(size, *rest),
+        )
         proba, features = pool[0], form(pool[1])
         ends = itertools.pairwise([0, *places, 7000])
         parts = ShardedGradients([as_gradients(proba[lo:hi], features[lo:hi]) for lo, hi in ends])
@@ -113,7 +119,7 @@ class TestOneBatch:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
     def test_in_parts_seed_by_seed(self, pool, places, seed):
-        whole = as_gradients(*pool)
+        whole = pools.plain(*pool)
         parts = pools.cut(whole, places, [pools.plain])
         exclude = np.arange(100, 3000, 7)
         batches = [d2_sample(g, 200, exclude=exclude, random_state=seed) for g in (parts, whole)]

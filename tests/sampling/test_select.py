@@ -261,7 +261,7 @@ import numpy as np
 import labelnext
 rng = np.random.default_rng(0)
 labelnext.select(np.full((400, 2), 0.5), rng.normal(size=(400, 2)), 4, random_state=0)
-heavy = {"matplotlib", "sklearn", "pandas", "polars", "pyarrow", "numba", "torch", "ray"}
+heavy = {"matplotlib", "sklearn", "pandas", "polars", "pyarrow", "torch", "ray"}
 print(sorted(heavy & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

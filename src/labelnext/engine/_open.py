@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from labelnext.pools import Source
     from labelnext.utils.given import Task
 
-# Numbers in a pool from which on numba is imported. A smaller pool is done before it has loaded.
-COMPILE_FROM = 1 << 20
+# Numbers in a pool from which on it matters that there is no compiled pass.
+LARGE = 1 << 20
 
 
 def open_gradients(pool: Pool, *, memory_limit: int | str | None = None) -> Gradients:
@@ -62,7 +64,7 @@ def open_gradients(pool: Pool, *, memory_limit: int | str | None = None) -> Grad
     >>> from labelnext.engine import open_gradients
     >>> pool = labelnext.Pool([[0.5, 0.5], [0.75, 0.25]], [[2.0], [4.0]])
     >>> open_gradients(pool)
-    PlainGradients of 2 rows: multiclass, 2 classes, 1 features in float64, on cpu
+    PrunedGradients of 2 rows: multiclass, 2 classes, 1 features in float64, on cpu
     >>> open_gradients(pool).squared_norms
     array([2., 2.])
     """
@@ -129,17 +131,44 @@ def _proba(source: Source, task: Task) -> Any:
 
 
 def pass_over(size: int, dtypes: Any, task: Task) -> type[PlainGradients]:
-    """Choose the compiled, pruned pass where the pool is large enough to pay for a compiler."""
+    """Choose the compiled, pruned pass where it is installed and knows such pools."""
     # The bounds take a residual apart into one pseudo-label's entry and a rest that is nowhere
     # negative. Rounded labels are none, one or many, and leave entries of both signs.
     one_label = task not in ("multilabel", "binary")
-    if size < COMPILE_FROM or not one_label or not all(map(_can_be_compiled, dtypes)):
+    if not one_label or not all(map(_is_known, dtypes)):
         return PlainGradients
-    from labelnext.engine._pruned import PrunedGradients
+    compiled = compiled_pass()
+    if isinstance(compiled, ImportError):
+        if size >= LARGE:
+            _say_once(compiled)
+        return PlainGradients
+    return compiled
 
+
+@cache
+def compiled_pass() -> type[PlainGradients] | ImportError:
+    """Return the compiled pass, or why there is none."""
+    try:
+        from labelnext.engine._pruned import PrunedGradients
+    except ImportError as error:
+        return error
     return PrunedGradients
 
 
-def _can_be_compiled(dtype: np.dtype[Any]) -> bool:
+@cache
+def _say_once(error: ImportError) -> None:
+    missing = error.name == __package__
+    reason = "it was not built for this Python" if missing else f"it cannot be loaded: {error}"
+    warnings.warn(
+        f"labelnext has no compiled pass here ({reason}). Batches are the same, but from large "
+        "pools they take several times as long. Install a C++ compiler, such as g++ or clang, and "
+        "then labelnext once more, as you did, with pip's options --force-reinstall --no-deps "
+        "--no-cache-dir.",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def _is_known(dtype: np.dtype[Any]) -> bool:
     """Whether compiled code knows the numbers: not extended precision, nor swapped bytes."""
     return dtype.kind in "fiu" and dtype.itemsize <= 8 and dtype.isnative

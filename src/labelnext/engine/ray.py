@@ -145,10 +145,6 @@ class ShardActor(Actor):
         """Open the shard's rows, or read them onto the GPU that the process was given."""
         if on_gpu:
             pool = _on_gpu(pool)
-        elif pool.source.in_memory:
-            # A copy: what Ray hands over may not be written to, which compiled code would be
-            # compiled once more for.
-            pool = pool[np.arange(pool.n_rows)]
         self.shard = Shard(open_gradients(pool, memory_limit=memory_limit), first_row)
 
     def do(self, method: str, shared: Any, arguments: tuple[Any, ...]) -> Any:
