@@ -224,13 +224,7 @@ class Curves:
         return needed
 
     def to_dict(self) -> Columns:
-        """Return the points of all curves as columns: strategy, seed, labels, accuracy.
-
-        Returns
-        -------
-        dict of str to list
-            One entry for each point, in the order of strategies, seeds and labels.
-        """
+        """Return the points of all curves as columns: strategy, seed, labels, accuracy."""
         rows = (
             (strategy, seed, int(count), float(value))
             for strategy, accuracy in self.accuracy.items()

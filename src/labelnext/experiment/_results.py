@@ -44,13 +44,9 @@ class Findings:
     levels: tuple[float, ...] = ()
 
     def to_dict(self) -> Columns:
-        """Return all rounds as columns, one entry for each round.
+        """Return all rounds as lists by column, one entry for each round.
 
-        Returns
-        -------
-        dict of str to list
-            The columns data, model, start, batch, strategy, seed, round, labels, classes,
-            accuracy, agreement, potential, fit_seconds and select_seconds; see `Round`.
+        The columns are those of `Setting`, strategy, seed, round, and those of `Round`.
         """
         rows = [
             (
@@ -71,24 +67,12 @@ class Findings:
         )
 
     def to_frame(self) -> Any:
-        """Return all rounds as a tidy frame, one row for each round; needs pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The columns of `to_dict`.
-        """
+        """Return `to_dict` as a frame, one row for each round; needs pandas."""
         pandas = require("pandas", extra="pandas", what="to_frame")
         return pandas.DataFrame(self.to_dict())
 
     def curves(self) -> dict[Setting, Curves]:
-        """Return the learning curves of each setting.
-
-        Returns
-        -------
-        dict of Setting to Curves
-            The curves by setting; NaN where a run failed.
-        """
+        """Return the learning curves of each setting, NaN where a run failed."""
         found = {}
         for setting, budget in self.budgets.items():
             shape = (len(self.seeds), budget.rounds + 1)
@@ -118,11 +102,8 @@ class Findings:
     def paired_tests(self) -> list[PairedTest]:
         """Compare all pairs of strategies in all settings, seed by seed.
 
-        Returns
-        -------
-        list of PairedTest
-            Two-sided paired t-tests on the accuracy averaged over the curve, with p-values
-            corrected for their number by Holm's method.
+        These are two-sided paired t-tests on the accuracy averaged over the curve, with p-values
+        corrected for their number by Holm's method.
         """
         found = []
         for setting, curve in self.curves().items():
@@ -143,11 +124,8 @@ class Findings:
         strategy beats another if a two-sided paired t-test over the seeds says so with p < 0.05,
         which adds one over their number to the matrix: each setting counts alike.
 
-        Returns
-        -------
-        Penalties
-            The matrix, and the sums of its columns. The paper divides those by the number of
-            strategies, which leaves their order as it is.
+        The paper divides the sums of columns by the number of strategies, which leaves their order
+        as it is.
 
         References
         ----------
@@ -167,11 +145,8 @@ class Findings:
     def normalized_errors(self) -> dict[str, NDArray[np.float64]]:
         """Divide mean errors by those of the reference strategy, as the BADGE paper does.
 
-        Returns
-        -------
-        dict of str to ndarray
-            For each strategy the sorted quotients, one for each label count that `penalties`
-            compares: below 1 it did better than the reference.
+        For each strategy the quotients are sorted, one for each label count that `penalties`
+        compares: below 1 it did better than the reference.
         """
         found: dict[str, list[float]] = {name: [] for name in self.strategies}
         for curve in self.curves().values():
@@ -189,13 +164,7 @@ class Findings:
         return {name: np.sort(values) for name, values in found.items()}
 
     def stopping(self) -> list[StoppingAdvice]:
-        """Say when each strategy could have stopped.
-
-        Returns
-        -------
-        list of StoppingAdvice
-            Two rules by setting and strategy. No run was stopped by them.
-        """
+        """Say when each strategy could have stopped, by two rules. No run was stopped by them."""
         return [
             advice
             for setting in self.budgets
@@ -209,13 +178,7 @@ class Findings:
         return [steps for steps in runs if len(steps) > self.budgets[setting].rounds]
 
     def select_seconds(self) -> dict[Setting, dict[str, float]]:
-        """Return how long choosing a batch took.
-
-        Returns
-        -------
-        dict of Setting to dict of str to float
-            The median over all batches, in seconds on one core; NaN where none was chosen.
-        """
+        """Return how many seconds choosing a batch took on one core, the median; NaN for none."""
         return {
             setting: {
                 strategy: _mean(
@@ -233,14 +196,10 @@ class Findings:
         }
 
     def tables(self) -> dict[str, Columns]:
-        """Lay out all that a report tells.
+        """Lay out all that a report tells, as columns by the names of its files.
 
-        Returns
-        -------
-        dict of str to dict of str to list
-            Columns of plain values by the names of the report's files: ``summary``,
-            ``labels-needed``, ``paired-tests``, ``penalties``, ``stopping``, ``seconds``,
-            ``final-accuracy``, ``results``, and ``failures`` if there are any.
+        These are ``summary``, ``labels-needed``, ``paired-tests``, ``penalties``, ``stopping``,
+        ``seconds``, ``final-accuracy``, ``results``, and ``failures`` if there are any.
         """
         tables = {
             "summary": self._summary(),
