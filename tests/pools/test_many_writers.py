@@ -77,3 +77,18 @@ def test_a_pool_that_several_replace_is_whole_and_of_one_of_them(tmp_path):
     assert source.n_rows in (4, 6, 8)
     assert (source.read("features", 0, source.n_rows) == source.n_rows).all()
     assert [path.name for path in tmp_path.iterdir()] == ["pool"]
+
+
+def test_none_takes_the_folder_from_one_who_begins(tmp_path, monkeypatch):
+    """The first of all finds no folder; another one replaces what it finds meanwhile."""
+    folder, write = tmp_path / "pool", PoolWriter.write
+
+    def late(self, *arguments, **known):
+        monkeypatch.setattr(PoolWriter, "write", write)
+        write_pool(folder, np.full((4, 2), 0.5), overwrite=True)
+        write(self, *arguments, **known)
+
+    monkeypatch.setattr(PoolWriter, "write", late)
+    write_pool(folder, np.full((8, 2), 0.5), overwrite=True)
+    assert open_source(folder).n_rows == 8
+    assert [path.name for path in tmp_path.iterdir()] == ["pool"]

@@ -61,11 +61,14 @@ def delete_pool(folder: Path) -> None:
 
 @contextmanager
 def in_place_of(folder: Path) -> Iterator[Path]:
-    """Have a folder to write a pool to, which in the end takes the place of the pool there."""
-    refuse_other_files(folder, to_delete=True)
+    """Have a folder to write a pool to, which in the end takes the place of what pool is there."""
     says = partial(writing, str(folder), "free some space; what was there is as it was.")
     with ExitStack() as stack:
         with says():
+            if not folder.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.callback(_remove_if_empty, folder)
+            refuse_other_files(folder, to_delete=True)
             new = stack.enter_context(draft(folder, folder=True))
         try:
             yield new

@@ -142,7 +142,7 @@ def write_in_shards(
                 progress(hi, pool.n_rows)
         writer.finish(len(cuts))
 
-    if overwrite and folder.exists():
+    if overwrite:
         # The old pool stays until the new one is whole; it may even be what is read.
         with in_place_of(folder) as new:
             fill(PoolWriter(new, **about, settings=settings))

@@ -35,7 +35,7 @@ USUAL = {
 }
 # Keys that are sorted at once, of eight bytes; a longer pool is gone through several times.
 AT_ONCE = 1 << 24
-# Ids that are read at once.
+# Ids, groups or labels that are read at once.
 STRETCH = 1 << 16
 
 
@@ -162,18 +162,18 @@ def check_ids(ids: Any, n_rows: int, *, whole: bool = True) -> NDArray[Any]:
 def check_unique(source: Source) -> None:
     """Refuse a source in which two rows have the same id; found in bounded memory."""
     if source.has("ids"):
-        stretches = functools.partial(stretches_of_ids, source)
+        stretches = functools.partial(stretches_of, "ids", source)
         refuse_twice(stretches, source.n_rows, source.where, f"{source.name}: ")
 
 
 def check_groups(source: Source) -> None:
     """Refuse a source in which a row has no group; found in bounded memory."""
-    for lo in range(0, source.n_rows, STRETCH):
-        groups = source.known("groups", np.arange(lo, min(lo + STRETCH, source.n_rows)))
+    for lo, groups in stretches_of("groups", source):
         missing = nulls(groups)
         if missing.any():
-            row = lo + int(np.argmax(missing))
-            raise _no_group(plain(groups[row - lo]), f"row {row:,} ({source.where(row)})")
+            place = int(np.argmax(missing))
+            where = f"row {lo + place:,} ({source.where(lo + place)})"
+            raise _no_group(plain(groups[place]), where)
 
 
 def _no_group(value: Any, where: str) -> ValueError:
@@ -187,13 +187,13 @@ def check_same(one: Source, other: Source, *, other_kind: bool = False) -> None:
     """Refuse two sources whose ids, as texts, differ in a row; if some are in both at least,
     where they may be of `other_kind`.
     """
-    for lo, ids in stretches_of_ids(one):
+    for lo, ids in stretches_of("ids", one):
         theirs = other.ids(np.arange(lo, lo + len(ids)))
         here, there = ([*map(str, values.tolist())] for values in (ids, theirs))
         if here == there:
             continue
         texts = set(there)
-        stretches = (map(str, values.tolist()) for _, values in stretches_of_ids(one))
+        stretches = (map(str, values.tolist()) for _, values in stretches_of("ids", one))
         if other_kind and all(map(texts.isdisjoint, stretches)):
             return
         row = next(row for row, value in enumerate(here) if value != there[row])
@@ -244,10 +244,10 @@ def refuse_twice(
         )
 
 
-def stretches_of_ids(source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Read the ids in order: the first row, and the ids from there on."""
+def stretches_of(what: Known, source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Read ids, groups or labels in order: the first row, and the values from there on."""
     for lo in range(0, source.n_rows, STRETCH):
-        yield lo, source.ids(np.arange(lo, min(lo + STRETCH, source.n_rows)))
+        yield lo, source.known(what, np.arange(lo, min(lo + STRETCH, source.n_rows)))
 
 
 def find_rows(

@@ -18,7 +18,7 @@ from labelnext.pools.known import (
     check_names,
     find_rows,
     some,
-    stretches_of_ids,
+    stretches_of,
 )
 from labelnext.pools.source import (
     KNOWN,
@@ -543,7 +543,7 @@ class Pool:
         if "ids" in self._own:
             yield 0, self._own["ids"]
         elif "ids" in self.known:
-            yield from stretches_of_ids(self.source)
+            yield from stretches_of("ids", self.source)
         else:
             yield 0, np.arange(self.n_rows)
 
