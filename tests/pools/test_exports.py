@@ -302,7 +302,14 @@ class TestFilesThatHaveIds:
         for ids in (None, "export.json:name", [f"a{i}" for i in range(self.N)]):
             given = {"ids": ids, "labels": "export.json:label", "classes": ["cat", "dog"]}
             pool = open_pool("pool.parquet", **given)
+            assert pool.labeled.tolist() == [*range(self.N)]
             assert pool.ids_of([3]).tolist() == ["a3"]
+
+    def test_an_id_that_is_asked_for_as_a_label(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, [1, 0, 2, 3, 4])
+        pool = open_pool("h.npy", groups="y.json:id")
+        assert pool.groups.tolist() == ["a1", "a0", "a2", "a3", "a4"]
 
     @pytest.mark.parametrize("path", ["h.npy", None])
     def test_those_of_a_part_are_taken(self, tmp_path, monkeypatch, path):

@@ -140,10 +140,7 @@ def make_folder(folder: Path) -> None:
 
 
 def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> None:
-    """Refuse to write over what is read, or into it, however either is spelt, and with --force.
-
-    `outputs` are paths by what to call them, None for those that there are not.
-    """
+    """Refuse to write over what is read, or into it, however either is spelt, and with --force."""
     from labelnext.pools.files import local_path, scheme_of
 
     read = {

@@ -15,17 +15,6 @@ from labelnext.cli._errors import InputError
 from labelnext.utils.text import printable
 
 SHOWN = 5
-# The columns of a batch that a person looks at.
-HEADINGS = {
-    "rank": "rank",
-    "id": "id",
-    "group": "group",
-    "pseudo_label": "pseudo-label",
-    "score": "score",
-    "gradient_norm": "‖gradient‖",
-    "d2": "D²",
-    "potential": "potential left",
-}
 
 
 def terminal() -> Console:
@@ -96,10 +85,7 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
 
 @contextmanager
 def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something is and how long it will take, on a terminal only.
-
-    Yields what is called as ``show(done, total)``.
-    """
+    """Show how far something is, on a terminal only; yields what is called with done, total."""
     bar = Progress(
         TextColumn(text),
         BarColumn(bar_width=24),
@@ -127,6 +113,8 @@ def _counts(stats: Mapping[str, int]) -> str:
 
 def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
     """Lay out the first picks of a batch, and its last."""
+    from labelnext.sampling import COLUMNS
+
     k = len(columns["rank"])
     potentials = columns.get("potential")
     title = f"{k:,} of {n_left:,} candidates chosen"
@@ -138,9 +126,10 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
         caption=None if potentials is None else _worth(potentials),
         caption_justify="left",
     )
-    names = [name for name in HEADINGS if name in columns]
+    titles = {"rank": "rank", **{each.name: each.title for each in COLUMNS if each.name != "row"}}
+    names = [name for name in titles if name in columns]
     for name in names:
-        table.add_column(HEADINGS[name], justify="left" if name in ("id", "group") else "right")
+        table.add_column(titles[name], justify="left" if name in ("id", "group") else "right")
     rows = range(k) if k <= SHOWN + 1 else [*range(SHOWN), k - 1]
     for row in rows:
         if row == k - 1 and k > SHOWN + 1:

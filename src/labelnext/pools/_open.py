@@ -7,8 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools._archive import Archive
-from labelnext.pools._npy import MappedSource, open_npy, open_npy_files
+from labelnext.pools._npy import Archive, MappedSource, open_npy, open_npy_files
 from labelnext.pools._text import (
     CLASSES,
     TABLES,
@@ -94,8 +93,9 @@ def open_pool(
     ids, groups, labels : str, path-like or array-like, default=None
         Likewise; also a file of text, .txt (a value on each line), .csv, .tsv, .json or .jsonl
         (``FILE:data.id`` for nested keys), or the values themselves. Of a file, ids are looked for
-        under the names id and ids, and where several files have them they must agree; groups and
-        labels only if they are asked for. A pool folder has its own.
+        under the names id and ids, and where several files have them they must agree; what is
+        given wins, unless it has some of the same ids in another order. Groups and labels are
+        looked for only if they are asked for. A pool folder has its own.
     classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
@@ -106,17 +106,13 @@ def open_pool(
 
     Raises
     ------
-    FileNotFoundError
-        If a file is not there.
-    OSError
-        If an object store cannot be reached.
-    PermissionError
-        If one may not be read.
+    FileNotFoundError, PermissionError, OSError
+        If a file is not there or may not be read, or an object store cannot be reached.
     ValueError
         If the files are of no known format, damaged or unfinished, do not line up, have an id
-        twice, or do not have what is named.
+        twice or a row without a group, or do not have what is named.
     TypeError
-        If they hold no numbers.
+        If they hold no numbers, or ids, groups or labels of another kind.
 
     See Also
     --------
@@ -157,10 +153,7 @@ def open_pool(
 
 
 def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
-    """Read ids, groups or labels from a file of any format, ``FILE`` or ``FILE:NAME``.
-
-    Ids are all integers or all strings; what is missing among groups and labels is None.
-    """
+    """Read ids, groups or labels from a file of any format, ``FILE`` or ``FILE:NAME``."""
     values: list[Any] = _source_of(*_split(_path(spec, what), what), what, {}).known(what).tolist()
     return values
 
@@ -263,8 +256,7 @@ def open_source(
 ) -> Source:
     """Open what is asked for: columns and arrays of one file or folder, and other files.
 
-    Only these parts are looked for where none is named. Ids that are given as values are compared
-    with those that files have.
+    Ids that are given as values are compared with those that files have.
     """
     wanted = {what: _path(spec, what) for what, spec in asked.items() if spec is not None}
     main = None if path is None else _container(_path(path, "path"))
@@ -293,7 +285,8 @@ def open_source(
         check_unique(named)
     # Ids that were asked for may be of another kind than those that the files have, and so may
     # those of a labelling tool's records.
-    others = [of_files.pop(file) for file in opened if isinstance(opened[file], _Records)]
+    records = [file for file in of_files if isinstance(opened[file], _Records)]
+    others = [of_files.pop(file) for file in records]
     if given_ids is not None:
         others.append(ArraySource.of_known("ids", given_ids, "what was given"))
     elif "ids" in elsewhere and elsewhere["ids"] not in asked_for:

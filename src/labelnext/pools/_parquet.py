@@ -166,11 +166,7 @@ class ParquetSource(BlockSource):
 
 
 def as_matrix(chunks: Iterable[pa.Array], n_rows: int, where: str, first: int = 0) -> NDArray[Any]:
-    """Put the chunks of a column into one array, so that no second copy is ever held.
-
-    Of a column of lists it has shape (n_rows, width), of one of numbers (n_rows,). `where` and
-    `first` are the column and the number of its first row, for messages.
-    """
+    """Put the chunks of a column, whose first row is `first`, into one array without a copy."""
     out: NDArray[Any] | None = None
     row = 0
     for chunk in filter(len, chunks):
@@ -291,10 +287,7 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
 
 
 def _fits(what: Any, chunk: pa.Array) -> bool:
-    """Tell whether integers, of which some may be missing, stay what they are in NumPy.
-
-    Where some are missing they become floats, of this chunk or of the others.
-    """
+    """Tell whether integers stay what they are in NumPy: floats where some are missing."""
     if what == "groups":
         return not chunk.null_count
     ends = pc.min_max(chunk).as_py().values()

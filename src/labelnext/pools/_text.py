@@ -140,10 +140,7 @@ class Table:
 
 
 def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: Known) -> list[Any]:
-    """Return the values in a file, one for each sample: those of a key, if it holds records.
-
-    `name` is the key that was asked for; None looks for the usual ones.
-    """
+    """Return the values in a file: of records those of the key `name`, or of a usual one."""
     if suffix == ".txt":
         text = _text_of(content, path)
         if name is not None:

@@ -83,10 +83,7 @@ def plain(value: Any) -> Any:
 
 
 def decoded(what: Known, values: Any, where: str | None = None) -> NDArray[Any]:
-    """Return ids, groups or labels as they are kept, from what was read of a file.
-
-    Texts become Python strings; an empty one is no label and no group, but None.
-    """
+    """Return what was read of a file as it is kept; an empty text is no label and no group."""
     where = where or what
     if what == "ids":
         return as_ids(values, where, whole=False)
@@ -134,9 +131,7 @@ def check_length(what: str, values: Any, n_rows: int) -> None:
 def as_ids(ids: Any, where: str = "ids", *, whole: bool = True) -> NDArray[Any]:
     """Return ids as an array of int64 or uint64, or of Python strings in an array of objects.
 
-    They must be all integers, or all strings or UTF-8 bytes. Whether each is there once is for
-    `check_ids`. `where` is what messages call them. Integers of a part of a pool, not `whole`, keep
-    their sign: another part may need it.
+    Integers of a part of a pool, not `whole`, keep their sign: another part may need it.
     """
     # Of a list as it is: numpy would write a mixture as text, and drop zero bytes.
     array = _as_array("ids", ids)
@@ -189,9 +184,8 @@ def _no_group(value: Any, where: str) -> ValueError:
 
 
 def check_same(one: Source, other: Source, *, other_kind: bool = False) -> None:
-    """Refuse two sources whose ids are not the same row by row; as texts, in bounded memory.
-
-    If they may be of `other_kind`, only those of which some are in both.
+    """Refuse two sources whose ids, as texts, differ in a row; if some are in both at least,
+    where they may be of `other_kind`.
     """
     for lo, ids in stretches_of_ids(one):
         theirs = other.ids(np.arange(lo, lo + len(ids)))
@@ -259,10 +253,7 @@ def stretches_of_ids(source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
 def find_rows(
     wanted: Any, ids: Callable[[], Iterable[tuple[int, NDArray[Any]]]], what: str
 ) -> NDArray[np.int64]:
-    """Find the rows of some ids among those of a pool, which come in stretches: first row, ids.
-
-    Ids that were read as text here and as integers there are the same.
-    """
+    """Find the rows of some ids, integers or their texts, among those of a pool in stretches."""
     if isinstance(wanted, Set | Mapping):
         wanted = list(wanted)  # their order does not matter
     asked = as_ids(wanted, what).tolist()
@@ -416,11 +407,7 @@ def check_label_names(
 
 
 def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
-    """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor.
-
-    They come as they are, in their order; those of a set in ascending order. Numbers below 0 are
-    no rows.
-    """
+    """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor."""
     if isinstance(rows, str | bytes | int | float):
         raise TypeError(
             f"{what} must be a list of row numbers or a mask, got {rows!r}; put one row into a "

@@ -20,10 +20,7 @@ FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def file_of(columns: Columns, suffix: str) -> bytes:
-    """Lay columns out as the content of a file of one of the `FORMATS`.
-
-    ValueError is raised if a text holds half of a character, which no file does.
-    """
+    """Lay columns out as the content of a file of one of the `FORMATS`."""
     try:
         if suffix == ".parquet":
             return _parquet(columns)
