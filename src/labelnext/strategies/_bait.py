@@ -266,7 +266,8 @@ class Bait(QueryStrategy):
     -----
     Utilities are by how much a candidate would have lowered the trace, of those already added,
     when a pick was added. As picks may be removed again, a batch is not the start of a larger
-    one. Of a group no more are added than may be picked.
+    one. Of a group no more are added than may be picked. Tensors are fetched from their device: the
+    work is algebra in float64.
 
     The authors' code, whose λ is 1 unless set, differs in weights: there the mean over m
     labelled samples counts m / (m + b), and what a sample adds to a batch of b counts

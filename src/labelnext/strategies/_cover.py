@@ -13,15 +13,14 @@ from labelnext.sampling.utilities import trace_d2
 from labelnext.strategies._arguments import check_flag, check_integer, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._points import first_by_lot, lay_out, place
+from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine import Gradients
-    from labelnext.strategies._tiles import Points
+    from labelnext.strategies._points import Points
 
 
 @parameters
@@ -160,7 +159,7 @@ class ProbCover(QueryStrategy):
     ...     X, np.full(len(X), np.nan), batch_size=10, return_utilities=True
     ... )
     >>> len(set(y[picks])), utilities[range(3), picks[:3]]
-    (6, array([40., 32., 27.]))
+    (6, array([66., 39., 36.]))
     """
 
     needs = ("features",)
@@ -184,7 +183,7 @@ class ProbCover(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = place(query.features(with_labeled=True, on_device=True), self.normalize)
+        features = query.features(with_labeled=True, on_device=True)
         n = query.n_candidates
         lots = query.rng.permutation(n)
         delta, points = self._radius(features, query)
@@ -210,7 +209,7 @@ class ProbCover(QueryStrategy):
     def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
         """Return the radius, and points in the precision that it asks for."""
         if self.delta is not None:
-            return float(self.delta), lay_out(features, self.delta)
+            return float(self.delta), lay_out(features, self.delta, normalize=self.normalize)
         if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
             raise ValueError(
                 f"{query.asker} needs n_classes or delta, as labels of a pool of task "
@@ -218,11 +217,11 @@ class ProbCover(QueryStrategy):
             )
         n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))
         n_clusters = min(n_classes, features.shape[0])
-        clusters = k_means(without_tensor(features), n_clusters, query.rng, max_iter=50).labels_
-        points = lay_out(features)
+        points = lay_out(features, normalize=self.normalize)
+        clusters = k_means(points, n_clusters, query.rng, max_iter=50)[1]
         delta = largest_pure_radius(points, clusters, self.alpha)
         if points.too_coarse_for(delta):
-            points = lay_out(features, delta)
+            points = lay_out(features, delta, normalize=self.normalize)
             delta = largest_pure_radius(points, clusters, self.alpha)
         return delta, points
 

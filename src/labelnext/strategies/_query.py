@@ -14,7 +14,7 @@ from labelnext.engine.threads import threads_set
 from labelnext.pools.check import TOO_SMALL, TOO_SMALL_32, check_proba, refuse_too_small
 from labelnext.sampling import choose_by_d2
 from labelnext.utils.memory import say_bytes
-from labelnext.utils.tensors import is_tensor, without_tensor
+from labelnext.utils.tensors import is_tensor, plain_float32, without_tensor
 
 if TYPE_CHECKING:
     import os
@@ -239,7 +239,12 @@ class Query:
         weights, bias = self.pool.last_layer
 
         def scores(features: Any) -> NDArray[Any]:
-            logits = np.asarray(features @ weights.T) + (0 if bias is None else bias)
+            if is_tensor(features):
+                with plain_float32(features.device):
+                    products = features @ features.new_tensor(weights).T
+            else:
+                products = features @ weights.T
+            logits = np.asarray(without_tensor(products)) + (0 if bias is None else bias)
             return np.hstack([-logits, logits]) if logits.shape[1] == 1 else logits
 
         return scores
