@@ -57,7 +57,7 @@ def test_the_count_of_predictions_that_differ(n_passes, dropout):
 
 
 def test_picks_are_the_disputed_nearest_to_centres(monkeypatch):
-    import labelnext.strategies._drop_query as module
+    from labelnext.strategies import _clusters, _drop_query
 
     seen = {}
 
@@ -65,14 +65,14 @@ def test_picks_are_the_disputed_nearest_to_centres(monkeypatch):
         seen["counts"] = disagreements(*arguments)
         return seen["counts"]
 
-    def cluster(points, n_clusters, rng, max_iter):
+    def cluster(points, n_clusters, rng, max_iter, weights):
         seen["features"] = points.rows[:, :-2]
         model = KMeans(n_clusters, n_init=1, random_state=0).fit(seen["features"])
         seen["centres"] = model.cluster_centers_
         return model.cluster_centers_, model.labels_
 
-    monkeypatch.setattr(module, "disagreements", count)
-    monkeypatch.setattr(module, "k_means", cluster)
+    monkeypatch.setattr(_drop_query, "disagreements", count)
+    monkeypatch.setattr(_clusters, "k_means", cluster)
     picks, utilities = ask(n_passes=4, return_utilities=True)
     disputed = [i for i, count in enumerate(seen["counts"]) if count in (3, 4)]
     assert 20 < len(disputed) < 200

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils.extmath import row_norms
 
 from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.strategies._points import Floats, Points
+    from labelnext.strategies._query import Mask
 
 # Centres whose distances to all candidates are held at a time.
 AT_ONCE = 16
@@ -85,31 +85,38 @@ def seeds(points: Points, k: int, rng: np.random.Generator, weights: Floats) -> 
     return np.array(drawn)
 
 
-def nearest_to_each(points: Points, centres: Floats, free: Free, return_utilities: bool) -> Choice:
-    """Pick for each centre in turn the nearest point that has not been picked.
+def nearest_to_centres(
+    query: Query, features: Any, free: Free, max_iter: int, weights: Floats | None = None
+) -> Choice:
+    """Cluster features, and pick for each centre in turn the nearest that has not been picked.
 
     Utilities are minus the distances to the centre. The two members of a cluster of two are
     equally near; so that not rounding decides, the first of those is picked that differ by no
     more.
     """
-    k = len(centres)
+    points = lay_out(features, normalize=False)
+    centres, _ = k_means(points, query.k, query.rng, max_iter, weights)
     rounding = 64 * np.finfo(np.float32 if points.in_float32 else np.float64).eps
-    squared_norms = row_norms(centres, squared=True)
-    picks, scores = np.empty(k, dtype=np.int64), np.empty(k)
-    utilities = np.empty((k, points.n)) if return_utilities else None
-    for lo in range(0, k, AT_ONCE):
-        distances = points.squared(points.at(centres[lo : lo + AT_ONCE]))
-        for t, d2 in enumerate(distances, start=lo):
-            left = np.where(free.mask, d2, np.inf)
-            least = left.min()
-            # Rounding is in proportion to ‖μ‖² + ‖h‖² ≤ 3 (‖μ‖² + d²).
-            limit = least + rounding * (squared_norms[t] + least)
-            picks[t] = (left <= limit).argmax()
-            scores[t] = -np.sqrt(d2[picks[t]])
-            if utilities is not None:
-                utilities[t] = np.where(free.mask, -np.sqrt(d2), np.nan)
-            free.take(int(picks[t]))
-    return Choice(picks, utilities, scores)
+    turns = (
+        pair
+        for lo in range(0, query.k, AT_ONCE)
+        for pair in zip(
+            centres[lo : lo + AT_ONCE],
+            points.squared(points.at(centres[lo : lo + AT_ONCE])),
+            strict=True,
+        )
+    )
+
+    def step(is_free: Mask) -> tuple[int, float, Floats]:
+        centre, d2 = next(turns)
+        left = np.where(is_free, d2, np.inf)
+        least = left.min()
+        # Rounding is in proportion to ‖μ‖² + ‖h‖² ≤ 3 (‖μ‖² + d²).
+        limit = least + rounding * ((centre**2).sum() + least)
+        pick = int((left <= limit).argmax())
+        return pick, -np.sqrt(d2[pick]), -np.sqrt(d2)
+
+    return query.one_by_one(step, free)
 
 
 @parameters
@@ -166,9 +173,8 @@ class KMeansSampling(QueryStrategy):
         check_integer("max_iter", self.max_iter, least=1)
 
     def _choose(self, query: Query) -> Choice:
-        points = lay_out(query.features(on_device=True), normalize=False)
-        centres, _ = k_means(points, query.k, query.rng, self.max_iter)
-        return nearest_to_each(points, centres, query.free(), query.return_utilities)
+        features = query.features(on_device=True)
+        return nearest_to_centres(query, features, query.free(), self.max_iter)
 
 
 @parameters
@@ -233,9 +239,7 @@ class Clue(QueryStrategy):
         weights = np.maximum(uncertainty(np.asarray(proba, dtype=np.float64), self.method), 0.0)
         if not weights.any():
             weights = np.ones(len(weights))
-        points = lay_out(features, normalize=False)
-        centres, _ = k_means(points, query.k, query.rng, self.max_iter, weights)
-        return nearest_to_each(points, centres, query.free(), query.return_utilities)
+        return nearest_to_centres(query, features, query.free(), self.max_iter, weights)
 
 
 @parameters

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from labelnext.engine import Gradients
     from labelnext.strategies._points import Points
+    from labelnext.strategies._query import Mask
 
 
 @parameters
@@ -192,19 +193,17 @@ class ProbCover(QueryStrategy):
         candidates, labeled = points.take(slice(n)), points.take(slice(n, None))
         is_open = points.nearest(labeled) >= limit
         n_new = candidates.count(points.take(is_open), limit)
-        free = query.free()
-        picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
-        for t in range(query.k):
-            picks[t] = first_by_lot(np.where(free.mask, n_new, -1), lots)
-            if query.return_utilities:
-                utilities.append(np.where(free.mask, n_new, np.nan))
-            scores[t] = n_new[picks[t]]
-            free.take(int(picks[t]))
-            covered = is_open & (points.nearest(points.take(picks[t : t + 1])) < limit)
-            is_open &= ~covered
+
+        def step(is_free: Mask) -> tuple[int, float, NDArray[np.int64]]:
+            nonlocal n_new, is_open
+            before, pick = n_new, first_by_lot(np.where(is_free, n_new, -1), lots)
+            covered = is_open & (points.nearest(points.take([pick])) < limit)
+            is_open = is_open & ~covered
             # Each sample is covered once, so all these counts together are no more than one of all.
-            n_new -= candidates.count(points.take(covered), limit)
-        return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
+            n_new = before - candidates.count(points.take(covered), limit)
+            return pick, before[pick], before
+
+        return query.one_by_one(step)
 
     def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
         """Return the radius, and points in the precision that it asks for."""

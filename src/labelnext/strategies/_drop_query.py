@@ -9,8 +9,7 @@ import scipy.sparse as sp
 
 from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
-from labelnext.strategies._clusters import k_means, nearest_to_each
-from labelnext.strategies._points import lay_out
+from labelnext.strategies._clusters import nearest_to_centres
 from labelnext.strategies._query import Choice, Query
 from labelnext.utils.tensors import is_tensor
 
@@ -100,9 +99,7 @@ class DropQuery(QueryStrategy):
             order = np.lexsort((query.rng.random(query.n_candidates), -differ))
             enough = np.isin(order, query.first(order)).nonzero()[0][-1] + 1
             disputed = np.sort(order[:enough])
-        points = lay_out(features[disputed], normalize=False)
-        centres, _ = k_means(points, query.k, query.rng, self.max_iter)
-        found = nearest_to_each(points, centres, query.free(disputed), query.return_utilities)
+        found = nearest_to_centres(query, features[disputed], query.free(disputed), self.max_iter)
         picks = disputed[found.picks]
         if found.utilities is None:
             return Choice(picks, scores=found.scores)

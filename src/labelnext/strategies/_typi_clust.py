@@ -10,12 +10,12 @@ from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import lay_out
-from labelnext.strategies._query import Choice, Query
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.strategies._points import Points
+    from labelnext.strategies._query import Choice, Mask, Query
 
 # Above so many clusters they are found among so many samples each.
 MANY, OF_EACH = 50, 50
@@ -96,32 +96,26 @@ class TypiClust(QueryStrategy):
         points = lay_out(features, normalize=False)
         n_clusters = min(points.n - n + query.k, self.max_clusters, points.n)
         clusters = self._clusters(points, n_clusters, query.rng)
+        of_candidate = clusters[:n]
         sizes = np.bincount(clusters, minlength=n_clusters)
-        n_left = np.bincount(clusters[:n], minlength=n_clusters)
         n_covered = np.bincount(clusters[n:], minlength=n_clusters)
         typicality = np.zeros(n)
-        is_known, free = np.zeros(n_clusters, dtype=bool), query.free()
-        is_free = free.mask
-        picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
-        for t in range(query.k):
+        is_known = np.zeros(n_clusters, dtype=bool)
+
+        def step(is_free: Mask) -> tuple[int, float, NDArray[np.float64]]:
             # Only clusters that have a candidate left; the fewest labels, then the largest.
+            n_left = np.bincount(of_candidate[is_free], minlength=n_clusters)
             cluster = int(np.lexsort((-sizes, n_covered, n_left == 0))[0])
             members = np.flatnonzero(clusters == cluster)
             if not is_known[cluster]:
                 own = members < n
                 typicality[members[own]] = self._typicality(points, members)[own]
                 is_known[cluster] = True
-            picks[t] = _most_typical(typicality, members[members < n], is_free)
-            if query.return_utilities:
-                row = np.where(clusters[:n] == cluster, typicality, 0.0)
-                utilities.append(np.where(is_free, row, np.nan))
-            scores[t] = typicality[picks[t]]
-            free.take(int(picks[t]))
-            n_left[cluster] -= 1
-            if query.groups is not None:
-                n_left = np.bincount(clusters[:n][is_free], minlength=n_clusters)
             n_covered[cluster] += 1
-        return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
+            pick = _most_typical(typicality, members[members < n], is_free)
+            return pick, typicality[pick], np.where(of_candidate == cluster, typicality, 0.0)
+
+        return query.one_by_one(step)
 
     def _clusters(
         self, points: Points, n_clusters: int, rng: np.random.Generator
