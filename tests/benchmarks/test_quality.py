@@ -108,6 +108,7 @@ def test_a_new_strategy_alone_is_run(tiny, strategies, tmp_path):
     assert _accuracy(after[place], "Badge") == _accuracy(before[place], "Badge")
 
 
+@pytest.mark.slow
 def test_stopped_by_force_it_goes_on(tiny, strategies, folder, tmp_path):
     path = tmp_path / "settings.toml"
     path.write_text(TINY)

@@ -420,6 +420,15 @@ class TestExclude:
             result = run("select", *FILES, "--ids", "ids.npy", "-k", 38, "-x", name)
             assert picked(result) == expected
 
+    @pytest.mark.parametrize("has_ids", [True, False])
+    @pytest.mark.parametrize("source", ["", "none.txt", "batch", ":row", "ids.txt:x", "a\0b"])
+    def test_what_cannot_be_read_is_called_by_its_option(self, folder, complaint, has_ids, source):
+        (folder / "ids.txt").write_text("".join(f"s{i}\n" for i in range(40)))
+        given = ["--ids", "ids.txt"] if has_ids else []
+        said = complaint("select", "pool.npz", "-k", 2, "-x", source, *given)
+        assert "--ids" not in said or "give the pool's with --ids" in said, said
+        assert "ids must" not in said
+
     def test_an_empty_list_excludes_nothing(self, folder, run):
         (folder / "none.txt").write_text("")
         all_of_them = run("select", "pool.parquet", "-k", 40, "-x", "none.txt")

@@ -10,9 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL, check_random_state
-from labelnext.utils.extras import require
 from labelnext.utils.given import shown
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import require, without_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt

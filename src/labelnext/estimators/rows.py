@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.utils.given import refuse_masked
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def check_weights(sample_weight: Any, n_samples: int) -> NDArray[np.float64]:
             f"{weights.shape}."
         )
     if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError("sample_weight must hold finite numbers, none of them negative.")
+        raise ValueError("sample_weight must hold finite numbers, not negative ones.")
     if not weights.any():
         raise ValueError("sample_weight is zero for all samples; nothing would be left to fit.")
     return weights

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from labelnext import datasets, strategies
 from labelnext.estimators.rows import as_samples, take_rows
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

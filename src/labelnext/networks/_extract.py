@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from labelnext.pools import Pool, open_pool, replacing
 from labelnext.pools.source import PARTS
-from labelnext.utils.extras import require
 from labelnext.utils.given import refuse_other_order
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from labelnext.cluster import Ray
     from labelnext.networks._head import Head
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 def extract(

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from rich.progress import Task as Shown
 
     from labelnext.networks._head import Caught, Head
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 class Collector(Protocol):

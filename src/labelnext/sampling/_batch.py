@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 if TYPE_CHECKING:
     import os
@@ -59,25 +59,15 @@ class Pick(NamedTuple):
 
     Parameters
     ----------
-    rank : int
-        Its place in the batch, from 1.
-    row : int
-        Its row in the pool.
-    id : int or str
-        Its id.
-    group : object
-        The group that it is of.
+    rank, row : int
+        Its place in the batch, from 1, and its row in the pool.
+    id, group : object
+        Its id, and the group that it is of.
     pseudo_label : int, str or tuple
-        Its class of highest probability, by name if the pool has class names; 0 or 1 for a
-        single logit; for a multilabel pool a tuple of those that are at least half probable.
-    score : float
-        What decided: the strategy's utility of the pick at its turn.
-    gradient_norm : float
-        Its ‖G‖.
-    d2 : float
-        Its squared distance to the nearest earlier pick; for the first ‖G‖².
-    potential : float
-        The sum of D² over the pool after it.
+        As those of `Batch`, by name if the pool has class names; for a multilabel pool a tuple of
+        those that are at least half probable.
+    score, gradient_norm, d2, potential : float
+        As those of `Batch`.
 
     Examples
     --------
@@ -231,14 +221,7 @@ class Batch:
         )
 
     def to_dict(self) -> dict[str, NDArray[Any]]:
-        """Return the columns by name: rank (from 1), row, pseudo_label, and so on as in `Pick`.
-
-        Returns
-        -------
-        dict of str to ndarray of shape (k,)
-            The columns that are known; for a multilabel pool, pseudo-labels have the shape of
-            `pseudo_labels`.
-        """
+        """Return arrays of the columns that are known, by their names in `Pick`."""
         columns: dict[str, NDArray[Any]] = {"rank": np.arange(1, len(self) + 1)}
         for column in self._known():
             values = getattr(self, column.field)
@@ -248,13 +231,7 @@ class Batch:
         return columns
 
     def to_lists(self) -> dict[str, list[Any]]:
-        """Return the columns as lists of plain Python values, several labels as a list.
-
-        Returns
-        -------
-        dict of str to list
-            What every frame and file is made of.
-        """
+        """Return the columns as lists of plain Python values, several labels as a list."""
         columns: dict[str, list[Any]] = {"rank": list(range(1, len(self) + 1))}
         for column in self._known():
             values = [self._value(column, place) for place in range(len(self))]
@@ -262,24 +239,12 @@ class Batch:
         return columns
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the batch as a pandas frame, a row a pick; needs pandas installed.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The columns of `to_lists`.
-        """
+        """Return the batch as a pandas frame, a row a pick; needs pandas installed."""
         frame: pandas.DataFrame = _library("pandas").DataFrame(self._frame())
         return frame
 
     def to_polars(self) -> polars.DataFrame:
-        """Return the batch as a polars frame, a row a pick; needs polars installed.
-
-        Returns
-        -------
-        polars.DataFrame
-            The columns of `to_lists`.
-        """
+        """Return the batch as a polars frame, a row a pick; needs polars installed."""
         frame: polars.DataFrame = _library("polars").DataFrame(self._frame())
         return frame
 
@@ -303,10 +268,8 @@ class Batch:
         ------
         ValueError
             If the ending is another, or a text holds half of a character.
-        FileExistsError
-            If the file exists and `overwrite` is False.
-        OSError
-            If it cannot be written there, which says why.
+        FileExistsError, OSError
+            If the file exists and `overwrite` is False, or it cannot be written there.
         """
         from labelnext.sampling._batch_files import save
 

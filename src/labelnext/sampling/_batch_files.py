@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.pools.disk import check_place, write_whole, writing
-from labelnext.utils.csv import as_csv
+from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
     import os
@@ -20,10 +20,7 @@ FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def file_of(columns: Columns, suffix: str) -> bytes:
-    """Lay columns out as the content of a file of one of the `FORMATS`.
-
-    ValueError is raised if a text holds half of a character, which no file does.
-    """
+    """Lay columns out as the content of a file of one of the `FORMATS`."""
     try:
         if suffix == ".parquet":
             return _parquet(columns)

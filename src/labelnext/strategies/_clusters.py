@@ -15,7 +15,7 @@ from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Choice, Free, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import nearest_to_centres
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from sklearn.preprocessing import normalize as to_unit_length
 from sklearn.utils.extmath import row_norms
 
 from labelnext.engine.threads import SPAN, InOrder, for_each_span
-from labelnext.utils.tensors import is_tensor, plain_float32, without_tensor
+from labelnext.utils.libraries import is_tensor, plain_float32, without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

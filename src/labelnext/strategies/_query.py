@@ -13,8 +13,8 @@ from labelnext.engine.memory_limit import parse_limit
 from labelnext.engine.threads import threads_set
 from labelnext.pools.check import TOO_SMALL, TOO_SMALL_32, check_proba, refuse_too_small
 from labelnext.sampling import choose_by_d2
+from labelnext.utils.libraries import is_tensor, plain_float32, without_tensor
 from labelnext.utils.memory import say_bytes
-from labelnext.utils.tensors import is_tensor, plain_float32, without_tensor
 
 if TYPE_CHECKING:
     import os

@@ -6,7 +6,7 @@ import importlib
 import inspect
 from typing import Any, NamedTuple
 
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 # The module and the class of each name, in the order of the table that people see.
 STRATEGIES = {

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.sampling import Batch, Progress
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 def select(
