@@ -259,37 +259,39 @@ def lay_out(features: Any, radius: float = np.inf, *, normalize: bool | None = N
     True scales them to length 1, zeros excepted; False moves the middle of all to the origin,
     where norms are no larger than need be beside distances, unless they are sparse.
     """
-    if normalize is not None:
-        features = _placed(features, normalize)
     xp, beside = _library(features)
     n, d = features.shape
-    parts = (features[part] for part in _parts(n, SPAN if xp is np else ROWS))
-    if xp is np:
-        squares = [row_norms(part.astype(np.float64), squared=True) for part in parts]
+    if sp.issparse(features):
+        h = rows = to_unit_length(features) if normalize else features
     else:
-        squares = [(part.double() ** 2).sum(1) for part in parts]
-    norms = xp.hstack(squares)
+        # In place: one copy of the features is enough.
+        rows = xp.empty((n, d + 2), dtype=features.dtype, **beside)
+        h = rows[:, :-2]
+        h[:] = features
+        if normalize is False:
+            h -= xp.asarray(h.mean(0, dtype=xp.float64), dtype=h.dtype)
+    norms = _squared_norms(h)
+    if normalize and h is not rows:
+        lengths = xp.asarray(xp.sqrt(norms), dtype=h.dtype)
+        h /= xp.where(lengths > 0, lengths, 1)[:, None]
+        norms = _squared_norms(h)
     largest = float(norms.max())
     fine = str(features.dtype).endswith("float64") or radius**2 < FINE * largest
     dtype = xp.float64 if fine else xp.float32
-    if sp.issparse(features):
+    if h is rows:
         ends = sp.csr_array(np.stack([norms, np.ones(n)], axis=1))
-        return Points(sp.hstack([features, ends], "csr", dtype), largest)
-    rows = xp.empty((n, d + 2), dtype=dtype, **beside)
-    rows[:, :-2], rows[:, -2], rows[:, -1] = features, norms, 1
+        return Points(sp.hstack([rows, ends], "csr", dtype), largest)
+    rows = xp.asarray(rows, dtype=dtype)
+    rows[:, -2], rows[:, -1] = norms, 1
     return Points(rows, largest)
 
 
-def _placed(features: Any, normalize: bool) -> Any:
-    xp, _ = _library(features)
-    if normalize and xp is np:
-        return to_unit_length(features)
-    if normalize:
-        lengths = (features**2).sum(1, keepdim=True).sqrt()
-        return features / lengths.where(lengths > 0, 1)
-    if sp.issparse(features):
-        return features
-    return features - xp.asarray(features.mean(0, dtype=xp.float64), dtype=features.dtype)
+def _squared_norms(h: Any) -> Any:
+    """Return ‖h‖² in float64, some rows at a time."""
+    if is_tensor(h):
+        return _library(h)[0].hstack([(part.double() ** 2).sum(1) for part in h.split(ROWS)])
+    parts = (h[part].astype(np.float64) for part in _parts(h.shape[0], SPAN))
+    return np.hstack([row_norms(part, squared=True) for part in parts])
 
 
 def _library(values: Any) -> tuple[Any, dict[str, Any]]:
