@@ -480,6 +480,8 @@ def test_bad_seeds(make, random_state, error, message):
         ({"sample_weight": np.ones(49)}, ValueError, r"shape \(50,\), got \(49,\)"),
         ({"sample_weight": np.full(50, NAN)}, ValueError, "finite numbers"),
         ({"sample_weight": ["a"] * 50}, ValueError, "finite numbers"),
+        ({"sample_weight": np.full(50, -1.0)}, ValueError, "not negative"),
+        ({"sample_weight": np.zeros(50)}, ValueError, "zero for all samples"),
         ({"clf": ParzenWindowClassifier(missing_label=-1)}, ValueError, "must agree"),
         ({"clf": ParzenWindowClassifier(), "y": np.full(50, NAN)}, ValueError, "no class is known"),
     ],

@@ -9,7 +9,12 @@ import numpy as np
 from labelnext.cluster import Ray
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
-from labelnext.strategies._arguments import check_flag, excluded_rows, number_groups
+from labelnext.strategies._arguments import (
+    check_flag,
+    check_integer,
+    excluded_rows,
+    number_groups,
+)
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
 from labelnext.utils.random import as_generator
 
@@ -277,10 +282,7 @@ def _check_chooser(chooser: Any, name: str, pool: Pool, options: dict[str, Any])
 
 def _check_k(k: Any, n_rows: int, excluded: NDArray[np.int64], groups: Any) -> int:
     """Return k, or say why so many cannot be chosen."""
-    if not isinstance(k, int | np.integer) or isinstance(k, bool):
-        raise TypeError(f"k must be an integer, got {k!r} of type {type(k).__name__}.")
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}.")
+    check_integer("k", k, least=1)
     most = n_rows - len(excluded)
     if k > most:
         raise ValueError(
