@@ -14,6 +14,7 @@ import labelnext
 from labelnext import strategies
 from labelnext.cli._errors import in_our_words
 from labelnext.pools import open_pool
+from labelnext.strategies import _registry
 
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
 CLASSES = ["cat", "dog", "cow"]
@@ -79,6 +80,14 @@ class TestStrategies:
         assert rows(run("select", *FILES, "-k", 5, "--strategy", "Badge")) == plain
         result = run("select", *FILES, "-k", 5, "--strategy", "BADGE", "--checkpoint", "a.ckpt")
         assert rows(result) == plain
+
+    def test_short_names_of_uncertainty(self, folder, run, arrays):
+        for short, method in _registry.METHODS.items():
+            strategy = strategies.UncertaintySampling(method=method)
+            expected = labelnext.select(*arrays, 5, strategy=strategy, random_state=0)
+            named = labelnext.select(*arrays, 5, strategy=short, random_state=0)
+            result = run("select", *FILES, "-k", 5, "--strategy", short)
+            assert picked(result) == named.indices.tolist() == expected.indices.tolist()
 
     def test_the_table_for_programs(self, run):
         lines = run("strategies").stdout.splitlines()

@@ -60,8 +60,8 @@ class Experiment:
         Names ("logistic", "mlp", "forest", "naive-bayes", "neighbours"), or classifiers by names
         of your own.
     strategies : str, sequence of str, or dict
-        Names (those of `labelnext.strategies.names`, and "margin", "entropy" and
-        "least-confident"), or strategies by names of your own. The one to look at comes first.
+        Names, as `labelnext.select` takes them, or strategies by names of your own. The one to
+        look at comes first.
     budgets : Budget or sequence of Budget
         How many labels, in what steps.
     seeds : int or sequence of int, default=10

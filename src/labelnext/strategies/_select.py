@@ -69,7 +69,7 @@ def select(
     k : int
         How many samples to choose, from 1 to the number of candidates.
     strategy : str, QueryStrategy or class, default="badge"
-        How to choose: a name of `labelnext.strategies.names`, a strategy with its parameters
+        How to choose: a name (see `labelnext.strategies.names`), a strategy with its parameters
         such as ``MaxHerding(radius=0.5)``, or a class of your own.
     task : {"multiclass", "multilabel", "binary", "regression", "vectors"}, default=None
         With probabilities, what the model's last layer ends in; see `Pool`. A pool knows.
@@ -237,9 +237,9 @@ def _as_strategy(strategy: Any, condition_on_labeled: Any) -> tuple[Any, str]:
     if name == "badge":
         return None, name
     if name:
-        from labelnext.strategies._registry import find
+        from labelnext.strategies._registry import by_name
 
-        strategy = find(name)
+        strategy = by_name(name)
     if isinstance(strategy, type):
         strategy = strategy()
     from labelnext.strategies._badge import Badge
