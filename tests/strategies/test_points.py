@@ -181,3 +181,20 @@ def test_others_fetch_what_they_look_at(strategy):
     expected = select(Pool(proba, X), 9, strategy=strategy, random_state=1)
     batch = select(Pool(proba.cuda(), X.cuda()), 9, strategy=strategy, random_state=1)
     assert batch.indices.tolist() == expected.indices.tolist()
+
+
+@pytest.mark.filterwarnings("error")
+def test_memory_that_held_something_else(monkeypatch):
+    # What is not written yet may be anything, a signalling NaN say, and must not be converted.
+    plain, signalling = np.empty, np.uint32(0x7FA00000)
+
+    def empty(shape, dtype=float, **options):
+        made = plain(shape, dtype, **options)
+        if made.dtype == np.float32:
+            made.view(np.uint32)[...] = signalling
+        return made
+
+    monkeypatch.setattr(np, "empty", empty)
+    points = lay_out(scattered(dtype=np.float32), 0.0, normalize=False)
+    assert not points.in_float32
+    assert np.isfinite(points.rows).all()
