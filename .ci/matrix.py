@@ -134,7 +134,7 @@ def debian(version):
     folder = WORK / f"debian-{version}"
     if not (folder / f"usr/bin/python{version}").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        packages = f"--include=python{version}-venv,ca-certificates"
+        packages = f"--include=python{version}-venv,python{version}-dev,g++,ca-certificates"
         try:
             run(["debootstrap", "--variant=minbase", packages, "sid", folder], stdout=-3)
         except subprocess.CalledProcessError:
