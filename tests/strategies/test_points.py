@@ -6,7 +6,6 @@ import torch
 from scipy.spatial.distance import cdist
 
 from labelnext import Pool, select
-from labelnext.engine import threads
 from labelnext.strategies import MaxHerding, ProbCover, Query, TypiClust, _clusters, _points
 from labelnext.strategies._points import lay_out
 
@@ -24,10 +23,9 @@ def scattered(seed=0, n=300, d=5, dtype=np.float64):
 @pytest.fixture(autouse=True, params=[False, True], ids=["one tile", "many tiles"])
 def _tiles(request, monkeypatch):
     if request.param:
-        sizes = {"NUMBERS": 1000, "ROWS": 64, "TENSOR_BLOCK": 37, "BLOCK": 23, "SPAN": 50}
+        sizes = {"NUMBERS": 1000, "ROWS": 64, "TENSOR_BLOCK": 37, "BLOCK": 23}
         for name, size in sizes.items():
             monkeypatch.setattr(_points, name, size)
-        monkeypatch.setattr(threads, "SPAN", sizes["SPAN"])
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
