@@ -87,7 +87,7 @@ def test_centres_are_as_good_as_scikit_learns():
     rng = np.random.default_rng(0)
     for spread, k in ((0.3, 20), (3.0, 20), (1.0, 70)):
         middles = 5 * rng.normal(size=(20, 8))
-        points = np.repeat(middles, 60, axis=0) + spread * rng.normal(size=(1200, 8))
+        points = np.repeat(middles, 120, axis=0) + spread * rng.normal(size=(2400, 8))
         ours = theirs = 0.0
         for seed in range(20):
             laid_out = lay_out(points, normalize=False)

@@ -6,7 +6,6 @@ import torch
 from scipy.spatial.distance import cdist
 
 from labelnext import Pool, select
-from labelnext.engine import threads
 from labelnext.strategies import MaxHerding, ProbCover, Query, TypiClust, _clusters, _points
 from labelnext.strategies._points import lay_out
 
@@ -24,10 +23,9 @@ def scattered(seed=0, n=300, d=5, dtype=np.float64):
 @pytest.fixture(autouse=True, params=[False, True], ids=["one tile", "many tiles"])
 def _tiles(request, monkeypatch):
     if request.param:
-        sizes = {"NUMBERS": 1000, "ROWS": 64, "TENSOR_BLOCK": 37, "BLOCK": 23, "SPAN": 50}
+        sizes = {"NUMBERS": 1000, "ROWS": 64, "TENSOR_BLOCK": 37, "BLOCK": 23}
         for name, size in sizes.items():
             monkeypatch.setattr(_points, name, size)
-        monkeypatch.setattr(threads, "SPAN", sizes["SPAN"])
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -181,3 +179,20 @@ def test_others_fetch_what_they_look_at(strategy):
     expected = select(Pool(proba, X), 9, strategy=strategy, random_state=1)
     batch = select(Pool(proba.cuda(), X.cuda()), 9, strategy=strategy, random_state=1)
     assert batch.indices.tolist() == expected.indices.tolist()
+
+
+@pytest.mark.filterwarnings("error")
+def test_memory_that_held_something_else(monkeypatch):
+    # What is not written yet may be anything, a signalling NaN say, and must not be converted.
+    plain, signalling = np.empty, np.uint32(0x7FA00000)
+
+    def empty(shape, dtype=float, **options):
+        made = plain(shape, dtype, **options)
+        if made.dtype == np.float32:
+            made.view(np.uint32)[...] = signalling
+        return made
+
+    monkeypatch.setattr(np, "empty", empty)
+    points = lay_out(scattered(dtype=np.float32), 0.0, normalize=False)
+    assert not points.in_float32
+    assert np.isfinite(points.rows).all()

@@ -265,7 +265,7 @@ def lay_out(features: Any, radius: float = np.inf, *, normalize: bool | None = N
         h = rows = to_unit_length(features) if normalize else features
     else:
         # In place: one copy of the features is enough.
-        rows = xp.empty((n, d + 2), dtype=features.dtype, **beside)
+        rows = xp.zeros((n, d + 2), dtype=features.dtype, **beside)
         h = rows[:, :-2]
         h[:] = features
         if normalize is False:
