@@ -17,6 +17,9 @@ def test_library():
     except ImportError as error:
         raise ImportError("pip install labelnext[zarr]") from error
 
+def test_a_part_of_ours():
+    from labelnext import inner
+
 def test_another_library():
     import nobody_knows
 
@@ -52,8 +55,12 @@ def suite(pytester, monkeypatch):
     """Tests that lack things, run with this plugin alone; returns what pytest said."""
     import left_out
 
-    monkeypatch.setitem(left_out.LIBRARIES, "zarr_that_is_not_there", "zarr")
-    monkeypatch.setattr(left_out, "LACKING", {"zarr_that_is_not_there"})
+    for name, way in (
+        ("zarr_that_is_not_there", "pip install zarr"),
+        ("labelnext.inner", "make it"),
+    ):
+        monkeypatch.setitem(left_out.LIBRARIES, name, way)
+    monkeypatch.setattr(left_out, "LACKING", {"zarr_that_is_not_there", "labelnext.inner"})
     pytester.makepyfile(test_some=TESTS, test_module=MODULE, doc=DOCTEST)
 
     def run(*arguments, ci=False, without=""):
@@ -69,10 +76,10 @@ def suite(pytester, monkeypatch):
 
 def test_left_out_and_said_in_the_last_line(suite):
     done = suite()
-    done.assert_outcomes(passed=1, skipped=6, failed=2, xfailed=1)
+    done.assert_outcomes(passed=1, skipped=7, failed=2, xfailed=1)
     last = done.outlines[-1]
-    assert last.startswith("5 left out for lack of data or a library")
-    assert "apt install r-cran-mlbench and pip install zarr;" in last
+    assert last.startswith("6 left out for lack of data or a library")
+    assert "apt install r-cran-mlbench and pip install zarr and make it;" in last
 
 
 def test_nothing_to_say_where_nothing_is_left_out(suite):
@@ -81,10 +88,10 @@ def test_nothing_to_say_where_nothing_is_left_out(suite):
 
 def test_in_ci_each_skip_fails(suite):
     done = suite(ci=True)
-    done.assert_outcomes(passed=1, failed=6, errors=2, xfailed=1)
+    done.assert_outcomes(passed=1, failed=7, errors=2, xfailed=1)
     done.stdout.fnmatch_lines(["*CI leaves nothing out. Skipped: not today*"])
 
 
 def test_in_ci_a_library_may_lack_if_that_was_said(suite):
-    done = suite(ci=True, without="ray zarr_that_is_not_there")
-    done.assert_outcomes(passed=1, skipped=4, failed=4, xfailed=1)
+    done = suite(ci=True, without="ray zarr_that_is_not_there labelnext.inner")
+    done.assert_outcomes(passed=1, skipped=5, failed=4, xfailed=1)

@@ -78,6 +78,7 @@ def test_notebook_runs_to_its_animation(plt, tmp_path):
     assert len(frames[-1]) == 1 + 4 * (2 + 3)
 
 
+@pytest.mark.slow
 def test_the_same_notebook_runs_on_scikit_activeml(plt, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # theirs

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from labelnext.experiment._pairwise import holm, paired_p
+from labelnext.experiment._results import holm, paired_p
 from labelnext.utils.interval import mean_interval
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ reason = "it is slow"
 
 [data.digits]
 title = "Digits"
-samples = 300
+samples = 150
 features = 64
 classes = 10
 
@@ -108,6 +108,7 @@ def test_a_new_strategy_alone_is_run(tiny, strategies, tmp_path):
     assert _accuracy(after[place], "Badge") == _accuracy(before[place], "Badge")
 
 
+@pytest.mark.slow
 def test_stopped_by_force_it_goes_on(tiny, strategies, folder, tmp_path):
     path = tmp_path / "settings.toml"
     path.write_text(TINY)
@@ -140,7 +141,7 @@ def test_seeds_that_are_not_whole_do_not_count(tiny, strategies, folder):
 
 def test_results_of_other_settings_do_not_count(tiny, folder, tmp_path):
     path = tmp_path / "settings.toml"
-    path.write_text(TINY.replace("samples = 300", "samples = 301"))
+    path.write_text(TINY.replace("samples = 150", "samples = 151"))
     assert finished.gather(folder, settings.read(path), list(THREE)) == {}
 
 
@@ -365,7 +366,7 @@ def test_seeds_come_in_proportion():
     [
         ('model = "logistic"', 'model = "logisitc"', "unknown model 'logisitc'; there are"),
         ('data = "digits"', 'data = "letters"', "KeyError: 'letters'"),
-        ("[20, 10, 2]", "[20, 10, 50]", "wants 520 labels of a pool of 200"),
+        ("[20, 10, 2]", "[20, 10, 50]", "wants 520 labels of a pool of 100"),
         ("[20, 10, 2]", "[20, 5, 3]", "once only"),
         ("most_batch", "most_bach", "most_bach"),
     ],

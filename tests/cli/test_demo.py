@@ -89,6 +89,7 @@ def test_the_table_says_what_was_measured():
     ]
 
 
+@pytest.mark.slow
 def test_film_of_two_batches():
     file = io.BytesIO()
     animate_digits(file, n_batches=2)

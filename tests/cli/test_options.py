@@ -14,6 +14,7 @@ import labelnext
 from labelnext import strategies
 from labelnext.cli._errors import in_our_words
 from labelnext.pools import open_pool
+from labelnext.strategies import _registry
 
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
 CLASSES = ["cat", "dog", "cow"]
@@ -79,6 +80,14 @@ class TestStrategies:
         assert rows(run("select", *FILES, "-k", 5, "--strategy", "Badge")) == plain
         result = run("select", *FILES, "-k", 5, "--strategy", "BADGE", "--checkpoint", "a.ckpt")
         assert rows(result) == plain
+
+    def test_short_names_of_uncertainty(self, folder, run, arrays):
+        for short, method in _registry.METHODS.items():
+            strategy = strategies.UncertaintySampling(method=method)
+            expected = labelnext.select(*arrays, 5, strategy=strategy, random_state=0)
+            named = labelnext.select(*arrays, 5, strategy=short, random_state=0)
+            result = run("select", *FILES, "-k", 5, "--strategy", short)
+            assert picked(result) == named.indices.tolist() == expected.indices.tolist()
 
     def test_the_table_for_programs(self, run):
         lines = run("strategies").stdout.splitlines()
@@ -419,6 +428,15 @@ class TestExclude:
         for name in ("export.json", "export.csv", "export.parquet", "plain.txt", "plain.npy"):
             result = run("select", *FILES, "--ids", "ids.npy", "-k", 38, "-x", name)
             assert picked(result) == expected
+
+    @pytest.mark.parametrize("has_ids", [True, False])
+    @pytest.mark.parametrize("source", ["", "none.txt", "batch", ":row", "ids.txt:x", "a\0b"])
+    def test_what_cannot_be_read_is_called_by_its_option(self, folder, complaint, has_ids, source):
+        (folder / "ids.txt").write_text("".join(f"s{i}\n" for i in range(40)))
+        given = ["--ids", "ids.txt"] if has_ids else []
+        said = complaint("select", "pool.npz", "-k", 2, "-x", source, *given)
+        assert "--ids" not in said or "give the pool's with --ids" in said, said
+        assert "ids must" not in said
 
     def test_an_empty_list_excludes_nothing(self, folder, run):
         (folder / "none.txt").write_text("")

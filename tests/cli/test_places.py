@@ -135,10 +135,12 @@ class TestConvert:
         complaint("convert", "pool.npz", "made", "--ids", "ids.json", "--rows-per-shard", 9)
         assert not (folder / "made").exists()
 
-    def test_interrupted_with_force(self, folder, run, monkeypatch):
+    @pytest.mark.parametrize("there", [True, False])
+    def test_interrupted_with_force(self, folder, run, monkeypatch, there):
         from labelnext.pools import PoolWriter
 
-        assert run("convert", "pool.npz", "made").exit_code == 0
+        if there:
+            assert run("convert", "pool.npz", "made").exit_code == 0
 
         def interrupted(*_):
             raise KeyboardInterrupt
@@ -147,7 +149,7 @@ class TestConvert:
         result = run("convert", "pool.parquet", "made", "--force")
         assert result.exit_code == 130
         assert result.stderr == "labelnext: interrupted: what was there is as it was\n"
-        assert open_pool("made").n_rows == 40
+        assert open_pool("made").n_rows == 40 if there else not (folder / "made").exists()
         assert not [*folder.glob(".*")]
 
 

@@ -12,8 +12,6 @@ import pytest
 import scipy.sparse as sp
 
 import labelnext
-from labelnext.cli import _select
-from labelnext.sampling._batch_files import FORMATS
 
 COLUMNS = ["rank", "row", "id", "pseudo_label", "gradient_norm", "d2", "potential"]
 FILES = ("-p", "probs.npy", "-f", "emb.npy")
@@ -117,10 +115,6 @@ def test_excluded_ids_are_not_chosen(folder, run, arrays, name, content):
     expected = labelnext.select(*arrays, 38, exclude=[3, 7], random_state=0)
     result = run("select", "pool.parquet", "-k", 38, "-x", name)
     assert picked(result) == expected.indices.tolist()
-
-
-def test_the_endings_are_those_of_batches():
-    assert [*_select.TABLES] == [*FORMATS]
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])

@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
-from labelnext.cli import app
-from labelnext.utils.names import printable
+from labelnext.cli import _demo, _simulate, app
+from labelnext.utils.text import printable
 
 STEERING = ["\x1b[2J", "\x9b2J", "\u202egnp.exe", "\x07", "\x85", "\u2066a\u2069"]
 MARKUP = ["[red]a[/red]", "[/x]", "[link=http://a]b[/link]", ":smile:", "[bold"]
@@ -82,6 +84,25 @@ def test_errors(folder, run, monkeypatch, arguments, colours):
         assert "labelnext: " in result.stderr
 
 
+@pytest.mark.parametrize("text", STEERING)
+def test_what_simulate_and_demo_print(folder, run, capsys, text):
+    results = SimpleNamespace(
+        budgets=[1],
+        rounds=[1, 2],
+        accuracy={"badge": 1},
+        seeds=[0],
+        tables=lambda: {"summary": {"strategy": [text], "accuracy": [0.5]}},
+        failures=[SimpleNamespace(strategy=text, setting=text, seed=1, error=f"Error: {text}")],
+        labels_needed=lambda level: {"badge": 3},
+    )
+    _simulate._print(results, [Path(f"out{text}")], 1.0)
+    said = capsys.readouterr().out
+    assert said.count(printable(text)) == 5
+    _demo._print(results, Path(f"out{text}"), 1.0)
+    assert not steers(said + capsys.readouterr().out)
+    assert not steers(run("simulate", f"{text}.toml", "--example").output)
+
+
 def test_a_terminal_that_gets_the_batch(odd, folder, monkeypatch):
     class Terminal(io.TextIOWrapper):
         def isatty(self):
@@ -147,6 +168,7 @@ class TestStandardOutput:
         assert ",é" in ascii_only.buffer.getvalue().decode()
         assert said(ascii_only, "select", "--help") == (0, "")
 
+    @pytest.mark.slow
     def test_full_in_a_shell(self, folder):
         command = f"{sys.executable} -m labelnext strategies > /dev/full"
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -189,6 +211,7 @@ class TestWords:
         assert "LABELNEXT_NUM_THREADS must be" in complaint("select", "pool.npz", "-k", 2)
 
 
+@pytest.mark.slow
 def test_bash_completes_commands_options_strategies_and_choices(tmp_path):
     name = tmp_path / "labelnext"
     name.write_text(f'#!/bin/sh\nexec {sys.executable} -m labelnext "$@"\n')

@@ -7,17 +7,12 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from labelnext.datasets._fashion_mnist import DTYPES, read_idx
-
-CODES = {np.dtype(name): code for code, name in DTYPES.items()}
+from labelnext.datasets._fashion_mnist import read_idx
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
-    head = bytes([0, 0, CODES[array.dtype], array.ndim])
+    head = bytes([0, 0, 8, array.ndim])
     return head + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
@@ -26,21 +21,12 @@ def write(path, content: bytes):
     return path
 
 
-@given(
-    array=st.sampled_from(list(CODES)).flatmap(
-        lambda dtype: hnp.arrays(dtype, hnp.array_shapes(max_dims=3, max_side=4))
-    )
-)
-def test_reads_what_was_written(tmp_path_factory, array):
-    path = write(tmp_path_factory.mktemp("idx") / "array.gz", idx_bytes(array))
-    read = read_idx(path)
+@pytest.mark.parametrize("shape", [(0,), (1,), (300,), (2, 3), (3, 4, 2), (0, 4)])
+def test_reads_what_was_written(tmp_path, shape):
+    array = np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
+    read = read_idx(write(tmp_path / "array.gz", idx_bytes(array)))
     assert read.dtype == array.dtype
     np.testing.assert_array_equal(read, array)
-
-
-def test_reads_numbers_with_the_large_end_first(tmp_path):
-    content = bytes([0, 0, 0x0B, 1]) + struct.pack(">I", 2) + struct.pack(">2h", 1, -300)
-    assert read_idx(write(tmp_path / "a.gz", content)).tolist() == [1, -300]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +34,7 @@ def test_reads_numbers_with_the_large_end_first(tmp_path):
     [
         (b"", "does not start like an IDX file"),
         (b"\x01\x00\x08\x01\x00\x00\x00\x00", "does not start like an IDX file"),
-        (b"\x00\x00\x07\x01\x00\x00\x00\x00", "does not start like an IDX file"),
+        (b"\x00\x00\x0b\x01\x00\x00\x00\x00", "does not start like an IDX file"),
         (b"\x00\x00\x08\x02\x00\x00\x00\x01", "get it again"),
         (idx_bytes(np.zeros((3, 2), np.uint8))[:-1], r"should hold 18 bytes .*\(3, 2\), got 17"),
         (idx_bytes(np.zeros((3, 2), np.uint8)) + b"x", "got 19"),

@@ -127,7 +127,7 @@ def test_a_missing_set_says_how_to_get_it(bare):
 def test_a_file_without_its_reader_says_what_to_install(bare, monkeypatch):
     write_set(bare / "mlbench" / "Satellite.rda", "Satellite", "classes")
     monkeypatch.setitem(sys.modules, "rdata", None)
-    with pytest.raises(DatasetNotFoundError, match=r"tried: .*pip install labelnext\[datasets\]"):
+    with pytest.raises(DatasetNotFoundError, match=r'tried: .*pip install "labelnext\[datasets\]"'):
         load_satellite(download=False)
 
 

@@ -37,7 +37,7 @@ def by_confidence(n=20_000, n_classes=10):
 class TestPasses:
     """D² and potentials after passes are those of a pool in memory, to the last bit unless said."""
 
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         pool=adversarial(),
         bias=st.booleans(),

@@ -70,9 +70,9 @@ def write(folder, n, n_classes, n_features):
     [
         # The factors are 180 MB, of which a few stretches fit the least limit, or a part is kept.
         (300_000, 60, 240, 0),
-        (300_000, 60, 240, 100_000_000),
+        pytest.param(300_000, 60, 240, 100_000_000, marks=pytest.mark.slow),
         # Narrow rows: what is known of each of them takes more than is read at once.
-        (1_000_000, 4, 20, 0),
+        pytest.param(1_000_000, 4, 20, 0, marks=pytest.mark.slow),
     ],
     ids=["least limit", "a part is kept", "narrow rows"],
 )

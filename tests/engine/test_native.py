@@ -7,9 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 import pools
+from labelnext.engine import _kernels as kernels
 from labelnext.sampling import d2_sample
-
-kernels = pytest.importorskip("labelnext.engine._kernels")
 
 NONE = np.empty(0, dtype=np.int64)
 PROBA, FEATURES = pools.confident(3000, n_classes=5, n_features=12)

@@ -474,6 +474,7 @@ def test_what_answers_and_is_no_cluster_is_refused(monkeypatch):
             _session._join(None, address)
 
 
+@pytest.mark.slow
 def test_one_that_was_started_leaves_nothing(tmp_path):
     """No process, no file at home or among temporary ones, no variable, no line."""
     home, scratch = tmp_path / "home", Path(f"/tmp/x{os.getpid()}")

@@ -18,7 +18,11 @@ from labelnext.engine._torch import TorchGradients
 from labelnext.engine._torch_rows import is_out_of_memory, room
 from labelnext.pools import check
 from labelnext.sampling import d2_sample
+from labelnext.utils.libraries import set_by_library
 
+by_library = pytest.mark.skipif(
+    not set_by_library(), reason="no library torch-2.9: pip install 'torch>=2.9'"
+)
 NONE = np.empty(0, dtype=np.int64)
 POOL = pools.confident(700, n_classes=5, n_features=12, seed=9)
 
@@ -167,7 +171,7 @@ class TestRoom:
     @pytest.mark.parametrize(
         "error",
         [
-            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+            torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
             RuntimeError("MPS backend out of memory (MPS allocated: 5.00 GB)"),
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
             MemoryError(),
@@ -194,7 +198,7 @@ class TestRoom:
 
     def test_when_nothing_fits_the_error_says_what_and_how_much(self, monkeypatch):
         pool = TorchGradients(*tensors(), bias=False)
-        error = torch.OutOfMemoryError("CUDA out of memory.")
+        error = torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
         def no_memory(*_):
             raise error
@@ -235,9 +239,11 @@ class TestSettings:
     @pytest.fixture(autouse=True)
     def _as_before(self):
         yield
-        torch.backends.mkldnn.matmul.fp32_precision = "none"
-        torch.backends.cuda.matmul.fp32_precision = "none"
+        if set_by_library():
+            torch.backends.mkldnn.matmul.fp32_precision = "none"
+            torch.backends.cuda.matmul.fp32_precision = "none"
 
+    @by_library
     @pytest.mark.parametrize("precision", ["tf32", "ieee", "none"])
     def test_of_products(self, batch, precision):
         modules = (torch.backends.mkldnn.matmul, torch.backends.cuda.matmul)
@@ -246,6 +252,7 @@ class TestSettings:
         same(batch_of(), batch)
         assert [module.fp32_precision for module in modules] == [precision] * 2
 
+    @by_library
     def test_products_are_plain_during_a_pass_and_as_set_after_an_error(self, monkeypatch):
         seen = []
 
@@ -269,7 +276,7 @@ class TestSettings:
             same(batch_of(), batch)
 
     def test_before_torch_had_a_setting_for_each_library(self, batch, monkeypatch):
-        monkeypatch.setattr("labelnext.utils.tensors.set_by_library", lambda: False)
+        monkeypatch.setattr("labelnext.utils.libraries.set_by_library", lambda: False)
         calls = []
         monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
         monkeypatch.setattr(torch, "set_float32_matmul_precision", calls.append)

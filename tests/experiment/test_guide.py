@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import broken_strategies
 from labelnext.cli import app
-from labelnext.experiment import read_experiment
+from labelnext.experiment import _report, read_experiment
+from labelnext.visualization.figures import picture
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "experiments.rst"
 
@@ -29,7 +30,8 @@ def folder(tmp_path, monkeypatch):
     np.savez("mine.npz", X=X[:900], y=y[:900])
 
 
-def test_commands():
+def test_commands(monkeypatch):
+    monkeypatch.setattr(_report, "picture", lambda figure, **_: picture(figure, dpi=20))
     (lines,) = blocks("shell")
     first, second = lines.strip().split("\n")
     assert CliRunner().invoke(app, first.split()[1:]).exit_code == 0

@@ -12,9 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from broken_strategies import FailsLater
-from labelnext.experiment import Budget, Experiment
+from labelnext.experiment import Budget, Experiment, _report
 from labelnext.experiment.outputs import MANIFEST, REPORT
 from labelnext.pool import RandomSampling, UncertaintySampling
+from labelnext.visualization.figures import picture
 
 X, y = load_digits(return_X_y=True)
 
@@ -37,6 +38,14 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Draw all, with few pixels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_report, "picture", lambda figure, **_: picture(figure, dpi=20))
+        yield
 
 
 @pytest.fixture(scope="module")

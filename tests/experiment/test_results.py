@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from labelnext.experiment import Budget, Curves, Results, Round, Setting
-from labelnext.experiment._pairwise import compared_points, holm, paired_p
+from labelnext.experiment._results import compared_points, holm, paired_p
 from labelnext.experiment._stopping import fallen_at, stable_at
 
 ONE, TWO = Setting("one", "m", 10, 10), Setting("two", "m", 10, 10)

@@ -24,7 +24,7 @@ from labelnext.experiment._workers import ONE_THREAD
 from labelnext.pool import Badge, RandomSampling, UncertaintySampling
 
 X, y = load_digits(return_X_y=True)
-DIGITS = (X[:200] / 16, y[:200])
+DIGITS = (X[:100] / 16, y[:100])
 TIMES = ("fit_seconds", "select_seconds")
 
 
@@ -33,7 +33,7 @@ def make(**changes):
         **{
             "data": {"digits": DIGITS},
             "models": {"bayes": GaussianNB()},
-            "strategies": {"badge": Badge(), "random": RandomSampling()},
+            "strategies": {"uncertain": UncertaintySampling(), "random": RandomSampling()},
             "budgets": Budget(20, 5, 3),
             "seeds": 2,
         }
@@ -95,8 +95,7 @@ def in_processes(tmp_path_factory):
             "random": RandomSampling(),
             "script": of_a_script(),
             "fails": FailsLater(),
-            "kill": Dies("kill"),
-            "exit": Dies("exit"),
+            "dies": Dies(),
             "notes": NotesThreads(str(folder)),
         }
     )
@@ -114,8 +113,8 @@ def test_the_number_of_processes_changes_nothing(in_processes):
     here, there = (found.to_frame().drop(columns=[*TIMES]) for found in (one, results))
     there = there[there["strategy"].isin(kept)].reset_index(drop=True)
     np.testing.assert_equal(here.to_dict(), there.to_dict())
-    assert counter.calls[0] == (0, 56)
-    assert counter.calls[-1] == (56, 56)
+    assert counter.calls[0] == (0, 48)
+    assert counter.calls[-1] == (48, 48)
     assert counter.calls == sorted(counter.calls)
 
 
@@ -132,13 +131,11 @@ def test_what_fails_in_a_process_and_a_process_that_dies_take_one_run_with_them(
     failures = {failure.strategy: failure for failure in results.failures}
     assert {name: (f.seed, f.round) for name, f in failures.items()} == {
         "fails": (1, 2),
-        "kill": (1, 0),
-        "exit": (1, 0),
+        "dies": (1, 0),
     }
     assert 'raise ZeroDivisionError("no more of this")' in failures["fails"].details
-    assert "exit code -9 (killed, perhaps for want of memory)" in failures["kill"].error
-    assert "exit code 7" in failures["exit"].error
-    assert "famous last words" in failures["exit"].details
+    assert "exit code -9 (killed, perhaps for want of memory)" in failures["dies"].error
+    assert "famous last words" in failures["dies"].details
     # Again, here: only what failed is tried.
     counter = Counter()
     kept = {"fails": FailsLater(), "badge": Badge()}
@@ -186,8 +183,11 @@ def test_a_second_run_goes_through_nothing_again(once, path):
     ("changes", "fresh"),
     [
         ({"seeds": (0, 1, 2)}, 8),
-        ({"strategies": {"random": RandomSampling(), "b": Badge()}}, 0),  # names are but names
-        ({"strategies": {"badge": UncertaintySampling("entropy")}}, 8),
+        (
+            {"strategies": {"random": RandomSampling(), "u": UncertaintySampling()}},
+            0,
+        ),  # names are but names
+        ({"strategies": {"uncertain": UncertaintySampling("entropy")}}, 8),
         ({"strategies": {"slow": Slow(0), "slower": Slow(0.001)}}, 16),
         ({"models": {"bayes": GaussianNB(var_smoothing=1e-3)}}, 16),
         ({"data": {"digits": (DIGITS[0] + 1, DIGITS[1])}}, 16),
@@ -242,7 +242,7 @@ KILLED = """
 
     X, y = load_digits(return_X_y=True)
     experiment = Experiment(
-        data={"digits": (X[:200] / 16, y[:200])},
+        data={"digits": (X[:100] / 16, y[:100])},
         models={"bayes": GaussianNB()},
         strategies={"badge": Badge(), "slow": Slow(0)},
         budgets=Budget(20, 5, 6),
@@ -403,6 +403,31 @@ def test_databases_of_others_and_of_other_versions_are_not_touched(tmp_path, kin
     with pytest.raises(ResultsFileError, match="not written by this version of labelnext"):
         make().run(path, n_jobs=1)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["new", "gone on with"])
+@pytest.mark.parametrize("end", ["-journal", "-wal"])
+@pytest.mark.parametrize("kind", ["text", "empty", "link", "folder"])
+def test_nothing_that_sqlite_would_take_for_its_own_is_lost(tmp_path, there, end, kind):
+    path, beside = tmp_path / "results.sqlite", tmp_path / f"results.sqlite{end}"
+    if there:
+        make(seeds=1).run(path, n_jobs=1)
+    target = tmp_path / "notes"
+    target.write_text("of the user")
+    if kind == "folder":
+        beside.mkdir()
+    elif kind == "link":
+        beside.symlink_to(target)
+    else:
+        beside.write_text("of the user, not of SQLite" * (kind == "text"))
+    if kind == "empty" and there:  # as a run may leave it
+        make(seeds=1).run(path, n_jobs=1)
+        return
+    before = beside.is_symlink(), beside.is_dir() or beside.read_text()
+    with pytest.raises(ResultsFileError, match=r"results.sqlite-.*move it away, or put the"):
+        make(seeds=1).run(path, n_jobs=1)
+    assert (beside.is_symlink(), beside.is_dir() or beside.read_text()) == before
+    assert path.exists() == there
 
 
 def test_places_where_nothing_can_be_written(tmp_path):

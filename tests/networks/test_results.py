@@ -120,6 +120,7 @@ for data, size in ((rows, {"batch_size": 64}), (DataLoader(Stream(), batch_size=
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from Linux's /proc")
 def test_memory_is_the_result_and_a_batch():
     run = subprocess.run([sys.executable, "-c", PEAK], check=True, capture_output=True, text=True)

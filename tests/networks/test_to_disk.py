@@ -337,8 +337,9 @@ def test_the_old_pool_stays_until_the_new_one_is_whole(tmp_path, monkeypatch, er
         with pytest.raises(OSError, match=r"Cannot write .*/pool: the disk is full.* as it was\.$"):
             run(X, path, overwrite=True)
     else:
-        with pytest.raises(RuntimeError, match=r"mine|img\.png"):
+        with pytest.raises(RuntimeError, match=r"mine|img\.png") as told:
             run(FailsAt(error), path, overwrite=True)
+        assert "nothing of this try is left to go on with" in told.value.__notes__[-1]
     assert {p: p.read_bytes() for p in path.rglob("*") if p.is_file()} == before
     assert os.listdir(tmp_path) == ["pool"]
     monkeypatch.undo()

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 from labelnext.pools import ArraySource, PartOfSource
@@ -189,3 +190,20 @@ def test_refuses_rows_that_are_not_there(arrays, lo, hi):
     for make in (whole.part, lambda lo, hi: PartOfSource(whole, lo, hi)):
         with pytest.raises(ValueError, match=f"Rows {lo} to {hi} are no part of arrays"):
             make(lo, hi)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, np.asfortranarray, sp.csr_array, torch.tensor])
+@pytest.mark.parametrize("part", ["proba", "features"])
+def test_every_number_counts_for_the_fingerprint(kind, part):
+    if kind is sp.csr_array and part == "proba":
+        return
+    seen = set()
+    for row in (None, 0, 1, 499, 998, 999):
+        arrays = {"proba": np.full((1000, 2), 0.5), "features": np.ones((1000, 3), np.float16)}
+        if kind is sp.csr_array:
+            arrays["features"] = arrays["features"].astype(np.float32)
+        if row is not None:
+            arrays[part][row] *= 2
+        arrays[part] = kind(arrays[part])
+        seen.add(ArraySource(**arrays).fingerprint())
+    assert len(seen) == 6

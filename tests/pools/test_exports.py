@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
 from labelnext import Pool, open_pool, select, write_pool
-from labelnext.pools import read_values
+from labelnext.pools import open_source, read_values
 
 # As Label Studio exports them.
 TASKS = [
@@ -240,6 +241,9 @@ class TestFilesThatHaveIds:
         (tmp_path / "p.csv").write_text("\n".join(["id,cat,dog", *lines]))
         lines = [f"{ids[i]},{'cat' if i == 1 else ''}" for i in order]
         (tmp_path / "y.csv").write_text("\n".join(["id,label", *lines]))
+        records = [{"id": ids[i], "label": "cat" if i == 1 else None, "at": i} for i in order]
+        (tmp_path / "y.json").write_text(json.dumps(records))
+        (tmp_path / "y.jsonl").write_text("\n".join(map(json.dumps, records)))
         (tmp_path / "ids.txt").write_text("\n".join(ids[i] for i in order))
         (tmp_path / "names.txt").write_text("\n".join(f"img-{i}" for i in range(self.N)))
 
@@ -255,6 +259,13 @@ class TestFilesThatHaveIds:
             {"path": "folder", "ids": "ids.txt"},
             {"path": "pool.parquet", "labels": "y.csv"},
             {"path": "pool.parquet", "groups": "g.npz"},
+            {"path": "pool.parquet", "labels": "y.json"},
+            {"path": "folder", "groups": "y.jsonl:at"},
+            {"path": "h.npy", "labels": "y.json:label", "ids": "pool.parquet"},
+            {"path": "h.npy", "labels": "y.json", "ids": range},
+            {"path": "h.npy", "proba": "p.csv", "ids": range},
+            {"path": "pool.parquet", "ids": range},
+            {"path": "folder", "ids": range},
             {"path": "h.npy", "proba": "p.csv", "ids": "folder"},
             {"path": "h.npy", "ids": "ids.txt", "labels": "pool.parquet:id"},
         ],
@@ -263,9 +274,15 @@ class TestFilesThatHaveIds:
     def test_they_agree_or_are_refused(self, tmp_path, monkeypatch, given):
         monkeypatch.chdir(tmp_path)
         self.write(tmp_path, range(self.N))
+        ids = [f"a{i}" for i in range(self.N)]
+        if given.get("ids") is range:
+            given = {**given, "ids": ids}
         if given.get("labels") != "pool.parquet:id":
-            assert open_pool(**given).ids.tolist() == [f"a{i}" for i in range(self.N)]
+            found = open_pool(**given, classes=["cat", "dog"]).ids
+            assert found is None or found.tolist() == ids
         self.write(tmp_path, [0, 1, 3, 2, 4])
+        if given.get("ids") == ids and len(given) == 2:
+            given["ids"] = [*ids[:2], "a3", "a2", "a4"]
         if given.get("labels") == "pool.parquet:id":  # asked for as something else
             assert open_pool(**given, task="vectors").ids.tolist()[2] == "a3"
             return
@@ -279,6 +296,20 @@ class TestFilesThatHaveIds:
         self.write(tmp_path, range(self.N))
         assert open_pool("pool.parquet", ids="names.txt").ids_of([3]).tolist() == ["img-3"]
         assert open_pool("pool.parquet", ids=[*"vwxyz"]).ids_of([3]).tolist() == ["y"]
+        # A labelling tool's own numbers beside the ids of the pool.
+        records = [{"id": 100 + i, "name": f"a{i}", "label": "cat"} for i in range(self.N)]
+        (tmp_path / "export.json").write_text(json.dumps(records))
+        for ids in (None, "export.json:name", [f"a{i}" for i in range(self.N)]):
+            given = {"ids": ids, "labels": "export.json:label", "classes": ["cat", "dog"]}
+            pool = open_pool("pool.parquet", **given)
+            assert pool.labeled.tolist() == [*range(self.N)]
+            assert pool.ids_of([3]).tolist() == ["a3"]
+
+    def test_an_id_that_is_asked_for_as_a_label(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        self.write(tmp_path, [1, 0, 2, 3, 4])
+        pool = open_pool("h.npy", groups="y.json:id")
+        assert pool.groups.tolist() == ["a1", "a0", "a2", "a3", "a4"]
 
     @pytest.mark.parametrize("path", ["h.npy", None])
     def test_those_of_a_part_are_taken(self, tmp_path, monkeypatch, path):
@@ -309,7 +340,60 @@ class TestFilesThatHaveIds:
             open_pool(**given)
 
 
+ODD = {"struct": {"a": 1}, "map": [("a", 1)], "lists": [1, 2], "lists of texts": ["x", "y"]}
+
+
+class TestOtherKinds:
+    """What is no id, group or label, in each format that can hold it: said when it is opened."""
+
+    @pytest.mark.parametrize("what", ["ids", "groups", "labels"])
+    @pytest.mark.parametrize("kind", ODD)
+    @pytest.mark.parametrize("file", ["a.parquet", "a.json"])
+    def test_it_is_said_what_was_expected(self, tmp_path, file, what, kind):
+        if what == "labels" and kind == "lists":
+            return  # those of several labels
+        value = ODD[kind]
+        if file == "a.json":
+            (tmp_path / file).write_text(json.dumps([{"x": value}] * 3))
+        else:
+            types = {"map": pa.map_(pa.string(), pa.int64())}
+            table = pa.table({"x": pa.array([value] * 3, types.get(kind))})
+            pq.write_table(table, tmp_path / file)
+        np.save(tmp_path / "h.npy", np.eye(3))
+        if what == "labels" and kind == "lists of texts" and file == "a.json":
+            value = [["x", "y"]]
+            (tmp_path / file).write_text(json.dumps([{"x": value}] * 3))
+        expected = (
+            rf"{file}.*(must be numbers or strings, got|must be (all )?integers or (all )?strings, "
+            r"got|; expected numbers, or lists of numbers)"
+        )
+        with pytest.raises((TypeError, ValueError), match=expected):
+            open_pool(tmp_path / "h.npy", **{what: f"{tmp_path}/{file}:x"})
+
+
 class TestMissing:
+    @pytest.mark.parametrize("file", ["a.parquet", "a.csv", "a.json", "a.jsonl", "a.npy", "a.zarr"])
+    def test_a_row_without_a_group_is_refused_at_once(self, tmp_path, file):
+        values = ["north", "south", None, "north"]
+        path, texts = tmp_path / file, [value or "" for value in values]
+        if file == "a.parquet":
+            pq.write_table(pa.table({"g": values}), path, row_group_size=2)
+        elif file == "a.csv":
+            path.write_text("g,x\n" + "".join(f"{text},1\n" for text in texts))
+        elif file == "a.json":
+            path.write_text(json.dumps([{"g": value} for value in values]))
+        elif file == "a.jsonl":
+            path.write_text("\n".join(json.dumps({"g": value}) for value in values))
+        elif file == "a.npy":
+            np.save(path, np.array(texts))
+        else:
+            group = zarr.open_group(path, mode="w")
+            group.create_array("g", shape=4, dtype=str)[:] = np.array(texts, dtype=object)
+        np.save(tmp_path / "h.npy", np.eye(4))
+        name = "" if file == "a.npy" else ":g"
+        with pytest.raises(ValueError, match=r"groups is None at row 2 .*must have a group"):
+            open_pool(tmp_path / "h.npy", groups=f"{path}{name}")
+
     @pytest.mark.parametrize("n", [3, 2**53])
     @pytest.mark.parametrize("rows", [1, 4])
     def test_integers_of_parquet_stay_integers(self, tmp_path, n, rows):
@@ -317,7 +401,7 @@ class TestMissing:
         table = pa.table({"proba": [[0.25] * 4] * 4, "g": pa.array(values, pa.int64())})
         pq.write_table(table, tmp_path / "a.parquet", row_group_size=rows)
         path = f"{tmp_path}/a.parquet"
-        groups = open_pool(path, groups="g").source.known("groups")
+        groups = open_source(path, groups="g").known("groups")
         assert [*map(repr, groups.tolist())] == [*map(repr, values)]
         labels = open_pool(path, labels="g").labels[[1, 2, 3]].tolist()
         assert [*map(int, labels)] == values[1:]

@@ -72,6 +72,7 @@ def check(done, folder):
     assert f"{n_written} shards are finished: free some space and go on with resume=True" in one
     assert f"{folder}/more/" in other
     assert "the disk is full" in other
+    assert other.endswith("free some space, or choose another place.")  # nothing to resume
 
 
 def test_a_full_disk_leaves_whole_shards(tmp_path):

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 
-from labelnext.pools import PoolWriter, open_source
+from labelnext.pools import PoolWriter, open_source, write_pool
 
 N_SHARDS, N_ROWS = 12, 50
 
@@ -56,3 +58,37 @@ def test_each_shard_is_written_by_one_of_them(tmp_path):
         lo, hi = N_ROWS * shard, N_ROWS * (shard + 1)
         assert np.array_equal(source.read("proba", lo, hi), rng.random((N_ROWS, 3)))
         assert np.array_equal(source.read("features", lo, hi), rng.random((N_ROWS, 4)))
+
+
+def test_a_pool_that_several_replace_is_whole_and_of_one_of_them(tmp_path):
+    folder = tmp_path / "pool"
+
+    def replace(n_rows):
+        for _ in range(10):
+            # One that looks while another puts its own in place may be refused, and told so.
+            with suppress(FileExistsError):
+                arrays = np.full((n_rows, 2), 0.5), np.full((n_rows, 3), float(n_rows))
+                write_pool(folder, *arrays, rows_per_shard=2, overwrite=True)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(replace, (4, 6, 8)))
+    source = open_source(folder)
+    source.verify()
+    assert source.n_rows in (4, 6, 8)
+    assert (source.read("features", 0, source.n_rows) == source.n_rows).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["pool"]
+
+
+def test_none_takes_the_folder_from_one_who_begins(tmp_path, monkeypatch):
+    """The first of all finds no folder; another one replaces what it finds meanwhile."""
+    folder, write = tmp_path / "pool", PoolWriter.write
+
+    def late(self, *arguments, **known):
+        monkeypatch.setattr(PoolWriter, "write", write)
+        write_pool(folder, np.full((4, 2), 0.5), overwrite=True)
+        write(self, *arguments, **known)
+
+    monkeypatch.setattr(PoolWriter, "write", late)
+    write_pool(folder, np.full((8, 2), 0.5), overwrite=True)
+    assert open_source(folder).n_rows == 8
+    assert [path.name for path in tmp_path.iterdir()] == ["pool"]

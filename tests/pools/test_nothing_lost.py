@@ -108,6 +108,36 @@ def test_the_file_is_named_and_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("state", ["finished", "unfinished", "without settings"])
+def test_what_would_have_to_be_moved_is_said_first(tmp_path, door, state):
+    folder = tmp_path / "pool"
+    by_write_pool(folder, False)
+    if state != "finished":
+        (folder / "pool.json").unlink()
+    if state == "without settings":
+        (folder / "settings.json").unlink()
+    (folder / "shard-00000" / "notes.txt").write_text("mine")
+    if door is by_convert:  # whose errors are of the command
+        door = by_write_pool
+    with pytest.raises(FileExistsError, match=r"move shard-00000/notes\.txt elsewhere"):
+        door(folder, False)
+
+
+@pytest.mark.parametrize("state", ["finished", "unfinished", "without settings"])
+def test_write_pool_advises_what_it_takes(tmp_path, state):
+    by_write_pool(tmp_path / "pool", False)
+    for name in {"unfinished": ["pool.json"], "finished": []}.get(
+        state, ["pool.json", "settings.json"]
+    ):
+        (tmp_path / "pool" / name).unlink()
+    with pytest.raises(FileExistsError, match=r"delete (it|them) with overwrite=True, or") as told:
+        by_write_pool(tmp_path / "pool", False)
+    assert "resume" not in str(told.value)
+    by_write_pool(tmp_path / "pool", True)
+    assert open_source(tmp_path / "pool").n_rows == 10
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_hidden_files_of_others_stay_where_nothing_is_deleted(tmp_path, door):
     (tmp_path / "pool").mkdir()
     (tmp_path / "pool" / ".gitignore").write_text("*")

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -213,6 +214,86 @@ def test_an_array_that_is_no_file_is_not_passed_over(tmp_path, kind):
     path.symlink_to(tmp_path / "gone.npy") if kind == "link" else os.mkfifo(path)
     with pytest.raises(ValueError, match=r"ids\.npy is a link to a file that is not there, or no"):
         open_pool(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+@pytest.mark.parametrize("place", ["parquet", "no suffix", "zarr"])
+def test_no_part_is_passed_over(tmp_path, tmp_path_factory, place, kind):
+    suffix = ".parquet" if place == "parquet" else ""
+    if place == "zarr":
+        group = zarr.open_group(tmp_path, mode="w")
+        group.create_array("features", shape=(8, 2), chunks=(2, 2), dtype=float)[:] = 1
+        parts = sorted(tmp_path.glob("features/c/*/0"))
+    else:
+        for part in range(3):
+            table = pa.table({"features": FEATURES.tolist()})
+            (tmp_path / f"part={part}").mkdir()
+            pq.write_table(table, tmp_path / f"part={part}" / f"rows{suffix}")
+        parts = sorted(tmp_path.glob("part=*/*"))
+    (tmp_path / "_SUCCESS").symlink_to("nowhere")
+    if place == "parquet":
+        (tmp_path / "README.md").symlink_to("nowhere")
+    if place != "zarr":
+        assert len(open_pool(tmp_path)) == 3 * N
+    else:
+        (tmp_path / "_SUCCESS").unlink()
+    there = parts[1] if kind != "folder" else parts[1].parent
+    moved = tmp_path_factory.mktemp("elsewhere") / "moved"
+    there.rename(moved)
+    os.mkfifo(there) if kind == "pipe" else there.symlink_to(moved)
+    if kind != "pipe":  # links are followed
+        pool = open_pool(tmp_path)
+        assert len(pool) == (8 if place == "zarr" else 3 * N)
+        assert (pool.features[2:4] == (1 if place == "zarr" else FEATURES[2:4])).all()
+    shutil.rmtree(moved) if moved.is_dir() else moved.unlink()
+    with pytest.raises(ValueError, match=f"{there.name} is a link to a file that is not there, or"):
+        open_pool(tmp_path)
+
+
+class TestReadByRows:
+    """Parts in files are indexed as NumPy's arrays are, by rows."""
+
+    @pytest.fixture(params=["npy", "folder", "parquet", "zarr"])
+    def pool(self, request, tmp_path):
+        place = {"npy": in_npy_files, "folder": in_folder, "parquet": in_parquet, "zarr": in_zarr}
+        return open_pool(**place[request.param](tmp_path))
+
+    MASK = np.arange(N) % 3 == 0
+    ROWS = (
+        *(0, N - 1, -1, -N, np.int64(3), np.uint8(2), np.array(4)),
+        *([0, 3, 3], [-1, 0], np.array([5, -2]), np.array([1, 0], np.uint64), [], range(2, 5)),
+        *(slice(None), slice(3, 5), slice(-3, None), slice(8, 2), slice(8, 2, -2), slice(0, 99, 4)),
+        *(MASK, MASK.tolist(), ~MASK & MASK),
+    )
+
+    @pytest.mark.parametrize("rows", ROWS, ids=str)
+    def test_as_numpy(self, pool, rows):
+        for part, values in (("proba", PROBA), ("features", FEATURES)):
+            found, expected = getattr(pool, part)[rows], np.asarray(values)[rows]
+            assert found.shape == expected.shape
+            np.testing.assert_array_equal(found, expected)
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            (N, f"Row {N} is none of the {N} rows"),
+            (-N - 1, "Row -.* is none of"),
+            ([0, N + 3], "is none of"),
+            ([True], rf"a mask of {N}, got \[True\]"),
+            (1.5, "got 1.5"),
+            ("a", "got 'a'"),
+            ([[0, 1]], "got "),
+            (
+                (slice(None), 0),
+                r"choose columns of what was read, as in pool\.(proba|features)\[:10\]",
+            ),
+            (None, "got None"),
+        ],
+    )
+    def test_mistakes(self, pool, rows, message):
+        for part in (pool.proba, pool.features):
+            with pytest.raises(IndexError, match=message):
+                part[rows]
 
 
 def test_a_broken_sparse_matrix_is_named_with_its_file(tmp_path):

@@ -746,7 +746,9 @@ def test_what_has_no_order_is_not_one_for_each_sample(what, values):
 
 @pytest.mark.parametrize("what", ["ids", "groups"])
 def test_a_frame_is_no_column(what):
-    frame = pytest.importorskip("pandas").DataFrame({"name": list("abc")})
+    import pandas
+
+    frame = pandas.DataFrame({"name": list("abc")})
     with pytest.raises(TypeError, match=rf"{what} must be one column.*as frame\['name'\]"):
         Pool(np.full((3, 2), 0.5), np.ones((3, 1)), **{what: frame})
 

@@ -181,7 +181,8 @@ def test_no_pickle_is_read(tmp_path):
 
 
 def test_the_advice_for_ids_that_are_objects_works(tmp_path):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     ids = pandas.Series(["a", "b", "c"], dtype=object).to_numpy()
     np.save(tmp_path / "id.npy", ids.astype(str))
     assert read_values(tmp_path / "id.npy") == ["a", "b", "c"]

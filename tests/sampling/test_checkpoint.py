@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 import labelnext
 import pools
-from labelnext import Pool
-from labelnext.engine import as_gradients
+from labelnext import Pool, open_pool, select, write_pool
+from labelnext.engine import ShardedGradients, as_gradients, open_gradients
 from labelnext.pools import disk
 from labelnext.pools.arrays import ArraySource
 from labelnext.sampling import _checkpoint
@@ -367,6 +369,37 @@ class TestRefused:
             ValueError, match=r"run\.ckpt is the checkpoint of another pool.*delete"
         ):
             run(written, Pool(proba, features, **about))
+
+    @pytest.mark.parametrize("place", ["memory", "memory-mapped", "sparse", "tensor", "folder"])
+    @pytest.mark.parametrize("row", [1, 300, 598])
+    def test_that_of_another_pool_in_shards(self, path, tmp_path, monkeypatch, place, row):
+        # Of the shards some rows are looked at, and these are none of them.
+        @contextmanager
+        def in_shards(pool, *_, **__):
+            parts = [open_gradients(Pool(*(np.asarray(x[lo:hi]) for x in POOL)))
+                     for lo, hi in ((0, 200), (200, 600))]  # fmt: skip
+            gradients = ShardedGradients(parts)
+            gradients.shards.counters = dict
+            yield gradients
+
+        def made(features, name):
+            if place == "folder":
+                write_pool(tmp_path / name, POOL[0][:600], features, rows_per_shard=250)
+                return open_pool(tmp_path / name)
+            if place == "memory-mapped":
+                np.save(tmp_path / f"{name}.npy", np.asfortranarray(features))
+                features = np.load(tmp_path / f"{name}.npy", mmap_mode="r")
+            of = {"sparse": scipy.sparse.csr_array, "tensor": torch.tensor}.get(place, np.asarray)
+            return Pool(POOL[0][:600], of(features))
+
+        monkeypatch.setattr("labelnext.engine.ray.ray_pool", in_shards)
+        features = POOL[1][:600].copy()
+        options = {"random_state": 7, "checkpoint": path, "cluster": labelnext.Ray()}
+        select(made(features, "a"), 20, **options)
+        assert len(select(made(features, "b"), 30, **options)) == 30
+        features[row, 0] += 1e-3
+        with pytest.raises(ValueError, match="checkpoint of another pool"):
+            select(made(features, "c"), 30, **options)
 
     @pytest.mark.parametrize("seed", [8, None, np.random.default_rng(8)])
     def test_that_of_another_seed(self, written, seed):

@@ -8,8 +8,7 @@ import pytest
 import oracle
 import pools
 from labelnext.engine import as_gradients
-from labelnext.sampling import Groups, _d2, d2_sample, d2_utilities
-from labelnext.sampling._groups import Room
+from labelnext.sampling import Groups, Room, _d2, d2_sample, d2_utilities
 
 RUNS = 300
 PLAUSIBLE, REJECTED = 1e-3, 1e-6

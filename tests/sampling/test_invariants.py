@@ -74,31 +74,31 @@ def degenerate():
 class TestOneBatch:
     """The same seed picks the same rows, wherever and however the pool is kept and cut."""
 
-    @pytest.mark.parametrize("seed", range(5))
-    def test_from_every_storage(self, storage, bias, seed, tmp_path):
+    def test_from_every_storage(self, storage, bias, tmp_path):
         exclude = np.array([1, 6, 58])
         reference = pools.plainly(storage.of(HALVES[0]), HALVES[1], bias=bias, task=storage.task)
         gradients, _, _ = storage.make(*HALVES, tmp_path, bias=bias)
-        same(
-            d2_sample(gradients, 57, exclude=exclude, random_state=seed),
-            d2_sample(reference, 57, exclude=exclude, random_state=seed),
-        )
+        for seed in range(3):
+            same(
+                d2_sample(gradients, 57, exclude=exclude, random_state=seed),
+                d2_sample(reference, 57, exclude=exclude, random_state=seed),
+            )
 
-    @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize(
         "kind", ["float64-pruned", "float64-torch", "float64-disk-pruned", "float64-shards"]
     )
     @pytest.mark.parametrize("name", degenerate())
-    def test_of_degenerate_pools(self, name, kind, seed, bias, tmp_path):
+    def test_of_degenerate_pools(self, name, kind, bias, tmp_path):
         storage = next(storage for storage in pools.STORAGES if storage.name == kind)
         proba, features = degenerate()[name]
         other, _, _ = storage.make(proba, features, tmp_path, bias=bias)
         plain = pools.plainly(proba, features, bias=bias)
         assert type(other) is not type(plain)
-        same(
-            d2_sample(other, len(proba), random_state=seed),
-            d2_sample(plain, len(proba), random_state=seed),
-        )
+        for seed in range(2):
+            same(
+                d2_sample(other, len(proba), random_state=seed),
+                d2_sample(plain, len(proba), random_state=seed),
+            )
 
     # The threshold in the middle leaves parts of both kinds side by side.
     @pytest.mark.parametrize("plain_below", [0, 17 * 1000, 1 << 20])
@@ -116,7 +116,7 @@ class TestOneBatch:
         parts = ShardedGradients([as_gradients(proba[lo:hi], features[lo:hi]) for lo, hi in ends])
         same(d2_sample(parts, 300, random_state=as_generator(11, 7000)), batch)
 
-    @pytest.mark.parametrize("seed", range(8))
+    @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
     def test_in_parts_seed_by_seed(self, pool, places, seed):
         whole = pools.plain(*pool)
@@ -226,7 +226,7 @@ class TestNoRepeats:
     def test_all_rows_come_once(self, name, stored, bias):
         proba, features = degenerate()[name]
         gradients = as_gradients(proba, stored(features), bias=bias)
-        for seed in range(10):
+        for seed in range(3):
             batch = d2_sample(gradients, len(proba), random_state=seed)
             assert sorted(batch.indices) == list(range(len(proba)))
             assert (batch.d2 >= 0).all()

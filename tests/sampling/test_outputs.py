@@ -68,7 +68,7 @@ class TestReadsBack:
 
 def test_a_row_number_of_a_csv_is_that_of_python():
     columns = {"id": ["", None, 0.1, 2], "name": ["", "b", "c", "d"]}
-    from labelnext.utils.csv import as_csv
+    from labelnext.utils.text import as_csv
 
     assert [*csv.reader(io.StringIO(as_csv(columns).decode(), newline=""))] == [
         ["id", "name"], ["", ""], ["", "b"], ["0.1", "c"], ["2", "d"]

@@ -20,13 +20,13 @@ STORAGES = [s for s in pools.MULTICLASS if s.dtype is np.float64]
 REFUSED = "The features are too small: their largest value is .*; multiply all of them by"
 
 
-@pytest.mark.parametrize("size", [1e-152, 1e-170, 1e-310])
+@pytest.mark.parametrize("size", [1e-152, 1e-155, 1e-170, 1e-310])
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
 def test_wherever_a_pool_lives(storage, size, tmp_path):
     gradients, *_ = storage.make(PROBA, size * FEATURES, tmp_path)
-    for centres in (np.array([], dtype=np.int64), np.array([3])):
+    for centres in (np.array([], dtype=np.int64), np.array([3]), np.arange(20)):
         with pytest.raises(ValueError, match=REFUSED):
-            d2_sample(gradients, 3, centres=centres if size < 1e-160 else centres[:0])
+            d2_sample(gradients, 3, centres=centres)
     with pytest.raises(ValueError, match=REFUSED):
         farthest_first(gradients, 3, np.array([3]))
 

@@ -57,7 +57,7 @@ def test_the_count_of_predictions_that_differ(n_passes, dropout):
 
 
 def test_picks_are_the_disputed_nearest_to_centres(monkeypatch):
-    import labelnext.strategies._drop_query as module
+    from labelnext.strategies import _clusters, _drop_query
 
     seen = {}
 
@@ -65,18 +65,22 @@ def test_picks_are_the_disputed_nearest_to_centres(monkeypatch):
         seen["counts"] = disagreements(*arguments)
         return seen["counts"]
 
-    def cluster(features, n_clusters, rng, max_iter):
-        seen["model"] = KMeans(n_clusters, n_init=1, random_state=0).fit(features)
-        return seen["model"]
+    def cluster(points, n_clusters, rng, max_iter, weights):
+        seen["features"] = points.rows[:, :-2]
+        model = KMeans(n_clusters, n_init=1, random_state=0).fit(seen["features"])
+        seen["centres"] = model.cluster_centers_
+        return model.cluster_centers_, model.labels_
 
-    monkeypatch.setattr(module, "disagreements", count)
-    monkeypatch.setattr(module, "k_means", cluster)
+    monkeypatch.setattr(_drop_query, "disagreements", count)
+    monkeypatch.setattr(_clusters, "k_means", cluster)
     picks, utilities = ask(n_passes=4, return_utilities=True)
     disputed = [i for i, count in enumerate(seen["counts"]) if count in (3, 4)]
     assert 20 < len(disputed) < 200
-    for t, centre in enumerate(seen["model"].cluster_centers_):
+    assert_allclose(seen["features"], POOL[disputed] - POOL[disputed].mean(axis=0))
+    place = dict(zip(disputed, seen["features"], strict=True))
+    for t, centre in enumerate(seen["centres"]):
         free = [i for i in disputed if 60 + i not in picks[:t]]
-        distances = [np.linalg.norm(POOL[i] - centre) for i in free]
+        distances = [np.linalg.norm(place[i] - centre) for i in free]
         assert_allclose(utilities[t, 60:][free], -np.array(distances), atol=1e-6)
         assert picks[t] - 60 == free[np.argmin(distances)]
         others = [i for i in range(len(POOL)) if i not in disputed]

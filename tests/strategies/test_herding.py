@@ -78,11 +78,11 @@ def test_max_herding_is_greedy(n_labeled, radius, normalize, dtype, rtol):
 
 
 def test_more_points_than_tiles_hold():
-    X, y = pool(0, n=5000, n_labeled=700)
+    X, y = pool(0, n=2500, n_labeled=350)
     answer = MaxHerding(radius=0.3, random_state=0).query(
         X, y, batch_size=12, return_utilities=True
     )
-    assert_greedy(unit(X), y, *answer, 0.3, np.ones(5000))
+    assert_greedy(unit(X), y, *answer, 0.3, np.ones(2500))
     again = MaxHerding(radius=0.3, random_state=0).query(sp.csr_array(X), y, batch_size=12)
     assert again.tolist() == answer[0].tolist()
 

@@ -205,6 +205,7 @@ def test_a_comparison_with_images_gives_the_same_in_other_processes():
 # Without torch.
 
 
+@pytest.mark.slow
 def test_nothing_imports_torch_where_nobody_has():
     script = """
         import sys

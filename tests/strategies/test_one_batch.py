@@ -240,7 +240,8 @@ def test_each_option_makes_a_difference(task):
 
 @pytest.fixture(scope="module")
 def cluster():
-    pytest.importorskip("ray")
+    import ray  # noqa: F401
+
     with clusters.started():
         yield Ray(num_shards=2, num_cpus=0.1)
 

@@ -453,7 +453,7 @@ class TestNames:
             np.testing.assert_array_equal(batch.d2, expected.d2)
 
     def test_an_unknown_name(self):
-        with pytest.raises(ValueError, match=r"no strategy 'max-hering'.*max-herding.*there"):
+        with pytest.raises(ValueError, match=r"unknown strategy 'max-hering'.*max-herding.*there"):
             select(POOL, 3, strategy="max-hering")
         with pytest.raises(ValueError, match="no strategy 'xyzzy'; there are badge, bait"):
             strategies.by_name("xyzzy")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import skactiveml.pool
 from scipy.spatial.distance import cdist
-from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.cluster import KMeans
 
 from labelnext.pool import TypiClust
 from labelnext.strategies import _clusters
@@ -17,22 +17,23 @@ Y = np.where(np.arange(70) < 62, NAN, 1.0)
 
 
 @pytest.fixture(autouse=True)
-def _one_seed(monkeypatch):
-    for plain in (KMeans, MiniBatchKMeans):
+def seeds(monkeypatch):
+    """Where k-means starts, which goes on until nothing changes."""
+    drawn, plain = [], _clusters.seeds
 
-        def seeded(*args, random_state, plain=plain, **kwargs):
-            return plain(*args, random_state=3, **kwargs)
+    def spy(*args):
+        drawn.append(plain(*args))
+        return drawn[-1]
 
-        monkeypatch.setattr(_clusters, plain.__name__, seeded)
+    monkeypatch.setattr(_clusters, "seeds", spy)
+    monkeypatch.setattr(_clusters, "TOLERANCE", 0)
+    return drawn
 
 
-def naive(k, n_neighbors, max_clusters):
+def naive(k, n_neighbors, seeds):
     """All from the start for each pick."""
-    n_clusters = min(8 + k, max_clusters)
-    if n_clusters > 50:
-        model = MiniBatchKMeans(n_clusters, batch_size=5000, n_init=1, random_state=3)
-    else:
-        model = KMeans(n_clusters, n_init=1, max_iter=100, random_state=3)
+    n_clusters = len(seeds)
+    model = KMeans(n_clusters, init=X[seeds], n_init=1, max_iter=100, tol=0)
     clusters = model.fit_predict(X)
     taken = list(range(62, 70))
     picks = []
@@ -55,13 +56,15 @@ def naive(k, n_neighbors, max_clusters):
 
 @pytest.mark.parametrize(("n_neighbors", "max_clusters"), [(20, 500), (2, 500), (3, 10), (5, 1)])
 @pytest.mark.parametrize("k", [1, 6, 15, 50])
-def test_picks_are_the_most_typical(k, n_neighbors, max_clusters):
+def test_picks_are_the_most_typical(k, n_neighbors, max_clusters, seeds):
     strategy = TypiClust(n_neighbors=n_neighbors, max_clusters=max_clusters)
-    assert strategy.query(X, Y, batch_size=k).tolist() == naive(k, n_neighbors, max_clusters)
+    picks = strategy.query(X, Y, batch_size=k).tolist()
+    assert len(seeds[0]) == min(8 + k, max_clusters)
+    assert picks == naive(k, n_neighbors, seeds[0])
 
 
 @pytest.mark.parametrize("k", [4, 8])
-def test_from_the_same_clusters_it_is_scikit_activemls(k):
+def test_from_the_same_clusters_it_is_scikit_activemls(k, seeds):
     # Clusters of different sizes: of equal ones they draw, and so they do of a pair's two.
     sizes = np.arange(3, 3 + k)
     rng = np.random.default_rng(k)
@@ -70,9 +73,10 @@ def test_from_the_same_clusters_it_is_scikit_activemls(k):
     y = np.where(np.arange(len(points)) < len(blobs), NAN, 1.0)
     arguments = {"batch_size": k, "return_utilities": True}
     picks, utilities = TypiClust(n_neighbors=5).query(points, y, **arguments)
-    theirs, their_utilities = skactiveml.pool.TypiClust(
-        k=5, cluster_algo_dict={"random_state": 3, "n_init": 1, "max_iter": 100}
-    ).query(points, y, **arguments)
+    start = {"init": points[seeds[0]], "n_init": 1, "max_iter": 100, "tol": 0}
+    theirs, their_utilities = skactiveml.pool.TypiClust(k=5, cluster_algo_dict=start).query(
+        points, y, **arguments
+    )
     sizes = (utilities > 0).sum(axis=1)
     n_same = int(np.argmax(np.append(np.diff(sizes) == 0, True)))  # up to clusters of one size
     assert n_same >= k // 2
@@ -84,6 +88,16 @@ def test_from_the_same_clusters_it_is_scikit_activemls(k):
         rtol = 4 * own * their_utilities[t, there].max()
         assert rtol < 1e-5
         np.testing.assert_allclose(utilities[t, there], their_utilities[t, there], rtol=rtol)
+
+
+def test_many_clusters_are_found_among_some_samples(seeds):
+    rng = np.random.default_rng(0)
+    middles = 30 * rng.normal(size=(60, 3))
+    points = np.repeat(middles, 100, axis=0) + rng.normal(size=(6000, 3))
+    picks = TypiClust(random_state=0).query(points, np.full(6000, NAN), batch_size=60)
+    assert len(seeds[0]) == 60
+    assert seeds[0].max() < 3000  # among half of them
+    assert len(set(picks // 100)) > 50
 
 
 def test_no_pick_from_a_cluster_that_has_a_label():

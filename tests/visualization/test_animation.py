@@ -28,7 +28,8 @@ def colored(frame, color):
     return int((np.abs(pixels - color).max(axis=2) < 0.03).sum())
 
 
-def test_picks_light_up_one_after_the_other_and_are_labelled_then(world, tmp_path):
+def test_picks_light_up_one_after_the_other_and_are_labelled_then(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(animation, "STEPS", 3)
     images, places, scenes = world
     path = tmp_path / "film.gif"
     animate_batches(images, places, scenes, path, curves={"random": [0.5, 0.6]})

@@ -12,9 +12,8 @@ from labelnext._version import __version__
 from labelnext.cli._convert import CONVERT_HELP, convert
 from labelnext.cli._demo import DEMO_HELP, demo
 from labelnext.cli._errors import InputError, one_line
-from labelnext.cli._select import SELECT_HELP, select
+from labelnext.cli._select import SELECT_HELP, STRATEGIES_HELP, select, strategies
 from labelnext.cli._simulate import SIMULATE_HELP, simulate
-from labelnext.cli._strategies import STRATEGIES_HELP, strategies
 from labelnext.cli._terminal import say
 
 __all__ = ["app", "main"]

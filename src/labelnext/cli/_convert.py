@@ -6,7 +6,15 @@ from typing import Annotated, Any
 import typer
 
 from labelnext.cli._errors import InputError, input_errors, keep_apart
-from labelnext.cli._pool import of_a_pool, open_files, option, refuse_values
+from labelnext.cli._pool import (
+    FILES,
+    INPUT,
+    POOL,
+    Option,
+    open_files,
+    refuse_values,
+    with_options,
+)
 from labelnext.cli._terminal import counting, say, say_written, terminal
 
 CONVERT_HELP = (
@@ -19,12 +27,24 @@ CONVERT_HELP = (
     "[green]labelnext convert probs.npy emb.npy pool/ --ids ids.txt --groups patients.txt[/]\n\n"
     "[green]labelnext select pool/ -k 200 -o batch.csv[/]"
 )
-HOW = "How to write it"
 # Bytes of a shard: a few seconds of a disk, and nothing beside the memory of any machine.
 SHARD = 128 << 20
 
 
-@of_a_pool
+OPTIONS: dict[str, tuple[Option, ...]] = {
+    INPUT: POOL,
+    "How to write it": (
+        ("--rows-per-shard", "N", int, "Rows that are written at once; by default some 128 MB."),
+        ("--resume", "", bool, "Go on where it was cut off.", {"default": False}),
+        (
+            *("--force", "", bool, "Replace a pool that is in the folder, when this is whole."),
+            {"default": False},
+        ),
+    ),
+}
+
+
+@with_options(OPTIONS)
 def convert(
     paths: Annotated[
         list[str],
@@ -34,34 +54,19 @@ def convert(
             help="What to convert, and the folder to make.",
         ),
     ],
-    *,
-    rows: Annotated[
-        int | None,
-        option(
-            "--rows-per-shard",
-            "N",
-            HOW,
-            "Rows that are written at once; by default some 128 MB.",
-        ),
-    ] = None,
-    resume: Annotated[bool, option("--resume", "", HOW, "Go on where it was cut off.")] = False,
-    force: Annotated[
-        bool,
-        option("--force", "", HOW, "Replace a pool that is in the folder, when this is whole."),
-    ] = False,
     **options: Any,
 ) -> None:
     """Make a pool folder of files in any format that is known."""
     from labelnext.pools import write_in_shards
 
+    rows, resume, force = (options[name] for name in ("rows_per_shard", "resume", "force"))
     if rows is not None and rows < 1:
         raise InputError(f"--rows-per-shard {rows}: there must be at least one")
     if resume and force:
         raise InputError("--resume goes on with a pool and --force replaces it; give one of them")
     refuse_values(paths)
     *sources, out = paths
-    named = [options[name] for name in ("proba", "features", "ids", "groups", "labels", "classes")]
-    keep_apart({"OUT": out}, [*sources, *named])
+    keep_apart({"OUT": out}, [*sources, *(options[name] for name in FILES)])
     if len(sources) > 3 or not (sources or options["proba"] or options["features"]):
         raise InputError(
             "convert takes what to convert and the folder to make, or two or three .npy files and "

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelnext.cli._errors import InputError, input_errors, make_folder
-from labelnext.cli._terminal import counting, terminal
-from labelnext.utils.csv import as_csv
+from labelnext.cli._terminal import counting, tell, terminal
+from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -97,7 +97,7 @@ def _picture(results: "Curves") -> bytes:
 
     from labelnext.experiment.digits import BATCH, LEVELS, describe
     from labelnext.visualization import plot_learning_curves
-    from labelnext.visualization.picture import picture
+    from labelnext.visualization.figures import picture
 
     figure = Figure(figsize=(9, 6.2), layout="constrained")
     axes = figure.add_subplot()
@@ -145,5 +145,5 @@ def _print(results: "Curves", out: Path, seconds: float) -> None:
     console = Console()
     console.print(_table(results))
     for name in (CURVES, TABLE, FILM):
-        console.print(f"Written: {os.fspath(out / name)}", highlight=False, soft_wrap=True)
-    console.print(f"{seconds:.0f} seconds.", highlight=False)
+        tell(console, f"Written: {os.fspath(out / name)}")
+    tell(console, f"{seconds:.0f} seconds.")

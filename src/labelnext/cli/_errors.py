@@ -96,7 +96,7 @@ def input_errors(ids: str = "ids") -> Iterator[None]:
             message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
         words = in_our_words(message)
         if ids != "ids":
-            words = re.sub(r"^(--ids [^:]*|ids):", f"--{ids}:", words)
+            words = re.sub(r"^(--ids [^:]*|ids)(?=:| must)", f"--{ids}", words)
         raise InputError(words) from None
 
 
@@ -140,10 +140,7 @@ def make_folder(folder: Path) -> None:
 
 
 def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> None:
-    """Refuse to write over what is read, or into it, however either is spelt, and with --force.
-
-    `outputs` are paths by what to call them, None for those that there are not.
-    """
+    """Refuse to write over what is read, or into it, however either is spelt, and with --force."""
     from labelnext.pools.files import local_path, scheme_of
 
     read = {

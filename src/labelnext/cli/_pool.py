@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelnext.cli._errors import InputError, input_errors
-from labelnext.utils.tasks import TASKS, check_task
+from labelnext.utils.given import TASKS, check_task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,13 +26,10 @@ Task = StrEnum("Task", {name: name for name in TASKS})  # type: ignore[misc]
 ROW = "row"
 
 
-def option(name: str, metavar: str | None, panel: str, text: str, **more: Any) -> Any:
-    """Describe an option, by its long name and maybe its short one."""
-    return typer.Option(*name.split(), metavar=metavar, rich_help_panel=panel, help=text, **more)
-
-
-# What says what a command's pool is, the same in each command: names, metavar, kind, help.
-_OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
+# An option: its names, metavar, type and help, and what else there is to say, such as its default.
+Option = tuple[Any, ...]
+# What says what a command's pool is, the same in each command.
+POOL: tuple[Option, ...] = (
     (
         *("--proba -p", "SOURCE", str),
         "Probabilities: a row for each sample, a column for each class (or P(class 1) alone); "
@@ -67,31 +64,45 @@ _OPTIONS: tuple[tuple[str, str | None, Any, str], ...] = (
         "Count the gradient of the last layer's bias too. Without, what the files say, else no.",
     ),
 )
-POOL = {
-    names.lstrip("-").replace("/", " ").split()[0]: Annotated[
-        kind | None, option(names, metavar, INPUT, text)
-    ]
-    for names, metavar, kind, text in _OPTIONS
-}
+POOL_NAMES = ("proba", "features", "ids", "groups", "labels", "classes", "task", "bias")
+# Those that may be files.
+FILES = POOL_NAMES[:6]
 
 
-def of_a_pool(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command, after its first parameter, the options of `POOL`, as its `**options`."""
-    first, *rest = inspect.signature(command).parameters.values()
-    options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in POOL.items()
-    ]
-    named = [parameter for parameter in rest if parameter.kind is not parameter.VAR_KEYWORD]
-    command.__signature__ = inspect.Signature([first, *options, *named])  # type: ignore[attr-defined]
-    command.__annotations__ |= POOL
-    return command
+def with_options(panels: Mapping[str, Sequence[Option]]) -> Callable[..., Any]:
+    """Give a command options of tables by the panel of its help, as its `**options`."""
+
+    def give(command: Callable[..., None]) -> Callable[..., None]:
+        first, *_ = inspect.signature(command).parameters.values()
+        found = [_parameter(panel, *row) for panel, rows in panels.items() for row in rows]
+        command.__signature__ = inspect.Signature([first, *found])  # type: ignore[attr-defined]
+        command.__annotations__ |= {each.name: each.annotation for each in found}
+        return command
+
+    return give
+
+
+def _parameter(
+    panel: str, names: str, metavar: str | None, kind: Any, text: str, more: Any = None
+) -> inspect.Parameter:
+    """Make of a row of a table what typer makes an option of."""
+    default = (more := dict(more or {})).pop("default", None)
+    described = typer.Option(
+        *names.split(), metavar=metavar, rich_help_panel=panel, help=text, **more
+    )
+    return inspect.Parameter(
+        names.lstrip("-").replace("/", " ").split()[0].replace("-", "_"),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is ... else default,
+        annotation=Annotated[kind | None if default is None else kind, described],
+    )
 
 
 def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
     """Open the files that a command names; what it says wins over what they say."""
     from labelnext.pools import open_pool
 
+    options = {name: options[name] for name in POOL_NAMES}
     refuse_values([path])
     if path is None and options["proba"] is None and options["features"] is None:
         raise InputError(

@@ -1,11 +1,13 @@
 """``labelnext select``: choose a batch from files."""
 
+import json
 import os
 import sys
 import warnings
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,7 +22,15 @@ from labelnext.cli._errors import (
     one_line,
     write,
 )
-from labelnext.cli._pool import INPUT, excluded_rows, of_a_pool, open_files, option
+from labelnext.cli._pool import (
+    FILES,
+    INPUT,
+    POOL,
+    Option,
+    excluded_rows,
+    open_files,
+    with_options,
+)
 from labelnext.cli._terminal import (
     batch_table,
     choosing,
@@ -48,9 +58,6 @@ SELECT_HELP = (
     "[green]labelnext select pool.parquet -x batch.csv -k 200 -o batch-2.csv[/]\n\n"
     "[green]labelnext select emb.npy -k 50 --strategy typi-clust[/]   (without a model)"
 )
-CHOICE, OUTPUT, PLACE = "What to choose", "Where to put it", "Where to work"
-FILES = ("proba", "features", "ids", "groups", "labels", "classes")
-TABLES = (".csv", ".json", ".jsonl", ".parquet")
 
 
 def _strategy_names() -> list[str]:
@@ -66,7 +73,68 @@ class Engine(StrEnum):
     RAY = "ray"
 
 
-@of_a_pool
+OPTIONS: dict[str, tuple[Option, ...]] = {
+    INPUT: (
+        *POOL,
+        (
+            *("--exclude -x", "SOURCE", list[str]),
+            "Ids not to choose, as an earlier batch has them, or rows from 0 on as FILE:row. "
+            "Repeat it for several.",
+        ),
+    ),
+    "What to choose": (
+        ("-k", "N", int, "How many samples to choose.", {"default": ...}),
+        (
+            *("--strategy", "NAME", str, "How: one of [bold]labelnext strategies[/]."),
+            {"default": "badge", "autocompletion": _strategy_names},
+        ),
+        ("--seed", "N", int, "The same seed chooses the same batch.", {"default": 0}),
+        ("--max-per-group", "N", int, "How many picks a group may have."),
+        (
+            *("--condition-on-labeled", "", bool, "Keep away from labelled samples (BADGE)."),
+            {"default": False},
+        ),
+    ),
+    "Where to work": (
+        (
+            *("--engine", None, Engine, "In this process, or on a Ray cluster (BADGE)."),
+            {"default": Engine.LOCAL},
+        ),
+        (
+            *("--address", "HOST:PORT", str),
+            "The head of the Ray cluster; [bold]auto[/], that of this machine; [bold]local[/], a "
+            "new one. Without, one that runs, else a new one.",
+        ),
+        ("--num-shards", "N", int, "How many shards, else as many as there is room for."),
+        ("--num-cpus", "N", float, "Cores for each shard, else 1."),
+        ("--num-gpus", "N", float, "GPUs for each shard, else none."),
+        ("--timeout", "SECONDS", float, "When a shard that does not answer is lost, else 600."),
+        (
+            *("--memory-limit", "SIZE", str),
+            "Memory for what is read of files, of a shard on a cluster: 1GB, 500MiB, ... Without, "
+            "half of what is free.",
+        ),
+        (
+            *("--checkpoint", "FILE", Path),
+            "Kept up to date, so that the same command goes on where it was cut off (BADGE).",
+        ),
+    ),
+    "Where to put it": (
+        (
+            *("--output -o", "FILE", Path),
+            "The batch, as .csv, .json, .jsonl or .parquet. Without, CSV to standard output.",
+        ),
+        ("--plot", "FILE", Path, "A picture of it, as .png, .pdf or .svg."),
+        ("--force", "", bool, "Replace files that exist.", {"default": False}),
+    ),
+}
+STRATEGIES_HELP = (
+    "List the strategies that --strategy takes, what each needs of a pool, and its paper."
+)
+CLUSTER = ("address", "num_shards", "num_cpus", "num_gpus", "timeout")
+
+
+@with_options(OPTIONS)
 def select(
     pool: Annotated[
         str | None,
@@ -74,163 +142,66 @@ def select(
             metavar="POOL", show_default=False, help="A file or a folder, or s3://... and the like."
         ),
     ] = None,
-    *,
-    exclude: Annotated[
-        list[str] | None,
-        option(
-            "--exclude -x",
-            "SOURCE",
-            INPUT,
-            "Ids not to choose, as an earlier batch has them, or rows from 0 on as FILE:row. "
-            "Repeat it for several.",
-        ),
-    ] = None,
-    k: Annotated[int, option("-k", "N", CHOICE, "How many samples to choose.")],
-    strategy: Annotated[
-        str,
-        option(
-            "--strategy",
-            "NAME",
-            CHOICE,
-            "How: one of [bold]labelnext strategies[/].",
-            autocompletion=_strategy_names,
-        ),
-    ] = "badge",
-    seed: Annotated[
-        int, option("--seed", "N", CHOICE, "The same seed chooses the same batch.")
-    ] = 0,
-    max_per_group: Annotated[
-        int | None, option("--max-per-group", "N", CHOICE, "How many picks a group may have.")
-    ] = None,
-    condition_on_labeled: Annotated[
-        bool,
-        option("--condition-on-labeled", "", CHOICE, "Keep away from labelled samples (BADGE)."),
-    ] = False,
-    engine: Annotated[
-        Engine, option("--engine", None, PLACE, "In this process, or on a Ray cluster (BADGE).")
-    ] = Engine.LOCAL,
-    address: Annotated[
-        str | None,
-        option(
-            "--address",
-            "HOST:PORT",
-            PLACE,
-            "The head of the Ray cluster; [bold]auto[/], that of this machine; [bold]local[/], a "
-            "new one. Without, one that runs, else a new one.",
-        ),
-    ] = None,
-    num_shards: Annotated[
-        int | None,
-        option("--num-shards", "N", PLACE, "How many shards, else as many as there is room for."),
-    ] = None,
-    num_cpus: Annotated[
-        float | None, option("--num-cpus", "N", PLACE, "Cores for each shard, else 1.")
-    ] = None,
-    num_gpus: Annotated[
-        float | None, option("--num-gpus", "N", PLACE, "GPUs for each shard, else none.")
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        option(
-            "--timeout", "SECONDS", PLACE, "When a shard that does not answer is lost, else 600."
-        ),
-    ] = None,
-    memory_limit: Annotated[
-        str | None,
-        option(
-            "--memory-limit",
-            "SIZE",
-            PLACE,
-            "Memory for what is read of files, of a shard on a cluster: 1GB, 500MiB, ... Without, "
-            "half of what is free.",
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        option(
-            "--checkpoint",
-            "FILE",
-            PLACE,
-            "Kept up to date, so that the same command goes on where it was cut off (BADGE).",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        option(
-            "--output -o",
-            "FILE",
-            OUTPUT,
-            "The batch, as .csv, .json, .jsonl or .parquet. Without, CSV to standard output.",
-        ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        option("--plot", "FILE", OUTPUT, "A picture of it, as .png, .pdf or .svg."),
-    ] = None,
-    force: Annotated[bool, option("--force", "", OUTPUT, "Replace files that exist.")] = False,
     **options: Any,
 ) -> None:
     """Choose the samples that people should label next."""
-    from labelnext.sampling import file_of
+    from labelnext.sampling import FORMATS, file_of
 
+    asked = SimpleNamespace(**options)
+    output, plot, k = asked.output, asked.plot, asked.k
     if output is not None:
-        check_output(output, "--output", TABLES, force=force)
+        check_output(output, "--output", FORMATS, force=asked.force)
     if plot is not None:
-        check_output(plot, "--plot", PICTURES, force=force)
-    if checkpoint is not None:
-        check_file(checkpoint, f"--checkpoint {checkpoint}")
+        check_output(plot, "--plot", PICTURES, force=asked.force)
+    if asked.checkpoint is not None:
+        check_file(asked.checkpoint, f"--checkpoint {asked.checkpoint}")
     keep_apart(
-        {"--output": output, "--plot": plot, "--checkpoint": checkpoint},
-        [pool, *(options[name] for name in FILES), *(exclude or [])],
+        {"--output": output, "--plot": plot, "--checkpoint": asked.checkpoint},
+        [pool, *(options[name] for name in FILES), *(asked.exclude or [])],
     )
     if k < 1:
         raise InputError(f"-k {k}: choose at least one sample")
-    if seed < 0:
-        raise InputError(f"--seed {seed}: a seed is 0 or more")
+    if asked.seed < 0:
+        raise InputError(f"--seed {asked.seed}: a seed is 0 or more")
     for_badge = {
-        "--checkpoint": checkpoint is not None,
-        "--engine ray": engine is Engine.RAY,
-        "--condition-on-labeled": condition_on_labeled,
-        "--bias": options["bias"] is True,
+        "--checkpoint": asked.checkpoint is not None,
+        "--engine ray": asked.engine is Engine.RAY,
+        "--condition-on-labeled": asked.condition_on_labeled,
+        "--bias": asked.bias is True,
     }
-    by_badge = _check_strategy(strategy, [name for name, given in for_badge.items() if given])
-    cluster = _cluster(
-        engine,
-        address=address,
-        num_shards=num_shards,
-        num_cpus=num_cpus,
-        num_gpus=num_gpus,
-        timeout=timeout,
-    )
+    by_badge = _check_strategy(asked.strategy, [name for name, given in for_badge.items() if given])
+    cluster = _cluster(asked.engine, **{name: options[name] for name in CLUSTER})
     console = terminal()
     with working(console, "Looking at the pool ..."):
         data = open_files(pool, options)
-        _check_fit(data, memory_limit, plot, condition_on_labeled=condition_on_labeled)
-        excluded = excluded_rows(data, exclude or [])
+        _check_fit(data, asked.memory_limit, plot, condition_on_labeled=asked.condition_on_labeled)
+        excluded = excluded_rows(data, asked.exclude or [])
         n_left = _count_left(data, excluded, k)
-    show = choosing(console, k) if by_badge else working(console, f"Choosing by {strategy} ...")
+    show = (
+        choosing(console, k) if by_badge else working(console, f"Choosing by {asked.strategy} ...")
+    )
     with show as progress:
         batch = _choose(
             data,
             k,
-            strategy="badge" if by_badge else strategy,
+            strategy="badge" if by_badge else asked.strategy,
             exclude=excluded,
-            max_per_group=max_per_group,
-            condition_on_labeled=condition_on_labeled,
-            random_state=seed,
+            random_state=asked.seed,
             progress=progress,
-            checkpoint=checkpoint,
-            memory_limit=memory_limit,
             cluster=cluster,
+            **{
+                name: options[name]
+                for name in ("max_per_group", "condition_on_labeled", "checkpoint", "memory_limit")
+            },
         )
     if output is not None:
         with input_errors():
-            batch.save(output, overwrite=force)
+            batch.save(output, overwrite=asked.force)
     else:
         to_stdout(file_of(batch.to_lists(), ".csv"))
     if plot is not None:
         with working(console, "Drawing ..."):
-            write(plot, _picture(data, batch, excluded, plot), force=force)
+            write(plot, _picture(data, batch, excluded, plot), force=asked.force)
     if console.is_terminal:
         if output is not None or not sys.stdout.isatty():
             console.print(batch_table(batch.to_lists(), n_left))
@@ -325,7 +296,7 @@ def _picture(data: "Pool", batch: "Batch", excluded: Any, path: Path) -> bytes:
     from matplotlib.figure import Figure
 
     from labelnext.visualization import plot_batch
-    from labelnext.visualization.picture import picture
+    from labelnext.visualization.figures import picture
 
     figure = Figure(figsize=(13, 6.5), layout="constrained")
     taken = np.union1d(excluded, data.labeled)
@@ -335,3 +306,35 @@ def _picture(data: "Pool", batch: "Batch", excluded: Any, path: Path) -> bytes:
             return picture(figure, path.suffix.lower()[1:])
     except InputError as error:
         raise InputError(f"--plot {path}: the batch is written, but not drawn: {error}") from None
+
+
+def strategies(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="As JSON.")] = False,
+) -> None:
+    """List the strategies that there are to choose by."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from labelnext.strategies import about
+
+    if as_json:
+        records = [each._asdict() for each in about()]
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=1))
+        return
+    rows = [(a.name, ", ".join(a.needs) or "nothing", a.summary, a.paper) for a in about()]
+    console = Console()
+    if not console.is_terminal:
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        for *first, last in rows:
+            line = "  ".join(text.ljust(width) for text, width in zip(first, widths, strict=True))
+            typer.echo(f"{line}  {last}".rstrip())
+        return
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("name", no_wrap=True, style="bold")
+    table.add_column("needs", max_width=15)
+    table.add_column("what it does, and its paper")
+    for name, needs, summary, paper in rows:
+        table.add_row(name, needs, f"{summary}\n[dim]{paper}[/]" if paper else summary)
+    console.print(table)

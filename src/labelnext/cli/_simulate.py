@@ -16,7 +16,8 @@ from labelnext.cli._errors import (
     one_line,
     write,
 )
-from labelnext.cli._terminal import counting, terminal
+from labelnext.cli._terminal import counting, tell, terminal
+from labelnext.utils.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,7 +85,7 @@ def _write_example(file: Path) -> None:
 
     check_output(file, "EXPERIMENT", (".toml",), force=None)
     write(file, EXAMPLE.format(name=file.name).encode(), force=None)
-    typer.echo(f"Written: {os.fspath(file)}")
+    typer.echo(printable(f"Written: {os.fspath(file)}"))
 
 
 def _check(out: Path) -> None:
@@ -135,16 +136,14 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
     if results.failures:
         first = results.failures[0]
         left = len(results.rounds) - len(results.failures)
-        console.print(
+        tell(
+            console,
             f"{len(results.failures)} of {len(results.rounds)} runs failed"
             f"{', and are left out' if left else ''}. "
             f"The first: {first.strategy} in {first.setting}, seed {first.seed}: {first.error}",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
         )
-    console.print(f"Written: {os.fspath(files[0])}", highlight=False, soft_wrap=True, markup=False)
-    console.print(f"{seconds:.0f} seconds.", highlight=False)
+    tell(console, f"Written: {os.fspath(files[0])}")
+    tell(console, f"{seconds:.0f} seconds.")
 
 
 def _table(results: "Results") -> "Table":
@@ -172,4 +171,4 @@ def _table(results: "Results") -> "Table":
 def _cell(value: Any) -> "Text":
     from rich.text import Text
 
-    return Text(f"{value:.3g}" if isinstance(value, float) else str(value))
+    return Text(f"{value:.3g}" if isinstance(value, float) else printable(value))

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -12,20 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from labelnext.cli._errors import InputError
-from labelnext.utils.names import printable
+from labelnext.utils.text import printable
 
 SHOWN = 5
-# The columns of a batch that a person looks at.
-HEADINGS = {
-    "rank": "rank",
-    "id": "id",
-    "group": "group",
-    "pseudo_label": "pseudo-label",
-    "score": "score",
-    "gradient_norm": "‖gradient‖",
-    "d2": "D²",
-    "potential": "potential left",
-}
 
 
 def terminal() -> Console:
@@ -42,8 +31,12 @@ def say(message: object) -> None:
 def say_written(console: Console, what: str) -> None:
     """Say where something is, on a terminal only."""
     if console.is_terminal:
-        text = printable(f"Written: {what}")
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        tell(console, f"Written: {what}")
+
+
+def tell(console: Console, text: str) -> None:
+    """Say something on a console as it is, in one line that is not broken."""
+    console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
 
 
 def to_stdout(content: bytes) -> None:
@@ -80,23 +73,19 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
         MofNCompleteColumn(),
         TextColumn("[dim]{task.fields[counts]}[/]"),
         console=console,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=k, counts="")
 
     def show(stats: Mapping[str, int]) -> None:
         bar.update(task, completed=stats["picks"], counts=_counts(stats))
 
-    with bar:
+    with bar if console.is_terminal else nullcontext():
         yield show
 
 
 @contextmanager
 def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far something is and how long it will take, on a terminal only.
-
-    Yields what is called as ``show(done, total)``.
-    """
+    """Show how far something is, on a terminal only; yields what is called with done, total."""
     bar = Progress(
         TextColumn(text),
         BarColumn(bar_width=24),
@@ -104,14 +93,13 @@ def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
     task = bar.add_task("", total=None)
 
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    with bar:
+    with bar if console.is_terminal else nullcontext():
         yield show
 
 
@@ -125,6 +113,8 @@ def _counts(stats: Mapping[str, int]) -> str:
 
 def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
     """Lay out the first picks of a batch, and its last."""
+    from labelnext.sampling import COLUMNS
+
     k = len(columns["rank"])
     potentials = columns.get("potential")
     title = f"{k:,} of {n_left:,} candidates chosen"
@@ -136,9 +126,10 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
         caption=None if potentials is None else _worth(potentials),
         caption_justify="left",
     )
-    names = [name for name in HEADINGS if name in columns]
+    titles = {"rank": "rank", **{each.name: each.title for each in COLUMNS if each.name != "row"}}
+    names = [name for name in titles if name in columns]
     for name in names:
-        table.add_column(HEADINGS[name], justify="left" if name in ("id", "group") else "right")
+        table.add_column(titles[name], justify="left" if name in ("id", "group") else "right")
     rows = range(k) if k <= SHOWN + 1 else [*range(SHOWN), k - 1]
     for row in rows:
         if row == k - 1 and k > SHOWN + 1:

@@ -97,16 +97,10 @@ class Place:
 class Actors:
     """Actors of one kind on a Ray cluster.
 
-    An actor whose process or node has died, or that has not answered for `timeout` seconds, is
-    given up. A new one is started wherever there is room and set up as it was, and the call is
-    repeated, there or by another actor. After `ATTEMPTS` failures of one call `ShardLostError` says
-    which. Each attempt ends within `start_timeout` (twice as much after each time that it was not
-    enough) and `timeout` for each call of the set-up and for the call itself.
-
-    `timeout` is that of a call unless the options say one; `set_up` yields the calls that a new
-    actor of a place begins with; `name` is what messages call a task, by its number, and `advice`
-    follows where one was lost for good. With `can_shrink` fewer actors will do if there is no room
-    for all.
+    One that has died, or not answered for `timeout` seconds, is given up; a new one is started
+    wherever there is room and set up as it was, by the calls that `set_up` yields for its place,
+    and the call is repeated. After `ATTEMPTS` failures of one call `ShardLostError` says which, by
+    the `name` of its number, with `advice`. With `can_shrink` fewer actors will do.
     """
 
     def __init__(

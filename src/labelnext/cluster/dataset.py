@@ -11,8 +11,8 @@ import numpy as np
 from labelnext.pools.check import check_shape
 from labelnext.pools.known import USUAL, as_ids
 from labelnext.pools.pool import Pool
-from labelnext.pools.source import PARTS, Source, check_range, digest_of
-from labelnext.utils.names import did_you_mean
+from labelnext.pools.source import PARTS, Source, by_block, check_range, digest_of
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,11 +181,7 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
 
 
 class DatasetSource(Source):
-    """A Ray Data set as the source of a pool.
-
-    `names` says what the columns of proba, features and ids are called, of those that there are,
-    and `first` has the first row of proba and features, which all others are like.
-    """
+    """A Ray Data set as the source of a pool; `first` has a row of each part, as all are."""
 
     name = "the Ray data set"
 
@@ -218,10 +214,8 @@ class DatasetSource(Source):
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         """Fetch some rows of one part, in the order asked for."""
         values = np.empty((len(rows), self.width(part)), self.dtypes[part])
-        block_of = np.searchsorted(self.cuts, rows, side="right") - 1
-        for block in np.unique(block_of):
-            lo, hi = self.cuts[block : block + 2].tolist()
-            values[block_of == block] = self.read(part, lo, hi)[rows[block_of == block] - lo]
+        for block, places, inside in by_block(self.cuts, rows):
+            values[places] = self.read(part, *self.cuts[block : block + 2].tolist())[inside]
         return values
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
@@ -229,17 +223,13 @@ class DatasetSource(Source):
         if what not in self._names:
             return None
         rows = np.arange(self.n_rows) if rows is None else rows
-        block_of = np.searchsorted(self.cuts, rows, side="right") - 1
-        calls = []
-        for number in np.unique(block_of):
+        values, calls, order = np.empty(len(rows), dtype=object), [], [rows[:0]]
+        for number, places, inside in by_block(self.cuts, rows):
             block, _, lo, _ = self._blocks.stretches[number]
-            calls.append(
-                (block, self._names["ids"], rows[block_of == number] - self.cuts[number] + lo)
-            )
-        values = np.empty(len(rows), dtype=object)
-        values[np.argsort(block_of, kind="stable")] = list(
-            chain.from_iterable(_where_they_are(_ids, calls))
-        )
+            calls.append((block, self._names["ids"], inside + lo))
+            order.append(places)
+        found = _where_they_are(_ids, calls)
+        values[np.concatenate(order)] = list(chain.from_iterable(found))
         return as_ids(values.tolist())
 
     def has(self, what: Known) -> bool:

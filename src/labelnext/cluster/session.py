@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,9 +120,7 @@ class Ray:
 def joined(address: str | None) -> Iterator[Any]:
     """Have this process on a cluster for a while; yields the module ``ray``.
 
-    A cluster that was joined goes on as it was; one that was started ends, with its files. An
-    ImportError says that Ray is not installed, a ConnectionError that there is no cluster at the
-    address (see `Ray`), a ValueError that it is no address or that this process is on another.
+    A cluster that was joined goes on as it was; one that was started ends, with its files.
     """
     folder = None
     with _settings():

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.datasets._dataset import Dataset, Way, first_found, openml_way, resolve_home
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
 # Where Debian and R itself keep packages.
 LIBRARIES = (
@@ -47,10 +46,6 @@ def load_letter(*, data_home: str | Path | None = None, download: bool = True) -
     DatasetNotFoundError
         If it is nowhere; the message lists the ways to get it.
 
-    See Also
-    --------
-    load_satellite, load_shuttle : Two more tables, found in the same places.
-
     References
     ----------
     .. [1] P. W. Frey and D. J. Slate, "Letter recognition using Holland-style adaptive
@@ -58,56 +53,47 @@ def load_letter(*, data_home: str | Path | None = None, download: bool = True) -
 
     Examples
     --------
-    .. code-block:: python
-
-        letters = load_letter()
-        letters.X.shape  # (20000, 16)
+    >>> from labelnext.datasets import load_letter
+    >>> load_letter()  # doctest: +SKIP
+    Dataset 'Letter': 20000 samples of 16 features, 26 classes, from ...
     """
-    return _load("Letter", "LetterRecognition", "lettr", 6, home=data_home, download=download)
+    return _load("Letter", "LetterRecognition", "lettr", 6, data_home, download)
 
 
 def load_satellite(*, data_home: str | Path | None = None, download: bool = True) -> Dataset:
     """Load Satellite: 3 × 3 neighbourhoods of Landsat pixels by 36 numbers, in 6 classes.
 
-    Found in the places that `load_letter` tells.
-
     Parameters
     ----------
-    data_home : str or Path, default=None
-        Where to look instead of scikit-learn's data home.
-    download : bool, default=True
-        Whether OpenML may be asked.
+    data_home, download : str or Path, and bool
+        As in `load_letter`, which says where it is looked for.
 
     Returns
     -------
     Dataset
         6,435 samples of 36 features (6,430 from OpenML).
     """
-    return _load("Satellite", "Satellite", "classes", 182, home=data_home, download=download)
+    return _load("Satellite", "Satellite", "classes", 182, data_home, download)
 
 
 def load_shuttle(*, data_home: str | Path | None = None, download: bool = True) -> Dataset:
     """Load Shuttle: readings of a space shuttle by 9 numbers, in 7 classes, most of one.
 
-    Found in the places that `load_letter` tells.
-
     Parameters
     ----------
-    data_home : str or Path, default=None
-        Where to look instead of scikit-learn's data home.
-    download : bool, default=True
-        Whether OpenML may be asked.
+    data_home, download : str or Path, and bool
+        As in `load_letter`, which says where it is looked for.
 
     Returns
     -------
     Dataset
         58,000 samples of 9 features.
     """
-    return _load("Shuttle", "Shuttle", "Class", 40_685, home=data_home, download=download)
+    return _load("Shuttle", "Shuttle", "Class", 40_685, data_home, download)
 
 
 def _load(
-    name: str, table: str, target: str, data_id: int, *, home: str | Path | None, download: bool
+    name: str, table: str, target: str, data_id: int, home: str | Path | None, download: bool
 ) -> Dataset:
     in_home = resolve_home(home) / "mlbench"
     folders = [*(library / "mlbench" / "data" for library in _libraries()), in_home]
@@ -116,13 +102,12 @@ def _load(
         for folder in folders:
             path = folder / f"{table}.rda"
             if path.is_file():
-                X, y, target_names = _read_rda(path, table, target)
-                return Dataset(X, y, name, str(path), target_names)
+                return _read_rda(path, name, table, target)
         return None
 
     advice = (
         f"apt install r-cran-mlbench (or put its {table}.rda in {in_home}) and "
-        "pip install labelnext[datasets]"
+        'pip install "labelnext[datasets]"'
     )
     ways = [Way(load, advice), openml_way(name, data_id, home, download=download)]
     return first_found(name, ways)
@@ -136,16 +121,9 @@ def _libraries() -> Iterator[Path]:
     yield from LIBRARIES
 
 
-def _read_rda(
-    path: Path, table: str, target: str
-) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[str, ...]]:
+def _read_rda(path: Path, name: str, table: str, target: str) -> Dataset:
     """Read a data frame's numbers, its target's codes and its target's levels."""
-    try:
-        import rdata
-    except ImportError as error:
-        raise ImportError(
-            f"{path} needs the Python package rdata to be read: pip install labelnext[datasets]"
-        ) from error
+    rdata = require("rdata", extra="datasets", what=str(path))
     try:
         frame: Any = rdata.read_rda(path, default_encoding="utf-8").get(table)
         if frame is None or target not in frame:
@@ -158,4 +136,5 @@ def _read_rda(
             f"{path} should hold a table {table} with a column {target!r}, but cannot be read "
             f"({error}); install or copy it again."
         ) from error
-    return X, classes.codes.to_numpy(dtype=np.int64), tuple(map(str, classes.categories))
+    y, names = classes.codes.to_numpy(dtype=np.int64), tuple(map(str, classes.categories))
+    return Dataset(X, y, name, str(path), names)

@@ -53,10 +53,9 @@ def load_20newsgroups(
 
     Examples
     --------
-    .. code-block:: python
-
-        posts = load_20newsgroups()
-        posts.target_names[posts.y[0]]  # 'alt.atheism'
+    >>> from labelnext.datasets import load_20newsgroups
+    >>> load_20newsgroups().target_names[0]  # doctest: +SKIP
+    'alt.atheism'
     """
     if subset not in ("train", "test"):
         raise ValueError(f"subset must be 'train' or 'test', got {subset!r}.")

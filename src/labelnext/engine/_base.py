@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.utils.tasks import CLASSIFICATION
+from labelnext.utils.given import CLASSIFICATION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._factors import Factors, Floats, Ints, PlainForm, StoredRows
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # The most centres that one pass has: one for so many rows of the pool, within limits, for a pass
 # costs what the pool has, and thinning the square of the block. And the most rows that are drawn

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -103,10 +103,12 @@ class Factors:
         """Put the rows of several blocks one below the other."""
         if len(blocks) == 1:
             return blocks[0]
-        stack = sp.vstack if sp.issparse(blocks[0].features) else np.concatenate
+        features = [b.features for b in blocks]
+        # SciPy 1.11 stacks arrays to a matrix, whose sums over rows are matrices, too.
+        stacked = sp.csr_array(sp.vstack(features)) if sp.issparse(features[0]) else None
         return cls(
             np.concatenate([b.residuals for b in blocks]),
-            stack([b.features for b in blocks]),
+            np.concatenate(features) if stacked is None else stacked,
             np.concatenate([b.pseudo_labels for b in blocks]),
             blocks[0].bias,
         )

@@ -12,12 +12,12 @@ from labelnext.engine._plain import PlainGradients
 from labelnext.engine._rows import ArrayRows, FactorsInFiles, FileRows, mean_of_members, zeros_dtype
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import ArraySource, Pool
-from labelnext.utils.tasks import CLASSIFICATION
+from labelnext.utils.given import CLASSIFICATION
 
 if TYPE_CHECKING:
     from labelnext.engine._base import Gradients
     from labelnext.pools import Source
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # Numbers in a pool from which on it matters that there is no compiled pass.
 LARGE = 1 << 20

@@ -19,7 +19,7 @@ from labelnext.engine._factors import (
 )
 from labelnext.engine.threads import SPAN, InOrder, for_each_span
 from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
-from labelnext.utils.tasks import CLASSIFICATION
+from labelnext.utils.given import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from labelnext.engine._factors import Floats, Ints
     from labelnext.engine._rows import Rows, Stretch
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # Rows of a tile whose integer weights are kept as one sum; a draw finds the tile, then the row.
 TILE = 64

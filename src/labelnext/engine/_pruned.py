@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labelnext.engine._base import D2
     from labelnext.engine._factors import Floats, Ints, StoredRows
     from labelnext.engine._rows import Stretch
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 COUNTERS = _kernels.COUNTERS
 

@@ -14,7 +14,7 @@ from labelnext.engine.memory_limit import lay_out
 from labelnext.engine.threads import SPAN, InTurn, for_each_ahead, for_each_span, reading
 from labelnext.pools.check import refuse_proba
 from labelnext.pools.source import PARTS
-from labelnext.utils.tasks import CLASSIFICATION
+from labelnext.utils.given import CLASSIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from labelnext.engine._factors import Ints
     from labelnext.pools.source import Part, Source
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
     # Given cuts of a stretch, which of the rows between them have to be looked at.
     Changing = Callable[[Ints], NDArray[np.bool_]]

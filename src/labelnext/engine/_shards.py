@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from labelnext.engine._base import D2, Gradients
     from labelnext.engine._factors import Floats, Ints, PlainForm
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # Centres of one pass, when passes are repeated.
 AT_ONCE = 4096

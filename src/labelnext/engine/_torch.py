@@ -12,7 +12,7 @@ from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows, has_one_l
 from labelnext.engine._plain import TILE, largest_of, own_rows
 from labelnext.engine._torch_pass import Pass
 from labelnext.engine._torch_rows import TorchFactors, TorchRows, as_numpy
-from labelnext.utils.tensors import plain_float32
+from labelnext.utils.libraries import plain_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._factors import Factors, Floats, Ints
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 class TorchGradients(Gradients):

@@ -12,8 +12,8 @@ import torch
 from labelnext.engine._factors import CANCELLED, ROUNDING, Factors, has_one_label
 from labelnext.engine._rows import place_of
 from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
-from labelnext.utils.tasks import CLASSIFICATION
-from labelnext.utils.tensors import plain_float32
+from labelnext.utils.given import CLASSIFICATION
+from labelnext.utils.libraries import plain_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._factors import Floats
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # Bytes that the temporaries of a tile may take. On a GPU also at most half of what is free; more
 # than this makes nothing faster. On the CPU about what stays in the caches.

@@ -17,7 +17,7 @@ from labelnext.engine._open import open_gradients
 from labelnext.engine._sharded import ShardedGradients
 from labelnext.engine._shards import Shard, Shards
 from labelnext.pools.pool import Pool
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -204,12 +204,12 @@ class InTurn:
 
 
 class InOrder:
-    """A sum of n numbers, of arrays that come in any order, added in the order of their tasks.
+    """A sum of arrays of a shape that come in any order, added in the order of their tasks.
 
     So it does not depend on which thread was faster, and what waits for its turn is little.
     """
 
-    def __init__(self, n: int, dtype: type = float) -> None:
+    def __init__(self, n: int | tuple[int, ...], dtype: type = float) -> None:
         self.total: NDArray[Any] = np.zeros(n, dtype=dtype)
         self._waiting: dict[int, NDArray[Any]] = {}
         self._next = 0

@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _num_samples, column_or_1d, validate_data
 
+from labelnext.estimators.rows import check_weights
 from labelnext.utils import (
     MISSING_LABEL,
     check_classes,
@@ -38,11 +39,18 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
         cost_matrix: npt.ArrayLike | None = None,
         random_state: Any = None,
     ) -> None:
-        self.classes = classes
-        self.missing_label = missing_label
-        self.cost_matrix = cost_matrix
-        self.random_state = random_state
+        self._keep(locals())
+
+    def _keep(self, given: dict[str, Any], **others: Any) -> None:
+        """Keep what a constructor is given, as scikit-learn asks: under its names, unchecked."""
+        for name, value in {**given, **others}.items():
+            if name not in ("self", "net_params"):
+                setattr(self, name, value)
         _be_accepted_by_skactiveml(type(self))
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)
@@ -170,7 +178,7 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             raise ValueError(f"X has {_num_samples(X)} samples, but y has {len(codes)} labels")
         if sample_weight is None:
             return codes, None
-        weights = _check_sample_weight(sample_weight, len(codes))
+        weights = check_weights(sample_weight, len(codes))
         codes[weights == 0] = -1
         return codes, weights
 
@@ -228,21 +236,6 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
             gain = -(proba @ self.cost_matrix_)
         labels: npt.NDArray[Any] = self.classes_[rand_argmax(gain, self.random_state_, axis=1)]
         return labels
-
-
-def _check_sample_weight(sample_weight: npt.ArrayLike, n: int) -> npt.NDArray[np.float64]:
-    refuse_masked(sample_weight, "sample_weight")
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n,):
-        raise ValueError(
-            f"sample_weight must have the shape ({n},), one weight for each sample, but it has the "
-            f"shape {weights.shape}"
-        )
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
-        raise ValueError("sample_weight must be finite and not negative")
-    if not weights.any():
-        raise ValueError("sample_weight is zero for all samples; nothing would be left to fit")
-    return weights
 
 
 def _be_accepted_by_skactiveml(cls: type) -> None:

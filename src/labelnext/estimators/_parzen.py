@@ -120,16 +120,7 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         class_prior: float | npt.ArrayLike = 0.0,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            classes=classes,
-            missing_label=missing_label,
-            cost_matrix=cost_matrix,
-            random_state=random_state,
-        )
-        self.n_neighbors = n_neighbors
-        self.metric = metric
-        self.metric_dict = metric_dict
-        self.class_prior = class_prior
+        self._keep(locals())
 
     def fit(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         samples = self._samples(X, reset=True)

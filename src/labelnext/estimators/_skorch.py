@@ -10,9 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL, check_random_state
-from labelnext.utils.extras import require
 from labelnext.utils.given import shown
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import require, without_tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -168,30 +167,7 @@ class SkorchClassifier(PartlyLabelledClassifier):
         verbose: int = 0,
         **net_params: Any,
     ) -> None:
-        super().__init__(
-            classes=classes,
-            missing_label=missing_label,
-            cost_matrix=cost_matrix,
-            random_state=random_state,
-        )
-        self.module = module
-        self.criterion = criterion
-        self.neural_net_param_dict = neural_net_param_dict
-        self.sample_dtype = sample_dtype
-        self.optimizer = optimizer
-        self.lr = lr
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.device = device
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.callbacks = callbacks
-        self.head = head
-        self.verbose = verbose
-        for name, value in net_params.items():
-            setattr(self, name, value)
+        self._keep(locals(), **net_params)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         # A network is no estimator, and has no parameters of its own in scikit-learn's sense.

@@ -117,14 +117,7 @@ class SklearnClassifier(MetaEstimatorMixin, PartlyLabelledClassifier):  # type: 
         cost_matrix: npt.ArrayLike | None = None,
         random_state: Any = None,
     ) -> None:
-        super().__init__(
-            classes=classes,
-            missing_label=missing_label,
-            cost_matrix=cost_matrix,
-            random_state=random_state,
-        )
-        self.estimator = estimator
-        self.include_unlabeled_samples = include_unlabeled_samples
+        self._keep(locals())
 
     def fit(
         self,

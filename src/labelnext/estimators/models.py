@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from labelnext.estimators._skorch import SkorchClassifier
 from labelnext.networks import proba_and_features
 from labelnext.utils.given import shown
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,6 +103,8 @@ def is_fitted(clf: Any) -> bool:
     clf = final_step(clf)  # as scikit-learn has it, which would stumble over a network there
     if not isinstance(clf, BaseEstimator):
         return True
+    if is_skorch_net(clf):  # scikit-learn takes what skorch 1.2 and older make at once for a fit
+        return bool(getattr(clf, "initialized_", False))
     try:
         check_is_fitted(clf)
     except NotFittedError:

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.utils.given import refuse_masked
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +55,25 @@ def as_numbers(X: Any, advice: str = "Pass numbers, a row for each sample.") -> 
                 f"The features must be numbers, got dtype {array.dtype}. {advice}"
             ) from error
     return array.reshape(len(array), -1) if array.ndim != 2 else array
+
+
+def check_weights(sample_weight: Any, n_samples: int) -> NDArray[np.float64]:
+    """Return the weights of samples, or say what they are not."""
+    refuse_masked(sample_weight, "sample_weight")
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("sample_weight must hold finite numbers.") from None
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have one weight for each sample of X, shape ({n_samples},), got "
+            f"{weights.shape}."
+        )
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError("sample_weight must hold finite numbers, not negative ones.")
+    if not weights.any():
+        raise ValueError("sample_weight is zero for all samples; nothing would be left to fit.")
+    return weights
 
 
 def take_rows(X: Any, rows: NDArray[np.int64]) -> Any:

@@ -1,8 +1,16 @@
 """Simulated active learning: how good is a model, after how many labels, by which strategy."""
 
 from labelnext.experiment._experiment import Experiment, compare
-from labelnext.experiment._pairwise import PairedTest, Penalties
-from labelnext.experiment._records import Budget, Curves, Failure, Needed, Round, Setting
+from labelnext.experiment._records import (
+    Budget,
+    Curves,
+    Failure,
+    Needed,
+    PairedTest,
+    Penalties,
+    Round,
+    Setting,
+)
 from labelnext.experiment._report import Results
 from labelnext.experiment._simulate import Run, Split, simulate, split
 from labelnext.experiment._stopping import StoppingAdvice

@@ -17,7 +17,7 @@ from sklearn.model_selection import train_test_split
 
 from labelnext import datasets, strategies
 from labelnext.estimators.rows import as_samples, take_rows
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,27 +26,16 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.int64]
 
-# Short for uncertainty sampling by one of its methods.
-METHODS = {
-    "margin": "margin_sampling",
-    "entropy": "entropy",
-    "least-confident": "least_confident",
-}
-
 
 def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:
-    """Make the strategy of that name, class name or shorthand, or ``"module:name"``."""
-    methods = {_plain(short): method for short, method in METHODS.items()}
-    make: Callable[..., Any]
+    """Make the strategy of a name that `labelnext.select` takes, or ``"module:name"``."""
     if ":" in name:
         make = _imported("strategy", name, ("query",))
-    elif _plain(name) in methods:
-        make = partial(strategies.UncertaintySampling, method=methods[_plain(name)])
     else:
         try:
             make = strategies.find(name)
-        except ValueError:
-            raise _unknown("strategy", name, [*strategies.names(), *METHODS]) from None
+        except ValueError as error:
+            raise ValueError(f"{str(error)[:-1]}, or module:name for your own.") from None
     return _make("strategy", name, make, options)
 
 

@@ -60,8 +60,8 @@ class Experiment:
         Names ("logistic", "mlp", "forest", "naive-bayes", "neighbours"), or classifiers by names
         of your own.
     strategies : str, sequence of str, or dict
-        Names (those of `labelnext.strategies.names`, and "margin", "entropy" and
-        "least-confident"), or strategies by names of your own. The one to look at comes first.
+        Names, as `labelnext.select` takes them, or strategies by names of your own. The one to
+        look at comes first.
     budgets : Budget or sequence of Budget
         How many labels, in what steps.
     seeds : int or sequence of int, default=10
@@ -80,21 +80,16 @@ class Experiment:
 
     See Also
     --------
-    labelnext.experiment.read_experiment : The same from a TOML file.
-    compare : One setting, in one call.
+    labelnext.experiment.read_experiment, compare : A TOML file; one setting, in one call.
 
     Examples
     --------
     >>> from labelnext.experiment import Budget, Experiment
+    >>> budget = Budget(start=50, batch=20, rounds=2)
     >>> experiment = Experiment(
-    ...     data="digits",
-    ...     models="naive-bayes",
-    ...     strategies=["badge", "random"],
-    ...     budgets=Budget(start=50, batch=20, rounds=2),
-    ...     seeds=2,
+    ...     data="digits", models="naive-bayes", strategies="badge", budgets=budget, seeds=2
     ... )
-    >>> results = experiment.run(n_jobs=1)
-    >>> (curves,) = results.curves().values()
+    >>> (curves,) = experiment.run(n_jobs=1).curves().values()
     >>> curves.labels
     array([50, 70, 90])
     """
@@ -374,7 +369,7 @@ def _numbers(name: str, given: Any) -> tuple[Any, ...]:
 
 
 def compare(
-    strategies: Mapping[str, Any],
+    strategies: Any,
     clf: Any,
     X: ArrayLike,
     y: ArrayLike,
@@ -387,15 +382,12 @@ def compare(
     n_jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Curves:
-    """Compare query strategies over the same seeds.
-
-    At a seed all strategies have the same pool, test set, start and model, so that only their
-    choices differ.
+    """Compare query strategies over the same seeds, in one setting of an `Experiment`.
 
     Parameters
     ----------
-    strategies : dict of str to str or query strategy
-        The strategies, or their names as in `Experiment`, by the names that the results give them.
+    strategies : str, sequence of str, or dict
+        The strategies, as in `Experiment`.
     clf : scikit-learn classifier
         The model that is trained and asked.
     X, y : array-like
@@ -416,14 +408,8 @@ def compare(
 
     Raises
     ------
-    ValueError
-        If there is no strategy or no seed, or the pool is smaller than what is to be labelled.
     RuntimeError
         If a strategy or the model fails.
-
-    See Also
-    --------
-    Experiment : Several settings, kept in a file, going on after failures and breaks.
 
     Examples
     --------
@@ -431,20 +417,9 @@ def compare(
     >>> from sklearn.linear_model import LogisticRegression
     >>> from labelnext.experiment import compare
     >>> X, y = load_digits(return_X_y=True)
-    >>> results = compare(
-    ...     {"badge": "badge", "random": "random"},
-    ...     LogisticRegression(),
-    ...     X / 16,
-    ...     y,
-    ...     n_start=20,
-    ...     batch_size=20,
-    ...     n_batches=2,
-    ...     seeds=range(2),
-    ...     n_jobs=1,
-    ... )
-    >>> results.labels
-    array([20, 40, 60])
-    >>> results.accuracy["badge"].shape
+    >>> options = {"n_start": 20, "batch_size": 20, "n_batches": 2, "seeds": [0, 1], "n_jobs": 1}
+    >>> curves = compare(["badge", "random"], LogisticRegression(), X / 16, y, **options)
+    >>> curves.accuracy["badge"].shape
     (2, 3)
     """
     experiment = Experiment(

@@ -224,13 +224,7 @@ class Curves:
         return needed
 
     def to_dict(self) -> Columns:
-        """Return the points of all curves as columns: strategy, seed, labels, accuracy.
-
-        Returns
-        -------
-        dict of str to list
-            One entry for each point, in the order of strategies, seeds and labels.
-        """
+        """Return the points of all curves as columns: strategy, seed, labels, accuracy."""
         rows = (
             (strategy, seed, int(count), float(value))
             for strategy, accuracy in self.accuracy.items()
@@ -238,6 +232,57 @@ class Curves:
             for count, value in zip(self.labels, curve, strict=True)
         )
         return as_columns(("strategy", "seed", "labels", "accuracy"), rows)
+
+
+class PairedTest(NamedTuple):
+    """Two strategies in one setting, compared seed by seed.
+
+    Parameters
+    ----------
+    setting : Setting
+        What they were run in.
+    first, second : str
+        The strategies.
+    difference, half : float
+        The mean over the seeds by which the accuracy of the first, averaged over its curve, is
+        above that of the second, and half the width of its 95 % interval.
+    p, p_holm : float
+        The p-value of a two-sided paired t-test, and the same corrected for all tests of the
+        experiment by Holm's method.
+    n_seeds : int
+        At how many seeds both came to the end.
+    """
+
+    setting: Setting
+    first: str
+    second: str
+    difference: float
+    half: float
+    p: float
+    p_holm: float
+    n_seeds: int
+
+
+class Penalties(NamedTuple):
+    """The pairwise penalty matrix of the BADGE paper.
+
+    Parameters
+    ----------
+    strategies : tuple of str
+        What rows and columns stand for.
+    matrix : ndarray of shape (n_strategies, n_strategies), float64
+        In row i and column j, how often strategy i beat strategy j: the share of the compared
+        label counts of a setting, summed over the settings.
+    n_settings : int
+        How many settings there were: the most that an entry can be.
+    totals : ndarray of shape (n_strategies,), float64
+        The sums of the columns, how often a strategy was beaten: the smaller the better.
+    """
+
+    strategies: tuple[str, ...]
+    matrix: NDArray[np.float64]
+    n_settings: int
+    totals: NDArray[np.float64]
 
 
 def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:

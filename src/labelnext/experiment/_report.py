@@ -13,7 +13,7 @@ from labelnext.experiment._records import counted
 from labelnext.experiment._results import Findings, levels_of
 from labelnext.experiment._store import versions
 from labelnext.experiment.outputs import REPORT, Outputs
-from labelnext.utils.csv import as_csv
+from labelnext.utils.text import as_csv
 from labelnext.visualization import (
     plot_error_distribution,
     plot_learning_curves,
@@ -21,7 +21,7 @@ from labelnext.visualization import (
     plot_seconds,
     plot_stability,
 )
-from labelnext.visualization.picture import picture
+from labelnext.visualization.figures import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.experiment import _pairwise
-from labelnext.experiment._pairwise import PairedTest
-from labelnext.experiment._records import Columns, Curves, Failure, as_columns, whole
+from labelnext.experiment._records import (
+    Columns,
+    Curves,
+    Failure,
+    PairedTest,
+    Penalties,
+    as_columns,
+    whole,
+)
 from labelnext.experiment._stopping import StoppingAdvice, advise
-from labelnext.utils.extras import require
+from labelnext.utils.interval import mean_interval
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from labelnext.experiment._pairwise import Penalties
     from labelnext.experiment._records import Budget, Needed, Round, Setting
 
 MEASURES = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
@@ -37,13 +44,9 @@ class Findings:
     levels: tuple[float, ...] = ()
 
     def to_dict(self) -> Columns:
-        """Return all rounds as columns, one entry for each round.
+        """Return all rounds as lists by column, one entry for each round.
 
-        Returns
-        -------
-        dict of str to list
-            The columns data, model, start, batch, strategy, seed, round, labels, classes,
-            accuracy, agreement, potential, fit_seconds and select_seconds; see `Round`.
+        The columns are those of `Setting`, strategy, seed, round, and those of `Round`.
         """
         rows = [
             (
@@ -64,24 +67,12 @@ class Findings:
         )
 
     def to_frame(self) -> Any:
-        """Return all rounds as a tidy frame, one row for each round; needs pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The columns of `to_dict`.
-        """
+        """Return `to_dict` as a frame, one row for each round; needs pandas."""
         pandas = require("pandas", extra="pandas", what="to_frame")
         return pandas.DataFrame(self.to_dict())
 
     def curves(self) -> dict[Setting, Curves]:
-        """Return the learning curves of each setting.
-
-        Returns
-        -------
-        dict of Setting to Curves
-            The curves by setting; NaN where a run failed.
-        """
+        """Return the learning curves of each setting, NaN where a run failed."""
         found = {}
         for setting, budget in self.budgets.items():
             shape = (len(self.seeds), budget.rounds + 1)
@@ -111,13 +102,19 @@ class Findings:
     def paired_tests(self) -> list[PairedTest]:
         """Compare all pairs of strategies in all settings, seed by seed.
 
-        Returns
-        -------
-        list of PairedTest
-            Two-sided paired t-tests on the accuracy averaged over the curve, with p-values
-            corrected for their number by Holm's method.
+        These are two-sided paired t-tests on the accuracy averaged over the curve, with p-values
+        corrected for their number by Holm's method.
         """
-        return _pairwise.paired_tests(self.curves())
+        found = []
+        for setting, curve in self.curves().items():
+            for first, second in combinations(curve.accuracy, 2):
+                means = (curve.accuracy[first] - curve.accuracy[second]).mean(axis=1)
+                means = means[np.isfinite(means)]
+                mean, half = map(float, mean_interval(means)) if len(means) else (np.nan, np.nan)
+                test = (mean, half, paired_p(means), np.nan, len(means))
+                found.append(PairedTest(setting, first, second, *test))
+        corrected = holm([test.p for test in found]).tolist()
+        return [test._replace(p_holm=p) for test, p in zip(found, corrected, strict=True)]
 
     def penalties(self) -> Penalties:
         """Count how often one strategy beats another, as the BADGE paper does [1]_.
@@ -127,38 +124,47 @@ class Findings:
         strategy beats another if a two-sided paired t-test over the seeds says so with p < 0.05,
         which adds one over their number to the matrix: each setting counts alike.
 
-        Returns
-        -------
-        Penalties
-            The matrix, and the sums of its columns. The paper divides those by the number of
-            strategies, which leaves their order as it is.
+        The paper divides the sums of columns by the number of strategies, which leaves their order
+        as it is.
 
         References
         ----------
         .. [1] J. T. Ash et al., "Deep batch active learning by diverse, uncertain gradient lower
            bounds", ICLR 2020, section 4.
         """
-        return _pairwise.penalties(self.curves(), self.strategies, self.reference)
+        matrix = np.zeros((len(self.strategies), len(self.strategies)))
+        for curve in self.curves().values():
+            points = compared_points(curve, self.reference)
+            for (i, winner), (j, loser) in permutations(enumerate(self.strategies), 2):
+                for column in (curve.accuracy[winner] - curve.accuracy[loser])[:, points].T:
+                    known = column[np.isfinite(column)]
+                    if len(known) and known.mean() > 0 and paired_p(known) < 0.05:
+                        matrix[i, j] += 1 / len(points)
+        return Penalties(self.strategies, matrix, len(self.budgets), matrix.sum(axis=0))
 
     def normalized_errors(self) -> dict[str, NDArray[np.float64]]:
         """Divide mean errors by those of the reference strategy, as the BADGE paper does.
 
-        Returns
-        -------
-        dict of str to ndarray
-            For each strategy the sorted quotients, one for each label count that `penalties`
-            compares: below 1 it did better than the reference.
+        For each strategy the quotients are sorted, one for each label count that `penalties`
+        compares: below 1 it did better than the reference.
         """
-        return _pairwise.normalized_errors(self.curves(), self.strategies, self.reference)
+        found: dict[str, list[float]] = {name: [] for name in self.strategies}
+        for curve in self.curves().values():
+            points = compared_points(curve, self.reference)
+            both = np.isfinite(curve.accuracy[self.reference]).all(axis=1)
+            for name, errors in found.items():
+                rows = both & np.isfinite(curve.accuracy[name]).all(axis=1)
+                if rows.any():
+                    error, measure = (
+                        1 - curve.accuracy[which][rows][:, points].mean(axis=0)
+                        for which in (name, self.reference)
+                    )
+                    # A reference without any error leaves nothing to divide by.
+                    errors.extend((error[measure > 0] / measure[measure > 0]).tolist())
+        return {name: np.sort(values) for name, values in found.items()}
 
     def stopping(self) -> list[StoppingAdvice]:
-        """Say when each strategy could have stopped.
-
-        Returns
-        -------
-        list of StoppingAdvice
-            Two rules by setting and strategy. No run was stopped by them.
-        """
+        """Say when each strategy could have stopped, by two rules. No run was stopped by them."""
         return [
             advice
             for setting in self.budgets
@@ -172,20 +178,17 @@ class Findings:
         return [steps for steps in runs if len(steps) > self.budgets[setting].rounds]
 
     def select_seconds(self) -> dict[Setting, dict[str, float]]:
-        """Return how long choosing a batch took.
-
-        Returns
-        -------
-        dict of Setting to dict of str to float
-            The median over all batches, in seconds on one core; NaN where none was chosen.
-        """
+        """Return how many seconds choosing a batch took on one core, the median; NaN for none."""
         return {
             setting: {
-                strategy: _median(
-                    step.select_seconds
-                    for seed in self.seeds
-                    for step in self.rounds[setting, strategy, seed]
-                    if len(step.picks)
+                strategy: _mean(
+                    (
+                        step.select_seconds
+                        for seed in self.seeds
+                        for step in self.rounds[setting, strategy, seed]
+                        if len(step.picks)
+                    ),
+                    of=np.median,
                 )
                 for strategy in self.strategies
             }
@@ -193,14 +196,10 @@ class Findings:
         }
 
     def tables(self) -> dict[str, Columns]:
-        """Lay out all that a report tells.
+        """Lay out all that a report tells, as columns by the names of its files.
 
-        Returns
-        -------
-        dict of str to dict of str to list
-            Columns of plain values by the names of the report's files: ``summary``,
-            ``labels-needed``, ``paired-tests``, ``penalties``, ``stopping``, ``seconds``,
-            ``final-accuracy``, ``results``, and ``failures`` if there are any.
+        These are ``summary``, ``labels-needed``, ``paired-tests``, ``penalties``, ``stopping``,
+        ``seconds``, ``final-accuracy``, ``results``, and ``failures`` if there are any.
         """
         tables = {
             "summary": self._summary(),
@@ -208,16 +207,9 @@ class Findings:
             "paired-tests": _of_records(PairedTest, self.paired_tests()),
             "penalties": self._penalties(),
             "stopping": _of_records(StoppingAdvice, self.stopping()),
-            "seconds": as_columns(
-                ("setting", *self.strategies),
-                (
-                    (str(setting), *seconds.values())
-                    for setting, seconds in self.select_seconds().items()
-                ),
-            ),
-            "final-accuracy": as_columns(
-                ("setting", *self.strategies),
-                ((str(setting), *_final(curve)) for setting, curve in self.curves().items()),
+            "seconds": self._by_setting(self.select_seconds()),
+            "final-accuracy": self._by_setting(
+                {setting: _final(curve) for setting, curve in self.curves().items()}
             ),
             "results": self.to_dict(),
         }
@@ -225,6 +217,10 @@ class Findings:
             tables["failures"] = _of_records(Failure, self.failures)
             del tables["failures"]["details"]
         return tables
+
+    def _by_setting(self, found: Mapping[Setting, Mapping[str, float]]) -> Columns:
+        rows = ((str(setting), *values.values()) for setting, values in found.items())
+        return as_columns(("setting", *self.strategies), rows)
 
     def _summary(self) -> Columns:
         """Sum up each strategy over all settings."""
@@ -271,7 +267,7 @@ def levels_of(findings: Findings, curve: Curves) -> tuple[float, ...]:
     """Return the levels asked for, or the highest whole percent that all reached in the end."""
     if findings.levels:
         return findings.levels
-    final = [value for value in _final(curve) if np.isfinite(value)]
+    final = [value for value in _final(curve).values() if np.isfinite(value)]
     return (max(1, int(100 * min(final) + 1e-9)) / 100,) if final else ()
 
 
@@ -280,15 +276,51 @@ def _of_records(kind: Any, records: Iterable[Any]) -> Columns:
     return as_columns(kind._fields, ((str(record[0]), *record[1:]) for record in records))
 
 
-def _final(curve: Curves) -> list[float]:
-    return [_mean(whole(curve, name)[:, -1]) for name in curve.accuracy]
+def _final(curve: Curves) -> dict[str, float]:
+    return {name: _mean(whole(curve, name)[:, -1]) for name in curve.accuracy}
 
 
-def _mean(values: Iterable[float]) -> float:
+def _mean(values: Iterable[float], of: Callable[..., Any] = np.mean) -> float:
     found = [value for value in values if np.isfinite(value)]
-    return float(np.mean(found)) if found else float("nan")
+    return float(of(found)) if found else float("nan")
 
 
-def _median(values: Iterable[float]) -> float:
-    found = list(values)
-    return float(np.median(found)) if found else float("nan")
+def paired_p(differences: NDArray[np.float64]) -> float:
+    """Return the p-value of a two-sided paired t-test."""
+    from scipy.stats import t
+
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    mean, spread = float(np.mean(differences)), float(np.std(differences, ddof=1))
+    # Rounding in a mean of equal numbers is no spread.
+    if spread <= 1e-12 * max(abs(mean), 1e-300):
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * t.sf(abs(mean) / (spread / np.sqrt(n)), n - 1))
+
+
+def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """Correct p-values for their number by Holm's step-down method (1979); NaN stays, uncounted."""
+    p = np.asarray(p_values, dtype=np.float64)
+    corrected = np.full(len(p), np.nan)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
+    return corrected
+
+
+def compared_points(curve: Curves, reference: str) -> NDArray[np.int64]:
+    """Choose the points of a curve that `Findings.penalties` compares.
+
+    The authors' script counts the start among them, too, where nobody can beat anybody.
+    """
+    values = whole(curve, reference)
+    n_points = len(curve.labels)
+    last = n_points - 1
+    if len(values):
+        mean = values.mean(axis=0)
+        last = int(np.argmax(mean >= 0.99 * mean[-1]))
+    doubling = 2 ** np.arange(int(np.log2(max(n_points - 1, 1))) + 1)
+    # Where the reference learns nothing more, there is still the first batch.
+    return doubling[doubling < max(last, 2)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import sqlite3
 import types
 from contextlib import contextmanager
@@ -40,6 +41,11 @@ TABLES = {
     details TEXT NOT NULL
 )""",
 }
+# How what SQLite keeps beside a file begins: a killed run's changes, under way or taken back.
+BESIDE = {
+    "-journal": (b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7", bytes(12)),
+    "-wal": (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83"),  # after another program's changes
+}
 # Errors of the place, not of what is in the file.
 OUTSIDE = {
     getattr(sqlite3, f"SQLITE_{name}")
@@ -71,6 +77,7 @@ class Store:
         self._path = None if path is None else Path(path)
         with self._explained():
             if self._path is not None:
+                _check_beside(self._path)
                 _check_header(self._path)
             self._db = sqlite3.connect(self._path or ":memory:", timeout=WAIT, isolation_level=None)
         try:
@@ -168,6 +175,23 @@ class Store:
                 f"{self._path} is damaged or no results file: {text}. Move it away and run again; "
                 "nothing in it was changed."
             ) from error
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse what SQLite would take for its own beside a results file, and delete."""
+    for end, begins in BESIDE.items():
+        beside = path.with_name(path.name + end)
+        if not os.path.lexists(beside):
+            continue
+        if path.exists() and beside.is_file() and not beside.is_symlink():
+            with beside.open("rb") as file:
+                start = file.read(max(map(len, begins)))
+            if not start or start.startswith(begins):
+                continue
+        raise ResultsFileError(
+            f"{beside} is there, which SQLite would delete, and no run of ours has left it; move "
+            "it away, or put the results elsewhere."
+        )
 
 
 def _check_header(path: Path) -> None:

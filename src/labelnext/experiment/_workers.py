@@ -94,11 +94,20 @@ def play_in_processes(
     events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
     for task in tasks:
         waiting.put(task)
+
+    def drive(worker: _Worker) -> None:
+        try:
+            while not worker.closed:
+                task = waiting.get_nowait()
+                for message in worker.play(task):
+                    events.put((task, message))
+        except queue.Empty:
+            pass
+        except BaseException as error:
+            events.put(error)  # it comes up again in the thread that waits for events
+
     workers = [_Worker(data) for _ in range(n_jobs)]
-    threads = [
-        threading.Thread(target=_drive, args=(worker, waiting, events), daemon=True)
-        for worker in workers
-    ]
+    threads = [threading.Thread(target=drive, args=(one,), daemon=True) for one in workers]
     try:
         for thread in threads:
             thread.start()
@@ -114,26 +123,6 @@ def play_in_processes(
             worker.close()
         for thread in threads:
             thread.join()
-
-
-def _drive(
-    worker: _Worker,
-    waiting: queue.SimpleQueue[Task],
-    events: queue.SimpleQueue[Event | BaseException],
-) -> None:
-    """Give a worker run after run."""
-    while not worker.closed:
-        try:
-            task = waiting.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            for message in worker.play(task):
-                events.put((task, message))
-        except BaseException as error:
-            # Not swallowed: it comes up again in the thread that waits for events.
-            events.put(error)
-            return
 
 
 class _Worker:
@@ -155,16 +144,15 @@ class _Worker:
             yield failed(error)
             return
         try:
-            if self._process is None:
-                self._start()
+            process = self._process or self._start()
             if self._held != task.data:
                 orders.insert(0, ("data", cloudpickle.dumps(self._data[task.data])))
                 self._held = task.data
             for order in orders:
-                self._send(order)
+                _send(process.stdin, order)
             message = None
             while not isinstance(message, Ended):
-                message = self._receive()
+                message = pickle.load(process.stdout)  # type: ignore[arg-type]
                 yield message
         except (EOFError, OSError, pickle.UnpicklingError):
             if not self.closed:
@@ -174,14 +162,14 @@ class _Worker:
         with self._lock:
             self.closed = True
             if self._process is not None:
-                self._end(self._process)
+                _end(self._process)
         self._complaints.close()
 
-    def _start(self) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self.closed:
-                return
-            self._process = subprocess.Popen(
+                raise EOFError
+            self._process = process = subprocess.Popen(
                 [sys.executable, "-c", START],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -189,19 +177,8 @@ class _Worker:
                 env=os.environ | ONE_THREAD,
             )
             self._held = None
-        self._send(sys.path)
-
-    def _send(self, order: Any) -> None:
-        if self._process is None or self._process.stdin is None:
-            raise EOFError
-        pickle.dump(order, self._process.stdin)
-        self._process.stdin.flush()
-
-    def _receive(self) -> Round | Ended:
-        if self._process is None or self._process.stdout is None:
-            raise EOFError
-        message: Round | Ended = pickle.load(self._process.stdout)
-        return message
+        _send(process.stdin, sys.path)
+        return process
 
     def _last_words(self) -> Ended:
         """Say how the process ended, with the last that it wrote; the next run gets a new one."""
@@ -211,23 +188,21 @@ class _Worker:
             return Ended("The process did not start")
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=10)  # it has closed its pipes; let it end in its own way
-        self._end(process)
+        _end(process)
         self._complaints.seek(0)
         last = self._complaints.read()[-4000:].decode(errors="replace")
-        code = process.returncode
-        return Ended(
-            f"The process ended with exit code {code}"
-            + (" (killed, perhaps for want of memory)" if code == -9 else ""),
-            last,
-        )
+        why = " (killed, perhaps for want of memory)" if process.returncode == -9 else ""
+        return Ended(f"The process ended with exit code {process.returncode}{why}", last)
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError), process:  # what was not yet sent has nowhere to go
         process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with suppress(OSError):  # what was not yet sent has nowhere to go
-                    stream.close()
+
+
+def _send(stream: Any, message: Any) -> None:
+    pickle.dump(message, stream)
+    stream.flush()
 
 
 def serve() -> None:
@@ -238,17 +213,16 @@ def serve() -> None:
     # Ctrl-C reaches all processes at a terminal; the first of them ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     orders: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, orders), daemon=True).start()
+
+    def listen() -> None:
+        while True:
+            try:
+                orders.put(pickle.load(sys.stdin.buffer))
+            except Exception:  # nobody is left to give orders: end, even in the middle of a run
+                os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
     answer(orders, messages)
-
-
-def _listen(stream: IO[bytes], orders: queue.SimpleQueue[Any]) -> None:
-    """Pass orders on; when nobody is left to give any, end at once, in the middle of a run."""
-    while True:
-        try:
-            orders.put(pickle.load(stream))
-        except Exception:  # the end, perhaps in the middle of an order
-            os._exit(0)
 
 
 def answer(orders: queue.SimpleQueue[Any], messages: IO[bytes]) -> None:
@@ -268,8 +242,3 @@ def answer(orders: queue.SimpleQueue[Any], messages: IO[bytes]) -> None:
             return
         except Exception as error:
             _send(messages, failed(error))
-
-
-def _send(messages: IO[bytes], message: Any) -> None:
-    pickle.dump(message, messages)
-    messages.flush()

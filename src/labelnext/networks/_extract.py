@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from labelnext.pools import Pool, open_pool, replacing
 from labelnext.pools.source import PARTS
-from labelnext.utils.extras import require
 from labelnext.utils.given import refuse_other_order
+from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from labelnext.cluster import Ray
     from labelnext.networks._head import Head
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 def extract(
@@ -251,27 +251,27 @@ def _in_memory(
     how: dict[str, Any],
 ) -> Pool:
     from labelnext.networks._to_files import survey
-    from labelnext.networks.passes import check_committee, opinions, opinions_with_dropout, run_into
+    from labelnext.networks.passes import check_committee, opinions, run_into
     from labelnext.networks.results import Result, last_layer
 
     several = _are_several(model)
+    models = list(model) if several else [model]
     if several or n_passes is not None:
         check_committee(model, n_passes, several=several, bias=bias, dtype=how["dtype"])
-    source = survey(next(iter(model)) if several else model, data, **how)
+    source = survey(models[0], data, **how)
     samples = vars(source.known(**known))
     layer: Any = None
     features: Any = None
     proba: Any = None
-    if several:
-        proba, plan = opinions(model, data, n_rows=source.n_rows, **how)
-    else:
+    plan: Any = None
+    if not several:
         parts = PARTS if n_passes is None else PARTS[1:]
         result = run_into(Result, model, data, parts=parts, **how)
         (proba, features), plan = result.finish(), result.plan
         layer = last_layer(plan.head.module)
-        if n_passes is not None:
-            how = {**how, "dtype": None}
-            proba, plan = opinions_with_dropout(model, n_passes, data, n_rows=source.n_rows, **how)
+        how = {**how, "dtype": None}
+    if several or n_passes is not None:
+        proba, plan = opinions(models, data, n_passes=n_passes, n_rows=source.n_rows, **how)
     return Pool(
         proba,
         features,

@@ -22,7 +22,7 @@ from labelnext.networks._outputs import (
 )
 from labelnext.networks.untouched import uncompiled, without_prefix
 from labelnext.utils.given import shown
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,12 +16,7 @@ from labelnext.cluster.dataset import blocks_in_order, is_dataset
 from labelnext.cluster.session import in_short, joined
 from labelnext.networks._batches import LABELS
 from labelnext.networks._data import BATCH_SIZE, Known, arrays_in, can_be_cut, cut, open_source
-from labelnext.networks._to_files import (
-    Destination,
-    begun_with,
-    destination_of,
-    write_stretch,
-)
+from labelnext.networks._to_files import Destination, begun_with, destination_of, run_shards
 from labelnext.networks.passes import run_into, showing
 from labelnext.networks.results import Found, Result, asked_task
 from labelnext.networks.untouched import device_of, unwrap
@@ -71,20 +66,15 @@ def extract_on_ray(
         with showing(progress, n_rows) as advance:
             if missing:
                 advice = ADVICE if files.get("stay", True) else ""
-                job = _job(model, samples, options)
+                if device_of(model).type != "cpu":
+                    model = copy.deepcopy(model).cpu()  # its place here is none there
+                job = (model, samples.read, samples.common, options)
                 actors = _actors(ray, cluster, len(missing), job, advice)
                 try:
                     _write(actors, to, samples, told, missing, advance, sum(finished.values()))
                 finally:
                     actors.close()
         return to.finish(n_shards)
-
-
-def _job(model: Any, samples: Samples, options: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what each actor is sent once."""
-    if device_of(model).type != "cpu":
-        model = copy.deepcopy(model).cpu()  # its place here is none there
-    return model, samples.read, samples.common, options
 
 
 def _actors(ray: Any, cluster: Ray, n_shards: int, job: tuple[Any, ...], advice: str) -> Actors:
@@ -161,7 +151,10 @@ class Extractor(Actor):
         if number in destination.open(found).finished:
             return  # an actor that was given up may have been faster
         data = self.read(self.common, part, self.model)
-        write_stretch(destination, self.model, data, first_row, known, False, self.options)
+        shards = run_shards(
+            destination, self.model, data, known, False, self.options, first_row=first_row
+        )
+        shards.finish()
 
 
 class Samples(NamedTuple):

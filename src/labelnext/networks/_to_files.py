@@ -211,11 +211,36 @@ def extract_to(
     source = survey(model, data, **options)
     samples = source.known(**known)
     to = destination_of(path, model, samples, files, options, source.n_rows, source.batch_size)
+    finished = to.finished()
     options = dict(options)
     progress = options.pop("progress")
-    in_parts = source.n_rows is not None and can_be_cut(data)
-    write = _without_the_finished if in_parts else _past_the_finished
-    return to.finish(write(to, model, data, samples, progress, options))
+    if source.n_rows is None or not can_be_cut(data):
+        # All samples are read, and those of missing shards run.
+        shards = run_shards(to, model, data, samples, progress, options, finished=finished)
+        n_shards = shards.finish()
+        if max(finished, default=-1) >= n_shards:
+            raise ValueError(
+                f"{to.path} has shard {max(finished)}, but the data ended after "
+                f"{shards.n_written:,} samples, in shard {n_shards - 1}; go on with the same data, "
+                f"start over with overwrite=True, or choose another folder."
+            )
+        samples.check(shards.n_written)
+        return to.finish(n_shards)
+    n_rows, size = source.n_rows, to.settings["rows_per_shard"]
+    n_shards, done = -(-n_rows // size), sum(finished.values())
+    writing = to
+    with showing(progress, n_rows) as advance:
+        for first, last in stretches(set(range(n_shards)) - finished.keys()):
+            lo, hi = first * size, min((last + 1) * size, n_rows)
+
+            def count(rows: int, total: int | None, before: int = done) -> None:
+                advance(before + rows)
+
+            # A loader as it is may know more than one that is made over a part.
+            part = data if hi - lo == n_rows else cut(data, lo, hi)
+            run_shards(writing, model, part, samples.part(lo, hi), count, options, lo).finish()
+            writing, done = to.going_on(), done + hi - lo
+    return to.finish(n_shards)
 
 
 def survey(model: Any, data: Any, **options: Any) -> Source:
@@ -228,18 +253,19 @@ def survey(model: Any, data: Any, **options: Any) -> Source:
     )
 
 
-def write_stretch(
+def run_shards(
     destination: Destination,
     model: Any,
     data: Any,
-    first_row: int,
     known: Known,
     progress: Any,
     options: Mapping[str, Any],
-) -> None:
-    """Write missing shards that follow one another; `first_row` is the first of their samples."""
-    collect = partial(Shards, destination, {}, known)
-    run_into(collect, model, data, progress=progress, first_row=first_row, **options).finish()
+    first_row: int = 0,
+    finished: Mapping[int, int] | None = None,
+) -> Shards:
+    """Run a network over what shards that are not `finished` hold, from `first_row` on."""
+    collect = partial(Shards, destination, finished or {}, known)
+    return run_into(collect, model, data, progress=progress, first_row=first_row, **options)
 
 
 def stretches(missing: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -251,57 +277,6 @@ def stretches(missing: Iterable[int]) -> Iterator[tuple[int, int]]:
     for _, run in groupby(enumerate(sorted(missing)), key=lambda pair: pair[1] - pair[0]):
         numbers = [number for _, number in run]
         yield numbers[0], numbers[-1]
-
-
-def _without_the_finished(
-    destination: Destination,
-    model: Any,
-    data: Any,
-    known: Known,
-    progress: Any,
-    options: Mapping[str, Any],
-) -> int:
-    """Read and run the samples of missing shards alone; return how many shards there are."""
-    finished = destination.finished()
-    n_rows: int = destination.settings["n_rows"]
-    size: int = destination.settings["rows_per_shard"]
-    n_shards = -(-n_rows // size)
-    done = sum(finished.values())
-    with showing(progress, n_rows) as advance:
-        for first, last in stretches(set(range(n_shards)) - finished.keys()):
-            lo, hi = first * size, min((last + 1) * size, n_rows)
-
-            def count(rows: int, total: int | None, before: int = done) -> None:
-                advance(before + rows)
-
-            # A loader as it is may know more than one that is made over a part.
-            part = data if hi - lo == n_rows else cut(data, lo, hi)
-            write_stretch(destination, model, part, lo, known.part(lo, hi), count, options)
-            destination, done = destination.going_on(), done + hi - lo
-    return n_shards
-
-
-def _past_the_finished(
-    destination: Destination,
-    model: Any,
-    data: Any,
-    known: Known,
-    progress: Any,
-    options: Mapping[str, Any],
-) -> int:
-    """Read all samples and run those of missing shards; return how many shards there are."""
-    finished = destination.finished()
-    collect = partial(Shards, destination, finished, known)
-    shards = run_into(collect, model, data, progress=progress, **options)
-    n_shards = shards.finish()
-    if max(finished, default=-1) >= n_shards:
-        raise ValueError(
-            f"{destination.path} has shard {max(finished)}, but the data ended after "
-            f"{shards.n_written:,} samples, in shard {n_shards - 1}; go on with the same data, "
-            f"start over with overwrite=True, or choose another folder."
-        )
-    known.check(shards.n_written)
-    return n_shards
 
 
 class Shards:

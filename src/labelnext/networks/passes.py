@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from rich.progress import Task as Shown
 
     from labelnext.networks._head import Caught, Head
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 class Collector(Protocol):
@@ -239,27 +239,21 @@ def check_committee(model: Any, n_passes: Any, *, several: bool, bias: bool, dty
 
 
 def opinions(
-    models: Sequence[Any], data: Any, *, progress: Any, n_rows: int | None, **options: Any
-) -> tuple[torch.Tensor, Plan]:
-    """Return the probabilities of each network, (members, n, C), and the plan of the passes."""
-    return _together([(model, None) for model in models], data, progress, n_rows, options)
-
-
-def opinions_with_dropout(
-    model: Any, n_passes: int, data: Any, *, progress: Any, n_rows: int | None, **options: Any
-) -> tuple[torch.Tensor, Plan]:
-    """Return the same of passes with dropout at work, of which each has its number for a seed."""
-    passes = [(model, partial(_turn_on, seed=seed)) for seed in range(n_passes)]
-    return _together(passes, data, progress, n_rows, options)
-
-
-def _together(
-    passes: Sequence[tuple[Any, Callable[[torch.nn.Module], None] | None]],
+    models: Sequence[Any],
     data: Any,
+    *,
+    n_passes: int | None,
     progress: Any,
     n_rows: int | None,
-    options: dict[str, Any],
+    **options: Any,
 ) -> tuple[torch.Tensor, Plan]:
+    """Return the probabilities of each network, (members, n, C), and the plan of the passes.
+
+    Or those of passes of one with dropout at work, of which each has its number for a seed.
+    """
+    passes: list[tuple[Any, Any]] = [(model, None) for model in models]
+    if n_passes is not None:
+        passes = [(models[0], partial(_turn_on, seed=seed)) for seed in range(n_passes)]
     proba: torch.Tensor | None = None
     plan: Plan | None = None
     with showing(progress, None if n_rows is None else n_rows * len(passes)) as advance:

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from labelnext.utils.given import shown
-from labelnext.utils.tasks import Task, check_task
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.given import Task, check_task, shown
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

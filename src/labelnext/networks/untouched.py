@@ -171,7 +171,7 @@ def uncompiled(model: nn.Module) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         else:  # before torch 2.6; of what was compiled by `torch.compile(module)`
             for module in model.modules():
-                inner: Any = module._modules.get("_orig_mod")
+                inner: Any = getattr(module, "_orig_mod", None)
                 if inner is not None:
                     stack.callback(vars(module).update, forward=vars(module)["forward"])
                     vars(module)["forward"] = inner.__call__

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools.source import Known, Part, Source
+from labelnext.pools.source import Known, Part, Source, by_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -21,14 +21,9 @@ CACHE_BYTES = 1 << 25
 
 
 class BlockSource(Source):
-    """Blocks, the last of which are kept decoded: many reads may come of one.
+    """Blocks, the last of which are kept decoded; `edges` are where those of each part begin."""
 
-    Of each part at least the last block is kept, however large. `edges` are where the blocks of
-    each part, and of ids, groups and labels, begin, from 0 to the number of rows.
-    """
-
-    cache_bytes: int
-    """Bytes of decoded blocks of either part that may be kept; it may be set."""
+    cache_bytes: int  # of decoded blocks of either part that may be kept
 
     def __init__(self, edges: Mapping[str, NDArray[np.int64]]) -> None:
         self._edges = dict(edges)
@@ -56,8 +51,8 @@ class BlockSource(Source):
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         out = np.empty((len(rows), self.width(part)), self.dtypes[part])
-        for places, values in self._taken(part, rows):
-            out[places] = values
+        for block, places, inside in by_block(self._edges[part], rows):
+            out[places] = self._block(part, block)[inside]
         return out
 
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
@@ -66,11 +61,11 @@ class BlockSource(Source):
         rows = np.arange(self.n_rows) if rows is None else rows
         if not len(rows):
             return self._block(what, 0)[:0]
-        taken = list(self._taken(what, rows))
+        blocks = list(by_block(self._edges[what], rows))
         # One block may hold whole numbers, and another missing ones, which are NaN.
-        values = np.concatenate([values for _, values in taken])
+        values = np.concatenate([self._block(what, block)[inside] for block, _, inside in blocks])
         out = np.empty_like(values)
-        out[np.concatenate([places for places, _ in taken])] = values
+        out[np.concatenate([places for _, places, _ in blocks])] = values
         return out
 
     def has(self, what: Known) -> bool:
@@ -79,18 +74,6 @@ class BlockSource(Source):
     @abstractmethod
     def _decode(self, part: str, block: int) -> NDArray[Any]:
         """Read a block of a part, or of ids, groups or labels."""
-
-    def _taken(
-        self, part: str, rows: NDArray[np.int64]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """Go through the blocks that some rows are in: which of the rows, and their values."""
-        edges = self._edges[part]
-        of = np.searchsorted(edges, rows, "right") - 1
-        order = np.argsort(of, kind="stable")
-        for places in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
-            if len(places):
-                block = int(of[places[0]])
-                yield places, self._block(part, block)[rows[places] - edges[block]]
 
     def _block(self, part: str, block: int) -> NDArray[Any]:
         """Return a block as it was kept, or decode it."""

@@ -1,9 +1,11 @@
-"""Matrices in .npy files, of which any rows can be read alone."""
+"""Arrays in .npy files, of which any rows can be read alone, and in .npz files, read whole."""
 
 from __future__ import annotations
 
 import io
 import math
+import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,10 @@ import numpy as np
 
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.check import check_arrays
-from labelnext.pools.files import FileError, broken, reading, some_bytes
+from labelnext.pools.files import FileError, broken, cut_short, reading, some_bytes
 from labelnext.pools.known import decoded
-from labelnext.pools.source import PARTS, Known, Part, Source, digest_of
+from labelnext.pools.source import PARTS, Known, Part, Source, by_block, digest_of
+from labelnext.utils.memory import refuse_too_large
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -202,13 +205,8 @@ class RowsSource(Source):
     def _take(self, part: str, rows: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
         shards = self._arrays[part]
         out = np.empty((len(rows), shards[0].width), dtype)
-        of = np.searchsorted(self._starts, rows, "right") - 1
-        order = np.argsort(of, kind="stable")
-        for places in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
-            if len(places):
-                shard = int(of[places[0]])
-                inside = rows[places] - self._starts[shard]
-                shards[shard].take(self._files, inside, out, places)
+        for shard, places, inside in by_block(self._starts, rows):
+            shards[shard].take(self._files, inside, out, places)
         return out
 
     def _stretches(self, lo: int, hi: int) -> Iterator[tuple[int, int, int]]:
@@ -255,3 +253,88 @@ def open_npy_files(name: str, files: Files, paths: Mapping[str, str]) -> RowsSou
 
 def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array.reshape(-1).view(np.uint8)
+
+
+# What SciPy saves of a sparse matrix of each format, beside its shape.
+SPARSE = {
+    "csr": ("data", "indices", "indptr"),
+    "csc": ("data", "indices", "indptr"),
+    "bsr": ("data", "indices", "indptr"),
+    "dia": ("data", "offsets"),
+    "coo": ("data", "row", "col"),
+}
+# Bytes that are decoded at once.
+CHUNK = 1 << 20
+
+
+class Archive:
+    """An .npz file, whose arrays are read into memory, once it is known how large they are."""
+
+    stems: tuple[str, ...] = ()
+
+    def __init__(self, name: str, files: Files, place: str) -> None:
+        self.name, self.files, self.place = name, files, place
+        with self._opened() as archive:
+            members = [member for member in archive.namelist() if member.endswith(".npy")]
+        self.names = [member.removesuffix(".npy") for member in members]
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        found = self._read(list(names.values()), {name: what for what, name in names.items()})
+        arrays: dict[Any, Any] = {what: found[name] for what, name in names.items()}
+        parts = {part: arrays.pop(part) for part in PARTS if part in arrays}
+        if not parts:
+            ((what, values),) = arrays.items()
+            return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
+        return ArraySource(**parts, name=self.name).with_known(arrays)
+
+    def sparse_matrix(self) -> Any:
+        """Return the sparse matrix that SciPy saved."""
+        import scipy.sparse as sp
+
+        wanted = {"format", "shape", *(name for each in SPARSE.values() for name in each)}
+        found = self._read([name for name in self.names if name in wanted])
+        with reading(self.name):
+            form = found["format"].item()
+            form = form.decode() if isinstance(form, bytes) else form
+            shape = tuple(map(int, found["shape"]))
+            data, *places = (found[name] for name in SPARSE[form])
+            if any(array.dtype.kind not in "iu" for array in places):
+                raise ValueError(f"{', '.join(SPARSE[form][1:])} must be integers")
+            content = (data, tuple(places)) if form == "coo" else (data, *places)
+            return getattr(sp, f"{form}_matrix")(content, shape=shape)
+
+    def _read(self, names: Sequence[str], parts: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Read arrays, after their headers, which say what they are and take."""
+        headers, arrays = {}, {}
+        with self._opened() as archive:
+            for name in names:
+                where, member = f"{self.name}:{name}", archive.getinfo(f"{name}.npy")
+                with archive.open(member) as file:
+                    headers[name] = read_header(file.read(HEADER_BYTES), where, member.file_size)
+        if parts:
+            check_arrays({parts[n]: h.said for n, h in headers.items()})
+        refuse_too_large(
+            self.name,
+            sum(header.n_bytes for header in headers.values()),
+            "save the arrays as .npy files, which are read piece by piece.",
+        )
+        with self._opened() as archive:
+            for name, header in headers.items():
+                content, done = np.empty(header.n_bytes, np.uint8), 0
+                with archive.open(f"{name}.npy") as file:
+                    while chunk := file.read(CHUNK):  # to the end, where the checksum is compared
+                        content[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
+                        done += len(chunk)
+                if done != header.n_bytes:
+                    raise cut_short(header.path, done, header.n_bytes)
+                arrays[name] = header.array(content)
+        return arrays
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        with (
+            reading(self.name),
+            self.files.opened(self.place) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
+            yield archive

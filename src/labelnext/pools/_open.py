@@ -7,29 +7,35 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools._archive import Archive
-from labelnext.pools._npy import MappedSource, open_npy, open_npy_files
-from labelnext.pools._text import CLASSES, TABLES, Table, lists_no_records, parse_text
+from labelnext.pools._npy import Archive, MappedSource, open_npy, open_npy_files
+from labelnext.pools._text import (
+    CLASSES,
+    TABLES,
+    Table,
+    ids_of_records,
+    lists_no_records,
+    parse_text,
+)
 from labelnext.pools._text import SUFFIXES as TEXT
 from labelnext.pools.arrays import ArraySource, joined
 from labelnext.pools.check import WITHOUT_PROBA, refuse_proba_of
-from labelnext.pools.files import LocalFiles, broken, local_path, scheme_of
-from labelnext.pools.known import USUAL, check_same, check_unique, natural, some
+from labelnext.pools.files import FileError, LocalFiles, broken, local_path, scheme_of
+from labelnext.pools.known import USUAL, check_groups, check_same, check_unique, natural, some
 from labelnext.pools.manifest import PoolSource, looks_like_a_pool, open_pool_folder
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import KNOWN, PARTS, Source
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
     from labelnext.pools.files import Files
     from labelnext.pools.source import Known, Part
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
@@ -87,8 +93,9 @@ def open_pool(
     ids, groups, labels : str, path-like or array-like, default=None
         Likewise; also a file of text, .txt (a value on each line), .csv, .tsv, .json or .jsonl
         (``FILE:data.id`` for nested keys), or the values themselves. Of a file, ids are looked for
-        under the names id and ids, and where several files have them they must agree; groups and
-        labels only if they are asked for. A pool folder has its own.
+        under the names id and ids, and where several files have them they must agree; what is
+        given wins, unless it has some of the same ids in another order. Groups and labels are
+        looked for only if they are asked for. A pool folder has its own.
     classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say.
 
@@ -99,17 +106,13 @@ def open_pool(
 
     Raises
     ------
-    FileNotFoundError
-        If a file is not there.
-    OSError
-        If an object store cannot be reached.
-    PermissionError
-        If one may not be read.
+    FileNotFoundError, PermissionError, OSError
+        If a file is not there or may not be read, or an object store cannot be reached.
     ValueError
         If the files are of no known format, damaged or unfinished, do not line up, have an id
-        twice, or do not have what is named.
+        twice or a row without a group, or do not have what is named.
     TypeError
-        If they hold no numbers.
+        If they hold no numbers, or ids, groups or labels of another kind.
 
     See Also
     --------
@@ -140,7 +143,9 @@ def open_pool(
         if proba is not None:
             refuse_proba_of(task)
         parts = ("features",)
-    source = open_source(path, parts, **wanted)
+    source = open_source(path, parts, given_ids=said.get("ids"), **wanted)
+    if source.has("groups") and "groups" not in said and not isinstance(source, PoolSource):
+        check_groups(source)
     if wanted.get("labels") is not None:
         names = source.classes if classes is None else classes
         said["labels"] = _numbers(source.known("labels"), names)
@@ -148,10 +153,7 @@ def open_pool(
 
 
 def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
-    """Read ids, groups or labels from a file of any format, ``FILE`` or ``FILE:NAME``.
-
-    Ids are all integers or all strings; what is missing among groups and labels is None.
-    """
+    """Read ids, groups or labels from a file of any format, ``FILE`` or ``FILE:NAME``."""
     values: list[Any] = _source_of(*_split(_path(spec, what), what), what, {}).known(what).tolist()
     return values
 
@@ -232,31 +234,33 @@ class _Folder:
         return self.pool
 
 
+@dataclass(frozen=True)
+class _Records:
+    """A file of records in JSON, of which ids are compared with those of other files."""
+
+    name: str
+    ids: Sequence[Any]
+
+    names: tuple[str, ...] = USUAL["ids"][:1]
+
+    def source(self, names: Mapping[str, str]) -> Source:
+        return ArraySource.of_known("ids", self.ids, self.name)
+
+
 def open_source(
-    path: Spec | None = None, parts: Sequence[Part] = PARTS, **asked: Spec | None
+    path: Spec | None = None,
+    parts: Sequence[Part] = PARTS,
+    *,
+    given_ids: Any = None,
+    **asked: Spec | None,
 ) -> Source:
     """Open what is asked for: columns and arrays of one file or folder, and other files.
 
-    Only these parts are looked for where none is named.
+    Ids that are given as values are compared with those that files have.
     """
     wanted = {what: _path(spec, what) for what, spec in asked.items() if spec is not None}
     main = None if path is None else _container(_path(path, "path"))
-    names: dict[str, str] = {}
-    elsewhere: dict[str, tuple[str, str | None]] = {}
-    for what, spec in wanted.items():
-        if main is not None and (own := _own_name(main, spec)) is not None:
-            names[what] = own
-        elif main is None or _is_file(spec):
-            elsewhere[what] = _split(spec, what)
-        elif isinstance(main, _Folder):
-            main.source({what: spec})  # which says that it has its own
-        elif isinstance(main, _Single):
-            raise TypeError(
-                f"{path} is one array, which has no '{spec}'; give files, as "
-                "open_pool(proba=..., features=...)."
-            )
-        else:
-            raise _no_such(main, spec, what, asked=True)
+    names, elsewhere = _told_apart(main, wanted)
     if main is None and not elsewhere.keys() & {*PARTS}:
         raise TypeError(
             "open_pool needs a path, or files with the parts: open_pool(proba=..., features=...)."
@@ -270,10 +274,8 @@ def open_source(
     opened: dict[str, Any] = {} if main is None else {main.name: main}
     for what, (file, name) in elsewhere.items():
         sources[what] = _source_of(file, name, what, opened)
-    given = elsewhere.get("ids", (None if main is None else main.name, None))[0]
     of_files = _ids_of_files(opened, elsewhere)
-    # Ids of a file that has no others may be of another kind than those of the other files.
-    alone = sources.get("ids") if given not in of_files else None
+    asked_for = [(file, name) for file in of_files for name in (None, *USUAL["ids"])]
     taken = (of_files.get(elsewhere[part][0]) for part in PARTS if part in elsewhere)
     if "ids" not in sources and (ids := next(filter(None, taken), None)) is not None:
         sources["ids"] = ids
@@ -281,16 +283,47 @@ def open_source(
     named = sources.get("ids", source)
     if not isinstance(named, PoolSource):  # whose writer has seen to it
         check_unique(named)
-    _check_ids_of([*of_files.values()], alone)
+    # Ids that were asked for may be of another kind than those that the files have, and so may
+    # those of a labelling tool's records.
+    records = [file for file in of_files if isinstance(opened[file], _Records)]
+    others = [of_files.pop(file) for file in records]
+    if given_ids is not None:
+        others.append(ArraySource.of_known("ids", given_ids, "what was given"))
+    elif "ids" in elsewhere and elsewhere["ids"] not in asked_for:
+        others.append(sources["ids"])
+    _check_same_ids([*of_files.values()], others)
     return source
 
 
-def _check_ids_of(sources: list[Source], alone: Source | None) -> None:
-    """Refuse ids of several files that are not the same, row by row."""
-    for other in sources[1:]:
-        check_same(sources[0], other)
-    if sources and alone is not None:
-        check_same(sources[0], alone, other_kind=True)
+def _told_apart(
+    main: Any, wanted: Mapping[str, str]
+) -> tuple[dict[str, str], dict[str, tuple[str, str | None]]]:
+    """Tell names of columns or arrays of `main`, if there is one, from other files."""
+    names: dict[str, str] = {}
+    elsewhere: dict[str, tuple[str, str | None]] = {}
+    for what, spec in wanted.items():
+        if main is not None and (own := _own_name(main, spec)) is not None:
+            names[what] = own
+        elif main is None or _is_file(spec):
+            elsewhere[what] = _split(spec, what)
+        elif isinstance(main, _Folder):
+            main.source({what: spec})  # which says that it has its own
+        elif isinstance(main, _Single):
+            raise TypeError(
+                f"{main.name} is one array, which has no '{spec}'; give files, as "
+                "open_pool(proba=..., features=...)."
+            )
+        else:
+            raise _no_such(main, spec, what, asked=True)
+    return names, elsewhere
+
+
+def _check_same_ids(alike: Sequence[Source], others: Sequence[Source]) -> None:
+    """Refuse ids that are not the same row by row; `others` may be of another kind."""
+    first, *rest = (*alike, *others) or (None,)
+    for other in rest:
+        if first is not None and other.n_rows == first.n_rows:
+            check_same(first, other, other_kind=other in others)
 
 
 def _ids_of_files(
@@ -344,7 +377,10 @@ def _source_of(file: str, name: str | None, what: Any, opened: dict[str, Any]) -
         container = opened[file] = opened[file] if file in opened else _container(file)
         source: Source = container.source({what: _found(container, name, what)})
         return source
-    values = parse_text(_content(file), suffix, file, name, what)
+    content = _content(file)
+    values = parse_text(content, suffix, file, name, what)
+    if what != "ids" and (ids := ids_of_records(content, suffix, file)):
+        opened[file] = _Records(file, ids)
     return ArraySource.of_known(what, values, file if name is None else f"{file}:{name}")
 
 
@@ -490,19 +526,36 @@ def _folder(path: str, files: Files, place: str) -> Any:
         require("zarr", extra="zarr", what=f"Reading {place}")
         from labelnext.pools._zarr import ZarrGroup
 
+        _refuse_missing(place, found, found)  # a chunk that is not there would be zeros
         return ZarrGroup(path, files, place)
     # Those of other programs, such as _SUCCESS, are hidden by their names.
     shown = sorted(
         (n for n in found if not any(part[0] in "._" for part in n.split("/"))), key=natural
     )
-    if arrays := tuple(name.removesuffix(".npy") for name in shown if name.endswith(".npy")):
-        return _NpyFolder(path, files, place, arrays)
+    if arrays := [name for name in shown if name.endswith(".npy")]:
+        _refuse_missing(place, found, arrays)
+        names = tuple(name.removesuffix(".npy") for name in arrays)
+        return _NpyFolder(path, files, place, names)
     tables = [name for name in shown if name.lower().endswith((".parquet", ".parq", ".pq"))]
-    if not tables and shown and files.read_some(f"{place}/{shown[0]}", 4) == PARQUET:
+    there = [name for name in shown if found[name] >= 0]
+    if not tables and there and files.read_some(f"{place}/{there[0]}", 4) == PARQUET:
         tables = shown  # as they are called where their suffix is not needed
     if tables:
+        # A part, or a folder of parts, may be a link to nothing.
+        bare = [name for name in shown if not os.path.splitext(name)[1]]
+        _refuse_missing(place, found, [*tables, *bare])
         return _parquet(path, files, [f"{place}/{name}" for name in tables])
     raise ValueError(f"{path}: this folder {EXPECTED}; it has {', '.join(shown[:5]) or 'none'}.")
+
+
+def _refuse_missing(place: str, found: Mapping[str, int], names: Iterable[str]) -> None:
+    """Refuse files that would be passed over in silence: nobody is told what they had."""
+    for name in names:
+        if found[name] < 0:
+            raise FileError(
+                f"{place}/{name} is a link to a file that is not there, or no plain file; restore "
+                "or remove it."
+            )
 
 
 def _parquet(path: str, files: Files, places: list[str]) -> Any:

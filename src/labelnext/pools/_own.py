@@ -33,10 +33,8 @@ def folder_of(path: str | os.PathLike[str]) -> Path:
 
 
 def refuse_other_files(folder: Path, *, to_delete: bool = False) -> bool:
-    """Refuse a folder that holds something else than a pool; tell whether it holds one.
-
-    Where nothing is to be deleted, hidden files may be there, and shards are not looked into.
-    """
+    """Refuse a folder that holds something else than a pool; tell whether it holds one."""
+    # Where nothing is to be deleted, hidden files may be there, and shards are not looked into.
     ours, foreign = _told_apart(folder, inside=to_delete)
     if not to_delete:
         foreign = [path for path in foreign if not path.name.startswith(".")]
@@ -63,11 +61,14 @@ def delete_pool(folder: Path) -> None:
 
 @contextmanager
 def in_place_of(folder: Path) -> Iterator[Path]:
-    """Have a folder to write a pool to, which in the end takes the place of the pool there."""
-    refuse_other_files(folder, to_delete=True)
+    """Have a folder to write a pool to, which in the end takes the place of what pool is there."""
     says = partial(writing, str(folder), "free some space; what was there is as it was.")
     with ExitStack() as stack:
         with says():
+            if not folder.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.callback(_remove_if_empty, folder)
+            refuse_other_files(folder, to_delete=True)
             new = stack.enter_context(draft(folder, folder=True))
         try:
             yield new
@@ -89,7 +90,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path | None]:
         yield None
         return
     with in_place_of(folder) as new:
-        yield new
+        try:
+            yield new
+        except Exception as error:
+            error.add_note(
+                f"{folder} is as it was, and nothing of this try is left to go on with; say "
+                "overwrite=True again."
+            )
+            raise
 
 
 def clear_pool_drafts(folder: Path) -> None:
@@ -98,10 +106,8 @@ def clear_pool_drafts(folder: Path) -> None:
 
 
 def _told_apart(folder: Path, *, inside: bool) -> tuple[list[Path], list[Path]]:
-    """Return what is a pool's in a folder, in the order to delete it, and what is not.
-
-    Cut off anywhere in that order, what is left is known as a pool's and not gone on with.
-    """
+    """Return what is a pool's in a folder, in the order to delete it, and what is not."""
+    # Cut off anywhere in that order, what is left is known as a pool's and not gone on with.
     found = {path.name: path for path in sorted(folder.iterdir())}
     heads = {
         name: head

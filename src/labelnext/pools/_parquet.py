@@ -166,11 +166,7 @@ class ParquetSource(BlockSource):
 
 
 def as_matrix(chunks: Iterable[pa.Array], n_rows: int, where: str, first: int = 0) -> NDArray[Any]:
-    """Put the chunks of a column into one array, so that no second copy is ever held.
-
-    Of a column of lists it has shape (n_rows, width), of one of numbers (n_rows,). `where` and
-    `first` are the column and the number of its first row, for messages.
-    """
+    """Put the chunks of a column, whose first row is `first`, into one array without a copy."""
     out: NDArray[Any] | None = None
     row = 0
     for chunk in filter(len, chunks):
@@ -268,6 +264,10 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
     """Return ids, groups or labels; of the last two some may be missing."""
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.dictionary_decode()
+    listed = _is_listed(chunk.type) and what == "labels"
+    if pa.types.is_nested(chunk.type) and not listed:
+        kinds = "all integers or all strings" if what == "ids" else "numbers or strings"
+        raise TypeError(f"{where}: {what} must be {kinds}, got {chunk.type}.")
     if what == "ids":
         _refuse_nulls(chunk, where, first)
         if pa.types.is_integer(chunk.type):
@@ -276,7 +276,7 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
         with reading(where):
             values[:] = chunk.to_pylist()
         return as_ids(values, where)
-    if _is_listed(chunk.type):
+    if listed:
         return as_matrix([chunk], len(chunk), where, first)
     if pa.types.is_floating(chunk.type) or (pa.types.is_integer(chunk.type) and _fits(what, chunk)):
         return chunk.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
@@ -287,10 +287,7 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
 
 
 def _fits(what: Any, chunk: pa.Array) -> bool:
-    """Tell whether integers, of which some may be missing, stay what they are in NumPy.
-
-    Where some are missing they become floats, of this chunk or of the others.
-    """
+    """Tell whether integers stay what they are in NumPy: floats where some are missing."""
     if what == "groups":
         return not chunk.null_count
     ends = pc.min_max(chunk).as_py().values()

@@ -74,9 +74,6 @@ class RemoteFiles(Files):
         with self._reaching(path):
             return self._fs.open_input_file(path)
 
-    def opened(self, path: str) -> Any:
-        return self.arrow(path)
-
     def _stamp(self, path: str) -> tuple[Any, ...]:
         info = self._info(path)
         if info.type != fs.FileType.File:

@@ -15,7 +15,8 @@ from labelnext.pools.arrays import ArraySource
 from labelnext.pools.files import FileError, reading
 from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of
 from labelnext.pools.source import KNOWN, PARTS
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.given import shown
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -139,10 +140,7 @@ class Table:
 
 
 def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: Known) -> list[Any]:
-    """Return the values in a file, one for each sample: those of a key, if it holds records.
-
-    `name` is the key that was asked for; None looks for the usual ones.
-    """
+    """Return the values in a file: of records those of the key `name`, or of a usual one."""
     if suffix == ".txt":
         text = _text_of(content, path)
         if name is not None:
@@ -185,6 +183,13 @@ def _json_values(content: bytes, suffix: str, path: str) -> list[Any]:
 def check_listed(what: Known, values: list[Any], where: str) -> list[Any]:
     """Refuse ids in a file of text that are empty or no ids; numbers beside texts are texts."""
     if what != "ids":
+        for number, value in enumerate(values):
+            several = value if isinstance(value, list) and what == "labels" else [value]
+            if any(isinstance(each, dict | list) for each in several):
+                raise TypeError(
+                    f"{where}: {what} must be numbers or strings, got {type(value).__name__} "
+                    f"{shown(value)} at row {number:,}; name what is meant in it, as FILE:key.key."
+                )
         return values
     for number, value in enumerate(values):
         if value is None or value == "":
@@ -206,6 +211,16 @@ def whole_numbers(texts: list[str]) -> list[Any]:
 def lists_no_records(content: bytes, suffix: str, path: str) -> bool:
     """Tell whether a .json or .jsonl file lists values alone, not records with names."""
     return not any(isinstance(value, dict) for value in _json_values(content, suffix, path))
+
+
+def ids_of_records(content: bytes, suffix: str, path: str) -> list[Any]:
+    """Return the ids that all records of a .json or .jsonl file have beside what was asked for."""
+    values = [] if suffix == ".txt" else _json_values(content, suffix, path)
+    for name in USUAL["ids"]:
+        found = [value.get(name) if isinstance(value, dict) else None for value in values]
+        if found and all(type(value) in (int, str) and value != "" for value in found):
+            return check_listed("ids", found, path)
+    return []
 
 
 def _text_of(content: bytes, path: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # Bytes of both parts in a shard: large enough to be read at full speed, small enough to be sent
 # or written again.
@@ -53,12 +53,10 @@ def write_pool(
     ----------
     path : str or path-like
         The folder to write, which should be empty or not be there.
-    proba : Pool, or array-like of shape (n_rows, n_columns) or (n_rows,), default=None
-        The pool, in memory or in files of another format. Or its probabilities, of any real
-        dtype; memory-mapped arrays are read piece by piece.
-    features : array-like of shape (n_rows, n_features), default=None
-        Features, unless a pool is written.
-    ids, groups, labels, classes, bias, task, last_layer, missing_label : optional
+    proba : Pool or array-like, default=None
+        The pool, in memory or in files of another format; or its probabilities. Memory-mapped
+        arrays are read piece by piece.
+    features, ids, groups, labels, classes, bias, task, last_layer, missing_label : optional
         As those of `labelnext.Pool`; None for what the pool says.
     rows_per_shard : int, default=None
         Rows in a shard; None for about 256 MB.
@@ -69,12 +67,9 @@ def write_pool(
     ------
     FileExistsError
         If the folder holds a pool and `overwrite` is not asked for, or holds other files.
-    ValueError
-        If a shape is wrong, the lengths differ, an id is there twice, or the probabilities are
-        those of a committee.
-    TypeError
-        If an array does not hold real numbers or is sparse, ids or groups are neither integers
-        nor strings.
+    ValueError, TypeError
+        As `labelnext.Pool`, and if the probabilities are those of a committee, an array is sparse,
+        or ids or groups are neither integers nor strings.
     OSError
         If the disk is full, or may not be written to.
 
@@ -97,16 +92,8 @@ def write_pool(
     array([[0.75, 0.25]])
     >>> folder.cleanup()
     """
-    said: dict[str, Any] = {
-        "ids": ids,
-        "groups": groups,
-        "labels": labels,
-        "classes": classes,
-        "bias": bias,
-        "task": task,
-        "last_layer": last_layer,
-        "missing_label": missing_label,
-    }
+    said: dict[str, Any] = {"ids": ids, "groups": groups, "labels": labels, "classes": classes}
+    said |= {"bias": bias, "task": task, "last_layer": last_layer, "missing_label": missing_label}
     if isinstance(path, Pool | Source):
         raise TypeError("path must be the folder to write, got a pool; the pool comes second.")
     if isinstance(proba, Pool | Source):
@@ -136,9 +123,7 @@ def write_in_shards(
 ) -> None:
     """Write a pool shard by shard, after it is known that a folder can hold it.
 
-    `keep` says that finished shards stay if it is interrupted, to be gone on with by `resume`;
-    those of a pool that proves to be wrong never do. `progress` is told the rows that are done,
-    and how many there are.
+    With `keep` finished shards stay if it is interrupted, unless the pool proves to be wrong.
     """
     rows = rows_per_shard or max(1, SHARD_BYTES // pool.source.row_bytes)
     cuts = range(0, pool.n_rows, rows)
@@ -157,13 +142,14 @@ def write_in_shards(
                 progress(hi, pool.n_rows)
         writer.finish(len(cuts))
 
-    if overwrite and folder.exists():
+    if overwrite:
         # The old pool stays until the new one is whole; it may even be what is read.
         with in_place_of(folder) as new:
             fill(PoolWriter(new, **about, settings=settings))
         return
     clear_drafts_of(folder)  # of one that was to take the place of another
-    writer = PoolWriter(folder, **about, settings=settings, resume=resume)
+    kind = PoolWriter if keep else _AllOrNothing
+    writer = kind(folder, **about, settings=settings, resume=resume)
     begun = writer.finished
     try:
         fill(writer)
@@ -172,6 +158,12 @@ def write_in_shards(
         if wrong or not keep or not writer.finished:
             writer.delete()
         raise
+
+
+class _AllOrNothing(PoolWriter):
+    """What nobody goes on with if it is cut off."""
+
+    _can_go_on = False
 
 
 def _parts(pool: Pool, lo: int, hi: int) -> dict[str, Any]:

@@ -33,9 +33,9 @@ from labelnext.pools.manifest import (
     text_of,
 )
 from labelnext.pools.source import digest_of_bytes
+from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-from labelnext.utils.tasks import TASKS, check_task
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,14 +64,8 @@ class PoolWriter:
     ----------
     path : str or path-like
         The folder, which is made if it is not there. A shard that is written is never changed.
-    task : str, default="multiclass"
-        What the probabilities are; see `labelnext.Pool`.
-    bias : bool, default=False
-        Whether the last layer has a bias whose gradient counts too.
-    classes : array-like of shape (n_classes,), default=None
-        The names of the classes.
-    last_layer : tuple of array-like, default=None
-        The weights of the last layer and its bias, or None.
+    task, bias, classes, last_layer : optional
+        As those of `labelnext.Pool`.
     settings : mapping, default=None
         What else those who go on must agree on, to be kept in JSON: the name of a model, say.
     resume : bool, default=False
@@ -110,6 +104,8 @@ class PoolWriter:
     >>> folder.cleanup()
     """
 
+    _can_go_on = True
+
     def __init__(
         self,
         path: str | PathLike[str],
@@ -140,13 +136,7 @@ class PoolWriter:
 
     @property
     def finished(self) -> dict[int, int]:
-        """The shards that are written, by whomever: their numbers, and how many rows they have.
-
-        Raises
-        ------
-        ValueError
-            If one has been damaged since.
-        """
+        """The shards that are written, by whomever: their numbers, and how many rows they have."""
         return {number: shard.n_rows for number, shard in self._shards().items()}
 
     @property
@@ -172,18 +162,11 @@ class PoolWriter:
         ----------
         shard : int
             Its number, from 0 on: rows of the pool come in the order of these numbers.
-        proba : array-like of shape (n_rows, n_columns) or (n_rows,), default=None
-            Its probabilities, of the dtype and columns of the other shards.
-        features : array-like of shape (n_rows, n_features), default=None
-            Its features; likewise. Shards may have different numbers of rows.
-        ids : array-like of shape (n_rows,), default=None
-            The ids of its samples, integers or strings.
-        groups : array-like of shape (n_rows,), default=None
-            What each sample belongs to, integers or strings.
-        labels : array-like of shape (n_rows,) or (n_rows, n_labels), default=None
-            The labels that are known, numbers in an array of numbers, or strings.
-        missing_label : scalar, str or None, default=numpy.nan
-            What stands for a missing label.
+        proba, features : array-like, default=None
+            Its probabilities and features, of the dtypes and columns of the other shards; they may
+            have other numbers of rows.
+        ids, groups, labels, missing_label : optional
+            As those of `labelnext.Pool`, integers or strings; labels are numbers or strings.
         stored_as : str, default=None
             What the probabilities were rounded to, if they come in a wider dtype, such as
             "bfloat16". Of a tensor it is known.
@@ -192,12 +175,8 @@ class PoolWriter:
         ------
         FileExistsError
             If the shard, or the manifest, is written already.
-        ValueError
-            If a shape is wrong, an id is there twice, or dtypes or columns are not those of the
-            other shards.
-        TypeError
-            If an array is sparse or does not hold real numbers, or ids or groups are neither
-            integers nor strings.
+        ValueError, TypeError
+            If it is not as the other shards, or not as `labelnext.write_pool` takes it.
         OSError
             If the disk is full; what was written of this shard is taken away.
         """
@@ -222,7 +201,9 @@ class PoolWriter:
             break  # the others are like this one
         with writing(
             str(folder),
-            f"{len(others):,} shards are finished: free some space and go on with resume=True.",
+            f"{len(others):,} shards are finished: free some space and go on with resume=True."
+            if self._can_go_on
+            else "free some space, or choose another place.",
         ):
             self._known[shard] = _write_shard(folder, arrays, stored_as)
 
@@ -232,12 +213,8 @@ class PoolWriter:
         Parameters
         ----------
         n_shards : int, default=None
-            How many shards there must be; None for as many as there are.
-
-        Raises
-        ------
-        ValueError
-            If shards are missing or damaged, do not fit together, or an id is there twice.
+            How many shards there must be; None for as many as there are. ValueError says which are
+            missing, damaged or do not fit, or which id is there twice.
         """
         if self.complete:
             return
@@ -266,19 +243,22 @@ class PoolWriter:
         # Shards that nothing says what they are of can be neither gone on with nor kept.
         nobodys = bool(self._folders()) and not (self.path / SETTINGS).exists()
         begun = refuse_other_files(self.path, to_delete=overwrite or nobodys)
+        if begun and not (resume or overwrite):  # what would have to be moved is said first
+            refuse_other_files(self.path, to_delete=True)
         if overwrite:
             self.delete()
             self.path.mkdir(exist_ok=True)
+        elif nobodys:
+            raise (ValueError if resume else FileExistsError)(
+                f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
+                "them with overwrite=True, or choose another path."
+            )
         elif begun and not resume:
             state = "finished" if self.complete else f"unfinished, {len(self._folders()):,} shards"
+            go_on = "go on with resume=True, " * self._can_go_on
             raise FileExistsError(
-                f"{self.path} holds a pool already ({state}); go on with resume=True, delete it "
-                "with overwrite=True, or choose another path."
-            )
-        elif nobodys:
-            raise ValueError(
-                f"{self.path} has shards, but no {SETTINGS} that says what they are of; delete "
-                "them with overwrite=True."
+                f"{self.path} holds a pool already ({state}); {go_on}delete it with "
+                "overwrite=True, or choose another path."
             )
         write_once(self.path / SETTINGS, content)
         head = read_head((self.path / SETTINGS).read_bytes(), str(self.path / SETTINGS))

@@ -11,15 +11,12 @@ import scipy.sparse as sp
 from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
 from labelnext.pools.known import as_ids, check_length, decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.libraries import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-# Rows that are looked at to tell one pool from another.
-SAMPLED = 64
 
 
 class ArraySource(Source):
@@ -132,24 +129,15 @@ class ArraySource(Source):
         return f"row {self._at[row]} of {self.name}"
 
     def fingerprint(self) -> str:
-        """Return a digest of shapes, dtypes and some of the rows."""
-        rows = np.linspace(0, self.n_rows - 1, min(self.n_rows, SAMPLED)).astype(np.int64)
+        """Return a digest of shapes, dtypes and all numbers."""
         sums = []
-        for part in self.parts:
-            values = self.take(part, rows)
-            if is_tensor(values):
-                values = values.cpu()
-                if values.element_size() == 2 and values.is_floating_point():
-                    values = values.float()  # numpy has no bfloat16
-                values = values.numpy()
-            arrays = (
-                (values.data, values.indices, values.indptr)
-                if self.sparse and (part == "features")
-                else (values,)
-            )
-            sums += [zlib.crc32(np.ascontiguousarray(array).data) for array in arrays]
-        shapes = [tuple(array.shape) for array in self._arrays.values()]
-        return digest_of(self.n_rows, *shapes, self.dtypes, sums)
+        for part, whole in self._arrays.items():
+            crc, stretches = 0, (self.read(part, lo, hi) for lo, hi in self.stretches())
+            arrays = (whole.data, whole.indices, whole.indptr) if sp.issparse(whole) else stretches
+            for array in arrays:
+                crc = zlib.crc32(np.ascontiguousarray(without_tensor(array)).data, crc)
+            sums.append((tuple(whole.shape), crc))
+        return digest_of(self.n_rows, self.dtypes, sums)
 
     def part(self, lo: int, hi: int) -> ArraySource:
         """Return rows lo to hi as a source of their own, which alone are sent where it is sent."""

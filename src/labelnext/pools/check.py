@@ -10,8 +10,8 @@ import scipy.sparse as sp
 
 from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import NO_FILL, refuse_masked
+from labelnext.utils.libraries import is_tensor
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.pools.source import Part
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # How far from 1 a row may sum: rounding of what it is stored in, and then some. What is said of it
 # is one digit: a sum of 0.999 is within 0.001, however it is rounded.
@@ -32,11 +32,9 @@ TOO_SMALL, TOO_SMALL_32 = 1e-150, 1e-18
 
 
 def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
-    """Return probabilities or features as they are kept, without a copy where there need be none.
+    """Return probabilities or features as they are kept, and what tensors were rounded to.
 
-    Tensors on the CPU become the arrays whose memory they share, those on another device stay;
-    sparse features become CSR. With them comes the name of the dtype they were rounded to, if they
-    were tensors: NumPy has no bfloat16, which becomes float32.
+    Tensors on the CPU become arrays that share their memory, but for bfloat16; others stay.
     """
     if isinstance(values, str | os.PathLike):
         raise TypeError(
@@ -188,11 +186,7 @@ def refuse_dtype(dtype: np.dtype[Any], what: str) -> None:
 def check_shape(
     shape: tuple[int, ...], part: Part, where: str = "", *, members: bool = False
 ) -> None:
-    """Refuse what is no matrix with rows and columns.
-
-    Probabilities may have one dimension, P(y = 1), and with `members` three, (members, rows,
-    columns).
-    """
+    """Refuse what is no matrix; probabilities may have one dimension, those of `members` three."""
     shape = tuple(shape)
     allowed = (2,) if part == "features" else (1, 2, 3) if members else (1, 2)
     if len(shape) not in allowed:
@@ -217,10 +211,7 @@ def check_shape(
 def check_arrays(
     found: Mapping[str, tuple[tuple[int, ...], np.dtype[Any], str]], *, members: bool = True
 ) -> None:
-    """Refuse arrays in files that are no parts, ids, groups or labels, or of other lengths.
-
-    Each comes as its shape, its dtype, and where it is.
-    """
+    """Refuse shapes and dtypes in files that are no parts, ids, groups or labels, or don't fit."""
     n_rows, first = 0, ""
     for what in (what for what in (*PARTS, *KNOWN) if what in found):
         shape, dtype, where = found[what]
@@ -285,11 +276,7 @@ def refuse_proba(
     dtype: str,
     where: Callable[[int], str] = str,
 ) -> None:
-    """Raise what is wrong with a tile of probabilities, the first of each cause.
-
-    The tile starts at `first_row` of the pool; its rows may sum to 1 within `tolerance`, that of
-    their dtype; `where` says where a row of the pool is.
-    """
+    """Raise what is wrong with a tile of probabilities; `where` says where a row is."""
     apply = "softmax" if task == "multiclass" else "sigmoid"
     causes = [
         (~np.isfinite(proba), "every probability must be a finite number"),

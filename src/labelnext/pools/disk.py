@@ -71,11 +71,7 @@ def check_place(path: str | os.PathLike[str]) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool) -> None:
-    """Write a file that appears whole or not at all.
-
-    FileExistsError is raised if the file exists and is not to be replaced, also if it came to be
-    there meanwhile. One that is replaced keeps its permissions.
-    """
+    """Write a file that appears whole or not at all; one that is replaced keeps its permissions."""
     final = target_of(path)
     with draft(final) as new:
         write_through(new, content)
@@ -165,12 +161,8 @@ def write_through(path: Path, content: bytes) -> None:
 
 
 def write_npy(path: Path, array: NDArray[Any]) -> tuple[int, int]:
-    """Write a new .npy file; return where its numbers begin, and their checksum.
-
-    CRC-32 finds what breaks by itself, and of the checksums of the standard library it is the
-    fastest: 2.2 GB/s on one core, where blake2b makes 0.9.
-    """
-    crc = 0
+    """Write a new .npy file; return where its numbers begin, and their checksum."""
+    crc = 0  # the fastest of the standard library's: 2.2 GB/s on one core, blake2b 0.9
     step = max(1, CHUNK // max(1, array[:1].nbytes))
     with path.open("xb") as file:
         header = np.lib.format.header_data_from_array_1_0(array[:0])

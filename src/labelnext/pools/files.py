@@ -32,17 +32,13 @@ SAMPLES, SAMPLE = 16, 4096
 
 
 class Files(ABC):
-    """A place with files: this machine's, or an object store's.
+    """A place with files: this machine's, or an object store's. It can be pickled.
 
-    It can be pickled, and read from several threads at once. A file that is no longer what it was
-    when it was first looked at is refused.
+    A file that is no longer what it was when it was first looked at is refused.
     """
 
-    gap: int
-    """Bytes that are sooner read than left out between two that are wanted."""
-
-    threads: int
-    """How many reads are worth having under way at once."""
+    gap: int  # bytes that are sooner read than left out between two that are wanted
+    threads: int  # how many reads are worth having under way at once
 
     def __init__(self) -> None:
         # Of each file: its size first, and what else tells it from another on this machine.
@@ -75,15 +71,15 @@ class Files(ABC):
 
     @abstractmethod
     def listing(self, folder: str) -> dict[str, int]:
-        """Return the files below a folder, as paths from there on, and their sizes in bytes."""
+        """Return the paths of files below a folder, and their bytes; −1 of links to nothing."""
 
     @abstractmethod
     def arrow(self, path: str) -> Any:
         """Open a file for pyarrow, which closes it with the block that it is opened for."""
 
-    @abstractmethod
     def opened(self, path: str) -> Any:
         """Open a file to be read from its start on; close it with the block."""
+        return self.arrow(path)
 
     @abstractmethod
     def _stamp(self, path: str) -> tuple[Any, ...]:
@@ -162,16 +158,11 @@ class LocalFiles(Files):
 
         found = {}
         with told(folder):
-            for root, _, names in os.walk(folder, onerror=refuse):
+            for root, _, names in os.walk(folder, onerror=refuse, followlinks=True):
                 for name in names:
                     path = os.path.join(root, name)
-                    if os.path.isfile(path):
-                        found[os.path.relpath(path, folder)] = self.size(path)
-                    elif name.endswith(".npy"):  # it may be missed, and must not be silently
-                        raise FileError(
-                            f"{path} is a link to a file that is not there, or no plain file; "
-                            "restore or remove it."
-                        )
+                    size = self.size(path) if os.path.isfile(path) else -1
+                    found[os.path.relpath(path, folder)] = size
         return found
 
     def arrow(self, path: str) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 from labelnext.utils.encoding import check_classes
 from labelnext.utils.given import NO_FILL, refuse_masked, refuse_masked_rows, shown
 from labelnext.utils.labels import nulls, split_labels
-from labelnext.utils.names import did_you_mean
-from labelnext.utils.tensors import without_tensor
+from labelnext.utils.libraries import without_tensor
+from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.pools.source import Known, Source
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 # What people call the columns, arrays and files of a pool. Labels and groups are not looked for:
 # a data set's own labels would take all its samples out of the choice.
@@ -35,7 +35,7 @@ USUAL = {
 }
 # Keys that are sorted at once, of eight bytes; a longer pool is gone through several times.
 AT_ONCE = 1 << 24
-# Ids that are read at once.
+# Ids, groups or labels that are read at once.
 STRETCH = 1 << 16
 
 
@@ -83,10 +83,7 @@ def plain(value: Any) -> Any:
 
 
 def decoded(what: Known, values: Any, where: str | None = None) -> NDArray[Any]:
-    """Return ids, groups or labels as they are kept, from what was read of a file.
-
-    Texts become Python strings; an empty one is no label and no group, but None.
-    """
+    """Return what was read of a file as it is kept; an empty text is no label and no group."""
     where = where or what
     if what == "ids":
         return as_ids(values, where, whole=False)
@@ -134,9 +131,7 @@ def check_length(what: str, values: Any, n_rows: int) -> None:
 def as_ids(ids: Any, where: str = "ids", *, whole: bool = True) -> NDArray[Any]:
     """Return ids as an array of int64 or uint64, or of Python strings in an array of objects.
 
-    They must be all integers, or all strings or UTF-8 bytes. Whether each is there once is for
-    `check_ids`. `where` is what messages call them. Integers of a part of a pool, not `whole`, keep
-    their sign: another part may need it.
+    Integers of a part of a pool, not `whole`, keep their sign: another part may need it.
     """
     # Of a list as it is: numpy would write a mixture as text, and drop zero bytes.
     array = _as_array("ids", ids)
@@ -167,22 +162,38 @@ def check_ids(ids: Any, n_rows: int, *, whole: bool = True) -> NDArray[Any]:
 def check_unique(source: Source) -> None:
     """Refuse a source in which two rows have the same id; found in bounded memory."""
     if source.has("ids"):
-        stretches = functools.partial(stretches_of_ids, source)
+        stretches = functools.partial(stretches_of, "ids", source)
         refuse_twice(stretches, source.n_rows, source.where, f"{source.name}: ")
 
 
-def check_same(one: Source, other: Source, *, other_kind: bool = False) -> None:
-    """Refuse two sources whose ids are not the same row by row; as texts, in bounded memory.
+def check_groups(source: Source) -> None:
+    """Refuse a source in which a row has no group; found in bounded memory."""
+    for lo, groups in stretches_of("groups", source):
+        missing = nulls(groups)
+        if missing.any():
+            place = int(np.argmax(missing))
+            where = f"row {lo + place:,} ({source.where(lo + place)})"
+            raise _no_group(plain(groups[place]), where)
 
-    If they may be of `other_kind`, only those of which some are in both.
+
+def _no_group(value: Any, where: str) -> ValueError:
+    return ValueError(
+        f"groups is {value!r} at {where}: every sample must have a group; give each sample that "
+        "goes with no other a group of its own."
+    )
+
+
+def check_same(one: Source, other: Source, *, other_kind: bool = False) -> None:
+    """Refuse two sources whose ids, as texts, differ in a row; if some are in both at least,
+    where they may be of `other_kind`.
     """
-    for lo, ids in stretches_of_ids(one):
+    for lo, ids in stretches_of("ids", one):
         theirs = other.ids(np.arange(lo, lo + len(ids)))
         here, there = ([*map(str, values.tolist())] for values in (ids, theirs))
         if here == there:
             continue
         texts = set(there)
-        stretches = (map(str, values.tolist()) for _, values in stretches_of_ids(one))
+        stretches = (map(str, values.tolist()) for _, values in stretches_of("ids", one))
         if other_kind and all(map(texts.isdisjoint, stretches)):
             return
         row = next(row for row, value in enumerate(here) if value != there[row])
@@ -233,19 +244,16 @@ def refuse_twice(
         )
 
 
-def stretches_of_ids(source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Read the ids in order: the first row, and the ids from there on."""
+def stretches_of(what: Known, source: Source) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Read ids, groups or labels in order: the first row, and the values from there on."""
     for lo in range(0, source.n_rows, STRETCH):
-        yield lo, source.ids(np.arange(lo, min(lo + STRETCH, source.n_rows)))
+        yield lo, source.known(what, np.arange(lo, min(lo + STRETCH, source.n_rows)))
 
 
 def find_rows(
     wanted: Any, ids: Callable[[], Iterable[tuple[int, NDArray[Any]]]], what: str
 ) -> NDArray[np.int64]:
-    """Find the rows of some ids among those of a pool, which come in stretches: first row, ids.
-
-    Ids that were read as text here and as integers there are the same.
-    """
+    """Find the rows of some ids, integers or their texts, among those of a pool in stretches."""
     if isinstance(wanted, Set | Mapping):
         wanted = list(wanted)  # their order does not matter
     asked = as_ids(wanted, what).tolist()
@@ -312,10 +320,7 @@ def as_groups(groups: Any, n_rows: int) -> NDArray[Any]:
     array = _texts(array, "groups") if array.dtype.kind in "SU" else array
     missing = nulls(array)
     if missing.any():
-        raise ValueError(
-            f"groups is {plain(array[missing][0])!r} at row {int(np.argmax(missing)):,}: every "
-            "sample must have a group; give each sample that goes with no other a group of its own."
-        )
+        raise _no_group(plain(array[missing][0]), f"row {int(np.argmax(missing)):,}")
     if array.dtype.kind != "O":
         return array
     kinds: set[Any] = {type(value) for value in array}
@@ -402,11 +407,7 @@ def check_label_names(
 
 
 def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
-    """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor.
-
-    They come as they are, in their order; those of a set in ascending order. Numbers below 0 are
-    no rows.
-    """
+    """Return row numbers, said as a list, a set, a dict's keys, a mask, a series or a tensor."""
     if isinstance(rows, str | bytes | int | float):
         raise TypeError(
             f"{what} must be a list of row numbers or a mask, got {rows!r}; put one row into a "

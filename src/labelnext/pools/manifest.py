@@ -24,8 +24,8 @@ import numpy as np
 
 from labelnext.pools._npy import NpyFile, RowsSource
 from labelnext.pools.files import FileError, LocalFiles, reading
-from labelnext.pools.source import KNOWN, PARTS, Known, Part, digest_of, digest_of_bytes
-from labelnext.utils.tasks import TASKS
+from labelnext.pools.source import KNOWN, PARTS, Known, Part, by_block, digest_of, digest_of_bytes
+from labelnext.utils.given import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -93,11 +93,7 @@ class ShardRecord:
 
 
 class PoolSource(RowsSource):
-    """A pool folder that `PoolWriter` has finished: its head, and what is known of its shards.
-
-    A shard's checksum is compared when the shard is first read from its start to its end, in
-    however many stretches; for single rows only where that is little more to read, see `take`.
-    """
+    """A pool folder that `PoolWriter` has finished; checksums are compared as shards are read."""
 
     def __init__(
         self,
@@ -151,10 +147,9 @@ class PoolSource(RowsSource):
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         local = isinstance(self._files, LocalFiles)
-        of = np.searchsorted(self._starts, rows if local else rows[:0], "right") - 1
-        for shard, n in zip(*(a.tolist() for a in np.unique(of, return_counts=True)), strict=True):
+        for shard, inside, _ in by_block(self._starts, rows if local else rows[:0]):
             file = self._arrays[part][shard]
-            if file.n_bytes <= max(LITTLE, TIMES * n * file.row_bytes):
+            if file.n_bytes <= max(LITTLE, TIMES * len(inside) * file.row_bytes):
                 self._compare_once(part, shard)
         return super().take(part, rows)
 
@@ -238,7 +233,7 @@ def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
         for part in shard.files:
             file = f"{shard_name(number)}/{part}.npy"
             expected = shard.npy("", part).n_bytes
-            if file not in found:
+            if found.get(file, -1) < 0:
                 problems.append(f"{file} is missing")
             elif found[file] != expected:
                 problems.append(f"{file} has {found[file]:,} bytes instead of {expected:,}")

@@ -18,7 +18,7 @@ from labelnext.pools.known import (
     check_names,
     find_rows,
     some,
-    stretches_of_ids,
+    stretches_of,
 )
 from labelnext.pools.source import (
     KNOWN,
@@ -30,11 +30,10 @@ from labelnext.pools.source import (
     check_range,
     digest_of,
 )
-from labelnext.utils.given import refuse_other_order
+from labelnext.utils.given import TASKS, Task, check_task, refuse_other_order
 from labelnext.utils.labels import MISSING_LABEL
+from labelnext.utils.libraries import without_tensor
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.tasks import TASKS, Task, check_task
-from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -351,17 +350,13 @@ class Pool:
         Parameters
         ----------
         ids : array-like
-            Ids of the pool; numbers that were read as text stand for the numbers.
+            Ids of the pool; numbers that were read as text stand for the numbers. ValueError names
+            those that are not there.
 
         Returns
         -------
         ndarray of int64
             A row for each id, in their order.
-
-        Raises
-        ------
-        ValueError
-            If some are not in the pool; the message names the first of them.
         """
         return find_rows(ids, self._stretches_of_ids, "ids")
 
@@ -380,11 +375,6 @@ class Pool:
         -------
         ndarray, csr_array or torch.Tensor
             The numbers, in the pool's dtype; a tensor on its device.
-
-        Raises
-        ------
-        ValueError
-            If the pool has no such part.
         """
         if part not in self.source.parts:
             there = {"proba": "probabilities", "features": "features"}
@@ -418,14 +408,7 @@ class Pool:
         return self._cut(self.source.part(lo, hi), slice(lo, hi))
 
     def fingerprint(self) -> str:
-        """
-        Return what differs between pools: a digest of sizes, dtypes and some of the numbers.
-
-        Returns
-        -------
-        str
-            The digest.
-        """
+        """Return what differs between pools: a digest of sizes, dtypes and some of the numbers."""
         return digest_of(self.source.fingerprint(), self.task, self.bias)
 
     def __len__(self) -> int:
@@ -560,7 +543,7 @@ class Pool:
         if "ids" in self._own:
             yield 0, self._own["ids"]
         elif "ids" in self.known:
-            yield from stretches_of_ids(self.source)
+            yield from stretches_of("ids", self.source)
         else:
             yield 0, np.arange(self.n_rows)
 

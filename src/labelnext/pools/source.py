@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from labelnext.utils.tensors import is_tensor
+from labelnext.utils.given import shown
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +65,7 @@ class Source(ABC):
 
     @abstractmethod
     def known(self, what: Known, rows: NDArray[np.int64] | None = None) -> Any:
-        """Return ids, groups or labels of some rows, or of all; None if the source has none.
-
-        Ids are an array of int64, or of Python strings in an array of objects.
-        """
+        """Return ids, groups or labels of some rows, or of all; None if the source has none."""
 
     def ids(self, rows: NDArray[np.int64] | None = None) -> Any:
         """Return the ids of some rows, or of all; None if the source has none."""
@@ -86,10 +84,7 @@ class Source(ABC):
         """Return what differs between pools: a digest of what is known without reading them."""
 
     def verify(self) -> None:
-        """Read everything once, so that files that are damaged are found before they matter.
-
-        Where files have checksums they are compared.
-        """
+        """Read everything once, and compare checksums, so that what is damaged is found."""
         for part in self.parts:
             for lo, hi in self.stretches():
                 self.read(part, lo, hi)
@@ -144,17 +139,19 @@ class Source(ABC):
         return f"{type(self).__name__} {self.name}: {self.n_rows:,} rows{''.join(parts)}"
 
 
+# What a view has of its source unless it says otherwise.
+_SEEN = (
+    *("name", "n_rows", "cuts", "n_columns", "n_features", "n_members", "dtypes", "task", "bias"),
+    *("classes", "stored_as", "one_dimensional", "device", "sparse"),
+)
+
+
 class _View(Source):
     """Another source, told otherwise; what is not overridden is the other's."""
 
     def __init__(self, source: Source) -> None:
         self.source: Source = source
-        self.name, self.n_rows, self.cuts = source.name, source.n_rows, source.cuts
-        self.n_columns, self.n_features = source.n_columns, source.n_features
-        self.n_members, self.dtypes = source.n_members, source.dtypes
-        self.task, self.bias, self.classes = source.task, source.bias, source.classes
-        self.stored_as, self.one_dimensional = source.stored_as, source.one_dimensional
-        self.device, self.sparse = source.device, source.sparse
+        self.__dict__.update({name: getattr(source, name) for name in _SEEN})
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
         return self.source.read(part, lo, hi)
@@ -297,15 +294,29 @@ class StoredPart:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
+    def __getitem__(self, rows: Any) -> NDArray[Any]:
         if isinstance(rows, slice):
             lo, hi, step = rows.indices(len(self))
             if step == 1:
                 return self.source.read(self.part, lo, max(lo, hi))
             return self.source.take(self.part, np.arange(lo, hi, step))
-        places = np.asarray(rows)
-        places = np.flatnonzero(places) if places.dtype == bool else places
-        return self.source.take(self.part, places)
+        # As NumPy: a mask, a single row, rows counted from the end; columns are cut afterwards.
+        n, places = len(self), np.asarray(rows)
+        if places.dtype == bool and places.shape == (n,):
+            places = np.flatnonzero(places)
+        if not places.size and isinstance(rows, list | tuple):
+            places = np.empty(0, np.int64)
+        if isinstance(rows, tuple) or places.dtype.kind not in "iu" or places.ndim > 1:
+            raise IndexError(
+                f"The {self.part} in files are read by rows: expected a row number, a slice, a "
+                f"list or array of row numbers or a mask of {n:,}, got {shown(rows)}; choose "
+                f"columns of what was read, as in pool.{self.part}[:10][:, 0]."
+            )
+        if (outside := places[(places < -n) | (places >= n)]).size:
+            raise IndexError(f"Row {outside.flat[0]:,} is none of the {n:,} rows of the pool.")
+        places = np.where(places < 0, places + n, places).astype(np.int64)
+        values = self.source.take(self.part, np.atleast_1d(places))
+        return values if places.ndim else values[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         values = self.source.read(self.part, 0, len(self))
@@ -313,6 +324,18 @@ class StoredPart:
 
     def __repr__(self) -> str:
         return f"{self.part} of shape {self.shape} in {self.dtype}, in {self.source.name}"
+
+
+def by_block(
+    edges: NDArray[np.int64], rows: NDArray[np.int64]
+) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    """Go through the blocks that rows are in: which, the places of its rows, and these within."""
+    of = np.searchsorted(edges, rows, "right") - 1
+    order = np.argsort(of, kind="stable")
+    for places in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
+        if len(places):
+            block = int(of[places[0]])
+            yield block, places, rows[places] - edges[block]
 
 
 def check_range(source: Source, lo: int, hi: int) -> None:

@@ -1,20 +1,24 @@
-"""The answer: picked rows in order, with what is worth knowing of each."""
+"""The answer: picked rows in order, with what is worth knowing of each; and its files."""
 
 from __future__ import annotations
 
 import html
 import importlib
+import io
+import json
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
-from labelnext.utils.names import printable
+from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.utils.text import as_csv, printable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas
     import polars
@@ -22,9 +26,11 @@ if TYPE_CHECKING:
 
     from labelnext.pools import Pool
 
+    Columns = Mapping[str, Sequence[Any]]
+
 # A longer batch is shown by its first and last few picks.
 SHOWN = 10
-
+FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 
 # What a selection counts, in the order of a table.
 COUNTERS = (
@@ -59,25 +65,15 @@ class Pick(NamedTuple):
 
     Parameters
     ----------
-    rank : int
-        Its place in the batch, from 1.
-    row : int
-        Its row in the pool.
-    id : int or str
-        Its id.
-    group : object
-        The group that it is of.
+    rank, row : int
+        Its place in the batch, from 1, and its row in the pool.
+    id, group : object
+        Its id, and the group that it is of.
     pseudo_label : int, str or tuple
-        Its class of highest probability, by name if the pool has class names; 0 or 1 for a
-        single logit; for a multilabel pool a tuple of those that are at least half probable.
-    score : float
-        What decided: the strategy's utility of the pick at its turn.
-    gradient_norm : float
-        Its ‖G‖.
-    d2 : float
-        Its squared distance to the nearest earlier pick; for the first ‖G‖².
-    potential : float
-        The sum of D² over the pool after it.
+        As those of `Batch`, by name if the pool has class names; for a multilabel pool a tuple of
+        those that are at least half probable.
+    score, gradient_norm, d2, potential : float
+        As those of `Batch`.
 
     Examples
     --------
@@ -231,14 +227,7 @@ class Batch:
         )
 
     def to_dict(self) -> dict[str, NDArray[Any]]:
-        """Return the columns by name: rank (from 1), row, pseudo_label, and so on as in `Pick`.
-
-        Returns
-        -------
-        dict of str to ndarray of shape (k,)
-            The columns that are known; for a multilabel pool, pseudo-labels have the shape of
-            `pseudo_labels`.
-        """
+        """Return arrays of the columns that are known, by their names in `Pick`."""
         columns: dict[str, NDArray[Any]] = {"rank": np.arange(1, len(self) + 1)}
         for column in self._known():
             values = getattr(self, column.field)
@@ -248,13 +237,7 @@ class Batch:
         return columns
 
     def to_lists(self) -> dict[str, list[Any]]:
-        """Return the columns as lists of plain Python values, several labels as a list.
-
-        Returns
-        -------
-        dict of str to list
-            What every frame and file is made of.
-        """
+        """Return the columns as lists of plain Python values, several labels as a list."""
         columns: dict[str, list[Any]] = {"rank": list(range(1, len(self) + 1))}
         for column in self._known():
             values = [self._value(column, place) for place in range(len(self))]
@@ -262,24 +245,12 @@ class Batch:
         return columns
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the batch as a pandas frame, a row a pick; needs pandas installed.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The columns of `to_lists`.
-        """
+        """Return the batch as a pandas frame, a row a pick; needs pandas installed."""
         frame: pandas.DataFrame = _library("pandas").DataFrame(self._frame())
         return frame
 
     def to_polars(self) -> polars.DataFrame:
-        """Return the batch as a polars frame, a row a pick; needs polars installed.
-
-        Returns
-        -------
-        polars.DataFrame
-            The columns of `to_lists`.
-        """
+        """Return the batch as a polars frame, a row a pick; needs polars installed."""
         frame: polars.DataFrame = _library("polars").DataFrame(self._frame())
         return frame
 
@@ -303,14 +274,25 @@ class Batch:
         ------
         ValueError
             If the ending is another, or a text holds half of a character.
-        FileExistsError
-            If the file exists and `overwrite` is False.
-        OSError
-            If it cannot be written there, which says why.
+        FileExistsError, OSError
+            If the file exists and `overwrite` is False, or it cannot be written there.
         """
-        from labelnext.sampling._batch_files import save
-
-        save(self.to_lists(), path, overwrite=overwrite)
+        path = Path(path)
+        if path.suffix.lower() not in FORMATS:
+            raise ValueError(
+                f"The name of a batch's file must end in {', '.join(FORMATS)}, got {str(path)!r}."
+            )
+        try:
+            with writing(str(path), "make room, or choose another place."):
+                check_place(path)
+                if path.exists() and not overwrite:
+                    raise FileExistsError
+                content = file_of(self.to_lists(), path.suffix.lower())
+                write_whole(path, content, overwrite=overwrite)
+        except FileExistsError:
+            raise FileExistsError(
+                f"{path} exists already; replace it with overwrite=True."
+            ) from None
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the heading and the rows to show, as text."""
@@ -362,3 +344,56 @@ def _cell(value: Any) -> str:
     if isinstance(value, tuple):
         return printable(" ".join(map(str, value))) or "none"
     return f"{value:.4g}" if isinstance(value, float) else printable(value)
+
+
+def file_of(columns: Columns, suffix: str) -> bytes:
+    """Lay columns out as the content of a file of one of the `FORMATS`."""
+    try:
+        if suffix == ".parquet":
+            return _parquet(columns)
+        if suffix == ".csv":
+            return as_csv({n: [_as_text(v) for v in values] for n, values in columns.items()})
+        records = list(_records(columns))
+        if suffix == ".jsonl":
+            return "".join(f"{record}\n" for record in records).encode()
+        return ("[\n" + ",\n".join(records) + "\n]\n").encode()
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.end + 20]
+        raise ValueError(
+            f"{near!r} holds half of a character (a lone surrogate), which no file can; correct "
+            "the text that it comes from."
+        ) from None
+
+
+def _parquet(columns: Columns) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = io.BytesIO()
+    pq.write_table(pa.table({name: _arrow(values) for name, values in columns.items()}), sink)
+    return sink.getvalue()
+
+
+def _arrow(values: Sequence[Any]) -> Any:
+    """Return a column of Parquet: whole numbers in 64 bits, larger or mixed ones as texts."""
+    import pyarrow as pa
+
+    values = list(values)
+    for kind in (None, pa.uint64()):
+        try:
+            return pa.array(values, kind)
+        except (OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
+            pass
+    return pa.array([value if value is None else str(_as_text(value)) for value in values])
+
+
+def _records(columns: Columns) -> Iterator[str]:
+    return (
+        json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False, default=str)
+        for row in zip(*columns.values(), strict=True)
+    )
+
+
+def _as_text(value: Any) -> Any:
+    """Return one cell of CSV: of several labels their names, with a space between."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.engine import Gradients
-    from labelnext.sampling._groups import Groups
-    from labelnext.sampling._picks import Picks
+    from labelnext.sampling._picks import Groups, Picks
 
 FORMAT = "labelnext checkpoint 2"
 OTHER_WAYS = "another way (in memory, from files, on a cluster)"
@@ -33,10 +31,8 @@ ADVICE = "name another file, or delete it to start again"
 
 @dataclass
 class Saved:
-    """What a checkpoint holds of a selection; D² is computed again from the picks.
-
-    The first `n_full` picks come before the latest block that k did not cut short: from there, with
-    `stats_full` and the generator's state `random`, a selection goes on.
+    """What a checkpoint holds of a selection: it goes on from the first `n_full` picks, with
+    `stats_full` and the state `random` of the generator; D² is computed again from the picks.
     """
 
     rows: list[int] = field(default_factory=list)
@@ -51,15 +47,14 @@ class Saved:
 class Checkpoint:
     """A file that a selection goes on from; how many it picks may differ, and nothing else.
 
-    ``exclude`` and ``centres`` are ascending; ``rng`` is as it was before anything was drawn.
-    Unless it is ``seeded``, the randomness is that of the checkpoint. ValueError is raised if the
-    file is damaged or of another selection, OSError if it cannot be read or written.
+    ``pool`` is the pool's fingerprint. Unless it is ``seeded``, the randomness is the checkpoint's.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        gradients: Gradients,
+        pool: str,
+        n_rows: int,
         exclude: NDArray[np.int64],
         centres: NDArray[np.int64],
         groups: Groups | None,
@@ -70,7 +65,7 @@ class Checkpoint:
         self.path = Path(path)
         # What tells one selection from another, and what to call it if it differs.
         self._identity = {
-            "pool": gradients.fingerprint(),
+            "pool": pool,
             "exclude": _digest(exclude),
             "centres": _digest(centres),
             "groups": None if groups is None else [_digest(groups.of_row), groups.limit],
@@ -82,7 +77,7 @@ class Checkpoint:
             check_place(self.path)
         if self.path.exists():
             self.saved = self._read()
-            self._check(self.saved, gradients.n_rows, {*exclude.tolist(), *centres.tolist()}, rng)
+            self._check(self.saved, n_rows, {*exclude.tolist(), *centres.tolist()}, rng)
         else:
             self.write()
 
@@ -93,15 +88,13 @@ class Checkpoint:
         centres: NDArray[np.int64],
         at_once: int,
     ) -> None:
-        """Take up, in an empty batch, all saved picks that are asked for, or those to go on from.
-
-        D² is computed again from the latter, in passes of so many centres at once. The counters
-        stay as they were, as if the selection had never been interrupted.
+        """Take up, in an empty batch, all saved picks that are asked for, or those to go on from,
+        in passes of so many centres at once; the counters are as if nothing had happened.
         """
         saved, k = self.saved, picks.k
         done = k <= len(saved.rows)
         n = k if done else saved.n_full
-        set_state(rng, saved.random)
+        rng.bit_generator.state = saved.random  # those of NumPy take lists where they give arrays
         report, picks.progress = picks.progress, None
         if len(centres) and not done:
             picks.condition_on(centres, at_once)
@@ -211,7 +204,7 @@ def _are_sizes(values: Any, n: int) -> bool:
 
 def _is_state_for(state: Any, rng: np.random.Generator) -> bool:
     try:
-        set_state(copy.deepcopy(rng), state)
+        copy.deepcopy(rng).bit_generator.state = state
     except (ValueError, LookupError, TypeError, OverflowError, AttributeError):
         return False
     return isinstance(state, dict)
@@ -220,12 +213,6 @@ def _is_state_for(state: Any, rng: np.random.Generator) -> bool:
 def state_of(rng: np.random.Generator) -> dict[str, Any]:
     """Return the state of a generator in plain Python numbers, lists and dicts."""
     return _plain(rng.bit_generator.state)  # type: ignore[no-any-return]
-
-
-def set_state(rng: np.random.Generator, state: dict[str, Any]) -> None:
-    """Put a generator into a state that `state_of` has returned."""
-    # Those of NumPy take lists where they give arrays.
-    rng.bit_generator.state = state
 
 
 def _plain(value: Any) -> Any:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block
-from labelnext.sampling._groups import Room
-from labelnext.sampling._picks import Picks
+from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block, open_gradients
+from labelnext.engine.threads import n_threads
+from labelnext.sampling._checkpoint import Checkpoint
+from labelnext.sampling._picks import Picks, Room
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from labelnext.cluster import Ray
     from labelnext.engine import Gradients
+    from labelnext.pools import Pool
     from labelnext.sampling._batch import Batch
-    from labelnext.sampling._checkpoint import Checkpoint
-    from labelnext.sampling._groups import Groups
-    from labelnext.sampling._picks import Progress
+    from labelnext.sampling._picks import Groups, Progress
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 
@@ -33,6 +37,63 @@ FIRST_BLOCK = 256
 LEAST_DRAWN = 8
 
 
+def choose_by_d2(
+    pool: Pool,
+    k: int,
+    *,
+    exclude: NDArray[np.int64] = NO_ROWS,
+    centres: NDArray[np.int64] = NO_ROWS,
+    groups: Groups | None = None,
+    rng: np.random.Generator,
+    seeded: bool = True,
+    progress: Progress | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    memory_limit: int | str | None = None,
+    cluster: Ray | None = None,
+) -> Batch:
+    """Choose k rows by D² sampling; all is checked by who calls.
+
+    If the caller has not said the randomness, it is not `seeded`, and a checkpoint decides.
+    """
+    with opened(pool, memory_limit, cluster) as gradients:
+        saved = None
+        if checkpoint is not None:
+            # Shards tell of some of their rows alone.
+            of = gradients.fingerprint() + ("" if cluster is None else pool.fingerprint())
+            saved = Checkpoint(
+                checkpoint, of, gradients.n_rows, exclude, centres, groups, rng, seeded=seeded
+            )
+        batch = d2_sample(
+            gradients,
+            k,
+            exclude=exclude,
+            centres=centres,
+            groups=groups,
+            random_state=rng,
+            progress=progress,
+            checkpoint=saved,
+        )
+        if cluster is not None:
+            shards: Any = gradients.shards  # type: ignore[attr-defined]
+            batch = replace(batch, stats={**batch.stats, **shards.counters()})
+    return batch.described(pool)
+
+
+@contextmanager
+def opened(
+    pool: Pool, memory_limit: int | str | None = None, cluster: Ray | None = None
+) -> Iterator[Gradients]:
+    """Have the gradients of a pool: in this process, or in shards for as long as the context."""
+    n_threads()  # a wrong setting is told of small pools, too
+    if cluster is None:
+        yield open_gradients(pool, memory_limit=memory_limit)
+        return
+    from labelnext.engine.ray import ray_pool
+
+    with ray_pool(pool, cluster, memory_limit=memory_limit) as shards:
+        yield shards
+
+
 def d2_sample(
     gradients: Gradients,
     k: int,
@@ -44,13 +105,11 @@ def d2_sample(
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Batch:
-    """Pick k rows by D² sampling, exactly, whatever the number of passes.
+    """Pick k rows by D² sampling, exactly, in a few passes over the pool.
 
     The first pick has the largest ‖G‖; each further pick is row i with probability
     D²_i / Σ D², D² being the squared distance to the nearest pick so far [1]_. Candidates are
-    drawn from the D² of the latest pass and thinned: a drawn row's true D², known from a few
-    dot products, is never larger, and accepting it with the ratio of the two leaves exactly the
-    sequential law.
+    drawn from the D² of the latest pass and accepted with the ratio of the true D² to that one.
 
     Parameters
     ----------
@@ -122,8 +181,6 @@ def _sample(
         yield
     while len(picks) < picks.k:
         if picks.d2.total == 0:
-            if len(picks) == 0:
-                picks.refuse_too_small(0.0)
             _pick_uniformly(picks, rng)
         else:
             _fill_block(picks, min(max(len(picks), FIRST_BLOCK), most), rng)
@@ -160,13 +217,9 @@ def _fill_first_block(picks: Picks, rng: np.random.Generator) -> None:
 
 
 def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
-    """Draw picks by thinning until `size` wait for a pass, k is reached or too few are accepted.
-
-    Returns whether acceptance was good enough to go on.
-
-    Nothing here but the end depends on k, so that a batch is a prefix of every larger one. What
-    was drawn and not looked at may be thrown away: each draw is independent of the others.
-    """
+    """Draw picks by thinning until `size` wait for a pass; tell whether it is worth going on."""
+    # Nothing here but the end depends on k, so that a batch is a prefix of every larger one. What
+    # was drawn and not looked at may be thrown away: each draw is independent of the others.
     d2 = picks.d2
     n_looked_at = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
@@ -205,22 +258,16 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
 
 
 def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int64]:
-    """Draw tickets from 0 to total − 1, each ⌊total · r / 2⁶⁴⌋ of a random 64-bit r.
-
-    Not `rng.integers(total)`, which throws away up to a quarter of its draws, chosen by the last
-    bits of the total: these are rounding, and must not shift all draws that follow. Here a total
-    that is a little off moves a ticket by as little. No row's probability is off by 2⁻⁶³.
-    """
+    """Draw tickets from 0 to total − 1, each ⌊total · r / 2⁶⁴⌋ of a random 64-bit r."""
+    # Not `rng.integers(total)`, which throws away draws by the last bits of the total: these are
+    # rounding, and must not shift all draws that follow. No row's probability is off by 2⁻⁶³.
     bits = rng.integers(1 << 64, size=size, dtype=np.uint64)
     return np.array([total * r >> 64 for r in bits.tolist()], dtype=np.int64)
 
 
 def _pick_uniformly(picks: Picks, rng: np.random.Generator) -> None:
-    """Pick the rest uniformly from what is available: all D² are 0.
-
-    A Fisher-Yates shuffle of the available rows of which only the first few steps are made, so
-    that the start does not depend on k. Rows whose group has become full are passed over.
-    """
+    """Pick the rest uniformly from what is available: all D² are 0."""
+    # The first steps of a Fisher-Yates shuffle, so that the start does not depend on k.
     n, k = picks.d2.n_available, picks.k - len(picks)
     moved: dict[int, int] = {}
     admitted: list[int] = []

@@ -8,15 +8,14 @@ import numpy as np
 
 from labelnext.engine import blas_on_one_thread
 from labelnext.sampling._d2 import NO_ROWS
-from labelnext.sampling._groups import Room
-from labelnext.sampling._picks import Picks
+from labelnext.sampling._picks import Picks, Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine import D2, Gradients
     from labelnext.sampling._batch import Batch
-    from labelnext.sampling._groups import Groups
+    from labelnext.sampling._picks import Groups
 
 # Rows whose D² is kept up to date between passes, and centres that wait for a pass.
 WATCHED, LARGEST_BLOCK = 1024, 256
@@ -46,10 +45,8 @@ def farthest_first(
         Rows that are centres from the start, and no candidates.
     first : ndarray of int64, default=none
         The first picks, where something else decides on them: needed if there is no centre.
-    exclude : ndarray of int64, default=none
-        Other rows that are not candidates.
-    groups : Groups, default=None
-        Which rows belong together, and how many of a group may be picked.
+    exclude, groups : optional
+        As those of `d2_sample`.
 
     Returns
     -------

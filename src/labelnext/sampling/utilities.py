@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labelnext.sampling._d2 import NO_ROWS
-from labelnext.sampling._groups import Room
+from labelnext.sampling._picks import Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine import Gradients
-    from labelnext.sampling._groups import Groups
+    from labelnext.sampling._picks import Groups
 
 # Rows of the answer that one pass fills.
 AT_ONCE = 64
@@ -35,12 +35,8 @@ def d2_utilities(
         The pool.
     picks : ndarray of shape (k,), int64
         The batch, in order.
-    exclude : ndarray of int64, default=none
-        Rows that were not candidates.
-    centres : ndarray of int64, default=none
-        Rows that were centres from the start.
-    groups : Groups, default=None
-        Which rows belong together, and how many of a group could be picked.
+    exclude, centres, groups : optional
+        As those that `d2_sample` was given.
 
     Returns
     -------
@@ -86,10 +82,7 @@ def trace_d2(
     centres: NDArray[np.int64],
     out: NDArray[np.float64],
 ) -> None:
-    """Write every row's D² before each pick; before the first of all, 1 at the largest ‖G‖.
-
-    D² of the excluded, of the centres and of earlier picks is 0.
-    """
+    """Write every row's D² before each pick; before the first of all, 1 at the largest ‖G‖."""
     d2, k = gradients.start(exclude), len(picks)
     if k == 0:
         return

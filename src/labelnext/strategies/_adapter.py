@@ -12,17 +12,12 @@ from sklearn.exceptions import NotFittedError
 from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
 from labelnext.estimators.models import final_step, is_fitted, is_module
 from labelnext.estimators.predict import has_members, last_step, refuse_without_proba
-from labelnext.estimators.rows import as_numbers, as_samples, stack_rows, take_rows
+from labelnext.estimators.rows import as_numbers, as_samples, check_weights, stack_rows, take_rows
 from labelnext.pools import Pool
 from labelnext.sampling import Groups
 from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
-from labelnext.utils.given import (
-    refuse_masked,
-    refuse_masked_rows,
-    refuse_other_order,
-    shown,
-)
+from labelnext.utils.given import refuse_masked, refuse_masked_rows, refuse_other_order, shown
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -216,7 +211,7 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
 
     def fit(X: Any, y: ArrayLike) -> Any:
         refuse_other_order(X=X, sample_weight=sample_weight)
-        weights = _check_weights(sample_weight, X.shape[0])
+        weights = None if sample_weight is None else check_weights(sample_weight, X.shape[0])
         fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
         # A fitted ensemble may be asked for its members alone.
         if fit_clf or not (is_module(final_step(fitted)) or has_members(fitted)):
@@ -234,21 +229,6 @@ def _check_classifier(clf: Any) -> None:
     # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
     if not hasattr(type(clf), "predict_proba"):
         refuse_without_proba(clf)
-
-
-def _check_weights(sample_weight: ArrayLike | None, n_samples: int) -> NDArray[Any] | None:
-    if sample_weight is None:
-        return None
-    refuse_masked(sample_weight, "sample_weight")
-    weights = np.asarray(sample_weight)
-    if weights.dtype.kind not in "fiub" or not np.isfinite(weights).all():
-        raise ValueError("sample_weight must hold finite numbers.")
-    if weights.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have one weight for each sample of X, shape ({n_samples},), got "
-            f"{weights.shape}."
-        )
-    return weights
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.engine.threads import SPAN, for_each_span
-from labelnext.strategies._arguments import check_number
+from labelnext.strategies._arguments import check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Query
 
@@ -266,7 +266,8 @@ class Bait(QueryStrategy):
     -----
     Utilities are by how much a candidate would have lowered the trace, of those already added,
     when a pick was added. As picks may be removed again, a batch is not the start of a larger
-    one. Of a group no more are added than may be picked.
+    one. Of a group no more are added than may be picked. Tensors are fetched from their device: the
+    work is algebra in float64.
 
     The authors' code, whose λ is 1 unless set, differs in weights: there the mean over m
     labelled samples counts m / (m + b), and what a sample adds to a batch of b counts
@@ -305,11 +306,8 @@ class Bait(QueryStrategy):
     clf_embedding_flag_name: Any = None
 
     def _check_parameters(self) -> None:
-        check_number("regularization", self.regularization)
-        if self.regularization == 0:
-            raise ValueError(
-                "regularization must be over 0: what no sample tells of has no inverse."
-            )
+        # What no sample tells of has no inverse without it.
+        check_positive("regularization", self.regularization)
 
     def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features(with_labeled=True)

@@ -13,7 +13,6 @@ from labelnext.estimators.predict import ask_committee, ask_members, has_members
 from labelnext.estimators.rows import take_rows
 from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy, parameters
-from labelnext.strategies._query import Choice, Query
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.strategies._adapter import Fit
+    from labelnext.strategies._query import Choice, Mask, Query
 
 
 # Candidates that are looked at together.
@@ -300,10 +300,11 @@ class BatchBald(CommitteeQueryStrategy):
         # Ties in random order.
         order = np.lexsort((query.rng.random(query.n_candidates), -bound))
         configurations = Configurations.of_nothing(opinions.shape[2])
-        free = query.free()
         picks: list[int] = []
-        utilities, scores = [], []
-        for _ in range(query.k):
+
+        def step(is_free: Mask) -> tuple[int, float, NDArray[np.float64]]:
+            nonlocal order, configurations
+            order = order[is_free[order]]
             gains, pick = np.full(query.n_candidates, np.nan), -1
             for block in np.split(order, range(_BLOCK, len(order), _BLOCK)):
                 # No label tells more once others are known, whatever the configurations say.
@@ -312,20 +313,16 @@ class BatchBald(CommitteeQueryStrategy):
                 found = configurations.mean_entropy(opinions[block]) - within[block]
                 # What rounding leaves of 0 must not decide.
                 gains[block] = np.where(found < _ZERO, 0, np.minimum(found, bound[block]))
-                best = block[np.argmax(gains[block])]
+                best = int(block[np.argmax(gains[block])])
                 if pick < 0 or gains[best] > gains[pick]:
                     pick = best
-            picks.append(int(pick))
-            scores.append(gains[pick])
-            free.take(int(pick))
-            if query.return_utilities:
-                utilities.append(gains)
-            order = order[free.mask[order]]
+            picks.append(pick)
             configurations = configurations.extend(
                 opinions[picks], self.n_configurations, query.rng
             )
-        laws = np.array(utilities) if query.return_utilities else None
-        return Choice(np.array(picks, dtype=np.int64), laws, np.array(scores))
+            return pick, gains[pick], gains
+
+        return query.one_by_one(step)
 
 
 @dataclass(frozen=True)

@@ -2,87 +2,121 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
-from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics.pairwise import euclidean_distances
-from sklearn.utils.extmath import row_norms
-from threadpoolctl import threadpool_limits
 
 from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Choice, Free, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from labelnext.strategies._points import Floats, Points
+    from labelnext.strategies._query import Mask
+
 # Centres whose distances to all candidates are held at a time.
-AT_ONCE = 64
-
-
+AT_ONCE = 16
+# Of k seeds of k-means each is the best of 1 + TRIALS · (1 + log k). So many are drawn at a time,
+# unless one takes away more than this part of the potential.
+TRIALS, TOGETHER, CHANGED = 1, 3, 0.1
+# An iteration of k-means that lowers the sum of squares by a smaller part is the last.
+TOLERANCE = 1e-4
 # The clusters need all distances among the candidates in question: 300 MB for so many.
 MOST_CLUSTERED = 5000
 
 
 def k_means(
-    features: Any,
+    points: Points,
     n_clusters: int,
     rng: np.random.Generator,
     max_iter: int,
-    weights: NDArray[np.float64] | None = None,
-    mini_batch: int | None = None,
-) -> KMeans | MiniBatchKMeans:
-    """Fit scikit-learn's k-means, the same for the same generator, or that of mini-batches.
+    weights: Floats | None = None,
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the centres that Lloyd's iterations end with, and the cluster of each point.
 
-    Its threads add up in the order in which they end, so it gets one: else two runs would differ
-    in their last digits, and with them in the picks among samples that are equally near.
+    They end when the sum of squares falls by no more than a small part of it. A cluster that loses
+    all its points stays where it was.
     """
-    seed = int(rng.integers(2**31))
-    settings = {"n_init": 1, "max_iter": max_iter, "random_state": seed}
-    if mini_batch is None:
-        model = KMeans(n_clusters, **settings)
-    else:
-        model = MiniBatchKMeans(n_clusters, batch_size=mini_batch, **settings)
-    with warnings.catch_warnings(), threadpool_limits(1, user_api="openmp"):
-        # Fewer distinct points than clusters is nothing to warn of: centres then repeat.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(features, sample_weight=weights)
+    weights = np.ones(points.n) if weights is None else weights
+    centres, before = points.places(seeds(points, n_clusters, rng, weights)), np.inf
+    for _ in range(max_iter):
+        sums = points.sums_by(points.clusters(points.at(centres)), n_clusters, weights)
+        of_cluster = np.maximum(sums[:, -1:], np.finfo(float).tiny)
+        centres = np.where(sums[:, -1:] > 0, sums[:, :-2] / of_cluster, centres)
+        now = sums[:, -2].sum() - (sums[:, -1] * (centres**2).sum(axis=1)).sum()
+        if now >= before * (1 - TOLERANCE):
+            break
+        before = max(now, 0.0)
+    return centres, points.clusters(points.at(centres), fetch=True)
 
 
-def nearest_to_each(
-    features: Any, centres: NDArray[np.floating[Any]], free: Free, return_utilities: bool
+def seeds(points: Points, k: int, rng: np.random.Generator, weights: Floats) -> NDArray[np.int64]:
+    """Draw k points by D² sampling (k-means++), the best of several that are drawn for each.
+
+    As many as are for a few cost no more to hold against all points; these few are taken, while
+    the law that they are drawn from changes little.
+    """
+    drawn: list[int] = []
+    d2, of_each = np.ones(points.n), 1 + int(TRIALS * (1 + np.log(k)))
+    while len(drawn) < k:
+        levels = np.cumsum(weights * d2)
+        more = min(TOGETHER, k - len(drawn)) if drawn else 1
+        tickets = rng.random(more * of_each) * levels[-1]
+        tried = np.minimum(np.searchsorted(levels, tickets, side="right"), points.n - 1)
+        found = points.squared(points.take(tried))
+        for _ in range(more):
+            if drawn:
+                np.minimum(found, d2, out=found)
+            potentials = found @ weights
+            best = int(potentials.argmin())
+            d2 = found[best].copy()
+            drawn.append(int(tried[best]))
+            if potentials[best] < (1 - CHANGED) * levels[-1]:
+                break
+    return np.array(drawn)
+
+
+def nearest_to_centres(
+    query: Query, features: Any, free: Free, max_iter: int, weights: Floats | None = None
 ) -> Choice:
-    """Pick for each centre in turn the nearest candidate that has not been picked.
+    """Cluster features, and pick for each centre in turn the nearest that has not been picked.
 
     Utilities are minus the distances to the centre. The two members of a cluster of two are
     equally near; so that not rounding decides, the first of those is picked that differ by no
     more.
     """
-    n, k = features.shape[0], len(centres)
-    rounding = 64 * np.finfo(centres.dtype).eps
-    squared_norms = row_norms(centres, squared=True)
-    picks, scores = np.empty(k, dtype=np.int64), np.empty(k)
-    utilities = np.empty((k, n)) if return_utilities else None
-    for lo in range(0, k, AT_ONCE):
-        distances = euclidean_distances(centres[lo : lo + AT_ONCE], features, squared=True)
-        for t, d2 in enumerate(distances, start=lo):
-            left = np.where(free.mask, d2, np.inf)
-            least = left.min()
-            # Rounding is in proportion to ‖μ‖² + ‖h‖² ≤ 3 (‖μ‖² + d²).
-            limit = least + rounding * (squared_norms[t] + least)
-            picks[t] = (left <= limit).argmax()
-            scores[t] = -np.sqrt(d2[picks[t]])
-            if utilities is not None:
-                utilities[t] = np.where(free.mask, -np.sqrt(d2), np.nan)
-            free.take(int(picks[t]))
-    return Choice(picks, utilities, scores)
+    points = lay_out(features, normalize=False)
+    centres, _ = k_means(points, query.k, query.rng, max_iter, weights)
+    rounding = 64 * np.finfo(np.float32 if points.in_float32 else np.float64).eps
+    turns = (
+        pair
+        for lo in range(0, query.k, AT_ONCE)
+        for pair in zip(
+            centres[lo : lo + AT_ONCE],
+            points.squared(points.at(centres[lo : lo + AT_ONCE])),
+            strict=True,
+        )
+    )
+
+    def step(is_free: Mask) -> tuple[int, float, Floats]:
+        centre, d2 = next(turns)
+        left = np.where(is_free, d2, np.inf)
+        least = left.min()
+        # Rounding is in proportion to ‖μ‖² + ‖h‖² ≤ 3 (‖μ‖² + d²).
+        limit = least + rounding * ((centre**2).sum() + least)
+        pick = int((left <= limit).argmax())
+        return pick, -np.sqrt(d2[pick]), -np.sqrt(d2)
+
+    return query.one_by_one(step, free)
 
 
 @parameters
@@ -107,7 +141,10 @@ class KMeansSampling(QueryStrategy):
     Notes
     -----
     Utilities are minus the distances to μ_t. A smaller batch has other clusters: it is not the
-    start of a larger one. An iteration costs the product of candidates, features and batch size.
+    start of a larger one. An iteration costs the product of candidates, features and batch size,
+    and so do the centres to start from together, the best of a few that are drawn by D² each
+    (k-means++). Iterations end when one lowers the sum by less than a ten-thousandth. Tensors on a
+    device stay there; the same seed then starts from the same centres, up to rounding.
 
     References
     ----------
@@ -136,11 +173,8 @@ class KMeansSampling(QueryStrategy):
         check_integer("max_iter", self.max_iter, least=1)
 
     def _choose(self, query: Query) -> Choice:
-        features = query.features()
-        model = k_means(features, query.k, query.rng, self.max_iter)
-        return nearest_to_each(
-            features, model.cluster_centers_, query.free(), query.return_utilities
-        )
+        features = query.features(on_device=True)
+        return nearest_to_centres(query, features, query.free(), self.max_iter)
 
 
 @parameters
@@ -165,7 +199,7 @@ class Clue(QueryStrategy):
     Notes
     -----
     Utilities and prefixes are as in `KMeansSampling`. The clusters of scikit-activeml are those
-    of another seed; from the same centres both pick the same. If the classifier is certain of all
+    of another seed; from the same start both pick the same. If the classifier is certain of all
     candidates they weigh the same. The paper divides logits by a temperature first, which a
     calibrated classifier does for itself.
 
@@ -184,7 +218,7 @@ class Clue(QueryStrategy):
     >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> picks = Clue(random_state=0).query(X, y, LogisticRegression(), batch_size=10)
     >>> len(set(y_true[picks]))
-    9
+    10
     """
 
     needs = ("proba", "features")
@@ -200,15 +234,12 @@ class Clue(QueryStrategy):
         check_integer("max_iter", self.max_iter, least=1)
 
     def _choose(self, query: Query) -> Choice:
-        proba, features = query.proba_and_features()
+        proba, features = query.proba_and_features(on_device=True)
         # Rounding may leave a certain sample a little below 0.
         weights = np.maximum(uncertainty(np.asarray(proba, dtype=np.float64), self.method), 0.0)
         if not weights.any():
             weights = np.ones(len(weights))
-        model = k_means(features, query.k, query.rng, self.max_iter, weights)
-        return nearest_to_each(
-            features, model.cluster_centers_, query.free(), query.return_utilities
-        )
+        return nearest_to_centres(query, features, query.free(), self.max_iter, weights)
 
 
 @parameters
@@ -269,7 +300,7 @@ class ClusterMargin(QueryStrategy):
         check_integer("cluster_size", self.cluster_size, least=1)
 
     def _choose(self, query: Query) -> Choice:
-        proba, features = query.proba_and_features()
+        proba, features = query.proba_and_features(on_device=True)
         scores = uncertainty(np.asarray(proba, dtype=np.float64), "margin_sampling")
         n = max(min(int(self.multiplier * query.k), MOST_CLUSTERED), query.k)
         # Ties in random order.
@@ -278,7 +309,8 @@ class ClusterMargin(QueryStrategy):
         clusters = np.zeros(len(rows), dtype=np.int64)
         # If all of them are picked it does not matter from which clusters.
         if len(rows) > query.k:
-            clusters = _clusters(features[rows], -(-len(rows) // self.cluster_size))
+            # Of tensors on a device, only these are fetched.
+            clusters = _clusters(without_tensor(features[rows]), -(-len(rows) // self.cluster_size))
         turns = _in_turn(clusters, query.k, query.rng)
         picks = np.array([rows[members[0]] for members in turns])
         if not query.return_utilities:

@@ -13,15 +13,15 @@ from labelnext.sampling.utilities import trace_d2
 from labelnext.strategies._arguments import check_flag, check_integer, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._points import first_by_lot, lay_out, place
+from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
-from labelnext.utils.tensors import without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine import Gradients
-    from labelnext.strategies._tiles import Points
+    from labelnext.strategies._points import Points
+    from labelnext.strategies._query import Mask
 
 
 @parameters
@@ -160,7 +160,7 @@ class ProbCover(QueryStrategy):
     ...     X, np.full(len(X), np.nan), batch_size=10, return_utilities=True
     ... )
     >>> len(set(y[picks])), utilities[range(3), picks[:3]]
-    (6, array([40., 32., 27.]))
+    (6, array([66., 39., 36.]))
     """
 
     needs = ("features",)
@@ -184,7 +184,7 @@ class ProbCover(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = place(query.features(with_labeled=True, on_device=True), self.normalize)
+        features = query.features(with_labeled=True, on_device=True)
         n = query.n_candidates
         lots = query.rng.permutation(n)
         delta, points = self._radius(features, query)
@@ -193,24 +193,22 @@ class ProbCover(QueryStrategy):
         candidates, labeled = points.take(slice(n)), points.take(slice(n, None))
         is_open = points.nearest(labeled) >= limit
         n_new = candidates.count(points.take(is_open), limit)
-        free = query.free()
-        picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
-        for t in range(query.k):
-            picks[t] = first_by_lot(np.where(free.mask, n_new, -1), lots)
-            if query.return_utilities:
-                utilities.append(np.where(free.mask, n_new, np.nan))
-            scores[t] = n_new[picks[t]]
-            free.take(int(picks[t]))
-            covered = is_open & (points.nearest(points.take(picks[t : t + 1])) < limit)
-            is_open &= ~covered
+
+        def step(is_free: Mask) -> tuple[int, float, NDArray[np.int64]]:
+            nonlocal n_new, is_open
+            before, pick = n_new, first_by_lot(np.where(is_free, n_new, -1), lots)
+            covered = is_open & (points.nearest(points.take([pick])) < limit)
+            is_open = is_open & ~covered
             # Each sample is covered once, so all these counts together are no more than one of all.
-            n_new -= candidates.count(points.take(covered), limit)
-        return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
+            n_new = before - candidates.count(points.take(covered), limit)
+            return pick, before[pick], before
+
+        return query.one_by_one(step)
 
     def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
         """Return the radius, and points in the precision that it asks for."""
         if self.delta is not None:
-            return float(self.delta), lay_out(features, self.delta)
+            return float(self.delta), lay_out(features, self.delta, normalize=self.normalize)
         if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
             raise ValueError(
                 f"{query.asker} needs n_classes or delta, as labels of a pool of task "
@@ -218,11 +216,11 @@ class ProbCover(QueryStrategy):
             )
         n_classes = self.n_classes or max(2, len(set(query.labels.tolist())))
         n_clusters = min(n_classes, features.shape[0])
-        clusters = k_means(without_tensor(features), n_clusters, query.rng, max_iter=50).labels_
-        points = lay_out(features)
+        points = lay_out(features, normalize=self.normalize)
+        clusters = k_means(points, n_clusters, query.rng, max_iter=50)[1]
         delta = largest_pure_radius(points, clusters, self.alpha)
         if points.too_coarse_for(delta):
-            points = lay_out(features, delta)
+            points = lay_out(features, delta, normalize=self.normalize)
             delta = largest_pure_radius(points, clusters, self.alpha)
         return delta, points
 

@@ -9,8 +9,9 @@ import scipy.sparse as sp
 
 from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
-from labelnext.strategies._clusters import k_means, nearest_to_each
+from labelnext.strategies._clusters import nearest_to_centres
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ class DropQuery(QueryStrategy):
     >>> X, y = X / 16, np.where(np.arange(len(X)) < 50, y_true, np.nan)
     >>> picks = DropQuery(random_state=0).query(X, y, LogisticRegression(), batch_size=10)
     >>> len(set(y_true[picks]))
-    9
+    8
     """
 
     needs = ("features", "last_layer")
@@ -90,20 +91,15 @@ class DropQuery(QueryStrategy):
             raise ValueError(f"dropout must be below 1, got {self.dropout}: nothing would be left.")
 
     def _choose(self, query: Query) -> Choice:
-        features = query.features()
-        scores = query.last_step()
-        differ = disagreements(scores, features, self.n_passes, self.dropout, query.rng)
+        features = query.features(on_device=True)
+        differ = disagreements(query.last_step(), features, self.n_passes, self.dropout, query.rng)
         disputed = np.flatnonzero(2 * differ > self.n_passes)
         if len(query.first(disputed)) < query.k:
             # By rank, so far down that groups leave enough.
             order = np.lexsort((query.rng.random(query.n_candidates), -differ))
             enough = np.isin(order, query.first(order)).nonzero()[0][-1] + 1
             disputed = np.sort(order[:enough])
-        model = k_means(features[disputed], query.k, query.rng, self.max_iter)
-        free = query.free(disputed)
-        found = nearest_to_each(
-            features[disputed], model.cluster_centers_, free, query.return_utilities
-        )
+        found = nearest_to_centres(query, features[disputed], query.free(disputed), self.max_iter)
         picks = disputed[found.picks]
         if found.utilities is None:
             return Choice(picks, scores=found.scores)
@@ -139,5 +135,7 @@ def _drop(features: Any, dropout: float, rng: np.random.Generator) -> Any:
         kept = features.copy()
         kept.data = _drop(kept.data, dropout, rng)
         return kept
-    stays = rng.random(features.shape, dtype=np.float32) >= dropout
+    stays: Any = rng.random(tuple(features.shape), dtype=np.float32) >= dropout
+    if is_tensor(features):
+        return features.where(features.new_tensor(stays).bool(), 0) / (1 - dropout)
     return np.where(stays, features / features.dtype.type(1 - dropout), 0)

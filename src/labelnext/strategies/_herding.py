@@ -10,15 +10,15 @@ import numpy as np
 
 from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
-from labelnext.strategies._points import first_by_lot, lay_out, place
+from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from labelnext.strategies._points import Points
     from labelnext.strategies._query import Free
-    from labelnext.strategies._tiles import Points
 
     Picks = NDArray[np.int64]
 
@@ -168,8 +168,8 @@ class MaxHerding(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = place(query.features(with_labeled=True, on_device=True), self.normalize)
-        points = lay_out(features, self.radius)
+        features = query.features(with_labeled=True, on_device=True)
+        points = lay_out(features, self.radius, normalize=self.normalize)
         return herd(query, points, np.ones(query.n_candidates), self.radius)
 
 
@@ -254,14 +254,16 @@ class UncertaintyHerding(QueryStrategy):
         proba, features = query.proba_and_features(with_labeled=True, on_device=True)
         temperature = self.temperature or held_out_temperature(query)
         unsure = uncertainty(temper(proba[:n], temperature), self.method)
-        features = place(features, self.normalize)
         radius = self.radius or self._radius(features[n:])
+        points = lay_out(features, radius, normalize=self.normalize)
         # Rounding may leave a certain sample a little below 0.
-        return herd(query, lay_out(features, radius), np.maximum(unsure, 0.0), radius)
+        return herd(query, points, np.maximum(unsure, 0.0), radius)
 
     def _radius(self, labeled: Any) -> float:
+        if labeled.shape[0] < 2:
+            return 1.0
         # In float64, as for a radius of 0.
-        least = lay_out(labeled, 0.0).least_apart() if labeled.shape[0] > 1 else np.inf
+        least = lay_out(labeled, 0.0, normalize=self.normalize).least_apart()
         return float(np.sqrt(least)) if np.isfinite(least) else 1.0
 
 

@@ -1,7 +1,11 @@
-"""Features laid out as points, wherever they are, and what greedy picks among points share."""
+"""Points: distances between all pairs, a tile at a time, on the CPU or on the device they are on.
+
+No n × n matrix is ever held. NumPy and torch share the code: `Points.xp` is the one that it is of.
+"""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,51 +13,294 @@ import scipy.sparse as sp
 from sklearn.preprocessing import normalize as to_unit_length
 from sklearn.utils.extmath import row_norms
 
-from labelnext.strategies._tiles import FINE, Points
-from labelnext.utils.tensors import is_tensor
+from labelnext.engine.threads import SPAN, InOrder, for_each_span
+from labelnext.utils.libraries import is_tensor, plain_float32, without_tensor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
+    Floats = NDArray[np.float64]
+    Work = Callable[[slice, slice, Any], None]
 
-def lay_out(features: Any, radius: float = np.inf) -> Points:
+# Points on one side of a tile; on the other are those of a span. 4 MB in float32.
+BLOCK = 512
+# The same of tensors; the numbers in one of their tiles, 256 MB in float32; and its most rows.
+TENSOR_BLOCK, NUMBERS, ROWS = 4096, 1 << 26, 1 << 16
+# In float32 squared distances are right to some 1e-6 of the largest squared norm. A radius whose
+# square is below this share of it asks for float64.
+FINE = 0.03
+
+
+class Points:
+    """Points laid out so that one matrix product gives squared distances.
+
+    With h' = (h, ‖h‖², 1) and g' = (-2g, 1, ‖g‖²) the product of h' and g' is ‖h - g‖². `rows` are
+    the points as h', an array, CSR matrix or tensor, and `largest` is the largest squared norm.
+    What is asked of pairs comes as an array.
+    """
+
+    def __init__(self, rows: Any, largest: float) -> None:
+        self.rows, self.largest = rows, largest
+        self.n = int(rows.shape[0])
+        self.xp, self.beside = _library(rows)
+        self.in_float32 = str(rows.dtype).endswith("float32")
+        # By how much a squared distance may be off.
+        eps = np.finfo(np.float32 if self.in_float32 else np.float64).eps
+        self.rounding = 32 * float(eps) * largest
+
+    def too_coarse_for(self, radius: float) -> bool:
+        """Whether distances of that size ask for float64, and these are of float32."""
+        return self.in_float32 and radius**2 < FINE * self.largest
+
+    def take(self, rows: Any) -> Points:
+        """Return some of the points, those of a slice, of numbers or of a mask."""
+        rows = rows if isinstance(rows, slice) else self._moved(np.asarray(rows))
+        return Points(self.rows[rows], self.largest)
+
+    def in_float64(self) -> Points:
+        """Return the same points in double precision."""
+        return lay_out(self.rows[:, :-2], 0.0)
+
+    def places(self, rows: NDArray[np.int64]) -> Floats:
+        """Return some points as an array, as they were laid out."""
+        found = self.take(rows).rows[:, :-2]
+        return _fetched(found.toarray() if sp.issparse(found) else found).astype(np.float64)
+
+    def at(self, places: Floats) -> Points:
+        """Return points at some places, to hold these against."""
+        ends = np.stack([(places**2).sum(axis=1), np.ones(len(places))], axis=1)
+        rows = np.hstack([places, ends])
+        return Points(self._moved(rows.astype(np.float32 if self.in_float32 else float)), np.inf)
+
+    def for_each_tile(self, others: Points, work: Work) -> None:
+        """Call ``work(span, part, tile)`` for all squared distances to others, spans side by side.
+
+        The tile, of a span of the points and a part of the others, is the callee's to change.
+        Rounding may take distances a little below 0.
+        """
+        with nullcontext() if self.xp is np else plain_float32(self.rows.device):
+            for part in _parts(others.n, self._block):
+                other = others.rows[part]
+                h, ends = -2 * other[:, :-2], other[:, -2:]
+                if sp.issparse(other):
+                    right = sp.hstack([h, ends[:, [1, 0]]], "csr").T.tocsc()
+                else:
+                    right = self.xp.hstack([h, self.xp.fliplr(ends)]).T
+                self._for_each_span(part, right, work)
+
+    def _for_each_span(self, part: slice, right: Any, work: Work) -> None:
+        size = SPAN
+        if self.xp is not np:
+            size = min(ROWS, max(1, NUMBERS // (part.stop - part.start)))
+
+        def of_span(number: int) -> None:
+            span = slice(number * size, min((number + 1) * size, self.n))
+            tile = self.rows[span] @ right
+            work(span, part, tile.toarray() if sp.issparse(tile) else tile)
+
+        if self.xp is np:
+            for_each_span(of_span, self.n)
+        else:
+            for number in range(-(-self.n // size)):
+                of_span(number)
+
+    def squared(self, others: Points) -> Floats:
+        """Return the squared distance of each other to each point, shape (others.n, n)."""
+        out = self._new((others.n, self.n))
+
+        def work(span: slice, part: slice, tile: Any) -> None:
+            out[part, span] = tile.T
+
+        self.for_each_tile(others, work)
+        return _fetched(self.xp.clip(out, 0, None))
+
+    def sums(self, others: Points, scale: float, weights: Floats, floor: Floats) -> Floats:
+        """Return Σ_x w_x max(0, exp(scale ‖x - y‖²) - floor_x) over the points x, for each other y.
+
+        Sums of spans are added in their order, so that threads do not matter.
+        """
+        weights, floors = self._moved(weights), self._moved(floor[:, None])
+        out = np.empty(others.n)
+        for part in _parts(others.n, self._block):
+            sums: dict[int, Any] = {}
+
+            def work(span: slice, _: slice, tile: Any, sums: dict[int, Any] = sums) -> None:
+                tile *= scale
+                self.xp.exp(tile, out=tile)
+                tile -= floors[span]
+                self.xp.clip(tile, 0, None, out=tile)
+                sums[span.start] = weights[span] @ tile
+
+            self.for_each_tile(others.take(part), work)
+            parts = self.xp.stack([sums[start] for start in sorted(sums)])
+            out[part] = _fetched(parts.sum(axis=0, dtype=self.xp.float64))
+        return out
+
+    def nearest(self, others: Points) -> Floats:
+        """Return the squared distance of each point to the nearest other one, inf for none."""
+        return self._least(others)
+
+    def nearest_of_another(self, kinds: NDArray[np.int64]) -> Floats:
+        """Return the squared distance of each point to the nearest of another kind, or inf."""
+        order = np.argsort(kinds, kind="stable")
+        points, kinds = self.take(order), kinds[order]
+        own = self._moved(kinds)
+
+        def mask(span: slice, part: slice, tile: Any) -> None:
+            # In the order of kinds most tiles hold pairs of different ones only.
+            if kinds[span][-1] >= kinds[part][0] and kinds[part][-1] >= kinds[span][0]:
+                tile[own[span][:, None] == own[part]] = np.inf
+
+        out = np.empty(self.n)
+        out[order] = points._least(points, mask)
+        return out
+
+    def least_apart(self) -> float:
+        """Return the least squared distance of two points that are apart, inf if there are none."""
+
+        def mask(_: slice, __: slice, tile: Any) -> None:
+            tile[tile <= self.rounding] = np.inf
+
+        return float(self._least(self, mask).min())
+
+    def _least(self, others: Points, mask: Work = lambda *_: None) -> Floats:
+        """Return the least of each point's squared distances, of those that a mask leaves."""
+        out = self._new(self.n) + np.inf
+
+        def work(span: slice, part: slice, tile: Any) -> None:
+            mask(span, part, tile)
+            out[span] = self.xp.minimum(out[span], self.xp.amin(tile, axis=1))
+
+        self.for_each_tile(others, work)
+        return _fetched(self.xp.clip(out, 0, None))
+
+    def count(self, others: Points, limit: float) -> NDArray[np.int64]:
+        """Count how many others are within the limit of each point."""
+        out = self._new(self.n)
+
+        def work(span: slice, _: slice, tile: Any) -> None:
+            # Ones and zeros in the tile's own place: sums of a block of them are exact.
+            out[span] += self.xp.less(tile, limit, out=tile).sum(axis=1)
+
+        self.for_each_tile(others, work)
+        return _fetched(out).astype(np.int64)
+
+    def smallest(self, k: int) -> Floats:
+        """Return the k smallest squared distances of each point, its own 0 among them."""
+        out = self._new((self.n, k)) + np.inf
+
+        def work(span: slice, _: slice, tile: Any) -> None:
+            tile = self.xp.hstack([out[span], tile])
+            if self.xp is np:
+                out[span] = np.partition(tile, k - 1, axis=1)[:, :k]
+            else:
+                out[span] = tile.topk(k, largest=False)[0]
+
+        self.for_each_tile(self, work)
+        return _fetched(self.xp.where(out > self.rounding, out, 0.0))
+
+    def clusters(self, centres: Points, *, fetch: bool = False) -> Any:
+        """Return the number of the centre that is nearest to each, where it is unless fetched."""
+        least, out = self._new(self.n) + np.inf, self._new(self.n, self.xp.int64)
+
+        def work(span: slice, part: slice, tile: Any) -> None:
+            of_part = self.xp.amin(tile, axis=1)
+            is_less = of_part < least[span]
+            out[span] = self.xp.where(is_less, tile.argmin(axis=1) + part.start, out[span])
+            least[span] = self.xp.minimum(of_part, least[span])
+
+        self.for_each_tile(centres, work)
+        return _fetched(out) if fetch else out
+
+    def sums_by(self, clusters: Any, n_clusters: int, weights: Floats) -> Floats:
+        """Return Σ_x w_x x' over the points of each cluster: of h, of ‖h‖², and of the weights."""
+        weighed, shape = self._moved(weights), (n_clusters, self.rows.shape[1])
+        if self.xp is np:
+            sums = InOrder(shape)
+
+            def of_span(number: int) -> None:
+                span = slice(number * SPAN, min((number + 1) * SPAN, self.n))
+                size = span.stop - span.start
+                hot = (weighed[span], clusters[span], np.arange(size + 1))
+                of_clusters = sp.csr_array(hot, shape=(size, n_clusters)).T @ self.rows[span]
+                dense = of_clusters.toarray() if sp.issparse(of_clusters) else of_clusters
+                sums.add(number, dense[None])
+
+            for_each_span(of_span, self.n)
+            return sums.total
+        total, names = self._new(shape), self.xp.arange(n_clusters, **self.beside)
+        with plain_float32(self.rows.device):
+            for span in _parts(self.n, min(ROWS, max(1, NUMBERS // n_clusters))):
+                hot = weighed[span] * (clusters[span] == names[:, None])
+                total += hot @ self.rows[span]
+        return _fetched(total)
+
+    @property
+    def _block(self) -> int:
+        return BLOCK if self.xp is np else TENSOR_BLOCK
+
+    def _new(self, shape: Any, dtype: Any = None) -> Any:
+        """Return zeros beside the points, in float64 unless it is said."""
+        return self.xp.zeros(shape, dtype=dtype or self.xp.float64, **self.beside)
+
+    def _moved(self, values: NDArray[Any]) -> Any:
+        """Return numbers beside the points, in the points' precision if they are floats."""
+        dtype = self.rows.dtype if values.dtype.kind == "f" else None
+        if self.xp is np:
+            return values.astype(dtype or values.dtype, copy=False)
+        return self.xp.as_tensor(values, dtype=dtype, **self.beside)
+
+
+def lay_out(features: Any, radius: float = np.inf, *, normalize: bool | None = None) -> Points:
     """Lay features out, in float32 only if they are and it is fine enough for a radius.
 
-    Tensors on a device stay there, and so do the distances.
+    True scales them to length 1, zeros excepted; False moves the middle of all to the origin,
+    where norms are no larger than need be beside distances, unless they are sparse.
     """
-    if is_tensor(features):
-        from labelnext.strategies._device_tiles import lay_out_tensor
-
-        return lay_out_tensor(features, radius)
-    norms = row_norms(features, squared=True).astype(np.float64)
-    largest = float(norms.max())
-    fine = features.dtype == np.float64 or radius**2 < FINE * largest
-    dtype = np.dtype(np.float64 if fine else np.float32)
-    if fine and features.dtype != np.float64:
-        norms = row_norms(features.astype(np.float64), squared=True)
-    ends = np.stack([norms, np.ones(len(norms))], axis=1)
+    xp, beside = _library(features)
+    n, d = features.shape
     if sp.issparse(features):
-        return Points(sp.hstack([features, sp.csr_array(ends)], "csr", dtype), largest)
-    rows = np.empty((len(norms), features.shape[1] + 2), dtype=dtype)
-    rows[:, :-2], rows[:, -2:] = features, ends
+        h = rows = to_unit_length(features) if normalize else features
+    else:
+        # In place: one copy of the features is enough.
+        rows = xp.empty((n, d + 2), dtype=features.dtype, **beside)
+        h = rows[:, :-2]
+        h[:] = features
+        if normalize is False:
+            h -= xp.asarray(h.mean(0, dtype=xp.float64), dtype=h.dtype)
+    norms = _squared_norms(h)
+    if normalize and h is not rows:
+        lengths = xp.asarray(xp.sqrt(norms), dtype=h.dtype)
+        h /= xp.where(lengths > 0, lengths, 1)[:, None]
+        norms = _squared_norms(h)
+    largest = float(norms.max())
+    fine = str(features.dtype).endswith("float64") or radius**2 < FINE * largest
+    dtype = xp.float64 if fine else xp.float32
+    if h is rows:
+        ends = sp.csr_array(np.stack([norms, np.ones(n)], axis=1))
+        return Points(sp.hstack([rows, ends], "csr", dtype), largest)
+    rows = xp.asarray(rows, dtype=dtype)
+    rows[:, -2], rows[:, -1] = norms, 1
     return Points(rows, largest)
 
 
-def place(features: Any, normalize: bool) -> Any:
-    """Scale features to length 1, or else move the middle of all to the origin.
+def _squared_norms(h: Any) -> Any:
+    """Return ‖h‖² in float64, some rows at a time."""
+    if is_tensor(h):
+        return _library(h)[0].hstack([(part.double() ** 2).sum(1) for part in h.split(ROWS)])
+    parts = (h[part].astype(np.float64) for part in _parts(h.shape[0], SPAN))
+    return np.hstack([row_norms(part, squared=True) for part in parts])
 
-    Distances are the same from the middle, and squared norms no larger than need be beside them.
-    Sparse ones stay where they are, and a feature vector of zeros stays what it is.
-    """
-    if is_tensor(features):
-        from labelnext.strategies._device_tiles import place_tensor
 
-        return place_tensor(features, normalize)
-    if normalize:
-        return to_unit_length(features)
-    if sp.issparse(features):
-        return features
-    return features - features.mean(axis=0, dtype=np.float64).astype(features.dtype)
+def _library(values: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the library that an array is of, and what makes it put others beside it."""
+    if not is_tensor(values):
+        return np, {}
+    import torch
+
+    return torch, {"device": values.device}
 
 
 def first_by_lot(values: NDArray[Any], lots: NDArray[np.int64], rounding: float = 0.0) -> int:
@@ -61,3 +308,11 @@ def first_by_lot(values: NDArray[Any], lots: NDArray[np.int64], rounding: float 
     best = values.max()
     equal = np.flatnonzero(values >= best - rounding * abs(best))
     return int(equal[lots[equal].argmin()])
+
+
+def _parts(n: int, size: int) -> Iterator[slice]:
+    return (slice(lo, min(lo + size, n)) for lo in range(0, n, size))
+
+
+def _fetched(values: Any) -> NDArray[Any]:
+    return np.asarray(without_tensor(values))

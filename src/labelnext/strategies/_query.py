@@ -13,8 +13,8 @@ from labelnext.engine.memory_limit import parse_limit
 from labelnext.engine.threads import threads_set
 from labelnext.pools.check import TOO_SMALL, TOO_SMALL_32, check_proba, refuse_too_small
 from labelnext.sampling import choose_by_d2
+from labelnext.utils.libraries import is_tensor, plain_float32, without_tensor
 from labelnext.utils.memory import say_bytes
-from labelnext.utils.tensors import is_tensor, without_tensor
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from labelnext.sampling import Batch, Groups, Progress
 
     Rows = NDArray[np.int64]
+    Mask = NDArray[np.bool_]
+    Step = Callable[[Mask], tuple[int, float, NDArray[Any]]]
 
 WORDS = {
     "proba": ("probabilities", "proba=... of the model"),
@@ -239,7 +241,12 @@ class Query:
         weights, bias = self.pool.last_layer
 
         def scores(features: Any) -> NDArray[Any]:
-            logits = np.asarray(features @ weights.T) + (0 if bias is None else bias)
+            if is_tensor(features):
+                with plain_float32(features.device):
+                    products = features @ features.new_tensor(weights).T
+            else:
+                products = features @ weights.T
+            logits = np.asarray(without_tensor(products)) + (0 if bias is None else bias)
             return np.hstack([-logits, logits]) if logits.shape[1] == 1 else logits
 
         return scores
@@ -264,6 +271,32 @@ class Query:
         if not self.return_utilities:
             return Choice(picks, scores=scores[picks])
         return Choice(picks, self.utilities_of_scores(scores, picks))
+
+    def one_by_one(self, step: Step, free: Free | None = None) -> Choice:
+        """
+        Pick one after the other.
+
+        Parameters
+        ----------
+        step : callable
+            Makes one pick: from a mask of what may be picked to its place, its score, and the
+            utilities of all at this turn.
+        free : Free, default=None
+            What may be picked at first; None is all candidates.
+
+        Returns
+        -------
+        Choice
+            The picks, their scores, and the utilities if they are wanted.
+        """
+        free = self.free() if free is None else free
+        picks, scores, rows = np.empty(self.k, dtype=np.int64), np.empty(self.k), []
+        for t in range(self.k):
+            picks[t], scores[t], utilities = step(free.mask)
+            if self.return_utilities:
+                rows.append(np.where(free.mask, utilities, np.nan))
+            free.take(int(picks[t]))
+        return Choice(picks, np.array(rows) if self.return_utilities else None, scores)
 
     def utilities_of_scores(self, scores: NDArray[np.float64], picks: Rows) -> NDArray[np.float64]:
         """

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labelnext.utils.names import did_you_mean
+from labelnext.utils.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # The module and the class of each name, in the order of the table that people see.
 STRATEGIES = {
@@ -29,6 +33,13 @@ STRATEGIES = {
     "uncertainty-herding": ("_herding", "UncertaintyHerding"),
 }
 
+# Short for uncertainty sampling by one of its methods.
+METHODS = {
+    "margin": "margin_sampling",
+    "entropy": "entropy",
+    "least-confident": "least_confident",
+}
+
 
 class About(NamedTuple):
     """What there is to know of a strategy: what it is called, needs, does, and comes from."""
@@ -41,7 +52,9 @@ class About(NamedTuple):
 
 def names() -> list[str]:
     """
-    Return the names that `labelnext.select` and the command take.
+    Return the names that `labelnext.select`, experiments and the command take.
+
+    They take "margin", "entropy" and "least-confident" too, each for "uncertainty" by that method.
 
     Returns
     -------
@@ -57,9 +70,9 @@ def names() -> list[str]:
     return list(STRATEGIES)
 
 
-def find(name: str) -> type[Any]:
+def find(name: str) -> Callable[..., Any]:
     """
-    Return the class of a name; a ValueError offers the nearest.
+    Return what makes the strategy of a name; a ValueError offers the nearest.
 
     Parameters
     ----------
@@ -68,8 +81,8 @@ def find(name: str) -> type[Any]:
 
     Returns
     -------
-    type
-        The strategy's class.
+    callable
+        The strategy's class, with the method set where the name is that of one.
 
     Examples
     --------
@@ -80,11 +93,15 @@ def find(name: str) -> type[Any]:
     known = {
         _plain(spelling): key for key, (_, cls) in STRATEGIES.items() for spelling in (key, cls)
     }
+    methods = {_plain(short): method for short, method in METHODS.items()}
+    if _plain(name) in methods:
+        return partial(find("uncertainty"), method=methods[_plain(name)])
     key = known.get(_plain(name))
     if key is None:
+        every = sorted([*STRATEGIES, *METHODS])
         raise ValueError(
-            f"There is no strategy {name!r}{did_you_mean(name, STRATEGIES) or ';'} "
-            f"there are {', '.join(STRATEGIES)}."
+            f"unknown strategy {name!r}{did_you_mean(name, every) or ';'} "
+            f"there are {', '.join(every)}."
         )
     module, cls = STRATEGIES[key]
     found: type[Any] = getattr(importlib.import_module(f"labelnext.strategies.{module}"), cls)
@@ -133,7 +150,7 @@ def about() -> list[About]:
     """
     found = []
     for name in STRATEGIES:
-        cls = find(name)
+        cls: Any = find(name)
         summary = (inspect.getdoc(cls) or "").split("\n")[0]
         found.append(About(name, cls.needs, summary, cls.paper))
     return found

@@ -9,7 +9,12 @@ import numpy as np
 from labelnext.cluster import Ray
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
-from labelnext.strategies._arguments import check_flag, excluded_rows, number_groups
+from labelnext.strategies._arguments import (
+    check_flag,
+    check_integer,
+    excluded_rows,
+    number_groups,
+)
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
 from labelnext.utils.random import as_generator
 
@@ -20,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.sampling import Batch, Progress
-    from labelnext.utils.tasks import Task
+    from labelnext.utils.given import Task
 
 
 def select(
@@ -64,7 +69,7 @@ def select(
     k : int
         How many samples to choose, from 1 to the number of candidates.
     strategy : str, QueryStrategy or class, default="badge"
-        How to choose: a name of `labelnext.strategies.names`, a strategy with its parameters
+        How to choose: a name (see `labelnext.strategies.names`), a strategy with its parameters
         such as ``MaxHerding(radius=0.5)``, or a class of your own.
     task : {"multiclass", "multilabel", "binary", "regression", "vectors"}, default=None
         With probabilities, what the model's last layer ends in; see `Pool`. A pool knows.
@@ -232,9 +237,9 @@ def _as_strategy(strategy: Any, condition_on_labeled: Any) -> tuple[Any, str]:
     if name == "badge":
         return None, name
     if name:
-        from labelnext.strategies._registry import find
+        from labelnext.strategies._registry import by_name
 
-        strategy = find(name)
+        strategy = by_name(name)
     if isinstance(strategy, type):
         strategy = strategy()
     from labelnext.strategies._badge import Badge
@@ -277,10 +282,7 @@ def _check_chooser(chooser: Any, name: str, pool: Pool, options: dict[str, Any])
 
 def _check_k(k: Any, n_rows: int, excluded: NDArray[np.int64], groups: Any) -> int:
     """Return k, or say why so many cannot be chosen."""
-    if not isinstance(k, int | np.integer) or isinstance(k, bool):
-        raise TypeError(f"k must be an integer, got {k!r} of type {type(k).__name__}.")
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}.")
+    check_integer("k", k, least=1)
     most = n_rows - len(excluded)
     if k > most:
         raise ValueError(

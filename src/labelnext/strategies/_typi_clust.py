@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
 from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
-from labelnext.strategies._query import Choice, Query
+from labelnext.strategies._points import lay_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Above so many clusters the authors' code takes mini-batches, of that size.
-MANY, MINI_BATCH = 50, 5000
+    from labelnext.strategies._points import Points
+    from labelnext.strategies._query import Choice, Mask, Query
+
+# Above so many clusters they are found among so many samples each.
+MANY, OF_EACH = 50, 50
 # Added to a sum of distances, so that the typicality of a duplicate is a number.
 SMALLEST = 1e-7
 
@@ -42,13 +44,14 @@ class TypiClust(QueryStrategy):
     max_clusters : int, default=500
         At most so many clusters.
     max_iter : int, default=50
-        At most so many iterations of k-means, or passes of mini-batches.
+        At most so many iterations of k-means.
     clf_embedding_flag_name, missing_label, random_state : optional
         As in `Badge`.
 
     Notes
     -----
-    Above 50 clusters k-means goes by mini-batches of 5,000, as in the authors' code.
+    Above 50 clusters k-means sees 50 samples for each at most, drawn at random, and all go to the
+    nearest of its centres; the authors' code takes mini-batches there.
 
     Utilities are the typicality within the cluster of the pick, 0 in all others. A smaller batch
     has other clusters: it is not the start of a larger one. From the same clusters the picks are
@@ -89,46 +92,48 @@ class TypiClust(QueryStrategy):
             check_integer(name, getattr(self, name), least=1)
 
     def _choose(self, query: Query) -> Choice:
-        features, n = query.features(with_labeled=True), query.n_candidates
-        n_labeled = features.shape[0] - n
-        n_clusters = min(n_labeled + query.k, self.max_clusters, features.shape[0])
-        mini_batch = MINI_BATCH if n_clusters > MANY else None
-        clusters = k_means(
-            features, n_clusters, query.rng, self.max_iter, mini_batch=mini_batch
-        ).labels_
+        features, n = query.features(with_labeled=True, on_device=True), query.n_candidates
+        points = lay_out(features, normalize=False)
+        n_clusters = min(points.n - n + query.k, self.max_clusters, points.n)
+        clusters = self._clusters(points, n_clusters, query.rng)
+        of_candidate = clusters[:n]
         sizes = np.bincount(clusters, minlength=n_clusters)
-        n_left = np.bincount(clusters[:n], minlength=n_clusters)
         n_covered = np.bincount(clusters[n:], minlength=n_clusters)
         typicality = np.zeros(n)
-        is_known, free = np.zeros(n_clusters, dtype=bool), query.free()
-        is_free = free.mask
-        picks, utilities, scores = np.empty(query.k, dtype=np.int64), [], np.empty(query.k)
-        for t in range(query.k):
+        is_known = np.zeros(n_clusters, dtype=bool)
+
+        def step(is_free: Mask) -> tuple[int, float, NDArray[np.float64]]:
             # Only clusters that have a candidate left; the fewest labels, then the largest.
+            n_left = np.bincount(of_candidate[is_free], minlength=n_clusters)
             cluster = int(np.lexsort((-sizes, n_covered, n_left == 0))[0])
             members = np.flatnonzero(clusters == cluster)
             if not is_known[cluster]:
                 own = members < n
-                typicality[members[own]] = self._typicality(features[members])[own]
+                typicality[members[own]] = self._typicality(points, members)[own]
                 is_known[cluster] = True
-            picks[t] = _most_typical(typicality, members[members < n], is_free)
-            if query.return_utilities:
-                row = np.where(clusters[:n] == cluster, typicality, 0.0)
-                utilities.append(np.where(is_free, row, np.nan))
-            scores[t] = typicality[picks[t]]
-            free.take(int(picks[t]))
-            n_left[cluster] -= 1
-            if query.groups is not None:
-                n_left = np.bincount(clusters[:n][is_free], minlength=n_clusters)
             n_covered[cluster] += 1
-        return Choice(picks, np.array(utilities) if query.return_utilities else None, scores)
+            pick = _most_typical(typicality, members[members < n], is_free)
+            return pick, typicality[pick], np.where(of_candidate == cluster, typicality, 0.0)
 
-    def _typicality(self, features: Any) -> NDArray[np.float64]:
-        k = min(self.n_neighbors, features.shape[0] - 1)
+        return query.one_by_one(step)
+
+    def _clusters(
+        self, points: Points, n_clusters: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        if n_clusters <= MANY or points.n <= OF_EACH * n_clusters:
+            return k_means(points, n_clusters, rng, self.max_iter)[1]
+        some = points.take(np.sort(rng.choice(points.n, OF_EACH * n_clusters, replace=False)))
+        centres, _ = k_means(some, n_clusters, rng, self.max_iter)
+        found: NDArray[np.int64] = points.clusters(points.at(centres), fetch=True)
+        return found
+
+    def _typicality(self, points: Points, members: NDArray[np.intp]) -> NDArray[np.float64]:
+        k = min(self.n_neighbors, len(members) - 1)
         if k == 0:
             return np.ones(1)
-        distances, _ = NearestNeighbors(n_neighbors=k).fit(features).kneighbors()
-        return np.asarray(k / (distances.sum(axis=1, dtype=np.float64) + SMALLEST))
+        # Each is its own nearest, and adds 0.
+        nearest = np.sqrt(points.take(members).in_float64().smallest(k + 1))
+        return np.asarray(k / (nearest.sum(axis=1) + SMALLEST))
 
 
 def _most_typical(

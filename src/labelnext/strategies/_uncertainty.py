@@ -15,6 +15,8 @@ from labelnext.strategies._query import Choice, Free, Query
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from labelnext.strategies._query import Mask
+
 METHODS = ("least_confident", "margin_sampling", "entropy")
 
 
@@ -266,20 +268,19 @@ class Falcun(QueryStrategy):
     def _choose(self, query: Query) -> Choice:
         proba = query.proba()
         unsure = uncertainty(proba, "margin_sampling")
-        distances, free = unsure, query.free()
-        picks, scores = np.empty(query.k, dtype=np.int64), np.empty(query.k)
-        laws = []
-        for t in range(query.k):
-            law = self._law(unsure + distances, free.mask)
-            picks[t] = pick = _draw(law, query.rng)
-            scores[t] = unsure[pick] + distances[pick]
-            if query.return_utilities:
-                laws.append(np.where(free.mask, law, np.nan))
-            free.take(pick)
+        distances = unsure
+
+        def step(is_free: Mask) -> tuple[int, float, NDArray[np.float64]]:
+            nonlocal distances
+            law = self._law(unsure + distances, is_free)
+            pick = _draw(law, query.rng)
+            score = unsure[pick] + distances[pick]
             distances = np.minimum(distances, np.abs(proba - proba[pick]).sum(axis=1))
             distances = distances - distances.min()
             distances /= distances.max() or 1.0
-        return Choice(picks, np.array(laws) if query.return_utilities else None, scores)
+            return pick, score, law
+
+        return query.one_by_one(step)
 
     def _law(
         self, relevance: NDArray[np.float64], is_free: NDArray[np.bool_]

@@ -183,13 +183,9 @@ def majority_vote(
         raise ValueError("w must be finite and not negative wherever there is a label")
 
     n_samples = len(codes)
-    rows, columns = np.nonzero(codes.reshape(n_samples, -1) >= 0)
-    votes = np.zeros((n_samples, len(known)))
-    np.add.at(
-        votes,
-        (rows, codes.reshape(n_samples, -1)[rows, columns]),
-        weights.reshape(n_samples, -1)[rows, columns],
-    )
+    codes, weights = codes.reshape(n_samples, -1), weights.reshape(n_samples, -1)
+    columns = [np.where(codes == code, weights, 0.0).sum(axis=1) for code in range(len(known))]
+    votes = np.column_stack(columns)
     voted = votes.any(axis=1)
     winners = np.full(n_samples, missing_label, dtype=label_dtype(known, missing_label))
     if voted.any():

@@ -1,11 +1,11 @@
-"""What users hand over: what cannot mean what it seems to mean, and how messages show it."""
+"""What users hand over: the tasks that there are, what is refused, and how messages show it."""
 
 from __future__ import annotations
 
 import reprlib
 import sys
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -21,6 +21,26 @@ def shown(value: Any) -> str:
     '[0, 1, 2, 3, 4, ...]'
     """
     return " ".join(_SHORT.repr(value).split())
+
+
+# What a network is trained for says what its probabilities and features are.
+# multiclass: a softmax over the columns; the residual is p − onehot(pseudo-label).
+# multilabel: a sigmoid for each column; the residual is p − [p ≥ 0.5].
+# binary: one sigmoid; the same with one column.
+# regression: no probabilities; the features are the gradient of the output.
+# vectors: the features are the gradient embeddings themselves.
+Task = Literal["multiclass", "multilabel", "binary", "regression", "vectors"]
+TASKS: tuple[Task, ...] = get_args(Task)
+CLASSIFICATION: tuple[Task, ...] = TASKS[:3]
+
+
+def check_task(task: Any, tasks: tuple[Task, ...] = CLASSIFICATION) -> Task:
+    """Return the task, or say which there are."""
+    if isinstance(task, str) and task in tasks:
+        return task
+    raise ValueError(
+        f"task must be {', '.join(map(repr, tasks[:-1]))} or {tasks[-1]!r}, got {shown(task)}."
+    )
 
 
 FILL = "fill them, with np.ma.filled({}, 0) say, or leave those samples out"

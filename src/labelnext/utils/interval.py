@@ -10,13 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def mean_interval(
-    values: ArrayLike, confidence: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Estimate a mean over the first axis, and half the width of Student's interval for it.
+def mean_interval(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Estimate a mean over the first axis, and half the width of Student's 95 % interval for it.
 
-    Values have shape (n_repetitions, ...); such an interval covers the true mean with probability
-    `confidence`. Of one repetition the width is NaN.
+    Values have shape (n_repetitions, ...). Of one repetition the width is NaN.
 
     >>> mean, half = mean_interval([1.0, 2.0, 3.0])
     >>> f"{mean:.2f} ± {half:.2f}"
@@ -29,36 +26,17 @@ def mean_interval(
     mean = values.mean(axis=0)
     if n < 2:
         return mean, np.full_like(mean, np.nan)
-    quantile = float(t.ppf((1 + confidence) / 2, n - 1))
-    return mean, quantile * values.std(axis=0, ddof=1) / np.sqrt(n)
+    return mean, t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
 
 
 def first_reached(
     counts: NDArray[np.int64], curves: ArrayLike, level: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Find, for each curve without NaN, the first count at which it is at a level or above.
+    """Find, for each curve without NaN, the first count at which it reached a level, and if it did.
 
-    Nothing is interpolated. A curve that never gets there has the last count: leaving it out
-    would flatter, so that a mean is then a lower bound.
+    Nothing is interpolated. A curve that never gets there has the last count, so that a mean is
+    then a lower bound: leaving it out would flatter.
 
-    Parameters
-    ----------
-    counts : ndarray of shape (n_points,), int64
-        What the curves run over.
-    curves : array-like of shape (n_repetitions, n_points)
-        The curves.
-    level : float
-        The level.
-
-    Returns
-    -------
-    at : ndarray of shape (n_whole,), int64
-        The counts.
-    reached : ndarray of shape (n_whole,), bool
-        Whether the curve got there.
-
-    Examples
-    --------
     >>> first_reached(np.array([10, 20, 30]), [[0.5, 0.9, 0.8], [0.1, 0.2, 0.3]], 0.9)
     (array([20, 30]), array([ True, False]))
     """

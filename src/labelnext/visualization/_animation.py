@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     Image = NDArray[np.float64]
+    Rows = NDArray[np.int64]
 
 NIGHT = np.array([15, 23, 42]) / 255
 SURE = np.array([66, 82, 118]) / 255
@@ -102,9 +103,7 @@ def animate_batches(
 
     figure = Figure(figsize=(WIDTH / 100, SIDE / 100), dpi=100, facecolor=tuple(NIGHT))
     canvas = FigureCanvasAgg(figure)
-    stage = _Stage(
-        figure, images=images, places=places, scenes=scenes, curves=curves or {}, title=title
-    )
+    stage = _Stage(figure, images, places, scenes, curves or {}, title)
     frames, durations = [], []
     for number, scene in enumerate(scenes):
         stage.start(number)
@@ -132,15 +131,8 @@ def _write_gif(
         for frame in frames
     ]
     content = io.BytesIO()
-    pictures[0].save(
-        content,
-        format="GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=durations,
-        loop=0,
-        optimize=False,
-    )
+    every: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "loop": 0}
+    pictures[0].save(content, format="GIF", duration=durations, optimize=False, **every)
     if isinstance(path, str | Path):
         write_whole(Path(path), content.getvalue(), overwrite=True)
     else:
@@ -153,7 +145,6 @@ class _Stage:
     def __init__(
         self,
         figure: Figure,
-        *,
         images: ArrayLike,
         places: ArrayLike,
         scenes: Sequence[Scene],
@@ -175,13 +166,8 @@ class _Stage:
         words.set_axis_off()
         words.text(0, 0.72, title, color=TEXT, size=17, weight="bold")
         self.headline = words.text(0, 0.42, "", color=TEXT, size=11.5)
-        legend = (
-            (UNSURE, "unsure"),
-            (SURE * 1.3, "sure"),
-            (FRESH, "chosen"),
-            (LABELLED, "labelled"),
-        )
-        for place, (color, meaning) in enumerate(legend):
+        legend = {"unsure": UNSURE, "sure": SURE * 1.3, "chosen": FRESH, "labelled": LABELLED}
+        for place, (meaning, color) in enumerate(legend.items()):
             words.text(0.27 * place, 0.1, f"● {meaning}", color=tuple(color), size=10)
         self._draw_axes(figure.add_axes((0.66, 0.13, 0.31, 0.5)), curves)
 
@@ -230,21 +216,14 @@ class _Stage:
         late = len(scene.picks) // STEPS + 1
         self.map.set_data(self._paint(colors, scene, chosen, chosen[-late:] if step else chosen))
 
-    def _paint(
-        self,
-        colors: Image,
-        scene: Scene,
-        chosen: NDArray[np.int64],
-        newest: NDArray[np.int64],
-    ) -> Image:
+    def _paint(self, colors: Image, scene: Scene, chosen: Rows, newest: Rows) -> Image:
         canvas = np.tile(NIGHT, (SIDE, SIDE, 1))
         height, width = self.glyphs.shape[1:]
         rest = np.ones(len(colors), dtype=bool)
         rest[scene.labelled] = rest[chosen] = False
         # What matters lies on top, in a frame that sets it off from its neighbours.
         order = np.concatenate([np.flatnonzero(rest), scene.labelled, chosen])
-        framed = set(chosen.tolist())
-        fresh = set(newest.tolist())
+        framed, fresh = set(chosen.tolist()), set(newest.tolist())
         for row in order.tolist():
             top, left = self.corners[row]
             if row in framed:

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from labelnext.pools.pool import Pool
-from labelnext.utils.tensors import without_tensor
-from labelnext.visualization._curves import INK, tidy
+from labelnext.utils.libraries import without_tensor
+from labelnext.visualization.figures import INK, note, percent, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,12 @@ def plot_batch(
         left = figure.subplots()
     else:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        (_draw_scores if batch.potentials is None else _draw_potential)(right, values, colors)
+        if batch.potentials is not None:
+            _draw_potential(right, values, colors)
+        else:
+            right.set_title("What decided on each pick", loc="left", weight="bold")
+            _draw_turns(right, np.arange(1, len(batch) + 1), values, colors)
+            right.set(xlabel="picks", ylabel="score")
     crosses = np.isin(rows, np.asarray([] if exclude is None else exclude, dtype=np.int64))
     _draw_pool(left, others, crosses)
     # The first picks lie on top: they are the ones to look at.
@@ -113,15 +118,8 @@ def plot_batch(
         label = "pick" if norms is None else f"pick with ‖gradient‖ {norms[rank]:.3g}"
         left.scatter([], [], s=areas[rank], c=INK, linewidths=0, label=label)
     # At a fixed place: matplotlib takes seconds to find the best among thousands of points.
-    left.legend(
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        ncols=4,
-        frameon=False,
-        fontsize=9,
-        labelcolor=INK,
-        handletextpad=0.4,
-    )
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0, 0), "ncols": 4}
+    left.legend(**place, frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.4)
     plural = "s" * (len(batch) > 1)
     title = f"{len(batch):,} pick{plural} in a pool of {features.n_rows:,}"
     left.set_title(title, loc="left", weight="bold")
@@ -158,11 +156,8 @@ def _project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
     points = np.zeros((len(rows), 2))
     if len(rows) == 1:
         return points, "a single sample"
-    pca = PCA(
-        n_components=min(2, *sample.shape),
-        svd_solver="arpack" if sparse else "auto",
-        random_state=0,
-    )
+    solver = "arpack" if sparse else "auto"
+    pca = PCA(n_components=min(2, *sample.shape), svd_solver=solver, random_state=0)
     with np.errstate(invalid="ignore", divide="ignore"):  # all rows may be the same
         projected = pca.fit_transform(sample.astype(np.float64))
     points[order, : projected.shape[1]] = projected
@@ -203,8 +198,6 @@ def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
 
 def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
     """Number points from 1, beside their markers or tied to them by lines, where there is room."""
-    from matplotlib.patheffects import withStroke
-
     scale = 72 / axes.figure.dpi
     at = axes.transData.transform(points) * scale
     frame = np.asarray(axes.get_window_extent().extents) * scale
@@ -217,19 +210,10 @@ def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
         if place is None:
             continue
         tie = {"arrowstyle": "-", "lw": 0.8, "color": colors[rank], "shrinkA": 0, "shrinkB": 0}
-        text = axes.annotate(
-            str(rank + 1),
-            xy=tuple(points[rank]),
-            xytext=tuple(place - at[rank]),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=9,
-            color=INK,
-            weight="bold",
-            path_effects=[withStroke(linewidth=2.2, foreground="white")],
-            zorder=5,
-            arrowprops=tie if gap > 0 else None,
+        look = {"ha": "center", "va": "center", "weight": "bold", "zorder": 5}
+        offset = place - at[rank]
+        text = note(
+            axes, str(rank + 1), points[rank], offset, arrowprops=tie if gap else None, **look
         )
         text.set_in_layout(False)  # it lies on the map, and measuring it takes long
         taken = np.vstack([taken, np.concatenate([place - half, place + half])])
@@ -254,13 +238,6 @@ def _free_place(
     return None, 0.0
 
 
-def _draw_scores(axes: Axes, scores: Floats, colors: Floats) -> None:
-    """Draw what decided on each pick, at its turn."""
-    axes.set_title("What decided on each pick", loc="left", weight="bold")
-    _draw_turns(axes, np.arange(1, len(scores) + 1), scores, colors)
-    axes.set(xlabel="picks", ylabel="score")
-
-
 def _draw_turns(axes: Axes, rank: NDArray[np.int64], values: Floats, colors: Floats) -> None:
     from matplotlib.ticker import MaxNLocator
 
@@ -278,7 +255,7 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
 
     The potential falls by factors: on a linear scale most of a batch would be a flat line.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, NullLocator
 
     k, first = len(potentials), float(potentials[0])
     axes.set_title("How much is left to cover", loc="left", weight="bold")
@@ -300,7 +277,7 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
     axes.set_ylabel("potential left, as a share of that after the first pick")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if lowest > 1e-3 else (1,)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.yaxis.set_major_formatter(percent)
     marks = halvings(share)
     for at in marks:
         axes.plot([at, at], [lowest / 1.5, share[at - 1]], color=INK, lw=0.7, ls=(0, (2, 3)))
@@ -323,8 +300,6 @@ def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
 
 def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None:
     """Write at the marks what is left; where two would overlap, at the later one."""
-    from matplotlib.patheffects import withStroke
-
     fractions = {1: "half", 2: "a quarter", 3: "an eighth"}
     taken: list[tuple[float, float]] = []
     for at, height in reversed(heights.items()):
@@ -334,14 +309,11 @@ def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None
         if any(abs(left - u) < 0.37 and abs(middle - v) < 0.035 for u, v in taken):
             continue
         taken.append((left, middle))
-        axes.annotate(
+        note(
+            axes,
             f"at most {fractions.get(marks[at], f'1/{2 ** marks[at]}')} left after {at:,}",
-            xy=(at, height),
-            xytext=(7, 7) if early else (-6, -7),
-            textcoords="offset points",
+            (at, height),
+            (7, 7) if early else (-6, -7),
             ha="left" if early else "right",
             va="bottom" if early else "top",
-            fontsize=9,
-            color=INK,
-            path_effects=[withStroke(linewidth=2.2, foreground="white")],
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators import proba_of
-from labelnext.visualization._mesh import FLAT, Mesh, check_axes, check_bound, merge
+from labelnext.visualization._feature_space import FLAT, Mesh, check_bound, merge
+from labelnext.visualization.figures import check_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,14 +63,6 @@ def plot_decision_boundary(
     -------
     matplotlib.axes.Axes
         The axes drawn on.
-
-    Raises
-    ------
-    ValueError
-        If `feature_bound`, `res` or `confidence` is out of range, or `confidence_dict` has
-        colours.
-    TypeError
-        If `clf` does not predict, or another argument is of the wrong type.
 
     Warns
     -----

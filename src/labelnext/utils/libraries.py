@@ -1,13 +1,32 @@
-"""Tensors of torch, told and turned without importing it."""
+"""Libraries that need not be there: asked for by name, and torch only if the user has loaded it."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
+
+
+def require(module: str, *, extra: str, what: str) -> ModuleType:
+    """Import an optional library, or say which extra of labelnext brings it to `what` needs it.
+
+    One that is installed and fails to load says itself why.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ImportError(
+            f"{what} needs {module}, which is not installed: "
+            f'pip install "labelnext[{extra}]" brings it.',
+            name=module,
+        ) from error
 
 
 def is_tensor(value: Any) -> bool:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from labelnext.utils.extras import require
+from labelnext.utils.libraries import require
 
 
 def test_what_is_installed_is_imported():

@@ -1,13 +1,14 @@
-"""Names that people type, and texts of theirs that a terminal shows."""
+"""Texts of people: names that they mistype, on terminals, and in CSV files."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
@@ -30,18 +31,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
 def printable(text: object) -> str:
     """Return a text of which nothing steers a terminal or turns the order of letters.
 
-    Parameters
-    ----------
-    text : object
-        What is to be shown, maybe from a file that somebody was sent.
+    Such characters are as Python writes them.
 
-    Returns
-    -------
-    str
-        The text, with such characters as Python writes them.
-
-    Examples
-    --------
     >>> print(printable("Zoë\\x1b[2J\\r"))
     Zoë\\x1b[2J\\r
     """
@@ -55,3 +46,21 @@ def _shown(letter: str) -> str:
     if letter.isprintable() or harmless:
         return letter
     return letter.encode("unicode_escape").decode()
+
+
+def as_csv(columns: Mapping[str, Sequence[Any]]) -> bytes:
+    """Lay columns of one length out as CSV in UTF-8, with numbers that read back exactly.
+
+    >>> as_csv({"name": ["a", "b"], "value": [0.5, 2]})
+    b'name,value\\na,0.5\\nb,2\\n'
+    """
+    rows = (columns, *zip(*columns.values(), strict=True))
+    # An empty line would be no row.
+    lines = (",".join(map(_cell, row)) or '""' for row in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _cell(value: Any) -> str:
+    # Python's csv does not quote a carriage return by itself, and then reads two lines.
+    text = "" if value is None else str(value)
+    return '"' + text.replace('"', '""') + '"' if re.search('[,"\r\n]', text) else text
