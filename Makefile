@@ -116,9 +116,15 @@ $(VENV)/.made:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@touch $@
 
+# An editable install leaves a hook that takes this folder's src before that of PYTHONPATH, which a
+# worktree needs. The folder's path, in the same file, is enough.
+UNHOOK = for pth in $(VENV)/lib/python*/site-packages/_editable_skbc_labelnext.pth; do \
+	sed -i.bak '/^import/d' $$pth && rm $$pth.bak; done
+
 # One environment; a later target adds its extra to what is there.
 $(VENV)/.app: pyproject.toml $(NATIVE) | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable .
+	@$(UNHOOK)
 	@touch $@
 
 $(VENV)/.torch: | $(VENV)/.made
@@ -132,4 +138,5 @@ $(VENV)/.weights: | $(VENV)/.made
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: | $(VENV)/.weights
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(NATIVE) | $(VENV)/.made $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet --no-warn-conflicts --editable '.[$*]'
+	@$(UNHOOK)
 	@touch $@ $(VENV)/.app
