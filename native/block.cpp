@@ -91,7 +91,7 @@ void Block::make_tables() {
     }
 
     for (const Centre& c : scalars) {
-        const double a = max(std::hypot(c.q, c.t), std::numeric_limits<double>::min());
+        const double a = max(std::sqrt(c.q * c.q + c.t * c.t), std::numeric_limits<double>::min());
         view.most_t = max(view.most_t, c.t / a);
         view.most_both = max(view.most_both, (c.t + c.q) / a);
     }

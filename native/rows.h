@@ -189,10 +189,8 @@ inline void load_centre(const Centres& centres, int64_t c, double* out) {
         const KeptSparse& rows = centres.sparse_features;
         for (int64_t j = rows.starts[c]; j < rows.starts[c + 1]; ++j)
             out[rows.columns[j]] = rows.values[j];
-    } else if (centres.features.narrow)
-        for (int64_t j = 0; j < n; ++j) out[j] = centres.features.narrow[c * n + j];
-    else
-        std::memcpy(out, centres.features.wide + c * n, n * sizeof(double));
+    } else
+        for (int64_t j = 0; j < n; ++j) out[j] = entry(centres.features, c, j);
 }
 
 inline void clear_centre(const Centres& centres, int64_t c, double* out) {
