@@ -99,6 +99,7 @@ def test_the_first_utilities_are_seen_as_a_spot(plt, tmp_path):
         assert 0 < extent.width * extent.height < 1  # of an area of about 8
 
 
+@pytest.mark.slow
 def test_example_runs(plt, tmp_path):
     example = runpy.run_path(str(EXAMPLE))
     assert n_frames(example["film"], tmp_path / "film.gif") == len(example["rounds"])

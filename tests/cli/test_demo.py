@@ -118,6 +118,7 @@ def test_table_and_picture_count_alike():
         assert one.endswith(f" {first} instead of {over}{needed['random'].mean:.0f} labels")
 
 
+@pytest.mark.slow
 def test_badge_needs_fewer_labels_than_random():
     results = compare_on_digits(range(4), n_batches=6, n_jobs=1)
     final = {name: values[:, -1].mean() for name, values in results.accuracy.items()}

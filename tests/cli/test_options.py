@@ -452,6 +452,7 @@ class TestExclude:
         assert words in complaint("select", *FILES, "-k", 3, "-x", "rows.txt:row")
 
 
+@pytest.mark.slow
 class TestRay:
     pytestmark = pytest.mark.xdist_group("ray")
 

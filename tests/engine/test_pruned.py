@@ -35,7 +35,7 @@ def both(proba, features, blocks, *, bias):
 class TestBounds:
     """A bound never rules out a pair that would have lowered D²."""
 
-    @settings(max_examples=1000, deadline=None)
+    @settings(max_examples=400, deadline=None)
     @given(pool=adversarial(), bias=st.booleans())
     def test_on_adversarial_pools(self, pool, bias):
         (plain, plain_left), (pruned, pruned_left) = both(*pool, bias=bias)
@@ -47,7 +47,7 @@ class TestBounds:
             pruned_left, plain_left, rtol=1e-9, atol=1e-12 * squares.max() * len(squares)
         )
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(pool=adversarial(), bias=st.booleans(), quantile=st.sampled_from([0.1, 0.5, 1.0]))
     def test_among_drawn_rows(self, pool, bias, quantile):
         proba, features, blocks = pool

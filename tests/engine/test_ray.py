@@ -347,6 +347,7 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         labelnext.select(*arrays(), 5, cluster=Ray())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray")
 class TestACluster:
     def test_that_was_joined_is_left_as_it_was(self, ray):
@@ -466,6 +467,7 @@ def test_whether_ray_runs_here(ray, tmp_path, monkeypatch):
     assert not _session._runs_here()
 
 
+@pytest.mark.slow
 def test_what_answers_and_is_no_cluster_is_refused(monkeypatch):
     monkeypatch.setattr(_session, "GREETING_TIMEOUT", 3.0)
     with socket.create_server(("127.0.0.1", 0)) as server:

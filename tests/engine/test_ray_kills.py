@@ -82,6 +82,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", slow_but(MOMENTS, "after the first pass"))
 def test_killed_at_a_moment(moment):
     with in_shards(2) as pool:

@@ -106,6 +106,7 @@ def in_processes(tmp_path_factory):
         return experiment, path, experiment.run(path, n_jobs=2, progress=counter), counter
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_nothing(in_processes):
     experiment, _, results, counter = in_processes
     kept = {name: experiment.strategies[name] for name in ("badge", "random", "script", "fails")}

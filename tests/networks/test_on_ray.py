@@ -133,6 +133,7 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert batch.indices.tolist() == again.indices.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_shards", slow_but([1, 3, 9, None], 3))
 def test_any_number_of_actors(tmp_path, num_shards):
     options = {"ids": range(N), "dtype": "float16", "bias": True}
@@ -143,6 +144,7 @@ def test_any_number_of_actors(tmp_path, num_shards):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_the_process_that_calls_reads_no_sample_and_no_row(tmp_path, monkeypatch):
     caller, read = os.getpid(), clusters.bytes_read(monkeypatch)
 
@@ -160,6 +162,7 @@ def test_the_process_that_calls_reads_no_sample_and_no_row(tmp_path, monkeypatch
     assert sum(read) > N * 9 * 4
 
 
+@pytest.mark.slow
 def test_going_on(tmp_path):
     path = tmp_path / "pool"
     here(path)
@@ -181,6 +184,7 @@ def test_going_on(tmp_path):
     assert files(path) == before
 
 
+@pytest.mark.slow
 def test_columns_by_name(tmp_path):
     values = {"x": X.numpy(), "mask": np.ones((N, 6), np.float32), "labels": Y.numpy()}
     torch.manual_seed(0)
@@ -205,6 +209,7 @@ def killing(i, folder, item, times):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", slow_but([0, 30, 52], 30))
 def test_shards_of_killed_actors_are_done_again(tmp_path, item):
     here(tmp_path / "here")
@@ -214,6 +219,7 @@ def test_shards_of_killed_actors_are_done_again(tmp_path, item):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tmp_path):
     kill, path = killing, tmp_path / "there"
@@ -226,6 +232,7 @@ def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tm
     assert files(path) == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_an_actor_that_hangs_is_given_up(tmp_path):
     def hang(i, folder=tmp_path):
@@ -242,6 +249,7 @@ def test_an_actor_that_hangs_is_given_up(tmp_path):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_errors_come_as_in_one_process(tmp_path):
     def fail(i):
         if i == 42:
@@ -260,6 +268,7 @@ class Stream(torch.utils.data.IterableDataset):
         return iter(X)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_divided_or_sent_is_refused(tmp_path):
     with pytest.raises(TypeError, match="cannot divide this IterableDataset"):
         run(Stream(), tmp_path / "pool")
@@ -277,6 +286,7 @@ def test_what_cannot_be_divided_or_sent_is_refused(tmp_path):
     assert not (tmp_path / "pool").exists()
 
 
+@pytest.mark.slow
 def test_too_few_resources(tmp_path):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no room for actor 0 within 1 s: .*1 GPU \(0 on"):
@@ -284,6 +294,7 @@ def test_too_few_resources(tmp_path):
     assert time.monotonic() - start < 20
 
 
+@pytest.mark.slow
 def test_a_folder_that_not_all_machines_see(tmp_path):
     worker = Extractor()
     worker.n_threads = 1
@@ -293,6 +304,7 @@ def test_a_folder_that_not_all_machines_see(tmp_path):
         worker.write(destination, 0, None, None)
 
 
+@pytest.mark.slow
 def test_a_cluster_writes_to_a_folder():
     with pytest.raises(TypeError, match="out='folder'"):
         extract(network(), X, cluster=Ray())

@@ -45,6 +45,7 @@ print(now("VmHWM") - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="counts as Linux does")
 def test_no_more_than_a_shard_is_in_memory(tmp_path):
     done = subprocess.run(

@@ -343,7 +343,7 @@ class TestIds:
             full().rows_of(["s0", *(f"x{i}" for i in range(8))])
 
     def test_of_a_large_pool_are_found_fast(self):
-        n = 300_000
+        n = 60_000
         pool = Pool(features=np.ones((n, 1), np.float32), ids=np.arange(n) * 3)
         assert pool.rows_of(np.arange(n)[::-1] * 3).tolist() == list(range(n - 1, -1, -1))
 

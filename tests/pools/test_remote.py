@@ -214,6 +214,7 @@ def test_says_that_a_store_cannot_be_reached():
     assert "check the address, the credentials and the network" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_store_that_only_fsspec_knows_is_read_too():
     import fsspec
 
@@ -252,6 +253,7 @@ def test_what_zarr_reads_from_is_never_written(bucket):
         asyncio.run(store.delete("id/c/0"))
 
 
+@pytest.mark.slow
 def test_zarr_may_ask_for_ranges(bucket):
     from labelnext.pools._zarr import FilesStore
 

@@ -78,7 +78,7 @@ class TestOneBatch:
         exclude = np.array([1, 6, 58])
         reference = pools.plainly(storage.of(HALVES[0]), HALVES[1], bias=bias, task=storage.task)
         gradients, _, _ = storage.make(*HALVES, tmp_path, bias=bias)
-        for seed in range(3):
+        for seed in range(2):
             same(
                 d2_sample(gradients, 57, exclude=exclude, random_state=seed),
                 d2_sample(reference, 57, exclude=exclude, random_state=seed),
@@ -204,7 +204,7 @@ class TestPrefix:
 
     def test_on_every_storage(self, storage, tmp_path):
         gradients, _, _ = storage.make(*pools.hostile(), tmp_path)
-        self.check(gradients, [1, 2, 3, 4, 5, 8, 9, 17, 33, 50, 59], 60, seed=1)
+        self.check(gradients, [1, 2, 5, 9, 33, 59], 60, seed=1)
 
     @pytest.mark.parametrize("seed", [0, 1])
     def test_of_a_larger_pool(self, seed):

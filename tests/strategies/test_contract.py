@@ -19,12 +19,22 @@ STRATEGIES = [
 ]
 
 
+# Those that choose as another does, but for what they look at.
+ALIKE = {"BatchBald", "DropQuery", "Falcun", "KMeansSampling", "ProbCover", "UncertaintyHerding"}
+
+
 def test_strategies_are_found():
     assert {Badge, RandomSampling, UncertaintySampling} <= set(STRATEGIES)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.__name__)
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param(each, marks=[pytest.mark.slow] * (each.__name__ in ALIKE), id=each.__name__)
+        for each in STRATEGIES
+    ],
+)
 def test_the_contract(strategy, check):
     # Two members find what ten do.
     few = {"n_members": 2} if "n_members" in strategy().get_params() else {}

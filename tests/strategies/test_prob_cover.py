@@ -62,7 +62,7 @@ def test_each_pick_covers_most(seed, normalize, dtype):
 
 
 def test_more_points_than_tiles_hold():
-    X, y = pool(0, n=5000, n_labeled=700)
+    X, y = pool(0, n=2500, n_labeled=350)
     answer = ProbCover(delta=0.0717, random_state=0).query(
         X, y, batch_size=40, return_utilities=True
     )

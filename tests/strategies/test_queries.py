@@ -603,7 +603,7 @@ def pools(draw):
 
 @pytest.mark.filterwarnings("ignore:DecisionTreeClassifier is made of trees")
 # The fixture is the same for all examples: it only builds strategies.
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(pool=pools())
 @pytest.mark.parametrize("kind", ["badge", "random", "margin_sampling"])
 def test_invariants(kind, pool):

@@ -455,7 +455,7 @@ class TestNames:
     def test_an_unknown_name(self):
         with pytest.raises(ValueError, match=r"unknown strategy 'max-hering'.*max-herding.*there"):
             select(POOL, 3, strategy="max-hering")
-        with pytest.raises(ValueError, match="no strategy 'xyzzy'; there are badge, bait"):
+        with pytest.raises(ValueError, match="unknown strategy 'xyzzy'; there are badge, bait"):
             strategies.by_name("xyzzy")
 
     @pytest.mark.parametrize("strategy", [None, 3, GaussianNB, GaussianNB(), object])
