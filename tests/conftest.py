@@ -24,6 +24,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     threadpool_limits(1)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """In the quick suite each storage is with a bias or without, in turn."""
+    for item in items:
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        storage, bias = given.get("storage"), given.get("bias")
+        if storage in pools.STORAGES and bias == pools.STORAGES.index(storage) % 2:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_configure(config):
     config.pluginmanager.register(left_out)
 

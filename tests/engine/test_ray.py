@@ -210,6 +210,7 @@ class TestOneBatch:
         np.testing.assert_array_equal(engine_ray.cuts(pool, 3), [0, 390, 650, 1000])
         np.testing.assert_array_equal(engine_ray.cuts(pool, 20)[:3], [0, 50, 100])
 
+    @pytest.mark.slow
     @LOUD
     def test_of_a_data_set_in_its_order(self, ray):
         cuts = itertools.pairwise([0, 10, 1500, 1501, 3000])
@@ -227,6 +228,7 @@ class TestOneBatch:
             labelnext.select(Pool(*arrays(), bias=True), 50, random_state=0),
         )
 
+    @pytest.mark.slow
     @LOUD
     @pytest.mark.slow
     def test_of_a_data_set_that_has_yet_to_be_made(self, ray):
@@ -259,6 +261,7 @@ class TestStats:
 
 @pytest.mark.usefixtures("ray")
 class TestRefusals:
+    @pytest.mark.slow
     def test_too_few_resources_within_a_bounded_time(self):
         start = time.monotonic()
         message = (
@@ -301,6 +304,7 @@ class TestRefusals:
             with pytest.raises(ValueError, match=message):
                 on_ray(*arrays(), k, exclude=exclude)
 
+    @pytest.mark.slow
     @LOUD
     def test_a_data_set_without_features_or_rows(self, ray):
         dataset = ray.data.from_items([{"probability": [0.5, 0.5], "vector": [1.0]}])
@@ -312,6 +316,7 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"the Ray data set has no rows"):
             on_ray(ray.data.from_items([{"proba": [0.5, 0.5]}]).limit(0), 1)
 
+    @pytest.mark.slow
     @LOUD
     def test_lists_of_different_lengths_in_a_data_set(self, ray):
         rows = [{"proba": [0.5, 0.5], "features": [1.0] * n} for n in (2, 2, 3)]

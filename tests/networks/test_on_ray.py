@@ -24,6 +24,7 @@ from labelnext.pools import open_pool
 
 # Ray Data itself warns of what it deprecates.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("ray"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
@@ -133,7 +134,6 @@ def test_the_folder_is_that_of_one_process(tmp_path, kind):
     assert batch.indices.tolist() == again.indices.tolist()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("num_shards", slow_but([1, 3, 9, None], 3))
 def test_any_number_of_actors(tmp_path, num_shards):
     options = {"ids": range(N), "dtype": "float16", "bias": True}
@@ -144,7 +144,6 @@ def test_any_number_of_actors(tmp_path, num_shards):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
-@pytest.mark.slow
 def test_the_process_that_calls_reads_no_sample_and_no_row(tmp_path, monkeypatch):
     caller, read = os.getpid(), clusters.bytes_read(monkeypatch)
 
@@ -162,7 +161,6 @@ def test_the_process_that_calls_reads_no_sample_and_no_row(tmp_path, monkeypatch
     assert sum(read) > N * 9 * 4
 
 
-@pytest.mark.slow
 def test_going_on(tmp_path):
     path = tmp_path / "pool"
     here(path)
@@ -184,7 +182,6 @@ def test_going_on(tmp_path):
     assert files(path) == before
 
 
-@pytest.mark.slow
 def test_columns_by_name(tmp_path):
     values = {"x": X.numpy(), "mask": np.ones((N, 6), np.float32), "labels": Y.numpy()}
     torch.manual_seed(0)
@@ -209,7 +206,6 @@ def killing(i, folder, item, times):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("item", slow_but([0, 30, 52], 30))
 def test_shards_of_killed_actors_are_done_again(tmp_path, item):
     here(tmp_path / "here")
@@ -219,8 +215,6 @@ def test_shards_of_killed_actors_are_done_again(tmp_path, item):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tmp_path):
     kill, path = killing, tmp_path / "there"
     with pytest.raises(ShardLostError, match="Shard 3 was lost 5 times"):
@@ -232,8 +226,6 @@ def test_a_shard_that_kills_everybody_ends_the_run_and_what_is_finished_stays(tm
     assert files(path) == files(tmp_path / "here")
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_an_actor_that_hangs_is_given_up(tmp_path):
     def hang(i, folder=tmp_path):
         try:
@@ -249,7 +241,6 @@ def test_an_actor_that_hangs_is_given_up(tmp_path):
     assert files(tmp_path / "there") == files(tmp_path / "here")
 
 
-@pytest.mark.slow
 def test_errors_come_as_in_one_process(tmp_path):
     def fail(i):
         if i == 42:
@@ -268,7 +259,6 @@ class Stream(torch.utils.data.IterableDataset):
         return iter(X)
 
 
-@pytest.mark.slow
 def test_what_cannot_be_divided_or_sent_is_refused(tmp_path):
     with pytest.raises(TypeError, match="cannot divide this IterableDataset"):
         run(Stream(), tmp_path / "pool")
@@ -286,7 +276,6 @@ def test_what_cannot_be_divided_or_sent_is_refused(tmp_path):
     assert not (tmp_path / "pool").exists()
 
 
-@pytest.mark.slow
 def test_too_few_resources(tmp_path):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no room for actor 0 within 1 s: .*1 GPU \(0 on"):
@@ -294,7 +283,6 @@ def test_too_few_resources(tmp_path):
     assert time.monotonic() - start < 20
 
 
-@pytest.mark.slow
 def test_a_folder_that_not_all_machines_see(tmp_path):
     worker = Extractor()
     worker.n_threads = 1
@@ -304,7 +292,6 @@ def test_a_folder_that_not_all_machines_see(tmp_path):
         worker.write(destination, 0, None, None)
 
 
-@pytest.mark.slow
 def test_a_cluster_writes_to_a_folder():
     with pytest.raises(TypeError, match="out='folder'"):
         extract(network(), X, cluster=Ray())

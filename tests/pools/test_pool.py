@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -631,6 +631,7 @@ class TestCut:
         with pytest.raises(TypeError, match="not iterable"):
             iter(full())
 
+    @settings(max_examples=30, deadline=None)
     @given(st.data())
     def test_any_cut_of_any_cut(self, data):
         pool, rows = full(), np.arange(N)
