@@ -401,6 +401,8 @@ void sum_weights(Vector<const double> values, double first, double second, int64
 
 // Arrays are written to, so none is converted.
 NB_MODULE(_kernels, m) {
+    // What lives until the interpreter ends, in an interrupted program, is no news for its user.
+    nb::set_leak_warnings(false);
     m.attr("N_SCALARS") = N_SCALARS;
     m.attr("COUNTERS") = nb::make_tuple(COUNTERS[0], COUNTERS[1], COUNTERS[2], COUNTERS[3]);
     m.def("instructions", instructions);
