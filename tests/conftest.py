@@ -55,9 +55,17 @@ def bias(request):
 @pytest.fixture(params=[False, True], ids=["plain", "compiled"])
 def compiled(request, monkeypatch):
     """Whether there is the compiled, pruned pass."""
-    if not request.param:
+    if request.param:
+        pools.compiled_kind()
+    else:
         monkeypatch.setattr(_open, "compiled_pass", lambda: ImportError("left out by a test"))
     return request.param
+
+
+@pytest.fixture
+def compiler():
+    """Leave the test out where the compiled pass is missing."""
+    pools.compiled_kind()
 
 
 @pytest.fixture(autouse=True)

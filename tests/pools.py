@@ -102,11 +102,17 @@ def plain(proba, features, *, bias=False, task="multiclass", stored_as=None):
     return PlainGradients(ArrayRows(proba, features, stored_as=stored_as), bias=bias, task=task)
 
 
-def pruned(proba, features, *, bias=False, task="multiclass"):
-    """The compiled pass over arrays of any size."""
+def compiled_kind():
+    """The compiled pass. Where there is no compiler the test that asks for it is left out."""
+    import labelnext.engine._kernels  # noqa: F401
     from labelnext.engine._pruned import PrunedGradients
 
-    return PrunedGradients(ArrayRows(proba, features), bias=bias, task=task)
+    return PrunedGradients
+
+
+def pruned(proba, features, *, bias=False, task="multiclass"):
+    """The compiled pass over arrays of any size."""
+    return compiled_kind()(ArrayRows(proba, features), bias=bias, task=task)
 
 
 def _compiled(store):
@@ -159,10 +165,7 @@ def _as_tensors(proba, features, *, bias, task, dtype=None):
 
 def on_disk(source, *, bias=False, task="multiclass", pruned=False, stretch=2000, kept=0):
     """A pool that reads its source in stretches of so many bytes, and keeps a few of them."""
-    kind = PlainGradients
-    if pruned:
-        from labelnext.engine._pruned import PrunedGradients as kind  # noqa: N813
-
+    kind = compiled_kind() if pruned else PlainGradients
     files = FactorsInFiles(source, task)
     state = kind.state_bytes(files.n_columns, task)
     small = {"STRETCH": stretch, "LEAST_STRETCH": stretch, "GAP": stretch // 4}

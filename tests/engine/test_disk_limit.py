@@ -63,6 +63,7 @@ def test_what_is_free_is_less_than_there_is():
     assert 1 << 20 < free_memory() < 1 << 50
 
 
+@pytest.mark.usefixtures("compiler")
 def test_too_small_a_limit_says_what_is_needed():
     arrays = pools.confident(50_000)
     source = FactorsInFiles(ArraySource(*arrays))

@@ -64,6 +64,7 @@ def write(folder, n, n_classes, n_features):
     writer.finish()
 
 
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.skipif(not STATUS.exists(), reason="the peak is read from Linux's /proc")
 @pytest.mark.parametrize(
     ("n", "n_classes", "n_features", "spare"),
@@ -101,6 +102,7 @@ def test_a_selection_stays_below_its_limit(tmp_path, n, n_classes, n_features, s
     assert len(set(rows)) == 700
 
 
+@pytest.mark.usefixtures("compiler")
 def test_the_batch_is_that_of_memory(tmp_path):
     write(tmp_path / "pool", 60_000, 10, 16)
     source = FactorsInFiles(open_source(tmp_path / "pool"))
