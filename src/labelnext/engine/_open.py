@@ -63,8 +63,6 @@ def open_gradients(pool: Pool, *, memory_limit: int | str | None = None) -> Grad
     >>> import labelnext
     >>> from labelnext.engine import open_gradients
     >>> pool = labelnext.Pool([[0.5, 0.5], [0.75, 0.25]], [[2.0], [4.0]])
-    >>> open_gradients(pool)
-    PrunedGradients of 2 rows: multiclass, 2 classes, 1 features in float64, on cpu
     >>> open_gradients(pool).squared_norms
     array([2., 2.])
     """
