@@ -170,8 +170,10 @@ def test_sparse_input_must_be_a_real_matrix_of_features():
     proba, features = good()
     with pytest.raises(TypeError, match=r"real numbers.*complex"):
         as_gradients(proba, sp.csr_array(features.astype(complex)))
-    with pytest.raises(TypeError, match="must be a matrix"):
-        as_gradients(proba, sp.coo_array(np.ones(6)))
+    line = sp.coo_array(np.ones(6))
+    if line.ndim == 1:  # SciPy before 1.13 makes a matrix of it
+        with pytest.raises(TypeError, match="must be a matrix"):
+            as_gradients(proba, line)
     with pytest.raises(TypeError, match="proba must hold real numbers"):
         as_gradients(sp.csr_array(proba), features)
 

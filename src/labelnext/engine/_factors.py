@@ -44,6 +44,13 @@ def _scale_rows(scale: Floats, rows: Features) -> Features:
     return scale[:, None] * rows
 
 
+def _stacked(blocks: list[Features]) -> Features:
+    if sp.issparse(blocks[0]):
+        # SciPy 1.11 stacks arrays to a matrix, whose sums over rows are matrices, too.
+        return sp.csr_array(sp.vstack(blocks))
+    return np.concatenate(blocks)
+
+
 def _ratios(x: Floats, y: Floats) -> Floats:
     """x_i / y_i, or 0 where y_i is 0."""
     return np.divide(x, y, out=np.zeros_like(x), where=y > 0)
@@ -103,12 +110,9 @@ class Factors:
         """Put the rows of several blocks one below the other."""
         if len(blocks) == 1:
             return blocks[0]
-        features = [b.features for b in blocks]
-        # SciPy 1.11 stacks arrays to a matrix, whose sums over rows are matrices, too.
-        stacked = sp.csr_array(sp.vstack(features)) if sp.issparse(features[0]) else None
         return cls(
             np.concatenate([b.residuals for b in blocks]),
-            np.concatenate(features) if stacked is None else stacked,
+            _stacked([b.features for b in blocks]),
             np.concatenate([b.pseudo_labels for b in blocks]),
             blocks[0].bias,
         )
@@ -264,12 +268,9 @@ class StoredRows(NamedTuple):
         """Put the rows of several blocks one below the other."""
         if len(blocks) == 1:
             return blocks[0]
-        features = [block.features for block in blocks]
         return StoredRows(
             np.concatenate([block.proba for block in blocks]),
-            sp.vstack(features, format="csr")
-            if sp.issparse(features[0])
-            else np.concatenate(features),
+            _stacked([block.features for block in blocks]),
         )
 
 
