@@ -47,7 +47,6 @@ class Row:
     warns: bool = False
 
 
-# A row warns until all of it has been seen to pass once; then take its `warns` away.
 ROWS = [
     Row(
         "lowest",
@@ -56,17 +55,15 @@ ROWS = [
         lowest=True,
         without=(*LARGE, "skactiveml"),
         tests=TESTS,
-        warns=True,
     ),
-    Row("3.12 pandas 2", "3.12", "zarr", ("pandas<3", "scikit-activeml==1.0.1"), warns=True),
-    Row("3.13 no pandas", "3.13", "zarr", without=(*LARGE, "pandas", "skactiveml"), warns=True),
+    Row("3.12 pandas 2", "3.12", "zarr", ("pandas<3", "scikit-activeml==1.0.1")),
+    Row("3.13 no pandas", "3.13", "zarr", without=(*LARGE, "pandas", "skactiveml")),
     Row(
         "3.14 pandas 3",
         "3.14",
         "pandas,zarr",
         ("pandas>=3", "scikit-activeml==1.0.1"),
         tests=TESTS,
-        warns=True,
     ),
     Row("3.14 no GIL", "3.14t", "pandas,zarr", without=(*LARGE, "skactiveml")),
     # The builds of PyTorch on PyPI bring CUDA: of the oldest one, its own tests alone.
