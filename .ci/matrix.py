@@ -72,7 +72,6 @@ ROWS = [
         more=("torch==2.2.0", "skorch==1.1.0", "numpy<2"),
         without=("torch-2.9", "transformers", "ray", "moto", "polars", "rdata", "skactiveml"),
         tests=("tests/networks", "tests/estimators", "tests/engine/test_torch.py"),
-        warns=True,
     ),
     Row(
         *("pre-releases", "3.13", "pandas,zarr"),
