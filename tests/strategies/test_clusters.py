@@ -39,20 +39,6 @@ def _at_once(request, monkeypatch):
     monkeypatch.setattr(_clusters, "AT_ONCE", request.param)
 
 
-@pytest.fixture
-def seeds(monkeypatch):
-    """Where k-means starts, which goes on until nothing changes."""
-    drawn, plain = [], _clusters.seeds
-
-    def spy(*args):
-        drawn.append(plain(*args))
-        return drawn[-1]
-
-    monkeypatch.setattr(_clusters, "seeds", spy)
-    monkeypatch.setattr(_clusters, "TOLERANCE", 0)
-    return drawn
-
-
 @pytest.mark.parametrize("k", [1, 4, 11])
 def test_the_nearest_to_each_centre(k, seeds):
     clf = GaussianNB().fit(X[~np.isnan(Y)], Y[~np.isnan(Y)])

@@ -7,7 +7,6 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from labelnext.pool import TypiClust
-from labelnext.strategies import _clusters
 
 NAN = np.nan
 RNG = np.random.default_rng(0)
@@ -16,18 +15,7 @@ X = RNG.normal(size=(70, 3)) + 4 * RNG.integers(3, size=(70, 1))
 Y = np.where(np.arange(70) < 62, NAN, 1.0)
 
 
-@pytest.fixture(autouse=True)
-def seeds(monkeypatch):
-    """Where k-means starts, which goes on until nothing changes."""
-    drawn, plain = [], _clusters.seeds
-
-    def spy(*args):
-        drawn.append(plain(*args))
-        return drawn[-1]
-
-    monkeypatch.setattr(_clusters, "seeds", spy)
-    monkeypatch.setattr(_clusters, "TOLERANCE", 0)
-    return drawn
+pytestmark = pytest.mark.usefixtures("seeds")
 
 
 def naive(k, n_neighbors, seeds):

@@ -41,6 +41,11 @@ def test_error_distributions_are_steps_from_0_to_1():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "r"]
 
 
+def test_errors_that_are_missing_are_refused():
+    with pytest.raises(ValueError, match=r"got NaN among those of 'a'; .*\[~np.isnan\(values\)\]"):
+        plot_error_distribution({"r": [1.0, 1.0], "a": [0.9, np.nan]}, reference="r")
+
+
 def test_stability_leaves_out_the_points_that_have_no_value():
     left, right = plot_stability(
         [10, 20, 30],

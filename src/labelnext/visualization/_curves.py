@@ -223,6 +223,7 @@ def plot_error_distribution(
     ----------
     errors : dict of str to array-like
         Errors divided by those of a reference strategy, by strategy, the one to look at first.
+        None is NaN.
     reference : str
         That strategy.
     axes : matplotlib.axes.Axes, default=None
@@ -245,6 +246,11 @@ def plot_error_distribution(
     """
     axes = check_axes(axes, "axes")
     for place, (name, given) in enumerate(errors.items()):
+        if np.isnan(given).any():
+            raise ValueError(
+                f"errors must be numbers, got NaN among those of {name!r}; leave out what was not "
+                "measured, as in values[~np.isnan(values)]."
+            )
         if np.size(given):
             axes.ecdf(given, **line_look(place, name))
     axes.axvline(1.0, **DOTTED)
