@@ -1,0 +1,1 @@
+"""Rounds with people: which samples were chosen, who said what, and what came of it."""
