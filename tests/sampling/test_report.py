@@ -270,5 +270,5 @@ def test_advice_follows_the_potential():
     assert "would still bring much" in _left_to_cover(steep)
     assert "little that is new" in _left_to_cover(flat)
     assert "one pick covers the pool" in _left_to_cover(np.zeros(3))
-    assert "half after" in _left_to_cover(steep)
-    assert "covered" not in _left_to_cover(flat)
+    assert "by half or more after" in _left_to_cover(steep)
+    assert "had fallen" not in _left_to_cover(flat)

@@ -388,8 +388,8 @@ def _left_to_cover(potentials: Floats) -> str:
     gone = {1: "half", 2: "three quarters", 3: "seven eighths"}
     marks = {level: at for at, level in halvings(share, 3).items()}
     if marks:
-        parts = [f"{gone[level]} after {marks[level]:,}" for level in sorted(marks)]
-        said += f" At least {', '.join(parts)} picks was covered."
+        parts = [f"{gone[level]} or more after {marks[level]:,} picks" for level in sorted(marks)]
+        said += f" It had fallen by {', by '.join(parts)}."
     tail = max(k // 10, 1)
     before = float(potentials[-1 - tail])
     advice = ""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2937; --quiet: #5b6472; --paper: #ffffff;
-  --line: #e5e7eb; --soft: #f3f4f6; --dot: #b4bcc8; --accent: #0072B2; --warn: #fff4ed; }
+  --line: #e5e7eb; --soft: #f3f4f6; --dot: #97a2b2; --accent: #0072B2; --warn: #fff4ed; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e5e7eb; --quiet: #a3acba; --paper: #14181f;
   --line: #333b47; --soft: #1f2630; --dot: #4d5766; --accent: #56B4E9; --warn: #3a2415; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
