@@ -15,6 +15,7 @@ from typing import Any
 
 from labelnext._version import __version__
 from labelnext.cluster import Ray
+from labelnext.loop import open_loop
 from labelnext.networks import extract
 from labelnext.pools import Pool, open_pool, write_pool
 from labelnext.sampling import Batch
@@ -26,6 +27,7 @@ __all__ = [
     "Ray",
     "__version__",
     "extract",
+    "open_loop",
     "open_pool",
     "select",
     "write_pool",
@@ -38,6 +40,7 @@ _SUBPACKAGES = {
     "engine",
     "estimators",
     "experiment",
+    "loop",
     "networks",
     "pool",
     "pools",
