@@ -380,3 +380,48 @@ def test_what_cannot_be_meant_is_refused(loop, call, said):
     assert loop.events() == []
     assert len(loop.rounds()) == 1
     assert loop.rounds()[0]["state"] == "selected"
+
+
+def test_shares_of_classes_are_honest(tmp_path):
+    """A tenth is rare, and the strategy takes all of it that it finds."""
+    rng = np.random.default_rng(0)
+    n, found = 300, []
+    for seed in range(25):
+        rare = np.zeros(n, bool)
+        rare[rng.permutation(n)[:30]] = True
+        loop = Loop.create(
+            tmp_path / str(seed),
+            ["text"] * n,
+            classes=["often", "rare"],
+            test=30,
+            random_state=seed,
+        )
+        proba = np.where(rare[:, None], [0.5, 0.5], [0.9, 0.1])
+        pool = labelnext.Pool(proba, ids=loop.samples().ids, classes=["often", "rare"])
+        ids = [pick["id"] for pick in loop.picks(0)]
+        for _ in range(2):
+            ids += loop.next(pool, 40, random=0.5, random_state=seed).ids.tolist()
+            loop.add_labels(
+                ids, np.where(rare[list(map(int, ids))], "rare", "often"), annotator="a", source="b"
+            )
+        found.append(loop.class_counts().rows[1])
+    counts = [each["test"] + each["random"] + each["strategy"] for each in found]
+    assert np.mean(counts) / 110 > 0.2, "the strategy has found them"
+    assert abs(np.mean([each["share"] for each in found]) - 0.1) < 0.015
+    assert np.mean([each["low"] <= 0.1 <= each["high"] for each in found]) >= 0.88
+
+
+def test_counts_of_classes_say_why(loop):
+    assert loop.class_counts().rows[0] == {
+        "class": "good",
+        **dict.fromkeys(["test", "random", "strategy", "other"], 0),
+        **dict.fromkeys(["share", "low", "high"]),
+    }
+    batch = loop.next(pool_of(loop), 4, random=0.25)
+    for name in batch.ids:
+        loop.record(name, "label", "good", **ANN)
+    label(loop, "ann", "bad")
+    good, bad = loop.class_counts().rows
+    assert [good[kind] for kind in ("test", "random", "strategy", "other")] == [0, 1, 3, 0]
+    assert (bad["test"], bad["share"]) == (1, 0.5)
+    assert "(2 of 5 labels)" in loop.class_counts().warning

@@ -23,6 +23,7 @@ from labelnext.loop._check import (
 from labelnext.loop._choice import Plan, choose
 from labelnext.loop._create import create, root_of, samples_of
 from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, Event, Labels
+from labelnext.loop._shares import ClassCounts, class_counts
 from labelnext.loop.samples import Samples, read
 from labelnext.pools import Pool
 from labelnext.pools.known import some
@@ -459,6 +460,29 @@ class Loop:
         with self._database.reading() as db:
             return _events.labels(db, _schema.about(db, "task"), rule, SPLITS[split])
 
+    def class_counts(self) -> ClassCounts:
+        """
+        Count the labels of each class, and estimate how common it is.
+
+        Labels of samples that a strategy has chosen do not tell how common a class is: a strategy
+        looks for what is rare and doubtful. The shares are estimated from the test set and the
+        random picks of each round alone.
+
+        Returns
+        -------
+        ClassCounts
+            A row for each class, and the warning in words.
+
+        Raises
+        ------
+        ValueError
+            If the labels are numbers.
+        """
+        with self._database.reading() as db:
+            if _schema.about(db, "task") == "regression":
+                raise ValueError("The labels of this loop are numbers: there are no classes.")
+            return class_counts(db)
+
     def disagreements(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the ids of samples of which people say different things, and who says what.
 
@@ -587,8 +611,9 @@ class Loop:
         """Return where the loop stands, in numbers.
 
         `samples`, those of the `test` set, how many of all are `labeled`; the `round` that is
-        asked for now (None if none is), its `picks` and how many answers are `missing`; and
-        `people`, with how many events each has, when the last was, and how many samples they hold.
+        asked for now (None if none is) and its `kind`, its `picks`, how many of them are
+        `unanswered`, and how many answers are `missing`, `missing_in_all` of the rounds; how many
+        picks are `waiting` for a second person; and `people`, with how many events each has, when the last was, and how many samples they hold.
         """
         with self._database.reading() as db:
             return _rounds.progress(db)
