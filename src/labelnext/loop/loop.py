@@ -610,10 +610,11 @@ class Loop:
     def progress(self) -> dict[str, Any]:
         """Return where the loop stands, in numbers.
 
-        `samples`, those of the `test` set, how many of all are `labeled`; the `round` that is
-        asked for now (None if none is) and its `kind`, its `picks`, how many of them are
+        `samples`, those of the `test` set, how many are `labeled`, and `test_labeled`; the `round`
+        that is asked for now (None if none is) and its `kind`, its `picks`, how many of them are
         `unanswered`, and how many answers are `missing`, `missing_in_all` of the rounds; how many
-        picks are `waiting` for a second person; and `people`, with how many events each has, when the last was, and how many samples they hold.
+        picks are `waiting` for a second person; and `people`, with how many events each has, when
+        the last was, and how many samples they hold.
         """
         with self._database.reading() as db:
             return _rounds.progress(db)
