@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PREDICTED = f"""
 SELECT p.key, p.pseudo_label FROM picks AS p
 WHERE p.kind = 'strategy' AND p.pseudo_label IS NOT NULL AND (
-    p.key IN ({_rounds.FREE}) OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
+    p.key IN (SELECT key FROM ({_rounds.FREE})) OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
 ) ORDER BY p.round, p.rank
 """
 
@@ -42,7 +42,7 @@ def take_predicted(loop: Loop, person: str, guess: str, n: int, seconds: float) 
         rows = db.execute(PREDICTED, {"me": person, "n": -1}).fetchall()
         keys = [row["key"] for row in rows if json.loads(row["pseudo_label"]) == guess][:n]
         db.executemany(
-            "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?3) "
+            "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?1) "
             "ON CONFLICT DO UPDATE SET since = ?3, until = ?4",
             ((key, person, now, now + seconds) for key in keys),
         )
