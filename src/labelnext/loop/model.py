@@ -177,6 +177,31 @@ def measure(task: str, labels: NDArray[Any], predicted: NDArray[Any]) -> dict[st
     return {"accuracy": float(np.mean(y == guess)), "macro_f1": float(f1)}
 
 
+def measure_pool(loop: Any, pool: Pool) -> dict[str, float]:
+    """Return how right a pool's probabilities are on the test set, as far as they can be told.
+
+    >>> measure_pool(None, Pool(features=np.eye(2)))
+    {}
+    """
+    names = pool.classes
+    if pool.ids is None or names is None or "proba" not in pool.source.parts or pool.n_members:
+        return {}
+    if pool.task == "binary":
+        return {}
+    labels = loop.labels(split="test")
+    rows = {str(name): row for row, name in enumerate(pool.ids.tolist())}
+    there = [row for row in labels.labeled.tolist() if labels.ids[row] in rows]
+    if not there:
+        return {}
+    proba = np.asarray(pool.read("proba", np.array([rows[labels.ids[row]] for row in there])))
+    predicted = np.empty(len(there), object)
+    if pool.task == "multilabel":
+        predicted[:] = [[str(names[at]) for at in np.flatnonzero(row >= 0.5)] for row in proba]
+    else:
+        predicted[:] = [str(names[at]) for at in proba.argmax(axis=1)]
+    return measure(loop.task, labels.y[there], predicted)
+
+
 def _labeled(y: NDArray[Any]) -> NDArray[np.intp]:
     return np.flatnonzero([value is not None and value == value for value in y])  # noqa: PLR0124
 
