@@ -50,7 +50,7 @@ CREATE TABLE events (
     action TEXT NOT NULL, value TEXT, comment TEXT, milliseconds INTEGER, source TEXT NOT NULL,
     client TEXT NOT NULL UNIQUE, supersedes INTEGER REFERENCES events
 );
-CREATE INDEX events_of_sample ON events (sample, annotator, number);
+CREATE INDEX events_of_sample ON events (sample, annotator, number, action);
 CREATE INDEX events_of_annotator ON events (annotator, number);
 CREATE INDEX adjudicated ON events (sample, number) WHERE action = 'adjudicate';
 CREATE UNIQUE INDEX undone ON events (supersedes) WHERE supersedes IS NOT NULL;
