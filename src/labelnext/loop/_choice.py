@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.engine import open_gradients
 from labelnext.loop import _events, _rounds, _schema
 from labelnext.loop._create import wanted
+from labelnext.pools import Pool
 from labelnext.pools.known import some
 from labelnext.sampling import Batch
 from labelnext.strategies import select
+from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.loop._schema import Database
-    from labelnext.pools import Pool
 
+# Numbers that are multiplied to find nearest picks, some seconds; and picks compared at once.
+MOST_COMPARED, BLOCK = 40_000_000_000, 256
 IDS_ADVICE = "give the pool the ids of the loop, as in labelnext.Pool(..., ids=loop.samples().ids)."
 
 
@@ -78,7 +82,10 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
         _numbers(batch.gradient_norms, len(batch)),
         _numbers(batch.d2, len(batch)),
         _numbers(batch.potentials, len(batch)),
-        [None] * len(batch),
+        [
+            place if place is None else int(keys[batch.indices[place]])
+            for place in _nearest(pool, batch)
+        ],
     )
     name = strategy if isinstance(strategy, str) else repr(strategy)
     options = {
@@ -146,7 +153,7 @@ def _with_labels(db: sqlite3.Connection, pool: Pool, keys: NDArray[np.int64]) ->
     labels = _events.labels(db, task, "majority", ("pool",)).y[keys]
     if all(label is None for label in labels):
         return pool
-    return type(pool).of(pool, labels=labels, missing_label=None)
+    return Pool.of(pool, labels=labels, missing_label=None)
 
 
 def _check_classes(pool: Pool, classes: list[str] | None) -> None:
@@ -184,14 +191,34 @@ def _mixed(
 
 
 def _pseudo_labels(pool: Pool, rows: NDArray[np.int64]) -> NDArray[Any]:
-    from labelnext.utils.libraries import without_tensor
-
     proba = np.asarray(without_tensor(pool.read("proba", rows)))
     if pool.task == "multilabel":
         return proba >= 0.5
     if pool.task == "binary":
         return (proba.reshape(len(rows), -1)[:, -1] >= 0.5).astype(np.int64)
     return proba.argmax(axis=1).astype(np.int64, copy=False)  # type: ignore[no-any-return]
+
+
+def _nearest(pool: Pool, batch: Batch) -> list[int | None]:
+    """Return the place of the nearest earlier pick of each; None where there is no telling."""
+    k, source = len(batch), pool.source
+    width = source.n_features + source.n_columns
+    if (
+        "features" not in source.parts
+        or pool.n_members is not None
+        or k * k * width > MOST_COMPARED
+    ):
+        return [None] * k
+    picks = pool[batch.indices]
+    if not source.n_columns:
+        picks = Pool(features=without_tensor(picks.read("features")), task="vectors")
+    factors = open_gradients(picks).gather(np.arange(k))
+    nearest: list[int | None] = []
+    for lo in range(0, k, BLOCK):
+        d2 = factors[lo : lo + BLOCK].squared_distances(factors[: lo + BLOCK])
+        d2[np.arange(lo, lo + len(d2))[:, None] <= np.arange(d2.shape[1])] = np.inf
+        nearest += d2.argmin(axis=1).tolist()
+    return [None, *nearest[1:]]
 
 
 def _named(batch: Batch) -> list[Any]:

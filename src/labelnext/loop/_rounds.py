@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Nobody is asked twice at once: what others hold counts as answered while their lease lives.
 FREE = """
-SELECT p.key FROM picks AS p WHERE p.need > 0
+SELECT p.key, p.key AS turn FROM picks AS p WHERE p.need > 0
     AND p.need > (SELECT count(*) FROM leases WHERE pick = p.key AND annotator <> :me)
     AND NOT EXISTS (SELECT 1 FROM leases WHERE pick = p.key AND annotator = :me)
     AND NOT EXISTS (
@@ -28,9 +28,9 @@ ORDER BY p.round, p.rank LIMIT :n
 """
 # What a person has skipped comes back when nothing else is left, in the order of skipping.
 SKIPPED = """
-SELECT p.key FROM picks AS p
-JOIN standing AS s ON s.sample = p.sample AND s.annotator = :me AND s.action = 'skip'
-WHERE p.need > (SELECT count(*) FROM leases WHERE pick = p.key AND annotator <> :me)
+SELECT p.key, (1 << 40) + s.number AS turn FROM picks AS p
+CROSS JOIN standing AS s ON s.sample = p.sample AND s.annotator = :me AND s.action = 'skip'
+WHERE p.need > 0 AND p.need > (SELECT count(*) FROM leases WHERE pick = p.key AND annotator <> :me)
     AND NOT EXISTS (SELECT 1 FROM leases WHERE pick = p.key AND annotator = :me)
 ORDER BY s.number LIMIT :n
 """
@@ -144,16 +144,13 @@ def take(db: sqlite3.Connection, annotator: str, n: int, seconds: float) -> list
     expire(db, now)
     held = db.execute("SELECT count(*) FROM leases WHERE annotator = ?", (annotator,)).fetchone()[0]
     for queue in (FREE, SKIPPED):
-        if held >= n:
-            break
-        keys = [row[0] for row in db.execute(queue, {"me": annotator, "n": n - held})]
-        held += len(keys)
-        # Those skipped come after all others, whatever their rank.
-        turn = "?1" if queue is FREE else "(SELECT 1 + max(?1, coalesce(max(turn), 0)) FROM leases)"
-        db.executemany(
-            f"INSERT INTO leases VALUES (?1, ?2, ?3, ?4, {turn})",
-            ((key, annotator, now, now + seconds) for key in keys),
-        )
+        if held < n:
+            found = db.execute(queue, {"me": annotator, "n": n - held}).fetchall()
+            db.executemany(
+                "INSERT INTO leases VALUES (?, ?, ?, ?, ?)",
+                ((key, annotator, now, now + seconds, turn) for key, turn in found),
+            )
+            held += len(found)
     items = [_item(row) for row in db.execute(ITEMS, (annotator, n))]
     until = now + seconds
     db.execute(
@@ -195,6 +192,8 @@ def out_of_choice(db: sqlite3.Connection) -> NDArray[np.int64]:
     rows = db.execute(
         "SELECT key FROM samples WHERE split <> 'pool' "
         "UNION SELECT sample FROM standing WHERE action <> 'skip' "
+        "UNION SELECT sample FROM events AS e WHERE action = 'adjudicate' "
+        "AND NOT EXISTS (SELECT 1 FROM events WHERE supersedes = e.number) "
         "UNION SELECT sample FROM picks WHERE need > 0 "
         "UNION SELECT sample FROM picks JOIN leases ON pick = picks.key"
     )
