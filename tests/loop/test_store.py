@@ -425,3 +425,24 @@ def test_counts_of_classes_say_why(loop):
     assert [good[kind] for kind in ("test", "random", "strategy", "other")] == [0, 1, 3, 0]
     assert (bad["test"], bad["share"]) == (1, 0.5)
     assert "(2 of 5 labels)" in loop.class_counts().warning
+
+
+def test_without_a_pool_the_default_model_chooses(tmp_path):
+    texts = [f"a {'good' if row % 2 else 'bad'} film number {row}" for row in range(30)]
+    loop = Loop.create(tmp_path / "loop", texts, classes=["good", "bad"], random_state=0)
+    batch = loop.next(k=6)
+    assert loop.rounds()[0]["strategy"] == "max-herding"
+    for name in batch.ids:
+        loop.record(name, "label", "good" if int(name) % 2 else "bad", **ANN)
+    again = loop.next(k=6, random=0.0)
+    assert loop.rounds()[1]["strategy"] == "uncertainty-herding"
+    assert not set(batch.ids) & set(again.ids)
+    assert {pick["pseudo_label"] for pick in loop.picks(2)} <= {"good", "bad"}
+
+
+def test_numbers_are_asked_for_by_their_features(tmp_path):
+    loop = new_loop(tmp_path, task="regression", classes=None)
+    features = np.random.default_rng(0).normal(size=(20, 3))
+    pool = labelnext.Pool(features=features, ids=loop.samples().ids, task="regression")
+    loop.next(pool, 5)
+    assert loop.rounds()[0]["strategy"] == "badge"

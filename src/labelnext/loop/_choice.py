@@ -119,10 +119,11 @@ def _next_number(db: sqlite3.Connection) -> int:
 
 
 def _strategy_for(pool: Pool) -> str:
+    """Return the strategy for a pool that the user has made of a model."""
     parts = pool.source.parts
-    return (
-        {"proba": "uncertainty", "features": "typi-clust"}[parts[0]] if len(parts) == 1 else "badge"
-    )
+    if len(parts) == 2 or pool.task in ("regression", "vectors"):  # gradients are of features alone
+        return "badge"
+    return "uncertainty" if parts == ("proba",) else "typi-clust"
 
 
 def _keys_of(db: sqlite3.Connection, pool: Pool) -> NDArray[np.int64]:

@@ -218,10 +218,9 @@ class Loop:
         k : int, default=100
             How many.
         strategy : str or QueryStrategy, default=None
-            How to choose, see `labelnext.select`. None is BADGE where the pool has probabilities
-            and features, "uncertainty" where it has probabilities only, and "typi-clust" where it
-            has features only; for the default model and classifiers what the guide "Which
-            strategy?" says for features that stay as they are.
+            How to choose, see `labelnext.select`. For a pool None is BADGE where it has what that
+            needs, "uncertainty" where it has probabilities only, and "typi-clust" where it has
+            features only; for the loop's features what suits features that stay as they are.
         random : float, default=0.1
             Which share of the batch is drawn uniformly from all that may be picked, for honest
             curves; these are mixed into the order.
