@@ -446,3 +446,37 @@ def test_numbers_are_asked_for_by_their_features(tmp_path):
     pool = labelnext.Pool(features=features, ids=loop.samples().ids, task="regression")
     loop.next(pool, 5)
     assert loop.rounds()[0]["strategy"] == "badge"
+
+
+def test_an_import_that_has_not_changed_does_not_undo_what_was_said_later(loop):
+    put = {"annotator": "ann", "source": "studio"}
+    assert loop.add_labels(["1"], ["good"], **put) == 1
+    loop.record("1", "label", "bad", **ANN)
+    assert loop.add_labels(["1"], ["good"], **put) == 0
+    assert loop.labels(split="all").y[1] == "bad"
+    assert [loop.add_labels(["1"], [value], **put) for value in ("bad", "good")] == [0, 0]
+    assert loop.add_labels(["1"], ["good"], annotator="ann", source="file") == 1
+
+
+def test_classes_may_be_added_and_none_that_was_used_is_lost(loop):
+    loop.record("1", "label", "good", **ANN)
+    loop.change(classes=["odd", "good"], guidelines="Look well.")
+    assert open_loop(loop.folder).classes == ["odd", "good"]
+    assert loop.guidelines == "Look well."
+    loop.record("2", "label", "odd", **ANN)
+    with pytest.raises(ValueError, match="labels of 'good', so"):
+        loop.change(classes=["odd", "bad"], guidelines="Lost")
+    with pytest.raises(ValueError, match="more than once"):
+        loop.change(classes=["odd", "odd"])
+    assert loop.guidelines == "Look well."
+
+
+def test_other_columns_are_kept_as_json_can(tmp_path):
+    import pyarrow as pa
+
+    table = pa.table({"stars": [5.0, np.nan], "shop": ["Köln", None]})
+    samples = Samples(["a", "b"], "text", ["x", "y"], table=table)
+    loop = Loop.create(tmp_path / "loop", samples, classes=["good", "bad"])
+    assert loop.sample("a")["extra"] == {"stars": 5.0, "shop": "Köln"}
+    assert loop.sample("b")["extra"] == {"stars": None, "shop": None}
+    assert loop.samples().table.column_names == ["stars", "shop"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -142,11 +143,20 @@ def _add_samples(db: sqlite3.Connection, samples: Samples, testing: set[int]) ->
                 *(key, name, samples.kind, content),
                 None if in_files else hashlib.sha256(content.encode()).hexdigest(),
                 *(group, "test" if key in testing else "pool"),
-                None if more is None else json.dumps(more, ensure_ascii=False, default=str),
+                None if more is None else _as_json(more),
             )
             for key, (name, content, group, more) in enumerate(rows)
         ),
     )
+
+
+def _as_json(more: dict[str, Any]) -> str:
+    """Write other columns down; JSON knows no NaN and no infinity, and no dates."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in more.items()
+    }
+    return json.dumps(finite, ensure_ascii=False, default=str)
 
 
 def _add_test_round(

@@ -164,8 +164,39 @@ class Loop:
         with self._database.reading() as db:
             return root_of(db, self.folder)
 
+    def change(
+        self, *, classes: Sequence[str] | None = None, guidelines: str | None = None
+    ) -> None:
+        """
+        Change what people see; what was recorded stays.
+
+        Parameters
+        ----------
+        classes : sequence of str, default=None
+            The classes from now on: some may be new, in another order, or missing if nobody has
+            ever used them.
+        guidelines : str, default=None
+            What is shown beside the samples.
+
+        Raises
+        ------
+        ValueError
+            If a class would be missing that somebody has used.
+        """
+        changes: dict[str, Any] = {}
+        if classes is not None:
+            changes["classes"] = checked_classes(classes, self.task)
+        if guidelines is not None:
+            changes["guidelines"] = text_of("guidelines", guidelines)
+        with self._database.writing() as db:
+            if classes is not None:
+                _events.refuse_unnamed(db, changes["classes"])
+            for name, value in changes.items():
+                text = json.dumps(value, ensure_ascii=False)
+                db.execute("UPDATE about SET value = ? WHERE name = ?", (text, name))
+
     def samples(self) -> Samples:
-        """Return all samples, in the order given."""
+        """Return all samples, in the order given; in other columns dates are texts."""
         with self._database.reading() as db:
             return samples_of(db, self.folder)
 
@@ -498,8 +529,9 @@ class Loop:
         """
         Bring in labels from elsewhere, all of them or none.
 
-        What the person is known to say already is not written again, so that the same file may
-        be brought in twice.
+        What the person is known to say already is not written again, nor what has not changed
+        since it was last brought in from the same source: so the same file may be brought in
+        twice, whatever people have said since.
 
         Parameters
         ----------
