@@ -138,6 +138,12 @@ def test_nobody_is_asked_for_what_another_holds(loop):
     assert set(held) < set(ids_of(loop.take("bob", 4)))
 
 
+def test_nobody_is_asked_for_what_was_answered_elsewhere(loop):
+    first, *rest = ids_of(loop.take("ann", 4))
+    loop.add_labels([first], ["good"], annotator="bob", source="file")
+    assert ids_of(loop.take("ann", 4)) == rest
+
+
 def test_two_people_are_asked_for_an_overlap_and_each_once(tmp_path):
     loop = new_loop(tmp_path, test=10, overlap=0.5)
     said = {who: [] for who in ("ann", "bob", "eve")}
@@ -273,6 +279,14 @@ def test_a_pool_may_hold_a_part_of_the_samples(loop):
     batch = loop.next(pool_of(loop, part), 100)
     testing = {pick["id"] for pick in loop.picks(0)}
     assert {*batch.ids.tolist()} == {str(row) for row in part} - testing
+
+
+def test_what_is_excluded_is_drawn_by_nothing(loop):
+    out = [str(row) for row in range(10)]
+    batch = loop.next(pool_of(loop), 100, random=0.5, exclude_ids=out, max_per_group=None)
+    assert not set(batch.ids) & set(out)
+    with pytest.raises(TypeError, match="a part of the pool"):
+        loop.next(pool_of(loop), exclude=[1])
 
 
 def test_a_pool_of_other_samples_is_refused(loop):

@@ -106,14 +106,16 @@ def test_a_creation_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / "loop").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs"])
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "drvfs"])
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
     mounts = tmp_path / "mountinfo"
-    away = tmp_path / "a way"
+    away = tmp_path / "a way to Ωmega"
     said = str(away).replace(" ", r"\040")
     mounts.write_text(
         f"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
-        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n"
+        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n".replace(
+            "- drvfs server:/x rw", "- 9p C:\\134 rw,aname=drvfs"
+        )
     )
     monkeypatch.setattr(_schema, "MOUNTS", str(mounts))
     new_loop(tmp_path / "loop")

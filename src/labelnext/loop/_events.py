@@ -209,10 +209,12 @@ def append(
     if asked is not None and action not in ("flag", "comment"):
         db.execute(NEED, (sample,))
         if action != "undo":
+            # Nor is anybody else asked for what needs no more answers, but to say again what was
+            # undone, whose turn is below 0.
             db.execute(
-                "DELETE FROM leases WHERE annotator = ? AND pick IN "
-                "(SELECT key FROM picks WHERE sample = ?)",
-                (annotator, sample),
+                "DELETE FROM leases WHERE pick IN (SELECT key FROM picks WHERE sample = ?1) AND "
+                "(annotator = ?2 OR turn >= 0 AND (SELECT need FROM picks WHERE key = pick) = 0)",
+                (sample, annotator),
             )
         if asked["state"] == "selected":
             db.execute(

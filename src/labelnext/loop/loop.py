@@ -260,7 +260,8 @@ class Loop:
         random_state : int, default=None
             The seed; None draws one, which the round keeps.
         **options
-            Passed to `labelnext.select`.
+            Passed to `labelnext.select`; what limits the strategy, such as `max_per_group`, does
+            not limit what is drawn at random, but for `exclude_ids`.
 
         Returns
         -------
