@@ -83,6 +83,22 @@ def test_a_loop_is_never_overwritten_and_other_files_stay(folder):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_of_two_that_make_one_the_first_wins(tmp_path, monkeypatch):
+    fill = _schema._fill
+
+    def meanwhile(*args):
+        monkeypatch.undo()
+        new_loop(tmp_path).record("0", "label", "good", **ANN)
+        fill(*args)
+
+    monkeypatch.setattr(_schema, "_fill", meanwhile)
+    with pytest.raises(FileExistsError, match="exists already"):
+        new_loop(tmp_path)
+    assert len(open_loop(tmp_path).events()) == 1
+    with pytest.raises(FileExistsError, match="is no folder"):
+        new_loop(tmp_path / "loop.sqlite")
+
+
 def test_what_another_loop_has_left_is_not_taken_for_its_own(tmp_path):
     (tmp_path / "loop.sqlite-wal").write_text("left")
     with pytest.raises(FileExistsError, match=r"loop\.sqlite-wal is there.*move it away"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.loop import _rounds, _schema
-from labelnext.loop.samples import Samples
+from labelnext.loop.samples import IN_FILES, Samples
 from labelnext.pools.known import is_text, some
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _test_set(samples: Samples, test: int, rng: np.random.Generator) -> list[int
 
 def _add_samples(db: sqlite3.Connection, samples: Samples, testing: set[int]) -> None:
     n = len(samples.ids)
-    in_files = samples.kind in ("image", "audio")
+    in_files = samples.kind in IN_FILES
     extra: Sequence[Any] = [None] * n if samples.table is None else samples.table.to_pylist()
     groups: Sequence[str | None] = samples.groups or [None] * n
     rows = zip(samples.ids, samples.contents, groups, extra, strict=True)

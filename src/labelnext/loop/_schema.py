@@ -257,6 +257,8 @@ def _statements(script: str) -> Iterator[str]:
 def create(folder: Path, fill: Callable[[sqlite3.Connection], None]) -> Path:
     """Make the file of a loop, which appears whole or not at all; return its path."""
     path = folder / FILE
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is no folder; choose another name for the loop's.")
     _refuse_existing(path)
     refuse_network(folder)
     with writing(str(path), "free some space, or choose another place."):
@@ -265,8 +267,9 @@ def create(folder: Path, fill: Callable[[sqlite3.Connection], None]) -> Path:
             _fill(new, fill)
             try:
                 publish(new, path)
-            except FileExistsError:
+            except FileExistsError:  # another process was faster
                 _refuse_existing(path)
+                raise
         sync_folder(folder)
     return path
 

@@ -59,15 +59,16 @@ class Loop:
     --------
     >>> import tempfile
     >>> from labelnext.loop import Loop
-    >>> folder = tempfile.mkdtemp() + "/loop"
+    >>> folder = tempfile.TemporaryDirectory()
     >>> texts = ["Well made", "Broke at once", "Would buy again"]
-    >>> loop = Loop.create(folder, texts, classes=["good", "bad"], test=1, random_state=0)
+    >>> loop = Loop.create(folder.name, texts, classes=["good", "bad"], test=1, random_state=0)
     >>> item = loop.take("ann")[0]
     >>> item.content, item.pick
     ('Would buy again', 'test')
     >>> event = loop.record(item, "label", "good", annotator="ann")
     >>> loop.labels(split="test").y
     array([None, None, 'good'], dtype=object)
+    >>> folder.cleanup()
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -692,9 +693,11 @@ def open_loop(folder: str | os.PathLike[str]) -> Loop:
     --------
     >>> import tempfile
     >>> import labelnext
-    >>> folder = tempfile.mkdtemp() + "/loop"
-    >>> _ = labelnext.loop.Loop.create(folder, ["Well made", "Broke"], classes=["good", "bad"])
-    >>> labelnext.open_loop(folder).progress()["samples"]
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> texts = ["Well made", "Broke"]
+    >>> _ = labelnext.loop.Loop.create(folder.name, texts, classes=["good", "bad"])
+    >>> labelnext.open_loop(folder.name).progress()["samples"]
     2
+    >>> folder.cleanup()
     """
     return Loop(folder)
