@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 PREDICTED = f"""
 SELECT p.key, p.pseudo_label FROM picks AS p
 WHERE p.kind = 'strategy' AND p.pseudo_label IS NOT NULL AND (
-    p.key IN (SELECT key FROM ({_rounds.FREE})) OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
+    p.key IN (SELECT key FROM ({_rounds.FREE}))
+    OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
 ) ORDER BY p.round, p.rank
 """
 

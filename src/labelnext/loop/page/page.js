@@ -179,6 +179,7 @@ let refilling = null;
 function refill() {
   if (S.queue.length > AHEAD / 2 || refilling) return refilling;
   refilling = (async () => {
+    const before = S.queue.length;
     try {
       const have = [...S.queue, S.now].filter(Boolean).map((item) => item.key);
       const { items } = await ask("take", { n: AHEAD, have, tab: TAB });
@@ -190,7 +191,8 @@ function refill() {
       if (!(error instanceof Offline)) throw error;
       S.queue_known = false;
     } finally { refilling = null; }
-    if (!S.now && !S.mending && S.view === "label") next();
+    if (!S.now && S.view === "label") S.queue.length ? next() : nothing_left();
+    else if (S.queue.length > before) refill();
   })();
   return refilling;
 }
@@ -209,7 +211,7 @@ function next() {
 let shown_at = 0; let hidden_for = 0; let hid_at = 0;
 addEventListener("visibilitychange", () => {
   if (document.hidden) hid_at = performance.now();
-  else if (hid_at) hidden_for += performance.now() - hid_at;
+  else { hidden_for += hid_at && performance.now() - hid_at; hid_at = 0; }
 });
 const spent = () => Math.round(performance.now() - shown_at - hidden_for);
 
@@ -217,22 +219,29 @@ const VERBS = { skip: "skipped", "cannot-tell": "cannot tell", flag: "flagged", 
 const said = (action, value) => (action === "label" || action === "adjudicate" || action === "import"
   ? (Array.isArray(value) ? value.join(", ") || "none" : String(value)) : VERBS[action] ?? action);
 
+const operation_on = (item, action, value, comment = null) => ({ client: unique(), key: item.key, sample: item.id, action, value, comment, milliseconds: spent() });
+
+// What does not decide stays beside the decision that follows it: nobody waits for it.
+async function remark(action, comment = null) {
+  const item = S.now;
+  if (!item) return;
+  const result = await outbox.send(operation_on(item, action, null, comment));
+  if (result?.error) return;
+  toast(action === "flag" ? "Flagged" : "Comment kept");
+  item.flagged ||= action === "flag";
+  if (S.now === item) show_mark();
+}
+
 // A decision on what is shown: kept, sent, and only then the next item.
-async function decide(action, value = null, comment = null) {
+async function decide(action, value = null) {
   const item = S.now;
   if (!item || S.deciding) return;
   S.deciding = true;
   performance.mark("decided");
   try {
-    const operation = { client: unique(), key: item.key, sample: item.id, action, value, comment, milliseconds: spent() };
     S.choices?.chosen(value);
-    const result = await outbox.send(operation);
+    const result = await outbox.send(operation_on(item, action, value));
     if (result?.error) return;
-    if (action === "flag" || action === "comment") {
-      toast(action === "flag" ? "Flagged" : "Comment kept");
-      item.flagged ||= action === "flag";
-      return show_now();
-    }
     S.done.push({ item, action, value });
     S.done.splice(0, S.done.length - 100);
     tabs.postMessage(item.key);
@@ -393,8 +402,8 @@ function many_choices(choose) {
   const draw = () => {
     const wanted = field.value.trim().toLowerCase();
     const rank = (name) => {
-      const lower = name.toLowerCase();
-      return lower.startsWith(wanted) ? 0 : new RegExp(`[\\s_./-]${wanted.replace(/[^\p{L}\p{N}]/gu, "\\$&")}`, "u").test(lower) ? 1 : lower.includes(wanted) ? 2 : 3;
+      const words = ` ${name.toLowerCase().replace(/[_./-]/g, " ")}`;
+      return words.startsWith(` ${wanted}`) ? 0 : words.includes(` ${wanted}`) ? 1 : words.includes(wanted) ? 2 : 3;
     };
     shown = wanted ? S.classes.map((name) => [rank(name), name]).filter(([r]) => r < 3).sort((a, b) => a[0] - b[0]).map(([, name]) => name)
       : [...recent, ...S.classes.filter((name) => !recent.includes(name))];
@@ -471,7 +480,7 @@ const ACTIONS = {
   undo: ["Undo", "u", undo],
   skip: ["Skip", "s", () => decide("skip")],
   "cannot-tell": ["Cannot tell", "x", () => decide("cannot-tell")],
-  flag: ["Flag", "f", () => decide("flag")],
+  flag: ["Flag", "f", () => remark("flag")],
   comment: ["Comment", "c", () => comment_dialog()],
   guess: ["Show or hide the guess", "g", () => { keep({ hide: !settings.hide }); show_now(true); }],
   why: ["Show or hide why", "w", () => { keep({ why: !settings.why }); show_now(true); }],
@@ -541,6 +550,11 @@ function guidelines_node() {
   return node;
 }
 
+function show_mark() {
+  $(".item .mark")?.remove();
+  if (S.now.flagged) $(".item")?.prepend(el("span", { class: "mark" }, "⚑ flagged"));
+}
+
 function show_now(same = false) {
   if (S.view !== "label") return;
   const item = S.now;
@@ -555,7 +569,7 @@ function show_now(same = false) {
     frame.replaceChildren(body_of(item));
     frame.scrollTo(0, 0);
     [shown_at, hidden_for] = [performance.now(), 0];
-    if (item.flagged) frame.prepend(el("span", { class: "mark" }, "⚑ flagged"));
+    show_mark();
     S.choices.reset(S.mending?.value, guess);
   } else S.choices.reset(null, guess);
   if (matchMedia("(hover: hover)").matches && !$("dialog[open]")) S.choices.focus?.();
@@ -686,7 +700,7 @@ VIEWS.grid = {
     const milliseconds = Math.round((performance.now() - at) / items.length);
     try {
       const value = S.task === "multilabel" ? [guess].flat() : guess;
-      await Promise.all(sure.map((item) => { tabs.postMessage(item.key); return outbox.send({ client: unique(), key: item.key, sample: item.id, action: "label", value, milliseconds }); }));
+      await Promise.all(sure.map((item) => { tabs.postMessage(item.key); return outbox.send({ ...operation_on(item, "label", value), milliseconds }); }));
       S.done.push(...sure.map((item) => ({ item, action: "label", value })));
       S.queue = [];
       S.now = null;
@@ -740,7 +754,7 @@ VIEWS.agree = {
   async settle(item, value) {
     if (S.deciding) return;
     S.deciding = true;
-    try { await outbox.send({ client: unique(), key: item.key, sample: item.id, action: "adjudicate", value, milliseconds: spent() }); } finally { S.deciding = false; }
+    try { await outbox.send(operation_on(item, "adjudicate", value)); } finally { S.deciding = false; }
     toast(`Settled: ${said("label", value)}`);
     this.open();
   },
@@ -809,7 +823,7 @@ function dialog(title, ...kids) {
 function comment_dialog() {
   if (!S.now) return;
   const field = el("textarea", { rows: "4", maxlength: "4000", "aria-label": "Comment", dir: "auto" });
-  const done = () => { const text = field.value.trim(); node.close(); if (text) decide("comment", null, text); };
+  const done = () => { const text = field.value.trim(); node.close(); if (text) remark("comment", text); };
   field.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) done(); });
   const node = dialog("Comment on this item", field, el("p", { class: "foot" }, button({ class: "go", onclick: done }, "Keep it"), el("span", { class: "soft" }, "Ctrl + Enter")));
   field.focus();
