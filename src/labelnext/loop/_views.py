@@ -55,11 +55,22 @@ def take_predicted(loop: Loop, person: str, guess: str, n: int, seconds: float) 
         return [item for item in items if item.key in mine]
 
 
-def answers_wanted(loop: Loop, number: int | None) -> int:
-    """Return how many answers a round asks for."""
+def asked_now(loop: Loop) -> dict[str, Any]:
+    """Return the round that is asked for now, how many answers it wants, and how many it lacks.
+
+    Cheap, as each tab asks for it again and again: it reads that round, and no events.
+    """
     with loop._database.reading() as db:
-        query = "SELECT coalesce(sum(want), 0) FROM picks WHERE round = ?"
-        return int(db.execute(query, (number,)).fetchone()[0])
+        row = db.execute(
+            "SELECT number, kind FROM rounds AS r WHERE closed_at IS NULL "
+            "ORDER BY NOT EXISTS (SELECT 1 FROM picks WHERE round = r.number AND need > 0), number"
+        ).fetchone()
+        number, kind = (None, None) if row is None else row
+        total, left = db.execute(
+            "SELECT coalesce(sum(want), 0), coalesce(sum(need), 0) FROM picks WHERE round = ?",
+            (number,),
+        ).fetchone()
+    return {"round": number, "kind": kind, "total": total, "left": left, "decided": total - left}
 
 
 def event(loop: Loop, number: int) -> _events.Event:

@@ -763,7 +763,7 @@ VIEWS.agree = {
 VIEWS.progress = {
   title: "Progress",
   async open() {
-    if (!await update() || S.view !== "progress") return;
+    if (!await update("&all=1") || S.view !== "progress") return;
     const p = S.progress;
     const fact = (value, text) => el("div", { class: "fact" }, el("b", {}, value), el("span", {}, text));
     const most = Math.max(1, ...Object.values(p.classes));
@@ -884,8 +884,8 @@ function show_progress(p) {
 }
 const count = (n) => S.progress && show_progress({ ...S.progress, decided: Math.max(0, Math.min(S.progress.total, S.progress.decided + n)), left: Math.max(0, S.progress.left - n) });
 
-async function update() {
-  const data = await ask(`progress?tab=${TAB}`).catch(() => null);
+async function update(all = "") {
+  const data = await ask(`progress?tab=${TAB}${all}`).catch(() => null);
   if (data) { S.training = data.training; show_progress(data.progress); }
   return data;
 }
