@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -100,6 +101,7 @@ NETWORK = {
         "fuse.juicefs",
     ),
 }
+MOUNTS = "/proc/self/mountinfo"
 # Connections of a process that forked: the child must not close what the parent uses.
 _LEFT_ALONE: list[Any] = []
 
@@ -278,9 +280,12 @@ def _fill(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         fill(db)
         db.execute("COMMIT")
     except sqlite3.OperationalError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        number = 28 if code == sqlite3.SQLITE_FULL else 5  # ENOSPC, EIO
-        raise OSError(number, str(error), str(path)) from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise OSError(errno.ENOSPC, str(error)) from error
+        raise LoopError(
+            f"Cannot write {path.with_name(FILE)}: {error}; free some space on the disk, or choose "
+            "another place."
+        ) from error
     finally:
         db.close()
     with path.open("r+b") as file:
@@ -293,11 +298,18 @@ def _fill(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
 
 
 def _refuse_existing(path: Path) -> None:
-    for there in (path, *(path.with_name(path.name + end) for end in BESIDE)):
-        if os.path.lexists(there):
+    """Refuse a folder with a loop, and what SQLite would take for the new file's own."""
+    if os.path.lexists(path):
+        raise FileExistsError(
+            f"{path} exists already: open the loop with labelnext.open_loop({str(path.parent)!r}), "
+            "or choose another folder."
+        )
+    for end in BESIDE:
+        beside = path.with_name(path.name + end)
+        if os.path.lexists(beside):
             raise FileExistsError(
-                f"{there} exists already: open the loop with "
-                f"labelnext.open_loop({str(path.parent)!r}), or choose another folder."
+                f"{beside} is there, which SQLite would take for a part of the new loop; move it "
+                "away, or choose another folder."
             )
 
 
@@ -329,10 +341,10 @@ def refuse_network(folder: Path) -> None:
         )
 
 
-def _file_system(folder: Path, mounts: str = "/proc/self/mountinfo") -> str:
+def _file_system(folder: Path) -> str:
     """Return the type of the file system that a folder is on, or nothing where that is unknown."""
     try:
-        lines = Path(mounts).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = Path(MOUNTS).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     found = {}
