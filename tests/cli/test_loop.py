@@ -267,6 +267,16 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
         (["export", "no/labels.csv"], "there is no folder no; create it first"),
         (["export", "l.jsonl", "--safe-formulas"], "--safe-formulas is for .csv files alone"),
         (["run", "--rounds", 0], "--rounds 0: there must be at least one"),
+        (["push", "reviews.csv"], "exists already"),
+        (["push", "batch.xls"], "a file's format is one of csv, jsonl"),
+        (["push", "cvat", "batch.csv"], "tools are label-studio, csv"),
+        (["push", "prodigy", "http://localhost"], "only Label Studio has an address"),
+        (["push", "http://localhost"], "give it as --token or in the environment"),
+        (["push", "batch.csv", "--token", "t"], "--token is for Label Studio's address"),
+        (["push", "loop/loop.sqlite"], "a file's format is one of"),
+        (["push", "batch.csv", "--round", 9], "--round must be one of"),
+        (["pull", "gone.csv"], "gone.csv cannot be read"),
+        (["pull", "reviews.csv"], "reviews.csv cannot be read as csv: there is no column"),
         (["label", "--host", "0.0.0.0"], "so --people must name who labels"),
     ],
 )
@@ -296,6 +306,42 @@ def test_faults_of_the_users_own_code_are_told_in_one_line(made, run, arguments,
     *_, last = result.stderr.splitlines()
     assert last.startswith("labelnext: ")
     assert words in last
+
+
+def test_to_a_file_and_back(made, run):
+    assert "6 samples: batch.csv. Then: labelnext loop pull batch.csv" in ran(
+        run, "push", "batch.csv"
+    )
+    ran(run, "push", "batch.csv", "--force")
+    ran(run, "push", "prodigy", "tasks.jsonl", "--round", 0)
+    frame = pd.read_csv("batch.csv", dtype=str)
+    frame["label"], frame["annotator"] = "good", "bo"
+    frame.to_csv("batch.csv", index=False)
+    assert ran(run, "pull", "batch.csv") == "6 new answers.\n"
+    assert ran(run, "pull", "csv", "batch.csv") == "0 new answers.\n"
+    said = run("loop", "push", "batch.csv", "--force").stderr
+    assert "Choose a round with `labelnext loop next`" in said
+
+
+def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):
+    calls = []
+
+    class Studio:
+        def __init__(self, *where, **options):
+            calls.append((where, options))
+
+        def push(self, loop, number):
+            return 6
+
+        def pull(self, loop):
+            return 2
+
+    monkeypatch.setattr("labelnext.loop.tools.LabelStudio", Studio)
+    url = "http://localhost:8080"
+    assert "6 samples" in ran(run, "push", "label-studio", url, "--project", 3, "--token", "t")
+    assert "2 new answers" in ran(run, "pull", url)
+    assert calls[0][0] == (url, 3)
+    assert calls[0][1] == {"token": "t", "media": None, "guesses": False, "label": None}
 
 
 def test_outside_of_a_loop(here, complaint):

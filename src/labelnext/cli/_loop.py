@@ -44,6 +44,7 @@ HELP = (
     "[green]labelnext loop export labels.csv[/]"
 )
 FILE = "loop.sqlite"
+FORMATS = ("label-studio", "csv", "jsonl", "prodigy")
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
 
@@ -364,6 +365,85 @@ def export(
     _tell(f"Written: {file} ({n:,} samples)")
 
 
+TOOL: tuple[Option, ...] = (
+    ("--media", "PREFIX", str, "What comes before paths of files to make addresses of them."),
+    ("--guesses", "", bool, "Show what the model guesses, which biases.", {"default": False}),
+    ("--project", "N", int, "Label Studio: the project; without, the one of this loop."),
+    ("--token", "TEXT", str, "Label Studio: the token; better in LABEL_STUDIO_API_KEY."),
+    ("--control", "NAME", str, "Label Studio: the control with the label, where it has several."),
+)
+TARGET = typer.Argument(
+    metavar="[TOOL] TARGET",
+    show_default=False,
+    help="label-studio and its address, or a file: .csv, .jsonl or .json (Label Studio). Before a "
+    "file its format, if its ending does not say it: csv, jsonl, label-studio or prodigy.",
+)
+
+
+@with_options(
+    {
+        **LOOP,
+        "What to send": (
+            ("--round", "N", int, "Which round; without, all that are not closed."),
+            ("--force", "", bool, "Replace a file that exists.", {"default": False}),
+            *TOOL,
+        ),
+    }
+)
+def push(target: Annotated[list[str], TARGET], **options: Any) -> None:
+    """Ask people in a labelling tool; what is there already is not sent again."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        loop = _open(asked.loop)
+        tool = _tool(target, asked)
+        if isinstance(place := getattr(tool, "path", None), Path):
+            keep_apart({"TARGET": place}, [str(loop.folder / FILE)])
+            n = tool.push(loop, asked.round, overwrite=asked.force)
+        else:
+            n = tool.push(loop, asked.round)
+    _tell(f"{n:,} samples: {target[-1]}. Then: labelnext loop pull {' '.join(target)}")
+
+
+@with_options(
+    {
+        **LOOP,
+        "What to bring": (
+            ("--annotator", "NAME", str, "Whose labels a file has, where it does not say so."),
+            *TOOL,
+        ),
+    }
+)
+def pull(target: Annotated[list[str], TARGET], **options: Any) -> None:
+    """Bring labels from a labelling tool; the same ones twice are written once."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        loop = _open(asked.loop)
+        n = _tool(target, asked).pull(loop)
+    _tell(f"{n:,} new answers.")
+
+
+def _tool(target: list[str], asked: Any) -> Any:
+    """Return the labelling tool that is meant."""
+    from labelnext.loop.tools import File, LabelStudio
+
+    *kind, place = target
+    shared = {"media": asked.media, "guesses": asked.guesses, "label": asked.control}
+    if len(kind) > 1 or (kind and kind[0] not in FORMATS):
+        raise InputError(
+            f"{' '.join(target)}: expected a target, or a tool and a target; tools are "
+            f"{', '.join(FORMATS)}"
+        )
+    if place.startswith(("http://", "https://")):
+        if kind not in ([], ["label-studio"]):
+            raise InputError(f"{kind[0]} {place}: only Label Studio has an address")
+        return LabelStudio(place, asked.project, token=asked.token, **shared)
+    for name in ("project", "token"):
+        if getattr(asked, name) is not None:
+            raise InputError(f"--{name} is for Label Studio's address; leave it out for a file")
+    annotator = getattr(asked, "annotator", None)
+    return File(place, kind[0] if kind else None, annotator=annotator, **shared)
+
+
 # What the library calls options of these commands, and what Python's users are told to do.
 _OWN = "text|image|audio|html|id|group|columns|encoder|test|overlap|people|host|port|round"
 _ADVICE = {
@@ -374,11 +454,13 @@ _ADVICE = {
     r"^classes\b|(?<=leave )classes(?= out)": "--labels",
     r"\b(?:the classes must be named, as in )--classes \['good', 'bad'\]": "--labels good,bad",
     r"the classes must be named, as in classes=\['good', 'bad'\]": "give --labels good,bad",
-    r"(?i)\bchoose one with loop\.next\(\)": "choose one with `labelnext loop next`",
+    r"\bloop\.next\(\)": "`labelnext loop next`",
     r"\bloop\.rounds\(\)": "`labelnext loop status`",
     r"\blabelnext\.loop\.Loop\.create\(folder, samples\)": "`labelnext loop init SAMPLES`",
     r"\bname another folder\b": "name another folder with --loop",
     r"^safe_formulas\b": "--safe-formulas",
+    r"\b(token|project)=\.{3,4}": r"--\1",
+    r"^format must be one of": "a file's format is one of",
     r"\bopen the loop with labelnext\.open_loop\(.*\), or choose another folder": "go on with it, "
     "or name another folder with --loop",
     r"; name it with --proba SOURCE.*": "; make a pool folder of it with `labelnext convert`",
@@ -589,6 +671,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "status": status,
     "close": close,
     "export": export,
+    "push": push,
+    "pull": pull,
     "run": run,
 }
 app = typer.Typer(help=HELP, rich_markup_mode="rich", no_args_is_help=True)
