@@ -104,6 +104,14 @@ def test_classes_of_hugging_face_have_their_names(tmp_path):
     assert found.table.column("label").to_pylist() == ["bad", "good", "bad"]
 
 
+@pytest.mark.parametrize("said", [{}, [], {"n": []}, {"n": {"names": "ab"}}, {"n": {"names": 1}}])
+def test_what_a_file_says_of_its_columns_may_be_anything(tmp_path, said):
+    table = pa.table({"n": [0, 1], "text": ["a", "b"]})
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": said}})})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert samples.read(tmp_path / "a.parquet").table.column("n").to_pylist() == [0, 1]
+
+
 def test_rows_that_hugging_face_has_chosen(tmp_path):
     folder = hugging_face(tmp_path / "set")
     stream(folder / "rows.arrow", pa.table({"indices": [2, 0]}))

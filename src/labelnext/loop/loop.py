@@ -219,7 +219,8 @@ class Loop:
         strategy : str or QueryStrategy, default=None
             How to choose, see `labelnext.select`. None is BADGE where the pool has probabilities
             and features, "uncertainty" where it has probabilities only, and "typi-clust" where it
-            has features only.
+            has features only; for the default model and classifiers what the guide "Which
+            strategy?" says for features that stay as they are.
         random : float, default=0.1
             Which share of the batch is drawn uniformly from all that may be picked, for honest
             curves; these are mixed into the order.
@@ -248,9 +249,10 @@ class Loop:
         random = share("random", random)
         overlap = self._about("overlap") if overlap is None else share("overlap", overlap)
         if not isinstance(pool, Pool):
-            from labelnext.loop.model import pool_of
+            from labelnext.loop.model import pool_of, strategy_for
 
             pool = pool_of(self, pool)
+            strategy = strategy_for(pool) if strategy is None else strategy
         plan = Plan(k, strategy, random, overlap, seed, options)
         return choose(self._database, pool, plan)
 

@@ -185,13 +185,16 @@ def _with_names(table: pa.Table) -> pa.Table:
         with reading("what the data set says of its columns"):
             features = json.loads(said)["info"].get("features") or {}
     for at, name in enumerate(table.column_names):
-        names = features.get(name, {}).get("names") if isinstance(features, dict) else None
+        about = features.get(name) if isinstance(features, dict) else None
+        names = about.get("names") if isinstance(about, dict) else None
         column = table.column(at)
         if pa.types.is_dictionary(column.type):
             table = table.set_column(at, name, column.cast(column.type.value_type))
-        elif names and pa.types.is_integer(column.type):
+        elif isinstance(names, list) and pa.types.is_integer(column.type):
             numbers = column.to_pylist()
-            known = [names[n] if n is not None and 0 <= n < len(names) else None for n in numbers]
+            known = [
+                str(names[n]) if n is not None and 0 <= n < len(names) else None for n in numbers
+            ]
             table = table.set_column(at, name, pa.array(known, pa.string()))
     return table
 
