@@ -39,7 +39,12 @@ class Herding:
     def __init__(self, points: Points, weights: NDArray[np.float64], radius: float) -> None:
         n = len(weights)
         self.points, self.weights, self.scale = points.take(slice(n)), weights, -1 / radius**2
-        self.floor = self._coverage(points.take(slice(n, None)))
+        self.nearest = self.points.nearest(points.take(slice(n, None)))
+        self.look()
+
+    def look(self) -> None:
+        """Find the pairs that bring coverage, and keep them if they are not too many."""
+        self.within, self.n_looked_at = self.points.within(self.nearest), 0
 
     def pick(self, k: int, lots: NDArray[np.int64], free: Free) -> tuple[Picks, NDArray[Any]]:
         """Pick k candidates, each the one that brings most; return them and what they bring.
@@ -53,6 +58,9 @@ class Herding:
         is_new = np.ones(self.points.n, dtype=bool)
         picks, at_pick = np.empty(k, dtype=np.int64), np.empty(k)
         for t in range(k):
+            # Fewer pairs with each pick: by now, it might be, not too many.
+            if self.n_looked_at > self.points.n / 2:
+                self.look()
             n_at_once = FEWEST
             while len(stale := self._might_be_largest(gains, is_new, n_at_once, rounding)):
                 gains[stale] = self.gains(stale)
@@ -68,11 +76,24 @@ class Herding:
 
     def gains(self, rows: Any = slice(None)) -> NDArray[np.float64]:
         """Return how much more coverage some candidates would bring."""
-        return self.points.sums(self.points.take(rows), self.scale, self.weights, self.floor)
+        floor = np.exp(self.nearest * self.scale)
+        if self.within is None:
+            others = self.points.take(rows)
+            self.n_looked_at += others.n
+            return self.points.sums(others, self.scale, self.weights, floor)
+        more = self.within[rows]
+        more.data = np.maximum(np.exp(more.data * self.scale) - floor[more.indices], 0)
+        return np.asarray(more @ self.weights)
 
     def add(self, row: int) -> None:
         """Make a candidate a centre."""
-        self.floor = np.maximum(self.floor, self._coverage(self.points.take([row])))
+        self.nearest = self.nearest.copy()
+        if self.within is None:
+            d2 = self.points.nearest(self.points.take([row]))
+            np.minimum(self.nearest, d2, out=self.nearest)
+        else:
+            near = self.within[[row]]
+            self.nearest[near.indices] = np.minimum(self.nearest[near.indices], near.data)
 
     @staticmethod
     def _might_be_largest(
@@ -85,9 +106,6 @@ class Herding:
         if len(stale) > most:
             stale = stale[np.argpartition(-gains[stale], most)[:most]]
         return stale
-
-    def _coverage(self, centres: Points) -> NDArray[np.float64]:
-        return np.exp(self.points.nearest(centres) * self.scale)
 
 
 def herd(query: Query, points: Points, weights: NDArray[np.float64], radius: float) -> Choice:

@@ -31,6 +31,8 @@ TENSOR_BLOCK, NUMBERS, ROWS = 4096, 1 << 26, 1 << 16
 # In float32 squared distances are right to some 1e-6 of the largest squared norm. A radius whose
 # square is below this share of it asks for float64.
 FINE = 0.03
+# Pairs within reach that are kept, at most: so many for each point, and in all, some 400 MB.
+PAIRS_OF_EACH, MOST_PAIRS = 200, 1 << 24
 
 
 class Points:
@@ -105,6 +107,49 @@ class Points:
         else:
             for number in range(-(-self.n // size)):
                 of_span(number)
+
+    def within(self, limits: Floats) -> sp.csr_array | None:
+        """Return the squared distances below a limit of each point, None if too many to be kept.
+
+        In row i they are of the points j that have i below their limit, itself at 0 among them. A
+        pair is computed once: all of them take half a product of all with all.
+        """
+        own, most = self._moved(limits), min(PAIRS_OF_EACH * self.n, MOST_PAIRS)
+        found: list[tuple[NDArray[Any], NDArray[np.int32]]] = []
+        n_found = 0
+        for part in _parts(self.n, self._block):
+
+            def work(span: slice, _: slice, tile: Any, part: slice = part) -> None:
+                nonlocal n_found
+                if span.stop > part.start:
+                    i, j = (self.xp.arange(s.start, s.stop, **self.beside) for s in (span, part))
+                    tile[i[:, None] >= j] = np.inf
+                for limit in (own[span][:, None], own[part]):
+                    if n_found > most:
+                        return
+                    at = self.xp.argwhere((tile < limit).reshape(-1))[:, 0]
+                    d2, at = _fetched(tile.reshape(-1)[at]), _fetched(at)
+                    ends = np.empty((2, len(at)), dtype=np.int32)
+                    # The first is in reach of the second, or the second of the first.
+                    i, j = ends[::-1] if limit.ndim == 2 else ends
+                    np.divmod(at, part.stop - part.start, out=(i, j), casting="unsafe")
+                    i += span.start
+                    j += part.start
+                    found.append((d2, ends))
+                    n_found += len(d2)
+
+            n_before, first_new = n_found, len(found)
+            self.take(slice(part.stop)).for_each_tile(self.take(part), work)
+            # Exactly: of two threads that count at the same time one may be lost.
+            n_found = n_before + sum(len(d2) for d2, _ in found[first_new:])
+            if n_found > most:
+                return None
+        itself = np.arange(self.n, dtype=np.int32)
+        found.append((np.zeros(self.n, "f4" if self.in_float32 else "f8"), np.stack([itself] * 2)))
+        d2 = np.concatenate([d2 for d2, _ in found])
+        ends = np.hstack([ends for _, ends in found])
+        del found
+        return sp.coo_array((np.maximum(d2, 0, out=d2), ends), shape=(self.n, self.n)).tocsr()
 
     def squared(self, others: Points) -> Floats:
         """Return the squared distance of each other to each point, shape (others.n, n)."""
