@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.engine.threads import SPAN
 from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._points import first_by_lot, lay_out
@@ -81,9 +82,12 @@ class Herding:
             others = self.points.take(rows)
             self.n_looked_at += others.n
             return self.points.sums(others, self.scale, self.weights, floor)
-        more = self.within[rows]
-        more.data = np.maximum(np.exp(more.data * self.scale) - floor[more.indices], 0)
-        return np.asarray(more @ self.weights)
+        gains, rows = [], np.arange(self.points.n)[rows]
+        for block in np.split(rows, range(SPAN, len(rows), SPAN)):
+            more = self.within[block]
+            more.data = np.maximum(np.exp(more.data * self.scale) - floor[more.indices], 0)
+            gains.append(more @ self.weights)
+        return np.concatenate(gains)
 
     def add(self, row: int) -> None:
         """Make a candidate a centre."""
@@ -186,8 +190,10 @@ class MaxHerding(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = query.features(with_labeled=True, on_device=True)
-        points = lay_out(features, self.radius, normalize=self.normalize)
+        # In one line: the features are not held beside the points.
+        points = lay_out(
+            query.features(with_labeled=True, on_device=True), self.radius, normalize=self.normalize
+        )
         return herd(query, points, np.ones(query.n_candidates), self.radius)
 
 
@@ -274,6 +280,7 @@ class UncertaintyHerding(QueryStrategy):
         unsure = uncertainty(temper(proba[:n], temperature), self.method)
         radius = self.radius or self._radius(features[n:])
         points = lay_out(features, radius, normalize=self.normalize)
+        del features  # not to be held beside the points
         # Rounding may leave a certain sample a little below 0.
         return herd(query, points, np.maximum(unsure, 0.0), radius)
 

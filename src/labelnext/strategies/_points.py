@@ -145,10 +145,13 @@ class Points:
             if n_found > most:
                 return None
         itself = np.arange(self.n, dtype=np.int32)
-        found.append((np.zeros(self.n, "f4" if self.in_float32 else "f8"), np.stack([itself] * 2)))
-        d2 = np.concatenate([d2 for d2, _ in found])
-        ends = np.hstack([ends for _, ends in found])
-        del found
+        d2 = np.zeros(n_found + self.n, "f4" if self.in_float32 else "f8")
+        ends = np.empty((2, len(d2)), dtype=np.int32)
+        ends[:, n_found:] = itself
+        while found:
+            place = slice(n_found - len(found[-1][0]), n_found)
+            d2[place], ends[:, place] = found.pop()
+            n_found = place.start
         return sp.coo_array((np.maximum(d2, 0, out=d2), ends), shape=(self.n, self.n)).tocsr()
 
     def squared(self, others: Points) -> Floats:
