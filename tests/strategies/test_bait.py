@@ -127,7 +127,9 @@ def test_what_is_added_and_taken_away_leaves_no_trace():
     design = Design.start(proba, features, 10, 0.5)
     start = [part.copy() for part in (design.inverse, design.weighted, design.seen_weighted)]
     across = np.kron(helmert(4), np.eye(3))
-    gathered = 0.5 * np.eye(12) + sum(information(proba[row], features[row]) for row in (10, 11)) / 2
+    gathered = (
+        0.5 * np.eye(12) + sum(information(proba[row], features[row]) for row in (10, 11)) / 2
+    )
     for row in (2, 7, 2):
         rises = design.changes(1)[row]
         design.change(row, 1)

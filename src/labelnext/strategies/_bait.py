@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import helmert
 
-from labelnext.engine.threads import SPAN, for_each_span
+from labelnext.engine.threads import SPAN, for_each, for_each_span, n_threads
 from labelnext.strategies._arguments import check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 # Changes of the inverses that are made together.
 LATE = 32
-# Products of two features that a strip has for one row, and rows that are taken at a time: 8 MB.
-STRIP, ROWS = 4096, 256
+# Features on one side of a product, of whose symmetry only what is wider is made use of.
+STRIP = 128
 
 
 @dataclass
@@ -170,93 +171,54 @@ def _through(features: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.
 
 def fisher(spreads: NDArray[np.float64], features: NDArray[Any]) -> NDArray[np.float64]:
     """Return the mean of spread ⊗ h hᵀ over rows, 0 for none."""
-    n, size, _ = spreads.shape
-    d = features.shape[1]
-    one, other = np.tril_indices(size)
-    weights = spreads[:, one, other]
+    (n, size, _), d = spreads.shape, features.shape[1]
     total = np.zeros((size, d, size, d))
-    strips = list(_strips(d))
 
-    def of_strip(number: int) -> None:
-        strip = strips[number]
-        sums = np.zeros((len(one), (strip.stop - strip.start) * (d - strip.start)))
-        for rows, products in _products(features, strip, 0, n):
-            sums += weights[rows].T @ products
-        blocks = (sums / max(n, 1)).reshape(len(one), strip.stop - strip.start, -1)
-        for i, j, block in zip(one, other, blocks, strict=True):
-            for a, b in {(i, j), (j, i)}:
-                total[a, strip, b, strip.start :] = block
-                total[a, strip.start :, b, strip] = block.T
+    def of_pair(i: int, j: int) -> None:
+        # Of a symmetric block: what is on the diagonal and after it.
+        block = np.zeros((d, d))
+        for rows in _slices(n, SPAN):
+            h = features[rows].astype(np.float64, copy=False)
+            weighed = h * spreads[rows, i, j, None]
+            for strip in _slices(d, STRIP):
+                block[strip, strip.start :] += weighed[:, strip].T @ h[:, strip.start :]
+        block = np.triu(block) / max(n, 1)
+        total[i, :, j] = total[j, :, i] = block + np.triu(block, 1).T
 
-    # Each strip has its own place in the total, so they go side by side as spans of rows do.
-    for_each_span(of_strip, len(strips) * SPAN)
+    _for_each_pair(of_pair, size)
     return total.reshape(size * d, size * d)
 
 
-def seen(
-    matrices: Sequence[NDArray[np.float64]], features: NDArray[Any]
-) -> list[NDArray[np.float64]]:
+def seen(matrices: Sequence[NDArray[np.float64]], features: NDArray[Any]) -> NDArray[np.float64]:
     """Return Hᵀ M H with H = 1 ⊗ h for each row of features, for symmetric matrices M."""
     n, d = features.shape
     size = len(matrices[0]) // d
-    one, other = np.tril_indices(size)
-    found = np.zeros((n, len(matrices) * len(one)))
-    for strip in _strips(d):
-        factors = _factors(matrices, strip, size)
+    out = np.zeros((len(matrices), n, size, size))
 
-        def of_span(span: int, strip: slice = strip, factors: Any = factors) -> None:
-            end = min((span + 1) * SPAN, n)
-            for rows, products in _products(features, strip, span * SPAN, end):
-                found[rows] += products @ factors
+    def of_pair(i: int, j: int) -> None:
+        blocks = np.stack([matrix.reshape(size, d, size, d)[i, :, j] for matrix in matrices])
+        # What is before the diagonal counts after it.
+        blocks = np.triu(blocks) + np.tril(blocks, -1).transpose(0, 2, 1)
+        for rows in _slices(n, SPAN):
+            h = features[rows].astype(np.float64, copy=False)
+            for strip in _slices(d, STRIP):
+                factors = blocks[:, strip, strip.start :].reshape(-1, d - strip.start).T
+                products = (h[:, strip.start :] @ factors).reshape(len(h), len(matrices), -1)
+                out[:, rows, i, j] += np.einsum("na,nma->mn", h[:, strip], products)
+        out[:, :, j, i] = out[:, :, i, j]
 
-        for_each_span(of_span, n)
-    out = []
-    for part in np.split(found, len(matrices), axis=1):
-        square = np.empty((n, size, size))
-        square[:, one, other] = square[:, other, one] = part
-        out.append(square)
+    _for_each_pair(of_pair, size)
     return out
 
 
-def _factors(
-    matrices: Sequence[NDArray[np.float64]], strip: slice, size: int
-) -> NDArray[np.float64]:
-    """Return what the products of a strip are to be multiplied by, a column for each sum."""
-    columns = []
-    for matrix in matrices:
-        d = len(matrix) // size
-        blocks = matrix.reshape(size, d, size, d)
-        for i, j in zip(*np.tril_indices(size), strict=True):
-            block = blocks[i, strip, j, strip.start :].copy()
-            # The products of a strip with what follows it stand for those the other way, too.
-            block[:, strip.stop - strip.start :] += blocks[i, strip.stop :, j, strip].T
-            columns.append(block.ravel())
-    return np.stack(columns, axis=1)
+def _for_each_pair(work: Callable[[int, int], None], size: int) -> None:
+    """Call ``work(i, j)`` for all i and j up to it, side by side: each has its own place."""
+    pairs = list(combinations_with_replacement(range(size), 2))
+    for_each(lambda number: work(*pairs[number][::-1]), len(pairs), n_threads)
 
 
-def _products(
-    features: NDArray[Any], strip: slice, lo: int, hi: int
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Yield products of the features of a strip with its own and all that follow, some rows a time.
-
-    All are in one place: each is lost with the next.
-    """
-    size, d = strip.stop - strip.start, features.shape[1]
-    place = np.empty((min(ROWS, hi - lo), size, d - strip.start))
-    for start in range(lo, hi, ROWS):
-        rows = slice(start, min(start + ROWS, hi))
-        h = features[rows].astype(np.float64, copy=False)
-        products = place[: len(h)]
-        np.multiply(h[:, strip, None], h[:, None, strip.start :], out=products)
-        yield rows, products.reshape(len(h), -1)
-
-
-def _strips(d: int) -> Iterator[slice]:
-    start = 0
-    while start < d:
-        stop = min(d, start + max(1, STRIP // (d - start)))
-        yield slice(start, stop)
-        start = stop
+def _slices(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, n, size))
 
 
 @parameters
