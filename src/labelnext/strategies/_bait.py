@@ -54,8 +54,8 @@ class Design:
     weighted: NDArray[np.float64]
     seen_inverse: NDArray[np.float64]
     seen_weighted: NDArray[np.float64]
-    late: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
-    """s W and Z of changes N' = N - s W Wᵀ and Q' = Q - s (Z Wᵀ + W Zᵀ), with s beside them."""
+    late: list[tuple[int, NDArray[np.float64], NDArray[Any]]] = field(default_factory=list)
+    """s, W and Z of changes N' = N - s W Wᵀ and Q' = Q - s (Z Wᵀ + W Zᵀ) that are yet to be made."""
 
     @classmethod
     def start(

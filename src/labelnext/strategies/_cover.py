@@ -245,13 +245,13 @@ class Balls:
         """Return how many of the points in a mask each ball holds."""
         if self.holds is None:
             return self.points.count(self.points.take(rows), self.limit)
-        return (self.holds @ rows.astype(np.float64)).astype(np.int64)
+        return np.asarray(self.holds @ rows.astype(np.float64), dtype=np.int64)
 
     def around(self, row: int) -> Mask:
         """Return a mask of the points in the ball around one."""
         if self.holds is None:
             return self.points.nearest(self.points.take([row])) < self.limit
-        return self.holds[[row]].toarray()[0] > 0
+        return np.asarray(self.holds[[row]].toarray()[0] > 0)
 
 
 def largest_pure_radius(
