@@ -133,11 +133,12 @@ def _scaling(curves: dict[str, Any]) -> Table:
 def _startup(startup: dict[str, Any]) -> Table:
     imports, first = startup["imports"], startup["first_selection"]
     table = Table(title="Starting", show_header=False)
-    table.add_row("import labelnext, alone", duration(imports["labelnext_alone"]))
+    table.add_row("import labelnext, of import numpy", f"{imports['of_numpy']:.2f} ×")
+    table.add_row("labelnext --version", duration(imports["version"]))
     table.add_row("import LogisticRegression", duration(imports["sklearn"]))
-    table.add_row("import both", duration(imports["both"]))
+    table.add_row("the same with Pool and select", duration(imports["both"]))
     reached = "[green]yes" if imports["reached"] else "[red]no"
-    table.add_row("both / the latter, at most 1.2 ×", f"{imports['factor']:.2f} × {reached}")
+    table.add_row("the latter / the former, at most 1.2 ×", f"{imports['factor']:.2f} × {reached}")
     table.add_row("loaded too early", ", ".join(imports["loaded_early"]) or "nothing")
     late = ", ".join(imports["loaded_by_a_small_selection"]) or "nothing"
     table.add_row("loaded by a selection from 400 × 2", late)

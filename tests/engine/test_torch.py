@@ -68,6 +68,7 @@ class TestBounds:
             features *= 10.0 ** rng.integers(-19, 19, size=(n, 1))
         return proba, features * rng.choice([1e-18, 1.0, 1e18])
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     @pytest.mark.parametrize("seed", range(40))

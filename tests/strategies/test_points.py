@@ -129,6 +129,7 @@ STRATEGIES = [
 ]
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
 @pytest.mark.parametrize("n_labeled", [0, 20])
