@@ -654,6 +654,31 @@ class Loop:
         with self._database.reading() as db:
             return _rounds.progress(db)
 
+    def report(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """
+        Write a page of what the labels say, which needs no network.
+
+        Learning curves with intervals, an estimate of how many labels were saved, when one could
+        stop, counts of classes, how far people agree, and the map, round by round.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Ends in ``.html``.
+        overwrite : bool, default=False
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another.
+        FileExistsError, OSError
+            If the file exists and `overwrite` is False, or it cannot be written there.
+        """
+        from labelnext.loop.report import write_report
+
+        write_report(self, path, overwrite=overwrite)
+
     def __repr__(self) -> str:
         at = self.progress()
         return (

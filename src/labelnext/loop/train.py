@@ -176,7 +176,8 @@ def _run(loop: Any, what: str, work: Path, lock: int, echo: Callable[[bytes], An
             process.stdout.close()
     if code:
         lines = [line.strip() for line in tail.decode(errors="replace").splitlines()]
-        last = " | ".join([line for line in lines if line][-3:]) or "it said nothing"
+        kept = [line for line in lines if line][-1 if b"Traceback" in tail else -3 :]
+        last = " | ".join(kept) or "it said nothing"
         ended = f"ended with {code}" if code > 0 else f"was killed by signal {-code}"
         raise TrainingError(
             f"{what} {ended}: {last} (all of it is in {work / 'train.log'}). Labels and rounds are "
@@ -204,7 +205,11 @@ def _main(what: str) -> None:
     """Call the user's function, in the process of its own."""
     from labelnext.loop import open_loop
 
-    found = imported("function", what)(open_loop(os.environ[LOOP]))
+    try:
+        function = imported("function", what)
+    except ValueError as error:
+        sys.exit(str(error))
+    found = function(open_loop(os.environ[LOOP]))
     pool, metrics = found if isinstance(found, tuple) else (found, None)
     if isinstance(pool, Pool):
         write_pool(os.environ[POOL], pool, overwrite=True)
