@@ -284,9 +284,7 @@ def test_people_who_disagree_are_settled(tmp_path, context):
 
 @pytest.mark.slow
 def test_many_classes_are_searched(tmp_path, context):
-    names = [
-        f"{a} {b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")
-    ]
+    names = [f"{a} {b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")]
     loop = pages.loop_of(tmp_path, classes=names)
     with pages.served(loop) as page:
         tab = opened(context, page.address())
