@@ -83,6 +83,22 @@ def test_a_loop_is_never_overwritten_and_other_files_stay(folder):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_of_two_that_make_one_the_first_wins(tmp_path, monkeypatch):
+    fill = _schema._fill
+
+    def meanwhile(*args):
+        monkeypatch.undo()
+        new_loop(tmp_path).record("0", "label", "good", **ANN)
+        fill(*args)
+
+    monkeypatch.setattr(_schema, "_fill", meanwhile)
+    with pytest.raises(FileExistsError, match="exists already"):
+        new_loop(tmp_path)
+    assert len(open_loop(tmp_path).events()) == 1
+    with pytest.raises(FileExistsError, match="is no folder"):
+        new_loop(tmp_path / "loop.sqlite")
+
+
 def test_what_another_loop_has_left_is_not_taken_for_its_own(tmp_path):
     (tmp_path / "loop.sqlite-wal").write_text("left")
     with pytest.raises(FileExistsError, match=r"loop\.sqlite-wal is there.*move it away"):
@@ -106,14 +122,16 @@ def test_a_creation_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / "loop").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs"])
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "drvfs"])
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
     mounts = tmp_path / "mountinfo"
-    away = tmp_path / "a way"
+    away = tmp_path / "a way to Ωmega"
     said = str(away).replace(" ", r"\040")
     mounts.write_text(
         f"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
-        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n"
+        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n".replace(
+            "- drvfs server:/x rw", "- 9p C:\\134 rw,aname=drvfs"
+        )
     )
     monkeypatch.setattr(_schema, "MOUNTS", str(mounts))
     new_loop(tmp_path / "loop")

@@ -98,7 +98,8 @@ def test_the_radius_is_the_largest_pure_enough(n, seed, alpha):
     X, _ = pool(seed, n=n)
     clusters = np.random.default_rng(seed).choice(3, size=n, p=[0.5, 0.3, 0.2])
     clusters[n // 2 : n // 2 + 5] = clusters[:5]
-    found = largest_pure_radius(lay_out(X), clusters, alpha)
+    found, near = largest_pure_radius(lay_out(X), clusters, alpha)
+    assert near is None or (near.toarray() > 0).sum() >= (cdist(X, X) <= found).sum() - n
     distances = cdist(X, X)
     other = clusters[:, None] != clusters
 

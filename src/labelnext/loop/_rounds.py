@@ -277,6 +277,7 @@ def progress(db: sqlite3.Connection) -> dict[str, Any]:
         "unanswered": count("SELECT count(*) FROM picks WHERE round = ? AND need > 0", number),
         "missing": count("SELECT coalesce(sum(need), 0) FROM picks WHERE round = ?", number),
         "missing_in_all": count("SELECT coalesce(sum(need), 0) FROM picks WHERE need > 0"),
+        "waiting": count("SELECT count(*) FROM picks WHERE need > 0 AND need < want"),
         "people": [
             dict(row)
             for row in db.execute(
