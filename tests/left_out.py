@@ -26,6 +26,7 @@ LIBRARIES = {
     "skorch": "pip install skorch",
     "torch": "pip install torch",
     "transformers": "pip install transformers",
+    "triton": "pip install triton, which is for Linux",
     "zarr": "pip install zarr",
 }
 LACKING = {name for name in LIBRARIES if find_spec(name) is None}

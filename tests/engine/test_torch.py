@@ -123,6 +123,7 @@ class TestBounds:
         one = _torch_pass.Pass(
             gradients.rows, torch.full((300,), torch.inf), centres, rows, fresh=True
         )
+        one._make_ready()
         for units in one.c_units[:2]:
             least = units[units != 0].abs().min()
             assert float(least) ** 2 > torch.finfo(torch.float32).tiny
@@ -181,7 +182,7 @@ class TestRoom:
     def test_a_tile_that_does_not_fit_is_halved(self, batch, error, least, monkeypatch):
         # Late in the work on a tile, so that whatever it had changed would be changed twice.
         pairs, failures = [], []
-        evaluate = _torch_pass.distances_of_rows
+        evaluate = _torch_pass.Pass._expanded
 
         def short_of_memory(x, y, *, bias):
             pairs.append(len(x[0]))
@@ -191,7 +192,7 @@ class TestRoom:
             return evaluate(x, y, bias=bias)
 
         monkeypatch.setattr(_torch_rows, "CPU_BYTES", 1 << 24)
-        monkeypatch.setattr(_torch_pass, "distances_of_rows", short_of_memory)
+        monkeypatch.setattr(_torch_pass.Pass, "_expanded", staticmethod(short_of_memory))
         same(batch_of(), batch)
         assert bool(failures) == (least == 0)
         assert max(pairs) > 2_000
