@@ -15,10 +15,11 @@ import pools
 from labelnext import select
 from labelnext.engine import _torch, _torch_pass, _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
-from labelnext.engine._torch_rows import is_out_of_memory, room
+from labelnext.engine._torch_rows import room
 from labelnext.pools import check
 from labelnext.sampling import d2_sample
 from labelnext.utils.libraries import set_by_library
+from labelnext.utils.memory import is_out_of_memory
 
 by_library = pytest.mark.skipif(
     not set_by_library(), reason="no library torch-2.9: pip install 'torch>=2.9'"

@@ -10,9 +10,11 @@ import torch
 
 from labelnext.engine._factors import CANCELLED, Factors, has_one_label
 from labelnext.engine._rows import place_of
+from labelnext.pools.arrays import InPieces
 from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
 from labelnext.utils.given import CLASSIFICATION
 from labelnext.utils.libraries import plain_float32
+from labelnext.utils.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +32,6 @@ CPU_BYTES = 1 << 24
 UNKNOWN_BYTES = 1 << 28
 # A tile of fewer rows is not tried.
 LEAST_ROWS = 16
-
-# Its name before torch 2.5.
-_OUT_OF_MEMORY: type[BaseException] = getattr(
-    torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError
-)
 
 
 def row_products(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -179,7 +176,8 @@ class TorchRows:
         kernels: Any = None,
     ) -> None:
         self._where = where
-        self.proba, self.features = proba.detach(), features.detach()
+        self.proba: Any = proba.detach()
+        self.features: Any = features.detach()
         self.bias, self.task, self.device = bias, task, proba.device
         self.n_rows, self.n_columns = proba.shape
         self.n_features = features.shape[1]
@@ -210,7 +208,13 @@ class TorchRows:
             f"{what} {self.n_rows:,} rows of {self.n_columns:,} probabilities and "
             f"{self.n_features:,} features"
         )
-        for_each_tile(work, self.n_rows, row_bytes, self.device, what)
+        # Rows that are in the CPU's memory are brought to the device.
+        brought = sum(
+            part.element_size() * part.shape[1]
+            for part in (self.proba, self.features)
+            if isinstance(part, InPieces)
+        )
+        for_each_tile(work, self.n_rows, row_bytes + brought, self.device, what)
 
     def checksum(self) -> int:
         """Sum up what tells these gradients, in these rows, from any others: ⟨G_i, R⟩, by its bits.
@@ -346,10 +350,3 @@ def for_each_tile(
                 torch.cuda.empty_cache()
             continue
         lo = rows.stop
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; not all devices have a class for it."""
-    return isinstance(error, (MemoryError, _OUT_OF_MEMORY)) or any(
-        words in str(error) for words in ("out of memory", "can't allocate memory")
-    )
