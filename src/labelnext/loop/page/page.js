@@ -381,7 +381,7 @@ function few_choices(choose) {
 function many_choices(choose) {
   const many = S.task === "multilabel";
   const digits = S.classes.some((name) => /^\d/.test(name));
-  let shown = []; let at = 0; let picked = [];
+  let shown = []; let at = -1; let picked = []; // at: what Enter takes; nothing until one types or moves
   // A class keeps its digit, so that fingers may learn it; one from further down takes the digit
   // that was not used for longest.
   const saved_as = `labelnext:digits:${S.loop}`;
@@ -412,19 +412,20 @@ function many_choices(choose) {
     };
     shown = wanted ? S.classes.map((name) => [rank(name), name]).filter(([r]) => r < 3).sort((a, b) => a[0] - b[0]).map(([, name]) => name)
       : [...names, ...S.classes.filter((name) => !names.includes(name))];
-    at = Math.min(at, Math.max(0, shown.length - 1));
+    at = Math.min(at, shown.length - 1);
     list.replaceChildren(...shown.slice(0, 60).map((name, i) => el("li", { role: "option", id: `found-${i}`, "aria-selected": String(many ? picked.includes(name) : i === at),
       class: i === at ? "at" : "", onmousedown: (event) => { event.preventDefault(); use(name); } },
     kbd(!digits && i < 9 ? String(i + 1) : ""), swatch(name), el("span", { dir: "auto" }, name))));
     if (!shown.length) list.append(el("li", { role: "option", "aria-disabled": "true", class: "soft" }, "No class of that name"));
-    field.setAttribute("aria-activedescendant", shown.length ? `found-${at}` : "");
+    field.setAttribute("aria-activedescendant", at < 0 ? "" : `found-${at}`);
     list.children[at]?.scrollIntoView?.({ block: "nearest" });
     tags.replaceChildren(...picked.map((name) => button({ class: "tag", "aria-label": `Take ${name} away`, onclick: () => use(name) }, swatch(name), name, " ×")));
   };
-  field.addEventListener("input", () => { at = 0; draw(); });
+  field.addEventListener("input", () => { at = field.value.trim() ? 0 : -1; draw(); });
   field.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      at = (at + (event.key === "ArrowDown" ? 1 : -1) + shown.length) % Math.max(1, shown.length);
+      const n = Math.max(1, shown.length);
+      at = (event.key === "ArrowDown" ? at + 1 : Math.max(at, 0) - 1 + n) % n;
       draw();
     } else if (event.key === "Enter" && !event.repeat) {
       if (many && !field.value && !event.shiftKey) done(); else use(shown[at]);
@@ -440,7 +441,7 @@ function many_choices(choose) {
     reset(value, guess) {
       picked = many ? [...(value ?? [])] : [];
       field.value = "";
-      at = 0;
+      at = -1;
       draw();
       [...list.children].forEach((node, i) => {
         node.classList.toggle("guess", [guess ?? []].flat().includes(shown[i]));
