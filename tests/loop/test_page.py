@@ -138,6 +138,24 @@ def test_offline_and_back_through_a_reload_and_an_undo(tmp_path, context):
 
 
 @pytest.mark.slow
+def test_a_server_that_cannot_write_says_so_and_is_asked_again(tmp_path, context, monkeypatch):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        with monkeypatch.context() as full:
+            full.setattr(type(loop), "record", disk_is_full)
+            press(tab, "1")
+            assert "The disk is full" in tab.inner_text("#toast")
+            assert "1 kept here" in tab.inner_text("#saved")
+        until(lambda: [*labels(loop).values()] == [["good"]])
+        tab.wait_for_selector("#saved:not(.offline)")
+
+
+def disk_is_full(*_, **__):
+    raise labelnext.loop.LoopError("The disk is full; free some space.")
+
+
+@pytest.mark.slow
 def test_an_answer_that_is_lost_on_the_way_is_not_written_twice(tmp_path, context):
     loop = pages.loop_of(tmp_path)
     with pages.served(loop) as page:

@@ -76,9 +76,9 @@ async function ask(name, body, seconds = 8) {
       signal: AbortSignal.timeout(seconds * 1000),
       ...(body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
-  } catch { throw new Offline(); }
-  if (answer.status === 429 || answer.status === 503) throw new Offline();
+  } catch { throw new Offline("No connection"); }
   const data = await answer.json().catch(() => ({}));
+  if (answer.status === 429 || answer.status === 503) throw new Offline(data.error ?? "The server is busy");
   if (answer.status === 401) locked(data.error);
   if (!answer.ok) throw new Error(data.error ?? `The server answered ${answer.status}.`);
   return data;
@@ -122,7 +122,7 @@ const outbox = {
       saved();
       try {
         const { results } = await ask("record", { events: part.map(([, [operation]]) => operation) });
-        this.delay = 0;
+        [this.delay, this.why] = [0, ""];
         part.forEach(([name, [, once]], i) => {
           this.waiting.delete(name);
           localStorage.removeItem(name);
@@ -130,7 +130,8 @@ const outbox = {
           once(results[i]);
         });
       } catch (error) {
-        if (!(error instanceof Offline)) toast(error.message, "bad");
+        if (error.message !== this.why && error.message !== "No connection") toast(error.message, "bad");
+        this.why = error.message;
         for (const [, [, once, kept]] of part) if (kept) once(null);
         this.delay = Math.min(5000, (this.delay || 250) * 2);
         this.delayed = setTimeout(() => this.flush(), this.delay);
@@ -149,7 +150,7 @@ function saved() {
   const n = outbox.waiting.size;
   const node = $("#saved");
   const offline = outbox.delay > 0;
-  const text = offline ? `No connection · ${n} kept here` : n ? "Saving …" : "✓ All saved";
+  const text = offline ? `${outbox.why === "No connection" ? outbox.why : "Not saved yet"} · ${n} kept here` : n ? "Saving …" : "✓ All saved";
   if (node.textContent !== text) node.textContent = text;
   node.className = `saved ${offline ? "offline" : n ? "busy" : ""}`;
 }
@@ -229,6 +230,7 @@ async function remark(action, comment = null) {
   if (result?.error) return;
   toast(action === "flag" ? "Flagged" : "Comment kept");
   item.flagged ||= action === "flag";
+  S.done.push({ item, action, value: null });
   if (S.now === item) show_mark();
 }
 
@@ -647,7 +649,7 @@ async function train() {
 }
 async function attempt(promise) {
   try { return await promise; } catch (error) {
-    toast(error instanceof Offline ? "The server does not answer. Try again in a moment." : error.message, "bad");
+    toast(error.message === "No connection" ? "The server does not answer. Try again in a moment." : error.message, "bad");
     return null;
   }
 }
@@ -779,9 +781,9 @@ VIEWS.progress = {
         p.rate && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()],
         el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
-        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))),
-        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]))));
+        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at)))))))))));
     clearTimeout(S.looking);
     S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
   },
