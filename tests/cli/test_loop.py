@@ -106,6 +106,21 @@ def test_from_a_table_to_labels(here, run):
     assert pd.read_csv("labels.csv").label.value_counts().sum() == 11
 
 
+def test_advice_names_the_loop_it_is_about(here, run):
+    loop = ("--loop", "my loop")
+    said = ran(run, "init", "reviews.csv", "--text", "body", "--labels", "good,bad", *loop)
+    assert "Next: labelnext loop label --loop 'my loop'" in said
+    assert "labelnext loop next --loop 'my loop'" in ran(run, "status", *loop)
+    result = run("loop", "next", "-k", 2, "--strategy", "badge", *loop)
+    assert result.exit_code == 2
+    assert "label some samples first, or give what your model says with --pool" in result.output
+    ran(run, "next", "-k", 2, *loop)
+    assert "labelnext loop label --loop 'my loop'" in ran(run, "status", *loop)
+    said = ran(run, "push", "batch.csv", *loop)
+    assert "labelnext loop pull batch.csv --loop 'my loop'" in said
+    assert "Next: labelnext loop next --loop 'my loop'" in ran(run, "close", *loop)
+
+
 def test_from_a_folder_of_pictures(here, run):
     (here / "photos").mkdir()
     for i in range(8):

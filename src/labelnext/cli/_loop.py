@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -202,8 +203,7 @@ def init(
                     found, loop.folder / "features", encoder=asked.encoder, progress=progress
                 )
             _tell(f"Features: {done.said}.")
-    here = "" if asked.loop == Path("loop") else f" --loop {asked.loop}"
-    _tell(f"Next: labelnext loop label{here}")
+    _tell(f"Next: labelnext loop label{_same(asked)}")
 
 
 @with_options({WHERE: (FOLDER,), "The page": PAGE, "What is chosen": CHOICE})
@@ -277,7 +277,7 @@ def run(**options: Any) -> None:
                     if page is not None and page.poll() is not None:
                         raise InputError("the page has ended; see above, and run the same again")
                     time.sleep(PAUSE)
-            _tell("Done. Labels: labelnext loop export labels.csv")
+            _tell(f"Done. Labels: labelnext loop export labels.csv{_same(asked)}")
     except KeyboardInterrupt:
         say("stopped; the same command goes on from here")
         raise
@@ -310,9 +310,9 @@ def status(**options: Any) -> None:
         _tell(f"{each['annotator']}: {each['events']:,} decisions, holds {each['holds']:,}")
     missing = at["missing_in_all"]
     _tell(
-        f"{missing:,} answers missing: labelnext loop label"
+        f"{missing:,} answers missing: labelnext loop label{_same(asked)}"
         if missing
-        else "Nothing is asked for: labelnext loop next"
+        else f"Nothing is asked for: labelnext loop next{_same(asked)}"
     )
 
 
@@ -322,7 +322,7 @@ def close(**options: Any) -> None:
     asked = SimpleNamespace(**options)
     with loop_errors():
         closed = _open(asked.loop).close(round=asked.round)
-    _tell(f"Round {closed} is closed. Next: labelnext loop next")
+    _tell(f"Round {closed} is closed. Next: labelnext loop next{_same(asked)}")
 
 
 @with_options(
@@ -432,7 +432,8 @@ def push(target: Annotated[list[str], TARGET], **options: Any) -> None:
             n = tool.push(loop, asked.round, overwrite=asked.force)
         else:
             n = tool.push(loop, asked.round)
-    _tell(f"{n:,} samples: {target[-1]}. Then: labelnext loop pull {' '.join(target)}")
+    then = f"labelnext loop pull {shlex.join(target)}{_same(asked)}"
+    _tell(f"{n:,} samples: {target[-1]}. Then: {then}")
 
 
 @with_options(
@@ -494,6 +495,8 @@ _ADVICE = {
     r"^format must be one of": "a file's format is one of",
     r"\bopen the loop with labelnext\.open_loop\(.*\), or choose another folder": "go on with it, "
     "or name another folder with --loop",
+    r": give --proba SOURCE of the model$": "; label some samples first, or give what your model "
+    "says with --pool",
     r"; name it with --proba SOURCE.*": "; make a pool folder of it with `labelnext convert`",
 }
 
@@ -529,6 +532,11 @@ def _open(folder: Path | None) -> "Loop":
                 "folder with --loop"
             )
     return open_loop(folder)
+
+
+def _same(asked: Any) -> str:
+    """Return what a next command must be given to find the same loop."""
+    return "" if asked.loop in (None, Path("loop")) else f" --loop {shlex.quote(str(asked.loop))}"
 
 
 def _own_code() -> None:

@@ -78,8 +78,15 @@ def serve(
     names = _people(people, host)
     keys = Keys(loop.folder)
     listening = _listen(host, port, keys.port)
+    taken = port == 0 and keys.port not in (0, listening.getsockname()[1])
     port = listening.getsockname()[1]
-    keys.remember(port)
+    if taken:  # most often by this loop's page, to whose tabs the port belongs
+        print(
+            f"Port {keys.port}, that of the last time, is taken: if the page of this loop runs "
+            "already, use its address."
+        )
+    else:
+        keys.remember(port)
     addresses = {name: _address(host, port, keys.sign("token", name)) for name in names}
     page = Page(loop, names, keys, train)
     server = server_of(page.app(host, port, alone=is_loopback(host)))
