@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import labelnext
 from labelnext.loop import Loop, LoopError, _rounds, _schema, open_loop
@@ -235,7 +236,7 @@ def test_labels_from_elsewhere_are_written_once_and_all_or_none(loop):
     loop.next(pool_of(loop), 16)
     put = {"annotator": "eve", "source": "file.csv"}
     assert loop.add_labels(["1", "2", "3"], ["good", None, "bad"], **put) == 2
-    assert loop.add_labels(["1", "3"], ["good", "good"], **put) == 1
+    assert loop.add_labels(np.array([1, 3]), np.array(["good", "good"]), **put) == 1
     assert loop.labels(split="all").y[[1, 3]].tolist() == ["good", "good"]
     events = loop.events()
     for ids, values, said in (
@@ -279,6 +280,25 @@ def test_a_pool_may_hold_a_part_of_the_samples(loop):
     batch = loop.next(pool_of(loop, part), 100)
     testing = {pick["id"] for pick in loop.picks(0)}
     assert {*batch.ids.tolist()} == {str(row) for row in part} - testing
+
+
+def test_pools_of_every_kind(loop):
+    rng = np.random.default_rng(0)
+    ids, sparse = loop.samples().ids, scipy.sparse.random(20, 9, 0.5, "csr", random_state=0)
+    members, proba = rng.dirichlet([1, 1], (3, 20)), rng.dirichlet([1, 1], 20)
+    for pool, strategy in (
+        (labelnext.Pool(members, ids=ids, classes=loop.classes), "bald"),
+        (labelnext.Pool(features=sparse, ids=ids), None),
+        (labelnext.Pool(proba, sparse, ids=ids, bias=True, classes=loop.classes), None),
+        (labelnext.Pool(proba, ids=np.arange(20)), None),
+        (labelnext.Pool(proba[:, 0], sparse, ids=ids, task="binary", classes=loop.classes), None),
+    ):
+        batch = loop.next(pool, 3, strategy=strategy, random=0.4)
+        assert len(batch.to_lists()["id"]) == 3
+        items = {item.id: item for item in loop.take("ann", 100)}
+        assert len({items[str(name)].round for name in batch.ids}) == 1
+        guesses = {items[str(name)].pseudo_label for name in batch.ids}
+        assert guesses <= ({"good", "bad"} if pool.classes is not None else {None})
 
 
 def test_what_is_excluded_is_drawn_by_nothing(loop):
