@@ -234,3 +234,12 @@ def test_samples_that_cannot_be_kept_are_refused(tmp_path, samples, said):
     with pytest.raises(ValueError, match=said):
         Loop.create(tmp_path, Samples(samples[0], "text", samples[1]), classes=["a", "b"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_each_write_waits_for_the_disk(folder):
+    with open_loop(folder)._database.reading() as db:
+        settings = {
+            name: db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
