@@ -1,10 +1,13 @@
 """``labelnext loop``: what a user types, from samples to labels."""
 
 import json
+import subprocess
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -22,7 +25,11 @@ def train(loop):
     proba = np.array([(0.9, 0.1) if "fine" in t else (0.2, 0.8) for t in loop.samples().contents])
     return labelnext.Pool(proba, ids=loop.labels().ids, classes=loop.classes)
 
-def fails(loop):
+def log(loop, number, metrics):
+    with open("log", "a") as file:
+        file.write(f"{number} {len(loop.labels().labeled)} {metrics}\\n")
+
+def fails(loop, *more):
     raise RuntimeError("out of memory")
 
 def features(texts):
@@ -171,6 +178,20 @@ def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):
     assert [each["state"] for each in loop.rounds()] == ["closed", *["trained"] * 3]
 
 
+def test_a_callback_is_called_after_each_training(made, run):
+    answer()
+    ran(run, "next", "-k", 6, "--callback", "own_code:log")
+    answer()
+    ran(run, "next", "-k", 6, "--callback", "own_code:log")
+    answer()
+    result = run("loop", "next", "-k", 6, "--callback", "own_code:fails")
+    assert result.exit_code == 0
+    assert "warning: --callback own_code:fails: RuntimeError: out of memory" in result.stderr
+    first, second = (made / "log").read_text().splitlines()
+    assert first == "0 0 {}"
+    assert second.startswith("1 6 {'accuracy': 1.0")
+
+
 def test_run_stops_and_goes_on(made, run, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
@@ -195,7 +216,7 @@ def test_the_page_has_a_process_of_its_own(made, run, monkeypatch):
             pass
 
     monkeypatch.setattr(
-        _loop.subprocess, "Popen", lambda command: started.append(command) or Page()
+        _loop.subprocess, "Popen", lambda command, env: started.append(command) or Page()
     )
     result = run("loop", "run", "--people", "ann,bo", "--no-browser")
     assert result.exit_code == 2
@@ -353,3 +374,30 @@ def test_outside_of_a_loop(here, complaint):
 def test_a_missing_extra_is_named(made, complaint, monkeypatch):
     monkeypatch.setitem(sys.modules, "starlette", None)
     assert 'pip install "labelnext[label]"' in complaint("loop", "label")
+
+
+@pytest.mark.slow
+def test_run_is_killed_anywhere_and_goes_on(made):
+    command = [sys.executable, "-m", "labelnext", "loop", "run", "-k", "8", "--no-page"]
+    command += ["--train", "own_code:train", "--seed", "0"]
+    moments = iter(np.random.default_rng(0).uniform(0.2, 4, 8).tolist())
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + next(moments, 120.0)
+        while process.poll() is None and time.monotonic() < deadline:
+            answer(most=4)
+            time.sleep(0.05)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+    said = process.communicate()[0].decode()
+    assert process.returncode == 0, said
+    loop = labelnext.open_loop("loop")
+    rounds = loop.rounds()
+    assert [each["number"] for each in rounds] == [*range(len(rounds))]
+    assert rounds[-1]["state"] == "trained"
+    assert all(each["state"] != "open" for each in rounds)
+    asked = [pick["id"] for each in rounds for pick in loop.picks(each["number"])]
+    assert sorted(asked, key=int) == [*map(str, range(30))]  # each once
+    assert len([e for e in loop.events() if e.action == "label"]) == 30

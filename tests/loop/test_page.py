@@ -138,6 +138,24 @@ def test_offline_and_back_through_a_reload_and_an_undo(tmp_path, context):
 
 
 @pytest.mark.slow
+def test_a_server_that_cannot_write_says_so_and_is_asked_again(tmp_path, context, monkeypatch):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        with monkeypatch.context() as full:
+            full.setattr(type(loop), "record", disk_is_full)
+            press(tab, "1")
+            assert "The disk is full" in tab.inner_text("#toast")
+            assert "1 kept here" in tab.inner_text("#saved")
+        until(lambda: [*labels(loop).values()] == [["good"]])
+        tab.wait_for_selector("#saved:not(.offline)")
+
+
+def disk_is_full(*_, **__):
+    raise labelnext.loop.LoopError("The disk is full; free some space.")
+
+
+@pytest.mark.slow
 def test_an_answer_that_is_lost_on_the_way_is_not_written_twice(tmp_path, context):
     loop = pages.loop_of(tmp_path)
     with pages.served(loop) as page:
@@ -284,18 +302,23 @@ def test_people_who_disagree_are_settled(tmp_path, context):
 
 @pytest.mark.slow
 def test_many_classes_are_searched(tmp_path, context):
-    names = [f"{a} {b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")]
+    names = [f"{a}.{b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")]
     loop = pages.loop_of(tmp_path, classes=names)
     with pages.served(loop) as page:
         tab = opened(context, page.address())
         tab.wait_for_selector("#search:focus")
+        tab.keyboard.press("Enter")  # nothing is marked, so nothing is decided
         tab.keyboard.type("late")
         tab.keyboard.press("ArrowDown")
         press(tab, "Enter")
-        press(tab, "1")  # the one used last stands first
+        tab.keyboard.type("transfer.late")  # as it is written
+        press(tab, "Enter")
+        for digit in "719":  # only one not used has made room for it
+            press(tab, digit)
         tab.keyboard.type("none such")
         tab.keyboard.press("Enter")
-        assert [e.value for e in loop.events()] == ["pin late", "pin late"]
+        wanted = ["pin.late", "transfer.late", "pin.late", "card.lost", "transfer.late"]
+        assert [e.value for e in loop.events()] == wanted
         assert tab.errors == []
 
 

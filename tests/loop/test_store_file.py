@@ -3,6 +3,8 @@
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -243,3 +245,25 @@ def test_each_write_waits_for_the_disk(folder):
             for name in ("journal_mode", "synchronous", "foreign_keys")
         }
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_loop_that_is_opened_twice_loses_nothing_to_another_process(tmp_path):
+    """To close a file of one's own takes away SQLite's locks on it, and with them the log."""
+    folder = tmp_path / "loop"
+    loop = Loop.create(folder, [*"abcd"], classes=["x", "y"])
+    loop.add_labels(["0"], ["x"], annotator="ann", source="test")
+    open_loop(folder)
+    script = (
+        "import labelnext, sys; loop = labelnext.open_loop(sys.argv[1]); "
+        "loop.add_labels([sys.argv[2]], ['x'], annotator='bo', source='test'); "
+        "print(loop.progress()['labeled'])"
+    )
+
+    def other(sample):
+        command = [sys.executable, "-c", script, str(folder), sample]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    assert other("1") == 2
+    loop.add_labels(["2"], ["x"], annotator="ann", source="test")
+    assert other("3") == 4
+    assert loop.progress()["labeled"] == 4

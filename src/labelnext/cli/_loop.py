@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +47,7 @@ HELP = (
 )
 FILE = "loop.sqlite"
 FORMATS = ("label-studio", "csv", "jsonl", "prodigy")
+BESIDE = "LABELNEXT_LOOP_RUN"  # the process that a page is served beside
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
 
@@ -100,6 +103,11 @@ CHOICE: tuple[Option, ...] = (
         "Your training, in a process of its own: module:function, or a command in quotes.",
     ),
     ENCODER,
+    (
+        *("--callback", "module:name", str),
+        "Your function, called after each training with the loop, the number of the round and its "
+        "metrics: for MLflow, W&B, or a message.",
+    ),
     (
         *("--random", "SHARE", float, "The share of the batch that is drawn at random."),
         {"default": 0.1},
@@ -205,12 +213,13 @@ def label(**options: Any) -> None:
     with loop_errors():
         _check_choice(asked)
         loop = _open(asked.loop)
+        _end_with(os.environ.get(BESIDE))
         from labelnext.loop.server import serve
 
         if not _waits(loop):
             _step(loop, asked)
         people = None if asked.people is None else _names(asked.people)
-        names = ("strategy", "pool", "model", "train", "encoder")
+        names = ("strategy", "pool", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
         serve(
             loop,
@@ -363,6 +372,28 @@ def export(
             overwrite=asked.force,
         )
     _tell(f"Written: {file} ({n:,} samples)")
+
+
+@with_options(
+    {
+        **LOOP,
+        "Where to put it": (
+            ("--force", "", bool, "Replace a file that exists.", {"default": False}),
+        ),
+    }
+)
+def report(
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", show_default=False, help="Where to, .html.")
+    ] = Path("loop.html"),
+    **options: Any,
+) -> None:
+    """Write a page of what the labels say: curves, labels saved, agreement, when to stop."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        check_output(file, "FILE", [".html"], force=asked.force)
+        _open(asked.loop).report(file, overwrite=asked.force)
+    _tell(f"Written: {file}")
 
 
 TOOL: tuple[Option, ...] = (
@@ -537,7 +568,8 @@ def _step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     fitted = _fit(loop, asked)
     done = [each for each in loop.rounds() if not each["missing"]]
     if done and done[-1]["state"] != "trained":
-        loop.close(fitted.metrics or None, round=done[-1]["number"])
+        number = loop.close(fitted.metrics or None, round=done[-1]["number"])
+        _call(asked.callback, loop, number, fitted.metrics)
     for line in fitted.said:
         _tell(line)
     if fitted.metrics:
@@ -574,6 +606,18 @@ def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
     return True
 
 
+def _call(name: str | None, loop: "Loop", number: int, metrics: dict[str, float]) -> None:
+    """Call a function of the user's; what it does wrong stops nothing."""
+    from labelnext.utils.libraries import imported
+
+    if name is None:
+        return
+    try:
+        imported("callback", name)(loop, number, dict(metrics))
+    except Exception as error:  # whatever the code of a user's raises
+        say(f"warning: --callback {name}: {type(error).__name__}: {one_line(error)}")
+
+
 def _fit(loop: "Loop", asked: Any) -> "Fitted":
     """Have what a model says of the samples, by whatever the user has asked for."""
     from labelnext.loop import model
@@ -585,7 +629,7 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
     if asked.train is not None and len(loop.labels().labeled):
         from labelnext.loop.train import train
 
-        return train(loop, asked.train, echo=_echo)
+        return train(loop, asked.train, echo=_echo, waiting=say)
     if asked.strategy == "random" and asked.model is None:
         return model.Fitted(model.without_features(loop), {})
     with counting(terminal(), "Features") as progress:
@@ -620,7 +664,20 @@ def _serve_beside(loop: "Loop", asked: Any) -> "subprocess.Popen[bytes]":
     names = ("people", "host", "port", "train")
     more = [f"--{name}={value}" for name in names if (value := getattr(asked, name)) is not None]
     more += ["--no-browser"] if asked.no_browser else []
-    return subprocess.Popen([*_command("label", loop), *more])
+    env = {**os.environ, BESIDE: str(os.getpid())}
+    return subprocess.Popen([*_command("label", loop), *more], env=env)
+
+
+def _end_with(parent: str | None) -> None:
+    """End this process when the one that it serves beside is gone, killed even."""
+
+    def watch() -> None:
+        while str(os.getppid()) == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent is not None:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _command(name: str, loop: "Loop") -> list[str]:
@@ -669,6 +726,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label": label,
     "next": next_,
     "status": status,
+    "report": report,
     "close": close,
     "export": export,
     "push": push,

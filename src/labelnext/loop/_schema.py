@@ -105,6 +105,8 @@ NETWORK = {
 MOUNTS = "/proc/self/mountinfo"
 # Connections of a process that forked: the child must not close what the parent uses.
 _LEFT_ALONE: list[Any] = []
+# Files that were looked at, by device and inode.
+_HELD: dict[tuple[int, int], int] = {}
 
 
 def now() -> float:
@@ -326,14 +328,32 @@ def _check_header(path: Path) -> None:
             "labelnext.loop.Loop.create(folder, samples), or name another folder."
         )
     try:
-        with path.open("rb") as file:
-            header = file.read(100)
+        header = os.pread(_held(path), 100, 0)
     except OSError as error:
         raise LoopError(f"{path} cannot be read: {error.strerror}; check who may.") from None
     ours = int.from_bytes(header[68:72])
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0") or ours != OURS:
         raise LoopError(f"{path} is no file of a loop, or damaged; name another folder.")
     refuse_network(path.parent)
+
+
+def _held(path: Path) -> int:
+    """Open a file to look at it, and never close it.
+
+    To close it would take away the locks that SQLite's connections of this process have on it
+    (https://sqlite.org/howtocorrupt.html, 2.2): another process would take the loop for its own,
+    and remove the log into which we go on writing.
+    """
+    found = path.stat()
+    if (found.st_dev, found.st_ino) not in _HELD:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.fstat(number)
+        for key, other in [*_HELD.items()]:
+            if not os.fstat(other).st_nlink:  # nobody finds that file any more
+                os.close(_HELD.pop(key))
+        _HELD[opened.st_dev, opened.st_ino] = number
+        return number
+    return _HELD[found.st_dev, found.st_ino]
 
 
 def refuse_network(folder: Path) -> None:

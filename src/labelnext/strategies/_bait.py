@@ -55,7 +55,7 @@ class Design:
     seen_inverse: NDArray[np.float64]
     seen_weighted: NDArray[np.float64]
     late: list[tuple[int, NDArray[np.float64], NDArray[Any]]] = field(default_factory=list)
-    """s, W and Z of changes N' = N - s W Wᵀ and Q' = Q - s (Z Wᵀ + W Zᵀ) that are yet to be made."""
+    """s, W and Z of changes N - s W Wᵀ and Q - s (Z Wᵀ + W Zᵀ) that are yet to be made."""
 
     @classmethod
     def start(
@@ -142,9 +142,9 @@ class Design:
 
     def catch_up(self) -> None:
         """Make in N and Q the changes that are late: all at once, which costs little more."""
-        w, signed, z = (
-            np.hstack(parts) for parts in zip(*((w, s * w, z) for s, w, z in self.late))
-        )
+        signs, *factors = zip(*self.late, strict=True)
+        w, z = (np.hstack(parts) for parts in factors)
+        signed = w * np.repeat(signs, w.shape[1] // len(signs))
         self.late.clear()
         for lo in range(0, len(w), SPAN // 4):
             rows = slice(lo, lo + SPAN // 4)
