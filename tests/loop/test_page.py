@@ -334,19 +334,24 @@ def test_people_who_disagree_are_settled(tmp_path, context):
 @pytest.mark.slow
 def test_many_classes_are_searched(tmp_path, context):
     names = [
-        f"{a} {b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")
+        f"{a}.{b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")
     ]
     loop = pages.loop_of(tmp_path, classes=names)
     with pages.served(loop) as page:
         tab = opened(context, page.address())
         tab.wait_for_selector("#search:focus")
+        tab.keyboard.press("Enter")  # nothing is marked, so nothing is decided
         tab.keyboard.type("late")
         tab.keyboard.press("ArrowDown")
         press(tab, "Enter")
-        press(tab, "1")  # the one used last stands first
+        tab.keyboard.type("transfer.late")  # as it is written
+        press(tab, "Enter")
+        for digit in "719":  # only one not used has made room for it
+            press(tab, digit)
         tab.keyboard.type("none such")
         tab.keyboard.press("Enter")
-        assert [e.value for e in loop.events()] == ["pin late", "pin late"]
+        wanted = ["pin.late", "transfer.late", "pin.late", "card.lost", "transfer.late"]
+        assert [e.value for e in loop.events()] == wanted
         assert tab.errors == []
 
 

@@ -383,18 +383,22 @@ function few_choices(choose) {
 function many_choices(choose) {
   const many = S.task === "multilabel";
   const digits = S.classes.some((name) => /^\d/.test(name));
-  let shown = []; let at = 0; let picked = [];
-  const recent = store.get(`labelnext:recent:${S.loop}`, []).filter((name) => S.classes.includes(name));
+  let shown = []; let at = -1; let picked = []; // at: what Enter takes; nothing until one types or moves
+  // A class keeps its digit, so that fingers may learn it; one from further down takes the digit
+  // that was not used for longest.
+  const saved_as = `labelnext:digits:${S.loop}`;
+  let { names, stale } = store.get(saved_as, {});
+  if (!names?.every((name) => S.classes.includes(name))) [names, stale] = [S.classes.slice(0, 9), [8, 7, 6, 5, 4, 3, 2, 1, 0]];
   const field = el("input", { id: "search", role: "combobox", autocomplete: "off", spellcheck: "false", "aria-expanded": "true",
     "aria-controls": "found", "aria-autocomplete": "list", "aria-label": `Search ${S.classes.length} classes`, placeholder: `Type to search ${S.classes.length} classes` });
   const list = el("ul", { id: "found", role: "listbox", "aria-label": "Classes", "aria-multiselectable": many && "true" });
   const tags = el("div", { class: "tags" });
   const use = (name) => {
     if (!name) return;
-    const where = recent.indexOf(name);
-    if (where >= 0) recent.splice(where, 1);
-    recent.unshift(name);
-    store.set(`labelnext:recent:${S.loop}`, recent.slice(0, 9));
+    const place = names.includes(name) ? names.indexOf(name) : stale[0];
+    names[place] = name;
+    stale = [...stale.filter((other) => other !== place), place];
+    store.set(saved_as, { names, stale });
     field.value = "";
     if (!many) return choose(name);
     picked = picked.includes(name) ? picked.filter((other) => other !== name) : [...picked, name];
@@ -402,26 +406,28 @@ function many_choices(choose) {
   };
   const done = () => choose([...picked].sort());
   const draw = () => {
-    const wanted = field.value.trim().toLowerCase();
+    const plain = (text) => text.toLowerCase().replace(/[\s_./-]+/g, " ");
+    const wanted = plain(field.value).trim();
     const rank = (name) => {
-      const words = ` ${name.toLowerCase().replace(/[_./-]/g, " ")}`;
+      const words = ` ${plain(name)}`;
       return words.startsWith(` ${wanted}`) ? 0 : words.includes(` ${wanted}`) ? 1 : words.includes(wanted) ? 2 : 3;
     };
     shown = wanted ? S.classes.map((name) => [rank(name), name]).filter(([r]) => r < 3).sort((a, b) => a[0] - b[0]).map(([, name]) => name)
-      : [...recent, ...S.classes.filter((name) => !recent.includes(name))];
-    at = Math.min(at, Math.max(0, shown.length - 1));
+      : [...names, ...S.classes.filter((name) => !names.includes(name))];
+    at = Math.min(at, shown.length - 1);
     list.replaceChildren(...shown.slice(0, 60).map((name, i) => el("li", { role: "option", id: `found-${i}`, "aria-selected": String(many ? picked.includes(name) : i === at),
       class: i === at ? "at" : "", onmousedown: (event) => { event.preventDefault(); use(name); } },
     kbd(!digits && i < 9 ? String(i + 1) : ""), swatch(name), el("span", { dir: "auto" }, name))));
     if (!shown.length) list.append(el("li", { role: "option", "aria-disabled": "true", class: "soft" }, "No class of that name"));
-    field.setAttribute("aria-activedescendant", shown.length ? `found-${at}` : "");
+    field.setAttribute("aria-activedescendant", at < 0 ? "" : `found-${at}`);
     list.children[at]?.scrollIntoView?.({ block: "nearest" });
     tags.replaceChildren(...picked.map((name) => button({ class: "tag", "aria-label": `Take ${name} away`, onclick: () => use(name) }, swatch(name), name, " ×")));
   };
-  field.addEventListener("input", () => { at = 0; draw(); });
+  field.addEventListener("input", () => { at = field.value.trim() ? 0 : -1; draw(); });
   field.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      at = (at + (event.key === "ArrowDown" ? 1 : -1) + shown.length) % Math.max(1, shown.length);
+      const n = Math.max(1, shown.length);
+      at = (event.key === "ArrowDown" ? at + 1 : Math.max(at, 0) - 1 + n) % n;
       draw();
     } else if (event.key === "Enter" && !event.repeat) {
       if (many && !field.value && !event.shiftKey) done(); else use(shown[at]);
@@ -437,7 +443,7 @@ function many_choices(choose) {
     reset(value, guess) {
       picked = many ? [...(value ?? [])] : [];
       field.value = "";
-      at = 0;
+      at = -1;
       draw();
       [...list.children].forEach((node, i) => {
         node.classList.toggle("guess", [guess ?? []].flat().includes(shown[i]));
