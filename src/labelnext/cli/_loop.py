@@ -374,6 +374,28 @@ def export(
     _tell(f"Written: {file} ({n:,} samples)")
 
 
+@with_options(
+    {
+        **LOOP,
+        "Where to put it": (
+            ("--force", "", bool, "Replace a file that exists.", {"default": False}),
+        ),
+    }
+)
+def report(
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", show_default=False, help="Where to, .html.")
+    ] = Path("loop.html"),
+    **options: Any,
+) -> None:
+    """Write a page of what the labels say: curves, labels saved, agreement, when to stop."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        check_output(file, "FILE", [".html"], force=asked.force)
+        _open(asked.loop).report(file, overwrite=asked.force)
+    _tell(f"Written: {file}")
+
+
 TOOL: tuple[Option, ...] = (
     ("--media", "PREFIX", str, "What comes before paths of files to make addresses of them."),
     ("--guesses", "", bool, "Show what the model guesses, which biases.", {"default": False}),
@@ -704,6 +726,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label": label,
     "next": next_,
     "status": status,
+    "report": report,
     "close": close,
     "export": export,
     "push": push,

@@ -64,7 +64,7 @@ button[aria-pressed=true] { border-color: var(--ink); }
   margin-right: 0.4em; }
 .bar { display: flex; gap: 0.6rem; align-items: center; font-size: 0.88rem; }
 .bar i { flex: 0 1 14rem; height: 0.7rem; border-radius: 4px; }
-#pick h3 { margin: 0.9rem 0 0.5rem; overflow-wrap: anywhere; }
+#pick h2 { font-size: 1.15rem; margin: 0.9rem 0 0.5rem; overflow-wrap: anywhere; }
 #pick img { display: block; width: 100%; max-height: 20rem; object-fit: contain;
   border-radius: 4px; } img.small { image-rendering: pixelated; }
 #pick .text { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 17rem; overflow-y: auto;

@@ -53,8 +53,8 @@ def page(title: str, body: str, *, style: str = "", script: str = "") -> bytes:
         f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         f'{"; ".join(allowed)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>\n"
-        f"<h1>{escape(title)}</h1>\n{body}\n"
+        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n"
         + (f"<script>{script}</script>\n" if script else "")
         + "</body></html>\n"
     ).encode()
