@@ -94,7 +94,8 @@ class Model:
             self.leases = {
                 (p, w): lease
                 for (p, w), lease in self.leases.items()
-                if w != who or self.picks[p]["sample"] != sample
+                if self.picks[p]["sample"] != sample
+                or (w != who and (lease[2][0] == 0 or self.need(p)))
             }
 
     def undo(self, who, now, seconds):

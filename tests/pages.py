@@ -139,9 +139,13 @@ def process(folder, port, *, people=("ann", "bo")):
         env=os.environ | {"PYTHONPATH": source},
     )
     try:
+        one.addresses = {}
         for line in one.stdout:
             if "Ctrl-C" in line:
                 break
+            if line.startswith("  "):
+                person, _, address = line.strip().partition(": ")
+                one.addresses[person] = address
         yield one
     finally:
         one.kill()

@@ -15,10 +15,11 @@ import pools
 from labelnext import select
 from labelnext.engine import _torch, _torch_pass, _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
-from labelnext.engine._torch_rows import is_out_of_memory, room
+from labelnext.engine._torch_rows import room
 from labelnext.pools import check
 from labelnext.sampling import d2_sample
 from labelnext.utils.libraries import set_by_library
+from labelnext.utils.memory import is_out_of_memory
 
 by_library = pytest.mark.skipif(
     not set_by_library(), reason="no library torch-2.9: pip install 'torch>=2.9'"
@@ -124,6 +125,7 @@ class TestBounds:
         one = _torch_pass.Pass(
             gradients.rows, torch.full((300,), torch.inf), centres, rows, fresh=True
         )
+        one._make_ready()
         for units in one.c_units[:2]:
             least = units[units != 0].abs().min()
             assert float(least) ** 2 > torch.finfo(torch.float32).tiny
@@ -182,7 +184,7 @@ class TestRoom:
     def test_a_tile_that_does_not_fit_is_halved(self, batch, error, least, monkeypatch):
         # Late in the work on a tile, so that whatever it had changed would be changed twice.
         pairs, failures = [], []
-        evaluate = _torch_pass.distances_of_rows
+        evaluate = _torch_pass.Pass._expanded
 
         def short_of_memory(x, y, *, bias):
             pairs.append(len(x[0]))
@@ -192,7 +194,7 @@ class TestRoom:
             return evaluate(x, y, bias=bias)
 
         monkeypatch.setattr(_torch_rows, "CPU_BYTES", 1 << 24)
-        monkeypatch.setattr(_torch_pass, "distances_of_rows", short_of_memory)
+        monkeypatch.setattr(_torch_pass.Pass, "_expanded", staticmethod(short_of_memory))
         same(batch_of(), batch)
         assert bool(failures) == (least == 0)
         assert max(pairs) > 2_000

@@ -231,6 +231,7 @@ def test_the_later_annotation_of_a_person_counts(loop):
     one["annotations"][1] |= {"updated_at": "2026-01", "id": 9}
     with serving(server([one])) as url:
         assert LabelStudio(url, 3, token=TOKEN).pull(loop) == 2
+        assert LabelStudio(url, 3, token=TOKEN).pull(loop) == 0
     assert [event.value for event in loop.events()] == ['b"ad', "good"]
     assert loop.labels(split="all").y[loop.labels(split="all").labeled].tolist() == ["good"]
 

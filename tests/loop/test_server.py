@@ -209,7 +209,7 @@ def test_how_it_goes(predicted):
     items = page.take("ann", {"n": 4, "tab": "t"})["items"]
     page.record("ann", {"events": [event(i["id"], milliseconds=1500) for i in items]})
     predicted.close({"test": {"accuracy": 0.8}, "other": {"x": 1.0}})
-    at = page.progress("ann", {"tab": "t"})["progress"]
+    at = page.progress("ann", {"tab": "t", "all": "1"})["progress"]
     assert at["classes"] == {"good": 4, "bad": 0}
     assert (at["rate"], at["seconds"], at["labelled"]) == (4, 1.5, 4)
     assert [(p["name"], p["decided"]) for p in at["people"]] == [("ann", 4), ("bo", 0)]
@@ -295,7 +295,7 @@ def test_rows_come_with_their_columns(tmp_path):
     page = page_of(pages.loop_of(tmp_path, rows, classes=None, task="regression", test=1))
     assert page.item("ann", {"sample": "r0"})["item"]["content"] == {"age": 3, "name": "<b>"}
     page.record("ann", {"events": [event("r0", 2.5)]})
-    assert page.progress("ann", {})["progress"]["classes"] == {}
+    assert page.progress("ann", {"all": "1"})["progress"]["classes"] == {}
 
 
 @pytest.mark.parametrize("people", [[], ["a", "a"], [""], ["a\nb"], [7]])
@@ -328,6 +328,12 @@ def test_a_port_that_is_taken_says_what_to_do(loop):
 def test_a_port_that_is_none(port):
     with pytest.raises(OSError, match=f"Port {port} "):
         server._listen("127.0.0.1", port, 0)
+
+
+def test_answers_are_sent_at_once():
+    """Without its protocol asyncio would let an answer of two parts wait 40 ms."""
+    with server._listen("127.0.0.1", 0, 0) as found:
+        assert found.proto == socket.IPPROTO_TCP
 
 
 def test_a_host_that_is_not_this_machine():

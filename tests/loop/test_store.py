@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import labelnext
 from labelnext.loop import Loop, LoopError, _rounds, _schema, open_loop
@@ -138,6 +139,12 @@ def test_nobody_is_asked_for_what_another_holds(loop):
     assert set(held) < set(ids_of(loop.take("bob", 4)))
 
 
+def test_nobody_is_asked_for_what_was_answered_elsewhere(loop):
+    first, *rest = ids_of(loop.take("ann", 4))
+    loop.add_labels([first], ["good"], annotator="bob", source="file")
+    assert ids_of(loop.take("ann", 4)) == rest
+
+
 def test_two_people_are_asked_for_an_overlap_and_each_once(tmp_path):
     loop = new_loop(tmp_path, test=10, overlap=0.5)
     said = {who: [] for who in ("ann", "bob", "eve")}
@@ -229,7 +236,7 @@ def test_labels_from_elsewhere_are_written_once_and_all_or_none(loop):
     loop.next(pool_of(loop), 16)
     put = {"annotator": "eve", "source": "file.csv"}
     assert loop.add_labels(["1", "2", "3"], ["good", None, "bad"], **put) == 2
-    assert loop.add_labels(["1", "3"], ["good", "good"], **put) == 1
+    assert loop.add_labels(np.array([1, 3]), np.array(["good", "good"]), **put) == 1
     assert loop.labels(split="all").y[[1, 3]].tolist() == ["good", "good"]
     events = loop.events()
     for ids, values, said in (
@@ -273,6 +280,33 @@ def test_a_pool_may_hold_a_part_of_the_samples(loop):
     batch = loop.next(pool_of(loop, part), 100)
     testing = {pick["id"] for pick in loop.picks(0)}
     assert {*batch.ids.tolist()} == {str(row) for row in part} - testing
+
+
+def test_pools_of_every_kind(loop):
+    rng = np.random.default_rng(0)
+    ids, sparse = loop.samples().ids, scipy.sparse.random(20, 9, 0.5, "csr", random_state=0)
+    members, proba = rng.dirichlet([1, 1], (3, 20)), rng.dirichlet([1, 1], 20)
+    for pool, strategy in (
+        (labelnext.Pool(members, ids=ids, classes=loop.classes), "bald"),
+        (labelnext.Pool(features=sparse, ids=ids), None),
+        (labelnext.Pool(proba, sparse, ids=ids, bias=True, classes=loop.classes), None),
+        (labelnext.Pool(proba, ids=np.arange(20)), None),
+        (labelnext.Pool(proba[:, 0], sparse, ids=ids, task="binary", classes=loop.classes), None),
+    ):
+        batch = loop.next(pool, 3, strategy=strategy, random=0.4)
+        assert len(batch.to_lists()["id"]) == 3
+        items = {item.id: item for item in loop.take("ann", 100)}
+        assert len({items[str(name)].round for name in batch.ids}) == 1
+        guesses = {items[str(name)].pseudo_label for name in batch.ids}
+        assert guesses <= ({"good", "bad"} if pool.classes is not None else {None})
+
+
+def test_what_is_excluded_is_drawn_by_nothing(loop):
+    out = [str(row) for row in range(10)]
+    batch = loop.next(pool_of(loop), 100, random=0.5, exclude_ids=out, max_per_group=None)
+    assert not set(batch.ids) & set(out)
+    with pytest.raises(TypeError, match="a part of the pool"):
+        loop.next(pool_of(loop), exclude=[1])
 
 
 def test_a_pool_of_other_samples_is_refused(loop):
@@ -380,3 +414,103 @@ def test_what_cannot_be_meant_is_refused(loop, call, said):
     assert loop.events() == []
     assert len(loop.rounds()) == 1
     assert loop.rounds()[0]["state"] == "selected"
+
+
+def test_shares_of_classes_are_honest(tmp_path):
+    """A tenth is rare, and the strategy takes all of it that it finds."""
+    rng = np.random.default_rng(0)
+    n, found = 300, []
+    for seed in range(25):
+        rare = np.zeros(n, bool)
+        rare[rng.permutation(n)[:30]] = True
+        loop = Loop.create(
+            tmp_path / str(seed),
+            ["text"] * n,
+            classes=["often", "rare"],
+            test=30,
+            random_state=seed,
+        )
+        proba = np.where(rare[:, None], [0.5, 0.5], [0.9, 0.1])
+        pool = labelnext.Pool(proba, ids=loop.samples().ids, classes=["often", "rare"])
+        ids = [pick["id"] for pick in loop.picks(0)]
+        for _ in range(2):
+            ids += loop.next(pool, 40, random=0.5, random_state=seed).ids.tolist()
+            loop.add_labels(
+                ids, np.where(rare[list(map(int, ids))], "rare", "often"), annotator="a", source="b"
+            )
+        found.append(loop.class_counts().rows[1])
+    counts = [each["test"] + each["random"] + each["strategy"] for each in found]
+    assert np.mean(counts) / 110 > 0.2, "the strategy has found them"
+    assert abs(np.mean([each["share"] for each in found]) - 0.1) < 0.015
+    assert np.mean([each["low"] <= 0.1 <= each["high"] for each in found]) >= 0.88
+
+
+def test_counts_of_classes_say_why(loop):
+    assert loop.class_counts().rows[0] == {
+        "class": "good",
+        **dict.fromkeys(["test", "random", "strategy", "other"], 0),
+        **dict.fromkeys(["share", "low", "high"]),
+    }
+    batch = loop.next(pool_of(loop), 4, random=0.25)
+    for name in batch.ids:
+        loop.record(name, "label", "good", **ANN)
+    label(loop, "ann", "bad")
+    good, bad = loop.class_counts().rows
+    assert [good[kind] for kind in ("test", "random", "strategy", "other")] == [0, 1, 3, 0]
+    assert (bad["test"], bad["share"]) == (1, 0.5)
+    assert "(2 of 5 labels)" in loop.class_counts().warning
+
+
+def test_without_a_pool_the_default_model_chooses(tmp_path):
+    texts = [f"a {'good' if row % 2 else 'bad'} film number {row}" for row in range(30)]
+    loop = Loop.create(tmp_path / "loop", texts, classes=["good", "bad"], random_state=0)
+    batch = loop.next(k=6)
+    assert loop.rounds()[0]["strategy"] == "max-herding"
+    for name in batch.ids:
+        loop.record(name, "label", "good" if int(name) % 2 else "bad", **ANN)
+    again = loop.next(k=6, random=0.0)
+    assert loop.rounds()[1]["strategy"] == "uncertainty-herding"
+    assert not set(batch.ids) & set(again.ids)
+    assert {pick["pseudo_label"] for pick in loop.picks(2)} <= {"good", "bad"}
+
+
+def test_numbers_are_asked_for_by_their_features(tmp_path):
+    loop = new_loop(tmp_path, task="regression", classes=None)
+    features = np.random.default_rng(0).normal(size=(20, 3))
+    pool = labelnext.Pool(features=features, ids=loop.samples().ids, task="regression")
+    loop.next(pool, 5)
+    assert loop.rounds()[0]["strategy"] == "badge"
+
+
+def test_an_import_that_has_not_changed_does_not_undo_what_was_said_later(loop):
+    put = {"annotator": "ann", "source": "studio"}
+    assert loop.add_labels(["1"], ["good"], **put) == 1
+    loop.record("1", "label", "bad", **ANN)
+    assert loop.add_labels(["1"], ["good"], **put) == 0
+    assert loop.labels(split="all").y[1] == "bad"
+    assert [loop.add_labels(["1"], [value], **put) for value in ("bad", "good")] == [0, 0]
+    assert loop.add_labels(["1"], ["good"], annotator="ann", source="file") == 1
+
+
+def test_classes_may_be_added_and_none_that_was_used_is_lost(loop):
+    loop.record("1", "label", "good", **ANN)
+    loop.change(classes=["odd", "good"], guidelines="Look well.")
+    assert open_loop(loop.folder).classes == ["odd", "good"]
+    assert loop.guidelines == "Look well."
+    loop.record("2", "label", "odd", **ANN)
+    with pytest.raises(ValueError, match="labels of 'good', so"):
+        loop.change(classes=["odd", "bad"], guidelines="Lost")
+    with pytest.raises(ValueError, match="more than once"):
+        loop.change(classes=["odd", "odd"])
+    assert loop.guidelines == "Look well."
+
+
+def test_other_columns_are_kept_as_json_can(tmp_path):
+    import pyarrow as pa
+
+    table = pa.table({"stars": [5.0, np.nan], "shop": ["Köln", None]})
+    samples = Samples(["a", "b"], "text", ["x", "y"], table=table)
+    loop = Loop.create(tmp_path / "loop", samples, classes=["good", "bad"])
+    assert loop.sample("a")["extra"] == {"stars": 5.0, "shop": "Köln"}
+    assert loop.sample("b")["extra"] == {"stars": None, "shop": None}
+    assert loop.samples().table.column_names == ["stars", "shop"]

@@ -111,6 +111,31 @@ written.append(str(len(written)))
 loop.record(written[-1], "label", "a", annotator="ann")
 assert [event.sample for event in open_loop(folder / "loop").events()] == written
 """
+CREATED = """
+import os, pathlib, random, signal, sys, time
+from labelnext.loop import Loop, open_loop
+folder, n_kills = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+random.seed(0)
+texts, found = ["text"] * 20_000, []
+start = time.perf_counter()
+Loop.create(folder / "first", texts, classes=["a", "b"], test=5)
+seconds = time.perf_counter() - start
+for kill in range(n_kills):
+    child = os.fork()
+    if not child:
+        Loop.create(folder / str(kill), texts, classes=["a", "b"], test=5)
+        os._exit(0)
+    time.sleep(random.random() * 1.5 * seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    whole = (folder / str(kill) / "loop.sqlite").exists()
+    if not whole:
+        Loop.create(folder / str(kill), texts, classes=["a", "b"], test=5)
+        assert [p.name for p in (folder / str(kill)).iterdir() if p.name.startswith(".")] == []
+    assert open_loop(folder / str(kill)).progress()["samples"] == 20_000
+    found.append(whole)
+print(len(found))
+"""
 
 
 def run(script, *arguments, within=()):
@@ -128,6 +153,11 @@ def run(script, *arguments, within=()):
 @pytest.mark.parametrize("n_kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_what_was_recorded_survives_a_kill_at_any_moment(tmp_path, n_kills):
     assert int(run(KILLED, tmp_path / "loop", n_kills, n_kills)) >= n_kills
+
+
+@pytest.mark.slow
+def test_a_creation_that_is_killed_leaves_a_whole_loop_or_none(tmp_path):
+    assert int(run(CREATED, tmp_path, 20)) == 20
 
 
 @pytest.mark.parametrize("n_processes", [2, pytest.param(5, marks=pytest.mark.slow)])

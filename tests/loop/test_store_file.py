@@ -3,6 +3,8 @@
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,22 @@ def test_a_loop_is_never_overwritten_and_other_files_stay(folder):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_of_two_that_make_one_the_first_wins(tmp_path, monkeypatch):
+    fill = _schema._fill
+
+    def meanwhile(*args):
+        monkeypatch.undo()
+        new_loop(tmp_path).record("0", "label", "good", **ANN)
+        fill(*args)
+
+    monkeypatch.setattr(_schema, "_fill", meanwhile)
+    with pytest.raises(FileExistsError, match="exists already"):
+        new_loop(tmp_path)
+    assert len(open_loop(tmp_path).events()) == 1
+    with pytest.raises(FileExistsError, match="is no folder"):
+        new_loop(tmp_path / "loop.sqlite")
+
+
 def test_what_another_loop_has_left_is_not_taken_for_its_own(tmp_path):
     (tmp_path / "loop.sqlite-wal").write_text("left")
     with pytest.raises(FileExistsError, match=r"loop\.sqlite-wal is there.*move it away"):
@@ -106,14 +124,16 @@ def test_a_creation_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / "loop").iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs"])
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "drvfs"])
 def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
     mounts = tmp_path / "mountinfo"
-    away = tmp_path / "a way"
+    away = tmp_path / "a way to Ωmega"
     said = str(away).replace(" ", r"\040")
     mounts.write_text(
         f"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
-        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n"
+        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n".replace(
+            "- drvfs server:/x rw", "- 9p C:\\134 rw,aname=drvfs"
+        )
     )
     monkeypatch.setattr(_schema, "MOUNTS", str(mounts))
     new_loop(tmp_path / "loop")
@@ -216,3 +236,25 @@ def test_samples_that_cannot_be_kept_are_refused(tmp_path, samples, said):
     with pytest.raises(ValueError, match=said):
         Loop.create(tmp_path, Samples(samples[0], "text", samples[1]), classes=["a", "b"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loop_that_is_opened_twice_loses_nothing_to_another_process(tmp_path):
+    """To close a file of one's own takes away SQLite's locks on it, and with them the log."""
+    folder = tmp_path / "loop"
+    loop = Loop.create(folder, [*"abcd"], classes=["x", "y"])
+    loop.add_labels(["0"], ["x"], annotator="ann", source="test")
+    open_loop(folder)
+    script = (
+        "import labelnext, sys; loop = labelnext.open_loop(sys.argv[1]); "
+        "loop.add_labels([sys.argv[2]], ['x'], annotator='bo', source='test'); "
+        "print(loop.progress()['labeled'])"
+    )
+
+    def other(sample):
+        command = [sys.executable, "-c", script, str(folder), sample]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    assert other("1") == 2
+    loop.add_labels(["2"], ["x"], annotator="ann", source="test")
+    assert other("3") == 4
+    assert loop.progress()["labeled"] == 4

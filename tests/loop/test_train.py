@@ -137,7 +137,16 @@ def test_a_training_that_goes_on_is_not_started_twice(loop, monkeypatch):
         train(loop, "own:train")
     with pytest.raises(TrainingError, match="goes on in another process"):
         train(loop, "own:train")
+    heard = []
+
+    def waiting(said):
+        heard.append(said)
+        for number in others:
+            os.close(number)
+        others.clear()
+
+    with pytest.raises(TrainingError, match="left no pool"):
+        train(loop, "own:train", waiting=waiting)
+    assert "goes on in another process" in heard[0]
     for number in others:
         os.close(number)
-    with pytest.raises(TrainingError, match="left no pool"):
-        train(loop, "own:train")

@@ -5,7 +5,9 @@ import io
 import json
 import re
 import weakref
+from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -16,6 +18,7 @@ from PIL import Image
 
 import labelnext
 from labelnext.sampling.projection import DENSE
+from labelnext.visualization import plot_batch
 
 NASTY = "<script>alert(1)</script>\"'&</p><!--\u2028 \ud800"
 
@@ -272,3 +275,21 @@ def test_advice_follows_the_potential():
     assert "one pick covers the pool" in _left_to_cover(np.zeros(3))
     assert "by half or more after" in _left_to_cover(steep)
     assert "had fallen" not in _left_to_cover(flat)
+
+
+def test_picks_drawn_at_random_have_no_numbers_and_leave_none_out(path):
+    pool, batch = make()
+    gaps = {
+        name: np.where(np.arange(8) % 3 == 0, np.nan, getattr(batch, name))
+        for name in ("d2", "potentials", "gradient_norms")
+    }
+    mixed = replace(batch, **gaps)
+    page, content = page_of(mixed, path, pool=pool)
+    assert dict(content["picks"][0]["facts"])["potential"] == "–"
+    assert 'data-v="-Infinity"' in page
+    assert "nan" not in re.sub(r"[\w+/=-]{40,}", "", page)
+    assert "is left of what was left after the first" in page
+    figure = plot_batch(pool, mixed)
+    assert figure.axes[1].get_title(loc="left") == "How much is left to cover"
+    assert np.isfinite(figure.axes[0].collections[1].get_sizes()).all()
+    plt.close(figure)

@@ -7,6 +7,7 @@ of processes may do so at once.
 from labelnext.loop._events import Event, Labels
 from labelnext.loop._rounds import Item
 from labelnext.loop._schema import LoopError
+from labelnext.loop._shares import ClassCounts
 from labelnext.loop.loop import Loop, open_loop
 
-__all__ = ["Event", "Item", "Labels", "Loop", "LoopError", "open_loop"]
+__all__ = ["ClassCounts", "Event", "Item", "Labels", "Loop", "LoopError", "open_loop"]

@@ -253,40 +253,29 @@ class Page:
     # --- how it goes
 
     def progress(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
-        """How the loop stands; a tab that asks is alive."""
+        """How the round stands, and with `all` the loop; a tab that asks is alive."""
         with self._lock:
             tab = person, str(data.get("tab"))
             if tab in self._tabs:
                 self._tabs[tab] = time.monotonic(), self._tabs[tab][1]
+        at = _views.asked_now(self.loop)
+        if "all" in data:
+            at |= self._all(person)
+        return {"progress": at, "training": self._training_state()}
+
+    def _all(self, person: str) -> dict[str, Any]:
         labels = self.loop.labels(split="all")
-        said = [labels.y[row] for row in labels.labeled]
-        classes = Counter(name for value in said for name in _classes(value))
+        classes = Counter(name for row in labels.labeled for name in _classes(labels.y[row]))
         mine = self.loop.history(person, 500)
         now = time.time()
         seconds = [e.milliseconds / 1000 for e in mine[:100] if e.milliseconds]
+        known = {one["annotator"]: one for one in self.loop.progress()["people"]}
         return {
-            "progress": {
-                **self._progress(),
-                "classes": {name: classes[name] for name in self.loop.classes or []},
-                "rate": sum(now - event.at < 3600 for event in mine),
-                "seconds": statistics.median(seconds) if seconds else None,
-                "curve": _views.curve(self.loop),
-            },
-            "training": self._training_state(),
-        }
-
-    def _progress(self) -> dict[str, Any]:
-        at = self.loop.progress()
-        wanted = _views.answers_wanted(self.loop, at["round"])
-        known = {one["annotator"]: one for one in at["people"]}
-        now = time.time()
-        return {
-            "round": at["round"],
-            "kind": at["kind"],
-            "total": wanted,
-            "decided": wanted - at["missing"],
-            "left": at["missing"],
-            "labelled": at["labeled"] + at["test_labeled"],
+            "labelled": len(labels.labeled),
+            "classes": {name: classes[name] for name in self.loop.classes or []},
+            "rate": sum(now - event.at < 3600 for event in mine),
+            "seconds": statistics.median(seconds) if seconds else None,
+            "curve": _views.curve(self.loop),
             "people": [
                 {
                     "name": name,

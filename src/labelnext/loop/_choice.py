@@ -14,6 +14,7 @@ from labelnext.pools import Pool
 from labelnext.pools.known import some
 from labelnext.sampling import Batch
 from labelnext.strategies import select
+from labelnext.utils.given import shown
 from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
@@ -51,7 +52,16 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
         if pool.labels is None:
             pool = _with_labels(db, pool, keys)
     _check_classes(pool, classes)
-    out = np.union1d(np.flatnonzero(np.isin(keys, taken)), pool.labeled)
+    options = dict(plan.options)
+    if "exclude" in options:
+        raise TypeError(
+            "next takes no exclude: give it a part of the pool, as in loop.next(pool[rows]), or "
+            "exclude_ids."
+        )
+    excluded = options.pop("exclude_ids", None)
+    excluded = np.empty(0, np.int64) if excluded is None else pool.rows_of(excluded)
+    asked = np.flatnonzero(np.isin(keys, taken))
+    out = np.unique(np.concatenate([asked, pool.labeled, excluded]))
     free = np.setdiff1d(np.arange(pool.n_rows), out, assume_unique=True)
     if not len(free):
         raise ValueError(
@@ -70,7 +80,7 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
             strategy=strategy,
             exclude=np.union1d(out, at_random),
             random_state=plan.seed,
-            **plan.options,
+            **options,
         )
     batch, kinds = _mixed(pool, batch, at_random, rng)
     picks = _rounds.Picks(
@@ -87,10 +97,8 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
             for place in _nearest(pool, batch)
         ],
     )
-    name = strategy if isinstance(strategy, str) else repr(strategy)
-    options = {
-        key: value if _is_plain(value) else repr(value) for key, value in plan.options.items()
-    }
+    name = strategy if isinstance(strategy, str) else " ".join(repr(strategy).split())
+    options = {key: value if _is_plain(value) else shown(value) for key, value in options.items()}
     parameters = {"k": plan.k, "random": plan.random, "overlap": plan.overlap, **options}
     with database.writing() as db:
         if _next_number(db) != number:
@@ -119,10 +127,11 @@ def _next_number(db: sqlite3.Connection) -> int:
 
 
 def _strategy_for(pool: Pool) -> str:
+    """Return the strategy for a pool that the user has made of a model."""
     parts = pool.source.parts
-    return (
-        {"proba": "uncertainty", "features": "typi-clust"}[parts[0]] if len(parts) == 1 else "badge"
-    )
+    if len(parts) == 2 or pool.task in ("regression", "vectors"):  # gradients are of features alone
+        return "badge"
+    return "uncertainty" if parts == ("proba",) else "typi-clust"
 
 
 def _keys_of(db: sqlite3.Connection, pool: Pool) -> NDArray[np.int64]:
@@ -184,7 +193,7 @@ def _mixed(
         if values is not None:
             columns[name] = np.full(k, np.nan)
             columns[name][~is_random] = values
-    if "proba" in pool.source.parts and pool.n_members is None:
+    if "proba" in pool.source.parts:
         columns["pseudo_labels"] = _pseudo_labels(pool, indices)
     batch = Batch(**columns) if batch is None else replace(batch, **columns)
     return batch.described(pool), ["random" if each else "strategy" for each in is_random]
@@ -192,6 +201,8 @@ def _mixed(
 
 def _pseudo_labels(pool: Pool, rows: NDArray[np.int64]) -> NDArray[Any]:
     proba = np.asarray(without_tensor(pool.read("proba", rows)))
+    if pool.n_members is not None:
+        proba = proba.mean(axis=0)
     if pool.task == "multilabel":
         return proba >= 0.5
     if pool.task == "binary":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.loop import _rounds, _schema
-from labelnext.loop.samples import Samples
+from labelnext.loop.samples import IN_FILES, Samples
 from labelnext.pools.known import is_text, some
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _test_set(samples: Samples, test: int, rng: np.random.Generator) -> list[int
 
 def _add_samples(db: sqlite3.Connection, samples: Samples, testing: set[int]) -> None:
     n = len(samples.ids)
-    in_files = samples.kind in ("image", "audio")
+    in_files = samples.kind in IN_FILES
     extra: Sequence[Any] = [None] * n if samples.table is None else samples.table.to_pylist()
     groups: Sequence[str | None] = samples.groups or [None] * n
     rows = zip(samples.ids, samples.contents, groups, extra, strict=True)
@@ -142,11 +143,20 @@ def _add_samples(db: sqlite3.Connection, samples: Samples, testing: set[int]) ->
                 *(key, name, samples.kind, content),
                 None if in_files else hashlib.sha256(content.encode()).hexdigest(),
                 *(group, "test" if key in testing else "pool"),
-                None if more is None else json.dumps(more, ensure_ascii=False, default=str),
+                None if more is None else _as_json(more),
             )
             for key, (name, content, group, more) in enumerate(rows)
         ),
     )
+
+
+def _as_json(more: dict[str, Any]) -> str:
+    """Write other columns down; JSON knows no NaN and no infinity, and no dates."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in more.items()
+    }
+    return json.dumps(finite, ensure_ascii=False, default=str)
 
 
 def _add_test_round(

@@ -209,10 +209,12 @@ def append(
     if asked is not None and action not in ("flag", "comment"):
         db.execute(NEED, (sample,))
         if action != "undo":
+            # Nor is anybody else asked for what needs no more answers, but to say again what was
+            # undone, whose turn is below 0.
             db.execute(
-                "DELETE FROM leases WHERE annotator = ? AND pick IN "
-                "(SELECT key FROM picks WHERE sample = ?)",
-                (annotator, sample),
+                "DELETE FROM leases WHERE pick IN (SELECT key FROM picks WHERE sample = ?1) AND "
+                "(annotator = ?2 OR turn >= 0 AND (SELECT need FROM picks WHERE key = pick) = 0)",
+                (sample, annotator),
             )
         if asked["state"] == "selected":
             db.execute(
@@ -323,6 +325,19 @@ def labels(db: sqlite3.Connection, task: LoopTask, rule: Rule, splits: Sequence[
     return Labels(ids, y)
 
 
+def refuse_unnamed(db: sqlite3.Connection, classes: list[str]) -> None:
+    """Refuse classes among which one is missing that an event has."""
+    used: set[str] = set()
+    for (value,) in db.execute("SELECT DISTINCT value FROM events WHERE value IS NOT NULL"):
+        label = json.loads(value)
+        used.update(label if isinstance(label, list) else [label])
+    if missing := sorted(used.difference(classes)):
+        raise ValueError(
+            f"There are labels of {some(missing)}, so the classes must have it, too: labels are "
+            "never changed or deleted."
+        )
+
+
 def disagreements(db: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
     """Return the samples of which people say different things, and nobody has decided yet."""
     both = ("pool", "test")
@@ -344,12 +359,13 @@ def bring_in(
 ) -> int:
     """Write labels from elsewhere, all of them or none; return how many are new."""
     keys = dict(db.execute("SELECT id, key FROM samples").fetchall())
-    known = dict(
-        db.execute(
-            "SELECT sample, value FROM standing WHERE annotator = ? "
-            "AND action IN ('label', 'import')",
-            (annotator,),
-        ).fetchall()
+    mine = (
+        "SELECT sample, value FROM {} WHERE annotator = ? AND action IN ('label', 'import')",
+        "AND source = ? AND action = 'import' ORDER BY number",
+    )
+    stands = dict(db.execute(mine[0].format("standing"), (annotator,)).fetchall())
+    brought = dict(
+        db.execute(f"{mine[0].format('events')} {mine[1]}", (annotator, source)).fetchall()
     )
     unknown = [name for name in ids if name not in keys]
     if unknown:
@@ -377,10 +393,11 @@ def bring_in(
             f"{len(odd):,} of {len(ids):,} labels cannot be taken, the first of {odd[0]!r}: {why} "
             "Nothing was written."
         )
+    # What has not changed since it was brought in last must not undo what the person said later.
     new = [
         (key, value)
         for key, value in checked
-        if key not in known or json.loads(known[key]) != value
+        if all(key not in old or json.loads(old[key]) != value for old in (stands, brought))
     ]
     for key, value in new:
         append(db, key, "import", value, annotator=annotator, source=source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -89,7 +90,7 @@ OUTSIDE = {
 }
 # File systems whose locks and shared memory do not hold between machines.
 NETWORK = {
-    *("nfs", "nfs4", "cifs", "smbfs", "smb3", "9p", "afs", "ceph", "glusterfs", "lustre", "gpfs"),
+    *("nfs", "nfs4", "cifs", "smbfs", "smb3", "afs", "ceph", "glusterfs", "lustre", "gpfs"),
     *("beegfs", "pvfs2", "orangefs", "ncpfs", "davfs", "drvfs", "acfs", "ocfs2"),
     *("fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs", "fuse.ceph"),
     *(
@@ -104,6 +105,8 @@ NETWORK = {
 MOUNTS = "/proc/self/mountinfo"
 # Connections of a process that forked: the child must not close what the parent uses.
 _LEFT_ALONE: list[Any] = []
+# Files that were looked at, by device and inode.
+_HELD: dict[tuple[int, int], int] = {}
 
 
 def now() -> float:
@@ -185,6 +188,7 @@ class Database:
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA trusted_schema = OFF")  # the file may be somebody else's
         self._local.open = os.getpid(), db
         return db
 
@@ -255,6 +259,8 @@ def _statements(script: str) -> Iterator[str]:
 def create(folder: Path, fill: Callable[[sqlite3.Connection], None]) -> Path:
     """Make the file of a loop, which appears whole or not at all; return its path."""
     path = folder / FILE
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is no folder; choose another name for the loop's.")
     _refuse_existing(path)
     refuse_network(folder)
     with writing(str(path), "free some space, or choose another place."):
@@ -263,8 +269,9 @@ def create(folder: Path, fill: Callable[[sqlite3.Connection], None]) -> Path:
             _fill(new, fill)
             try:
                 publish(new, path)
-            except FileExistsError:
+            except FileExistsError:  # another process was faster
                 _refuse_existing(path)
+                raise
         sync_folder(folder)
     return path
 
@@ -321,14 +328,32 @@ def _check_header(path: Path) -> None:
             "labelnext.loop.Loop.create(folder, samples), or name another folder."
         )
     try:
-        with path.open("rb") as file:
-            header = file.read(100)
+        header = os.pread(_held(path), 100, 0)
     except OSError as error:
         raise LoopError(f"{path} cannot be read: {error.strerror}; check who may.") from None
     ours = int.from_bytes(header[68:72])
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0") or ours != OURS:
         raise LoopError(f"{path} is no file of a loop, or damaged; name another folder.")
     refuse_network(path.parent)
+
+
+def _held(path: Path) -> int:
+    """Open a file to look at it, and never close it.
+
+    To close it would take away the locks that SQLite's connections of this process have on it
+    (https://sqlite.org/howtocorrupt.html, 2.2): another process would take the loop for its own,
+    and remove the log into which we go on writing.
+    """
+    found = path.stat()
+    if (found.st_dev, found.st_ino) not in _HELD:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        opened = os.fstat(number)
+        for key, other in [*_HELD.items()]:
+            if not os.fstat(other).st_nlink:  # nobody finds that file any more
+                os.close(_HELD.pop(key))
+        _HELD[opened.st_dev, opened.st_ino] = number
+        return number
+    return _HELD[found.st_dev, found.st_ino]
 
 
 def refuse_network(folder: Path) -> None:
@@ -351,8 +376,9 @@ def _file_system(folder: Path) -> str:
     for line in lines:
         before, _, after = line.partition(" - ")
         # Spaces in a path are written as \040.
-        point = before.split()[4].encode("latin-1", "replace").decode("unicode_escape")
-        found[point] = after.split()[0]
+        point = re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), before.split()[4])
+        # A drive of Windows, as WSL mounts it, is a 9p that says so.
+        found[point] = "drvfs" if "drvfs" in after else after.split()[0]
     return next((found[str(p)] for p in (folder, *folder.parents) if str(p) in found), "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 PREDICTED = f"""
 SELECT p.key, p.pseudo_label FROM picks AS p
 WHERE p.kind = 'strategy' AND p.pseudo_label IS NOT NULL AND (
-    p.key IN (SELECT key FROM ({_rounds.FREE})) OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
+    p.key IN (SELECT key FROM ({_rounds.FREE}))
+    OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
 ) ORDER BY p.round, p.rank
 """
 
@@ -54,11 +56,30 @@ def take_predicted(loop: Loop, person: str, guess: str, n: int, seconds: float) 
         return [item for item in items if item.key in mine]
 
 
-def answers_wanted(loop: Loop, number: int | None) -> int:
-    """Return how many answers a round asks for."""
+def asked_now(loop: Loop) -> dict[str, Any]:
+    """Return the round that is asked for now, how many answers it wants, and how many it lacks.
+
+    Cheap, as each tab asks for it again and again: it reads that round, and no events.
+    """
     with loop._database.reading() as db:
-        query = "SELECT coalesce(sum(want), 0) FROM picks WHERE round = ?"
-        return int(db.execute(query, (number,)).fetchone()[0])
+        row = db.execute(
+            "SELECT number, kind FROM rounds AS r WHERE closed_at IS NULL "
+            "ORDER BY NOT EXISTS (SELECT 1 FROM picks WHERE round = r.number AND need > 0), number"
+        ).fetchone()
+        number, kind = (None, None) if row is None else row
+        picks, total, left = db.execute(
+            "SELECT count(*), coalesce(sum(want), 0), coalesce(sum(need), 0) FROM picks "
+            "WHERE round = ?",
+            (number,),
+        ).fetchone()
+    return {
+        "round": number,
+        "kind": kind,
+        "picks": picks,
+        "total": total,
+        "left": left,
+        "decided": total - left,
+    }
 
 
 def event(loop: Loop, number: int) -> _events.Event:
@@ -69,8 +90,6 @@ def event(loop: Loop, number: int) -> _events.Event:
 
 def agreement(loop: Loop) -> list[dict[str, Any]]:
     """Return how often each two people say the same of samples that both have labelled."""
-    from sklearn.metrics import cohen_kappa_score
-
     with loop._database.reading() as db:
         votes = _events.votes(db, ("pool", "test"))
     both: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -79,12 +98,12 @@ def agreement(loop: Loop) -> list[dict[str, Any]]:
             both.setdefault(pair, []).append((json.dumps(said[pair[0]]), json.dumps(said[pair[1]])))
     found = []
     for people, values in sorted(both.items()):
-        kinds = sorted({value for pair in values for value in pair})
-        kappa = None
-        if len(kinds) > 1 and loop.task == "multiclass":
-            kappa = float(cohen_kappa_score(*zip(*values, strict=True), labels=kinds))
-        same = sum(a == b for a, b in values) / len(values)
-        found.append({"people": people, "n": len(values), "same": same, "kappa": kappa})
+        n = len(values)
+        same = sum(a == b for a, b in values) / n
+        first, second = (Counter(side) for side in zip(*values, strict=True))
+        chance = sum(first[value] * second[value] for value in first) / n**2
+        kappa = None if chance == 1 or loop.task != "multiclass" else (same - chance) / (1 - chance)
+        found.append({"people": people, "n": n, "same": same, "kappa": kappa})
     return found
 
 

@@ -23,9 +23,10 @@ from labelnext.loop._check import (
 from labelnext.loop._choice import Plan, choose
 from labelnext.loop._create import create, root_of, samples_of
 from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, Event, Labels
+from labelnext.loop._shares import ClassCounts, class_counts
 from labelnext.loop.samples import Samples, read
 from labelnext.pools import Pool
-from labelnext.pools.known import some
+from labelnext.pools.known import plain, some
 from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
@@ -58,15 +59,16 @@ class Loop:
     --------
     >>> import tempfile
     >>> from labelnext.loop import Loop
-    >>> folder = tempfile.mkdtemp() + "/loop"
+    >>> folder = tempfile.TemporaryDirectory()
     >>> texts = ["Well made", "Broke at once", "Would buy again"]
-    >>> loop = Loop.create(folder, texts, classes=["good", "bad"], test=1, random_state=0)
+    >>> loop = Loop.create(folder.name, texts, classes=["good", "bad"], test=1, random_state=0)
     >>> item = loop.take("ann")[0]
     >>> item.content, item.pick
     ('Would buy again', 'test')
     >>> event = loop.record(item, "label", "good", annotator="ann")
     >>> loop.labels(split="test").y
     array([None, None, 'good'], dtype=object)
+    >>> folder.cleanup()
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -163,8 +165,39 @@ class Loop:
         with self._database.reading() as db:
             return root_of(db, self.folder)
 
+    def change(
+        self, *, classes: Sequence[str] | None = None, guidelines: str | None = None
+    ) -> None:
+        """
+        Change what people see; what was recorded stays.
+
+        Parameters
+        ----------
+        classes : sequence of str, default=None
+            The classes from now on: some may be new, in another order, or missing if nobody has
+            ever used them.
+        guidelines : str, default=None
+            What is shown beside the samples.
+
+        Raises
+        ------
+        ValueError
+            If a class would be missing that somebody has used.
+        """
+        changes: dict[str, Any] = {}
+        if classes is not None:
+            changes["classes"] = checked_classes(classes, self.task)
+        if guidelines is not None:
+            changes["guidelines"] = text_of("guidelines", guidelines)
+        with self._database.writing() as db:
+            if classes is not None:
+                _events.refuse_unnamed(db, changes["classes"])
+            for name, value in changes.items():
+                text = json.dumps(value, ensure_ascii=False)
+                db.execute("UPDATE about SET value = ? WHERE name = ?", (text, name))
+
     def samples(self) -> Samples:
-        """Return all samples, in the order given."""
+        """Return all samples, in the order given; in other columns dates are texts."""
         with self._database.reading() as db:
             return samples_of(db, self.folder)
 
@@ -217,10 +250,9 @@ class Loop:
         k : int, default=100
             How many.
         strategy : str or QueryStrategy, default=None
-            How to choose, see `labelnext.select`. None is BADGE where the pool has probabilities
-            and features, "uncertainty" where it has probabilities only, and "typi-clust" where it
-            has features only; for the default model and classifiers what the guide "Which
-            strategy?" says for features that stay as they are.
+            How to choose, see `labelnext.select`. For a pool None is BADGE where it has what that
+            needs, "uncertainty" where it has probabilities only, and "typi-clust" where it has
+            features only; for the loop's features what suits features that stay as they are.
         random : float, default=0.1
             Which share of the batch is drawn uniformly from all that may be picked, for honest
             curves; these are mixed into the order.
@@ -229,7 +261,8 @@ class Loop:
         random_state : int, default=None
             The seed; None draws one, which the round keeps.
         **options
-            Passed to `labelnext.select`.
+            Passed to `labelnext.select`; what limits the strategy, such as `max_per_group`, does
+            not limit what is drawn at random, but for `exclude_ids`.
 
         Returns
         -------
@@ -461,6 +494,29 @@ class Loop:
         with self._database.reading() as db:
             return _events.labels(db, _schema.about(db, "task"), rule, SPLITS[split])
 
+    def class_counts(self) -> ClassCounts:
+        """
+        Count the labels of each class, and estimate how common it is.
+
+        Labels of samples that a strategy has chosen do not tell how common a class is: a strategy
+        looks for what is rare and doubtful. The shares are estimated from the test set and the
+        random picks of each round alone.
+
+        Returns
+        -------
+        ClassCounts
+            A row for each class, and the warning in words.
+
+        Raises
+        ------
+        ValueError
+            If the labels are numbers.
+        """
+        with self._database.reading() as db:
+            if _schema.about(db, "task") == "regression":
+                raise ValueError("The labels of this loop are numbers: there are no classes.")
+            return class_counts(db)
+
     def disagreements(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the ids of samples of which people say different things, and who says what.
 
@@ -475,12 +531,13 @@ class Loop:
         """
         Bring in labels from elsewhere, all of them or none.
 
-        What the person is known to say already is not written again, so that the same file may
-        be brought in twice.
+        What the person is known to say already is not written again, nor what has not changed
+        since it was last brought in from the same source: so the same file may be brought in
+        twice, whatever people have said since.
 
         Parameters
         ----------
-        ids : iterable of str
+        ids : iterable of str or int
             The samples' ids.
         values : iterable
             A label for each; None or NaN where it has none.
@@ -499,7 +556,7 @@ class Loop:
         ValueError
             If ids or classes are unknown: the first few are named, and nothing is written.
         """
-        ids, values = list(ids), list(values)
+        ids, values = [str(plain(name)) for name in ids], list(values)
         name_of("annotator", annotator)
         name_of("source", source)
         if len(ids) != len(values):
@@ -588,12 +645,39 @@ class Loop:
     def progress(self) -> dict[str, Any]:
         """Return where the loop stands, in numbers.
 
-        `samples`, those of the `test` set, how many of all are `labeled`; the `round` that is
-        asked for now (None if none is), its `picks` and how many answers are `missing`; and
-        `people`, with how many events each has, when the last was, and how many samples they hold.
+        `samples`, those of the `test` set, how many are `labeled`, and `test_labeled`; the `round`
+        that is asked for now (None if none is) and its `kind`, its `picks`, how many of them are
+        `unanswered`, and how many answers are `missing`, `missing_in_all` of the rounds; how many
+        picks are `waiting` for a second person; and `people`, with how many events each has, when
+        the last was, and how many samples they hold.
         """
         with self._database.reading() as db:
             return _rounds.progress(db)
+
+    def report(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """
+        Write a page of what the labels say, which needs no network.
+
+        Learning curves with intervals, an estimate of how many labels were saved, when one could
+        stop, counts of classes, how far people agree, and the map, round by round.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Ends in ``.html``.
+        overwrite : bool, default=False
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another.
+        FileExistsError, OSError
+            If the file exists and `overwrite` is False, or it cannot be written there.
+        """
+        from labelnext.loop.report import write_report
+
+        write_report(self, path, overwrite=overwrite)
 
     def __repr__(self) -> str:
         at = self.progress()
@@ -634,9 +718,11 @@ def open_loop(folder: str | os.PathLike[str]) -> Loop:
     --------
     >>> import tempfile
     >>> import labelnext
-    >>> folder = tempfile.mkdtemp() + "/loop"
-    >>> _ = labelnext.loop.Loop.create(folder, ["Well made", "Broke"], classes=["good", "bad"])
-    >>> labelnext.open_loop(folder).progress()["samples"]
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> texts = ["Well made", "Broke"]
+    >>> _ = labelnext.loop.Loop.create(folder.name, texts, classes=["good", "bad"])
+    >>> labelnext.open_loop(folder.name).progress()["samples"]
     2
+    >>> folder.cleanup()
     """
     return Loop(folder)

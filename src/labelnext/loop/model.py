@@ -121,7 +121,7 @@ def fit(
         found = _of_classifier(classifier, X, loop.classes)
         predicted = np.asarray(found["classes"], object)[found["proba"].argmax(axis=1)]
     else:
-        X = _scaled(X)
+        X = scaled(X)
         found, predicted = FITS[loop.task](X, train, loop.classes)
     if predicted is None:
         said.append("No model yet: too few labels to learn from.")
@@ -213,7 +213,7 @@ def _indicators(values: NDArray[Any], names: Sequence[str]) -> NDArray[np.int64]
     )
 
 
-def _scaled(features: Any) -> Rows:
+def scaled(features: Any) -> Rows:
     """Return features around 0, of length 1 on average; in place of what was read."""
     X: Rows = np.array(features, np.float32)
     X -= X.mean(axis=0)

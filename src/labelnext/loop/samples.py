@@ -79,10 +79,7 @@ class Samples:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        whole = f"{len(self):,} sample{'s' * (len(self) != 1)}: "
-        return (
-            f"{whole}{'HTML' if self.kind == 'html' else self.kind + 's' * (self.kind != 'audio')}"
-        )
+        return f"{len(self):,} sample{'s' * (len(self) != 1)}: {SAID[self.kind]}"
 
     def missing(self) -> list[str]:
         """Return the ids of samples whose file is not there.

@@ -150,7 +150,8 @@ def _listen(host: str, port: int, last: int) -> socket.socket:
     except OSError as error:
         raise OSError(f"host {host!r} is no address of this machine: {error.strerror}.") from None
     for number in (last, 0) if port == 0 else (port,):
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # By its protocol asyncio knows that it may send at once, not 40 ms later.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name == "posix":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -47,7 +47,13 @@ class TrainingError(RuntimeError):
     """
 
 
-def train(loop: Any, what: str, *, echo: Callable[[bytes], Any] | None = None) -> Fitted:
+def train(
+    loop: Any,
+    what: str,
+    *,
+    echo: Callable[[bytes], Any] | None = None,
+    waiting: Callable[[str], Any] | None = None,
+) -> Fitted:
     """
     Train the user's model on the labels of a loop, in a process of its own.
 
@@ -66,6 +72,9 @@ def train(loop: Any, what: str, *, echo: Callable[[bytes], Any] | None = None) -
         may be written as JSON, LABELNEXT_METRICS.
     echo : callable, default=None
         Called with what it prints, as it comes.
+    waiting : callable, default=None
+        Called with what is waited for, if a training on these labels goes on already, whose
+        starter was killed: its pool is taken then. None refuses.
 
     Returns
     -------
@@ -75,7 +84,7 @@ def train(loop: Any, what: str, *, echo: Callable[[bytes], Any] | None = None) -
     Raises
     ------
     TrainingError
-        If it fails, leaves no pool, or goes on in another process.
+        If it fails, leaves no pool, or goes on in another process and `waiting` is None.
 
     Examples
     --------
@@ -88,7 +97,7 @@ def train(loop: Any, what: str, *, echo: Callable[[bytes], Any] | None = None) -
     work = loop.folder / "training" / said[:12]
     work.mkdir(parents=True, exist_ok=True)
     pool = work / "pool"
-    with _alone(work / "lock") as lock:
+    with _alone(work / "lock", waiting) as lock:
         if not (pool / MANIFEST).exists():
             _write_labels(loop, work / "labels.jsonl")
             _run(loop, what, work, lock, echo)
@@ -116,18 +125,23 @@ def _metrics(file: Path) -> dict[str, float]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[int]:
+def _alone(path: Path, waiting: Callable[[str], Any] | None) -> Iterator[int]:
     """Hold a lock that the training holds, too, so that it is known to go on if we are killed."""
     number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if fcntl is not None:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                busy = (
+                    "the training on these labels goes on in another process (what it says is in "
+                    f"{path.parent / 'train.log'})"
+                )
+                if waiting is None:
+                    raise TrainingError(f"T{busy[1:]}; wait for it, or end it.") from None
+                waiting(f"{busy}; waiting for it")
+                fcntl.flock(number, fcntl.LOCK_EX)
         yield number
-    except BlockingIOError:
-        raise TrainingError(
-            "The training on these labels goes on in another process; wait for it, or end it (what "
-            f"it says is in {path.parent / 'train.log'})."
-        ) from None
     finally:
         os.close(number)
 
@@ -176,7 +190,8 @@ def _run(loop: Any, what: str, work: Path, lock: int, echo: Callable[[bytes], An
             process.stdout.close()
     if code:
         lines = [line.strip() for line in tail.decode(errors="replace").splitlines()]
-        last = " | ".join([line for line in lines if line][-3:]) or "it said nothing"
+        kept = [line for line in lines if line][-1 if b"Traceback" in tail else -3 :]
+        last = " | ".join(kept) or "it said nothing"
         ended = f"ended with {code}" if code > 0 else f"was killed by signal {-code}"
         raise TrainingError(
             f"{what} {ended}: {last} (all of it is in {work / 'train.log'}). Labels and rounds are "
@@ -204,7 +219,11 @@ def _main(what: str) -> None:
     """Call the user's function, in the process of its own."""
     from labelnext.loop import open_loop
 
-    found = imported("function", what)(open_loop(os.environ[LOOP]))
+    try:
+        function = imported("function", what)
+    except ValueError as error:
+        sys.exit(str(error))
+    found = function(open_loop(os.environ[LOOP]))
     pool, metrics = found if isinstance(found, tuple) else (found, None)
     if isinstance(pool, Pool):
         write_pool(os.environ[POOL], pool, overwrite=True)

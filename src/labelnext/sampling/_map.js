@@ -98,7 +98,7 @@ function show(at) {
   shownPick = Math.min(Math.max(at, 0), picks.length - 1);
   const pick = picks[shownPick], box = byId("pick");
   box.replaceChildren();
-  make(box, "h3", {}, pick.title);
+  make(box, "h2", {}, pick.title);
   if (pick.sample?.picture) picture(box, pick.sample.picture, `The picture of ${pick.title}`);
   for (const [name, text] of pick.sample?.fields ?? []) {
     if (name) make(box, "div", { class: "quiet field" }, name);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -81,3 +81,16 @@ def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
         if len(reached):
             found[int(reached[0]) + 1] = level
     return found
+
+
+def known_potentials(potentials: Any) -> Floats | None:
+    """Return potentials without gaps: a pick drawn at random leaves what was left before it."""
+    if potentials is None:
+        return None
+    values: Floats = np.asarray(potentials, dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return None
+    # Of each place the last that is known, of those before the first the first.
+    last = np.searchsorted(known, np.arange(len(values)), side="right") - 1
+    return values[known[np.maximum(last, 0)]]

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.sampling._shown import shown
-from labelnext.sampling.projection import DENSE, halvings, project, rows_to_draw
+from labelnext.sampling.projection import (
+    DENSE,
+    halvings,
+    known_potentials,
+    project,
+    rows_to_draw,
+)
 from labelnext.utils import page
+from labelnext.utils.chart import chart
 from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
@@ -57,7 +64,7 @@ button[aria-pressed=true] { border-color: var(--ink); }
   margin-right: 0.4em; }
 .bar { display: flex; gap: 0.6rem; align-items: center; font-size: 0.88rem; }
 .bar i { flex: 0 1 14rem; height: 0.7rem; border-radius: 4px; }
-#pick h3 { margin: 0.9rem 0 0.5rem; overflow-wrap: anywhere; }
+#pick h2 { font-size: 1.15rem; margin: 0.9rem 0 0.5rem; overflow-wrap: anywhere; }
 #pick img { display: block; width: 100%; max-height: 20rem; object-fit: contain;
   border-radius: 4px; } img.small { image-rendering: pixelated; }
 #pick .text { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 17rem; overflow-y: auto;
@@ -71,8 +78,6 @@ dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 #table th[aria-sort=descending] button::after { content: " ↓"; }
 td.sample { text-align: left; max-width: 26rem; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; } td.sample img { height: 44px; width: auto; display: block; }
-svg.left { max-width: 46rem; width: 100%; height: auto; }
-svg.left text { font: 13px system-ui, sans-serif; fill: var(--quiet); }
 @media (max-width: 40rem) { .map aside { position: static; max-height: none; } }
 """
 SCRIPT = Path(__file__).with_name("_map.js")
@@ -101,6 +106,7 @@ class Described:
     columns: Mapping[str, Sequence[Any]]
     samples: Sequence[dict[str, Any]] | None = None
     norms: Floats | None = None
+    numbered: bool = True
 
 
 def batch_page(
@@ -115,12 +121,12 @@ def batch_page(
     """Return the page of a batch, given as its columns, and their titles."""
     rows = np.asarray(columns["row"], dtype=np.int64)
     n, k = pool.n_rows, len(rows)
-    seen = None if samples is None else _seen(pool, samples, rows)
+    visible = None if samples is None else seen(pool, samples, rows)
     named = columns.get("id", rows.tolist())
     facts = {titles.get(name, name): values for name, values in columns.items()}
     norms = np.asarray(columns["gradient_norm"]) if "gradient_norm" in columns else None
     described = Described(
-        [f"{one}. {name}" for one, name in enumerate(named, 1)], facts, seen, norms
+        [f"{one}. {name}" for one, name in enumerate(named, 1)], facts, visible, norms
     )
     drawn, points, told = drawn_map(pool, rows, max_background)
     taken = np.union1d(pool.labeled, np.asarray([] if exclude is None else exclude, np.int64))
@@ -139,14 +145,14 @@ def batch_page(
             of_cell="any",
         ),
     ]
-    potentials = columns.get("potential")
+    potentials = known_potentials(columns.get("potential"))
     body = [
         f'<p class="quiet">What people should label next: {k:,} of {n:,} samples, in order. '
         "Point at a pick on the map to see it; with the keyboard, Tab to the map and use the "
         "arrows.</p>",
         map_part(described, drawn, points, told, shades),
-        "" if potentials is None else _left_to_cover(np.asarray(potentials, dtype=np.float64)),
-        page.section("The table", "Sort it by any column.", _table(described)),
+        "" if potentials is None else _left_to_cover(potentials),
+        page.section("The table", "Sort it by any column.", table_of(described)),
     ]
     title = f"{k:,} pick{'s' * (k != 1)} in a pool of {n:,}"
     script = SCRIPT.read_text("utf-8")
@@ -155,10 +161,11 @@ def batch_page(
 
 def check_samples(pool: Pool, samples: Any) -> None:
     """Find out before the work whether samples can be read and fit a pool."""
-    _seen(pool, samples, np.zeros(1, np.int64))
+    seen(pool, samples, np.zeros(1, np.int64))
 
 
-def _seen(pool: Pool, samples: Any, rows: Rows) -> list[dict[str, Any]]:
+def seen(pool: Pool, samples: Any, rows: Rows) -> list[dict[str, Any]]:
+    """Return what there is to see of some rows of a pool."""
     has_ids = "ids" in pool.known
     return shown(samples, rows, pool.ids_of(rows), n_rows=pool.n_rows, has_ids=has_ids)
 
@@ -239,7 +246,7 @@ def map_part(
                 "x": round(float(at[n + i, 0]), 1),
                 "y": round(float(at[n + i, 1]), 1),
                 "r": round(float(radii[i]), 1),
-                "number": str(i + 1) if i < NUMBERED else "",
+                "number": str(i + 1) if of.numbered and i < NUMBERED else "",
                 "title": _clean(of.titles[i]),
                 "label": _clean("; ".join([of.titles[i], *(f"{a} {b}" for a, b in facts[i])])),
                 "facts": facts[i],
@@ -293,8 +300,9 @@ def _on_paper(points: Floats) -> tuple[int, Floats]:
 def _radii(k: int, norms: Floats | None) -> Floats:
     """Give each pick a radius: its area is by its norm, and none is too small to point at."""
     full = float(np.clip(180 / np.sqrt(k), 7, 16))
-    if norms is None or not norms.max() > 0:
+    if norms is None or not np.nanmax(norms, initial=0) > 0:
         return np.full(k, full)
+    norms = np.nan_to_num(norms, nan=float(np.nanmedian(norms)))  # of picks drawn at random
     radii: Floats = np.maximum(full * np.sqrt(norms / norms.max()), 5.0)
     return radii
 
@@ -333,16 +341,18 @@ def _said(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else _clean(value)
 
 
-def _table(of: Described) -> str:
+def _order(value: float) -> str:
+    return repr(value) if value == value else "-Infinity"  # noqa: PLR0124 — NaN
+
+
+def table_of(of: Described) -> str:
     """Return the table of the picks, with a button on each heading and each rank."""
     columns: dict[str, Sequence[Any]] = dict(of.columns)
     texts = {}
     if of.samples is not None:
         texts["sample"] = [" · ".join(text for _, text in each["fields"]) for each in of.samples]
     numbers = {
-        name
-        for name, values in columns.items()
-        if all(isinstance(v, int | float) and v == v for v in values)  # noqa: PLR0124
+        name for name, values in columns.items() if all(isinstance(v, int | float) for v in values)
     }
     head = "".join(
         f'<th scope="col"{" data-number" * (name in numbers)}><button type="button">'
@@ -352,14 +362,15 @@ def _table(of: Described) -> str:
     lines = []
     for i in range(len(of.titles)):
         cells = [
-            f'<td data-v="{values[i]!r}">{escape(_said(values[i]))}</td>'
+            f'<td data-v="{_order(values[i])}">{escape(_said(values[i]))}</td>'
             if name in numbers
             else f'<td class="word">{escape(_said(values[i]))}</td>'
             for name, values in columns.items()
         ]
         label = escape(f"Show {_clean(of.titles[i])}")
+        first = escape(_said(next(iter(columns.values()))[i]))
         cells[0] = (
-            f'<td data-v="{i + 1}"><button type="button" aria-label="{label}">{i + 1}</button></td>'
+            f'<td data-v="{i + 1}"><button type="button" aria-label="{label}">{first}</button></td>'
         )
         cells += [f'<td class="sample">{escape(values[i][:160])}</td>' for values in texts.values()]
         lines.append(f'<tr data-at="{i}">{"".join(cells)}</tr>')
@@ -405,32 +416,10 @@ def _left_to_cover(potentials: Floats) -> str:
                 else "more picks would bring little that is new to this model."
             )
         )
-    return page.section(title, f"{what}", f"<p>{said}{advice}</p>", _curve(share))
+    points = [(rank, float(value), np.nan, np.nan) for rank, value in enumerate(share, 1)]
+    curve = chart({"left": points}, x="picks", y="share that is left", shares=True, log=True)
+    return page.section(title, what, f"<p>{said}{advice}</p>", curve)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else "almost all"
-
-
-def _curve(share: Floats) -> str:
-    """Draw what is left after each pick, by factors of ten."""
-    k = len(share)
-    some = np.flatnonzero(share > 0)
-    at = np.unique(np.geomspace(1, len(some), min(len(some), 400)).round().astype(int)) - 1
-    low = min(float(np.floor(np.log10(share[some].min()))), -1.0)
-    x = 60 + 660 * some[at] / max(k - 1, 1)
-    y = 14 + 186 * np.log10(share[some[at]]) / low
-    line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
-    grid = "".join(
-        f'<line x1="60" x2="720" y1="{14 + 186 * i / -low:.1f}" y2="{14 + 186 * i / -low:.1f}" '
-        f'stroke="var(--line)"/><text x="52" y="{19 + 186 * i / -low:.1f}" text-anchor="end">'
-        f"{100 * 10.0**-i:.3g} %</text>"
-        for i in range(int(-low) + 1)
-    )
-    return (
-        '<svg class="left" viewBox="0 0 740 240" role="img" aria-label="Share of the potential '
-        'that is left after each pick">'
-        f'{grid}<polyline points="{line}" fill="none" stroke="var(--accent)" stroke-width="2.5"/>'
-        f'<text x="60" y="222">1</text><text x="720" y="222" text-anchor="end">{k:,} picks</text>'
-        "</svg>"
-    )

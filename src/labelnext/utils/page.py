@@ -30,6 +30,11 @@ th, td { padding: 0.25rem 0.8rem; text-align: right; border-bottom: 1px solid va
 th:first-child, td:first-child { text-align: left; } td.word, th.word { text-align: left; }
 .failed { border-left: 4px solid #D55E00; background: var(--warn); padding: 0.6rem 1rem; }
 pre { overflow-x: auto; font-size: 0.8rem; }
+.chart { margin: 1rem 0; max-width: 46rem; } .chart svg { max-width: 100%; height: auto; }
+.chart text { font: 13px system-ui, sans-serif; fill: var(--quiet); }
+.chart figcaption { display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; font-size: 0.88rem;
+  color: var(--quiet); } .chart figcaption svg { vertical-align: middle; }
+.note { border-left: 4px solid #E69F00; padding: 0.4rem 1rem; background: var(--soft); }
 """
 
 
@@ -48,8 +53,8 @@ def page(title: str, body: str, *, style: str = "", script: str = "") -> bytes:
         f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         f'{"; ".join(allowed)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>\n"
-        f"<h1>{escape(title)}</h1>\n{body}\n"
+        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>\n"
+        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n"
         + (f"<script>{script}</script>\n" if script else "")
         + "</body></html>\n"
     ).encode()

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools.pool import Pool
-from labelnext.sampling.projection import DENSE, halvings, project, rows_to_draw
+from labelnext.sampling.projection import (
+    DENSE,
+    halvings,
+    known_potentials,
+    project,
+    rows_to_draw,
+)
 from labelnext.visualization.figures import INK, note, percent, tidy
 
 if TYPE_CHECKING:
@@ -90,12 +96,13 @@ def plot_batch(
     # Without the palest yellow, which can hardly be seen on white.
     colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, len(batch))))
     areas = _areas(len(batch), batch.gradient_norms)
-    values = batch.scores if batch.potentials is None else batch.potentials
+    potentials = known_potentials(batch.potentials)
+    values = batch.scores if potentials is None else potentials
     if values is None:
         left = figure.subplots()
     else:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        if batch.potentials is not None:
+        if potentials is not None:
             _draw_potential(right, values, colors)
         else:
             right.set_title("What decided on each pick", loc="left", weight="bold")
@@ -130,8 +137,9 @@ def plot_batch(
 def _areas(k: int, norms: Floats | None) -> Floats:
     """Give each pick an area, in square points, by its norm; none too small to be seen."""
     full = float(np.clip(6_000 / k, 40, 260))
-    if norms is None or not norms.max() > 0:
+    if norms is None or not np.nanmax(norms, initial=0) > 0:
         return np.full(k, full)
+    norms = np.nan_to_num(norms, nan=float(np.nanmedian(norms)))  # of picks drawn at random
     areas: Floats = np.maximum(full * norms / norms.max(), 8.0)
     return areas
 

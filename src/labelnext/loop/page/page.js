@@ -76,9 +76,9 @@ async function ask(name, body, seconds = 8) {
       signal: AbortSignal.timeout(seconds * 1000),
       ...(body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
-  } catch { throw new Offline(); }
-  if (answer.status === 429 || answer.status === 503) throw new Offline();
+  } catch { throw new Offline("No connection"); }
   const data = await answer.json().catch(() => ({}));
+  if (answer.status === 429 || answer.status === 503) throw new Offline(data.error ?? "The server is busy");
   if (answer.status === 401) locked(data.error);
   if (!answer.ok) throw new Error(data.error ?? `The server answered ${answer.status}.`);
   return data;
@@ -122,7 +122,7 @@ const outbox = {
       saved();
       try {
         const { results } = await ask("record", { events: part.map(([, [operation]]) => operation) });
-        this.delay = 0;
+        [this.delay, this.why] = [0, ""];
         part.forEach(([name, [, once]], i) => {
           this.waiting.delete(name);
           localStorage.removeItem(name);
@@ -130,7 +130,8 @@ const outbox = {
           once(results[i]);
         });
       } catch (error) {
-        if (!(error instanceof Offline)) toast(error.message, "bad");
+        if (error.message !== this.why && error.message !== "No connection") toast(error.message, "bad");
+        this.why = error.message;
         for (const [, [, once, kept]] of part) if (kept) once(null);
         this.delay = Math.min(5000, (this.delay || 250) * 2);
         this.delayed = setTimeout(() => this.flush(), this.delay);
@@ -149,7 +150,7 @@ function saved() {
   const n = outbox.waiting.size;
   const node = $("#saved");
   const offline = outbox.delay > 0;
-  const text = offline ? `No connection · ${n} kept here` : n ? "Saving …" : "✓ All saved";
+  const text = offline ? `${outbox.why === "No connection" ? outbox.why : "Not saved yet"} · ${n} kept here` : n ? "Saving …" : "✓ All saved";
   if (node.textContent !== text) node.textContent = text;
   node.className = `saved ${offline ? "offline" : n ? "busy" : ""}`;
 }
@@ -179,6 +180,7 @@ let refilling = null;
 function refill() {
   if (S.queue.length > AHEAD / 2 || refilling) return refilling;
   refilling = (async () => {
+    const before = S.queue.length;
     try {
       const have = [...S.queue, S.now].filter(Boolean).map((item) => item.key);
       const { items } = await ask("take", { n: AHEAD, have, tab: TAB });
@@ -190,7 +192,8 @@ function refill() {
       if (!(error instanceof Offline)) throw error;
       S.queue_known = false;
     } finally { refilling = null; }
-    if (!S.now && !S.mending && S.view === "label") next();
+    if (!S.now && S.view === "label") S.queue.length ? next() : nothing_left();
+    else if (S.queue.length > before) refill();
   })();
   return refilling;
 }
@@ -209,7 +212,7 @@ function next() {
 let shown_at = 0; let hidden_for = 0; let hid_at = 0;
 addEventListener("visibilitychange", () => {
   if (document.hidden) hid_at = performance.now();
-  else if (hid_at) hidden_for += performance.now() - hid_at;
+  else { hidden_for += hid_at && performance.now() - hid_at; hid_at = 0; }
 });
 const spent = () => Math.round(performance.now() - shown_at - hidden_for);
 
@@ -217,22 +220,30 @@ const VERBS = { skip: "skipped", "cannot-tell": "cannot tell", flag: "flagged", 
 const said = (action, value) => (action === "label" || action === "adjudicate" || action === "import"
   ? (Array.isArray(value) ? value.join(", ") || "none" : String(value)) : VERBS[action] ?? action);
 
+const operation_on = (item, action, value, comment = null) => ({ client: unique(), key: item.key, sample: item.id, action, value, comment, milliseconds: spent() });
+
+// What does not decide stays beside the decision that follows it: nobody waits for it.
+async function remark(action, comment = null) {
+  const item = S.now;
+  if (!item) return;
+  const result = await outbox.send(operation_on(item, action, null, comment));
+  if (result?.error) return;
+  toast(action === "flag" ? "Flagged" : "Comment kept");
+  item.flagged ||= action === "flag";
+  S.done.push({ item, action, value: null });
+  if (S.now === item) show_mark();
+}
+
 // A decision on what is shown: kept, sent, and only then the next item.
-async function decide(action, value = null, comment = null) {
+async function decide(action, value = null) {
   const item = S.now;
   if (!item || S.deciding) return;
   S.deciding = true;
   performance.mark("decided");
   try {
-    const operation = { client: unique(), key: item.key, sample: item.id, action, value, comment, milliseconds: spent() };
     S.choices?.chosen(value);
-    const result = await outbox.send(operation);
+    const result = await outbox.send(operation_on(item, action, value));
     if (result?.error) return;
-    if (action === "flag" || action === "comment") {
-      toast(action === "flag" ? "Flagged" : "Comment kept");
-      item.flagged ||= action === "flag";
-      return show_now();
-    }
     S.done.push({ item, action, value });
     S.done.splice(0, S.done.length - 100);
     tabs.postMessage(item.key);
@@ -284,7 +295,7 @@ function broken(item, why) {
 function body_of(item, small = false) {
   if (item.error) return broken(item, item.error);
   if (item.kind === "text") {
-    const size = item.content.length < 180 ? "large" : item.content.length < 700 ? "middle" : "";
+    const size = small ? "" : item.content.length < 180 ? "large" : item.content.length < 700 ? "middle" : "";
     return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : item.content);
   }
   if (item.kind === "image") {
@@ -372,18 +383,22 @@ function few_choices(choose) {
 function many_choices(choose) {
   const many = S.task === "multilabel";
   const digits = S.classes.some((name) => /^\d/.test(name));
-  let shown = []; let at = 0; let picked = [];
-  const recent = store.get(`labelnext:recent:${S.loop}`, []).filter((name) => S.classes.includes(name));
+  let shown = []; let at = -1; let picked = []; // at: what Enter takes; nothing until one types or moves
+  // A class keeps its digit, so that fingers may learn it; one from further down takes the digit
+  // that was not used for longest.
+  const saved_as = `labelnext:digits:${S.loop}`;
+  let { names, stale } = store.get(saved_as, {});
+  if (!names?.every((name) => S.classes.includes(name))) [names, stale] = [S.classes.slice(0, 9), [8, 7, 6, 5, 4, 3, 2, 1, 0]];
   const field = el("input", { id: "search", role: "combobox", autocomplete: "off", spellcheck: "false", "aria-expanded": "true",
     "aria-controls": "found", "aria-autocomplete": "list", "aria-label": `Search ${S.classes.length} classes`, placeholder: `Type to search ${S.classes.length} classes` });
   const list = el("ul", { id: "found", role: "listbox", "aria-label": "Classes", "aria-multiselectable": many && "true" });
   const tags = el("div", { class: "tags" });
   const use = (name) => {
     if (!name) return;
-    const where = recent.indexOf(name);
-    if (where >= 0) recent.splice(where, 1);
-    recent.unshift(name);
-    store.set(`labelnext:recent:${S.loop}`, recent.slice(0, 9));
+    const place = names.includes(name) ? names.indexOf(name) : stale[0];
+    names[place] = name;
+    stale = [...stale.filter((other) => other !== place), place];
+    store.set(saved_as, { names, stale });
     field.value = "";
     if (!many) return choose(name);
     picked = picked.includes(name) ? picked.filter((other) => other !== name) : [...picked, name];
@@ -391,26 +406,28 @@ function many_choices(choose) {
   };
   const done = () => choose([...picked].sort());
   const draw = () => {
-    const wanted = field.value.trim().toLowerCase();
+    const plain = (text) => text.toLowerCase().replace(/[\s_./-]+/g, " ");
+    const wanted = plain(field.value).trim();
     const rank = (name) => {
-      const lower = name.toLowerCase();
-      return lower.startsWith(wanted) ? 0 : new RegExp(`[\\s_./-]${wanted.replace(/[^\p{L}\p{N}]/gu, "\\$&")}`, "u").test(lower) ? 1 : lower.includes(wanted) ? 2 : 3;
+      const words = ` ${plain(name)}`;
+      return words.startsWith(` ${wanted}`) ? 0 : words.includes(` ${wanted}`) ? 1 : words.includes(wanted) ? 2 : 3;
     };
     shown = wanted ? S.classes.map((name) => [rank(name), name]).filter(([r]) => r < 3).sort((a, b) => a[0] - b[0]).map(([, name]) => name)
-      : [...recent, ...S.classes.filter((name) => !recent.includes(name))];
-    at = Math.min(at, Math.max(0, shown.length - 1));
+      : [...names, ...S.classes.filter((name) => !names.includes(name))];
+    at = Math.min(at, shown.length - 1);
     list.replaceChildren(...shown.slice(0, 60).map((name, i) => el("li", { role: "option", id: `found-${i}`, "aria-selected": String(many ? picked.includes(name) : i === at),
       class: i === at ? "at" : "", onmousedown: (event) => { event.preventDefault(); use(name); } },
     kbd(!digits && i < 9 ? String(i + 1) : ""), swatch(name), el("span", { dir: "auto" }, name))));
     if (!shown.length) list.append(el("li", { role: "option", "aria-disabled": "true", class: "soft" }, "No class of that name"));
-    field.setAttribute("aria-activedescendant", shown.length ? `found-${at}` : "");
+    field.setAttribute("aria-activedescendant", at < 0 ? "" : `found-${at}`);
     list.children[at]?.scrollIntoView?.({ block: "nearest" });
     tags.replaceChildren(...picked.map((name) => button({ class: "tag", "aria-label": `Take ${name} away`, onclick: () => use(name) }, swatch(name), name, " ×")));
   };
-  field.addEventListener("input", () => { at = 0; draw(); });
+  field.addEventListener("input", () => { at = field.value.trim() ? 0 : -1; draw(); });
   field.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      at = (at + (event.key === "ArrowDown" ? 1 : -1) + shown.length) % Math.max(1, shown.length);
+      const n = Math.max(1, shown.length);
+      at = (event.key === "ArrowDown" ? at + 1 : Math.max(at, 0) - 1 + n) % n;
       draw();
     } else if (event.key === "Enter" && !event.repeat) {
       if (many && !field.value && !event.shiftKey) done(); else use(shown[at]);
@@ -426,7 +443,7 @@ function many_choices(choose) {
     reset(value, guess) {
       picked = many ? [...(value ?? [])] : [];
       field.value = "";
-      at = 0;
+      at = -1;
       draw();
       [...list.children].forEach((node, i) => {
         node.classList.toggle("guess", [guess ?? []].flat().includes(shown[i]));
@@ -471,7 +488,7 @@ const ACTIONS = {
   undo: ["Undo", "u", undo],
   skip: ["Skip", "s", () => decide("skip")],
   "cannot-tell": ["Cannot tell", "x", () => decide("cannot-tell")],
-  flag: ["Flag", "f", () => decide("flag")],
+  flag: ["Flag", "f", () => remark("flag")],
   comment: ["Comment", "c", () => comment_dialog()],
   guess: ["Show or hide the guess", "g", () => { keep({ hide: !settings.hide }); show_now(true); }],
   why: ["Show or hide why", "w", () => { keep({ why: !settings.why }); show_now(true); }],
@@ -522,11 +539,11 @@ VIEWS.label = {
     const act = (name) => button({ class: "act", id: `act-${name}`, onclick: ACTIONS[name][2], "aria-keyshortcuts": action_key(name) }, kbd(action_key(name)), ACTIONS[name][0]);
     const pane = el("div", { class: "pane" },
       el("div", { id: "mending" }),
-      el("section", { class: "item", "aria-label": "Item", tabindex: "0" }),
+      el("section", { class: "item", "aria-label": "Sample", tabindex: "0" }),
       S.choices.node,
       el("div", { class: "acts", role: "group", "aria-label": "Other decisions" }, ["undo", "skip", "cannot-tell", "flag", "comment"].map(act), S.choices.focus && el("span", { class: "soft keys-hint" }, kbd("Escape"), " first, then these keys")),
       el("div", { id: "trail", class: "trail", "aria-label": "Your latest decisions", role: "group" }));
-    const side = el("aside", { class: "side", "aria-label": "About this item" },
+    const side = el("aside", { class: "side", "aria-label": "About this sample" },
       el("section", { id: "why" }),
       S.guidelines && el("details", { class: "guidelines", open: innerWidth > 900 }, el("summary", {}, "Guidelines"), guidelines_node()));
     $("#main").replaceChildren(el("div", { class: "desk" }, pane, side));
@@ -539,6 +556,11 @@ function guidelines_node() {
   const node = el("div", { class: "prose" });
   node.innerHTML = safe; // rendered by the server, from Markdown without HTML
   return node;
+}
+
+function show_mark() {
+  $(".item .mark")?.remove();
+  if (S.now.flagged) $(".item")?.prepend(el("span", { class: "mark" }, "⚑ flagged"));
 }
 
 function show_now(same = false) {
@@ -555,7 +577,7 @@ function show_now(same = false) {
     frame.replaceChildren(body_of(item));
     frame.scrollTo(0, 0);
     [shown_at, hidden_for] = [performance.now(), 0];
-    if (item.flagged) frame.prepend(el("span", { class: "mark" }, "⚑ flagged"));
+    show_mark();
     S.choices.reset(S.mending?.value, guess);
   } else S.choices.reset(null, guess);
   if (matchMedia("(hover: hover)").matches && !$("dialog[open]")) S.choices.focus?.();
@@ -584,12 +606,12 @@ function why(item) {
   const number = (value) => (typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value);
   const facts = settings.why && el("dl", {},
     line("Why", PICKED[item.pick]),
-    line("Rank", item.rank && `${item.rank}${S.total ? ` of ${S.total}` : ""}`),
+    line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
     !settings.hide && line("Guess", item.guess !== null && item.guess !== undefined && [item.guess].flat().join(", ")),
     line("D²", number(item.d2), "Squared distance to the nearest earlier pick: how new this is"),
     line("Nearest", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
     line("Id", el("span", { class: "id" }, short(name_of(item), 60))));
-  return [el("h2", {}, "Why this item"), facts || "", toggle("why", settings.why, "Show why"), toggle("guess", !settings.hide, "Show the guess")];
+  return [el("h2", {}, "Why this sample"), facts || "", toggle("why", settings.why, "Show why"), toggle("guess", !settings.hide, "Show the guess")];
 }
 
 async function peek(id) {
@@ -603,7 +625,7 @@ async function nothing_left() {
   const offline = S.queue_known === false;
   const training = S.training?.state === "running";
   const open = S.progress?.left > 0;
-  const text = !S.queue_known && !offline ? "Looking for the next item …" : offline ? "No connection, and nothing more kept here. What you decided is safe; it goes on when the server answers."
+  const text = !S.queue_known && !offline ? "Looking for the next sample …" : offline ? "No connection, and nothing more kept here. What you decided is safe; it goes on when the server answers."
     : training ? "Training, and choosing the next batch …" : open ? `Nothing more for you now. ${plural(S.progress.left, "decision")} of this round ${S.progress.left === 1 ? "is" : "are"} with others, or come back when what they hold is released.`
       : "All of this round is labelled.";
   main.replaceChildren(el("div", { class: "empty done" },
@@ -627,7 +649,7 @@ async function train() {
 }
 async function attempt(promise) {
   try { return await promise; } catch (error) {
-    toast(error instanceof Offline ? "The server does not answer. Try again in a moment." : error.message, "bad");
+    toast(error.message === "No connection" ? "The server does not answer. Try again in a moment." : error.message, "bad");
     return null;
   }
 }
@@ -635,6 +657,10 @@ async function attempt(promise) {
 VIEWS.grid = {
   title: "Grid",
   async open(guess = S.grid?.guess) {
+    if (S.now || S.queue.length) {
+      [S.now, S.queue] = [null, []];
+      await ask("release", { tab: TAB }).catch(() => {});
+    }
     const { classes } = await attempt(ask("guesses")) ?? { classes: [] };
     if (S.view !== "grid") return;
     guess = classes.some(({ name }) => name === guess) ? guess : classes[0]?.name;
@@ -649,7 +675,7 @@ VIEWS.grid = {
       el("div", { class: "chips", role: "group", "aria-label": "Predicted class" }, classes.map(tab)),
       items.length ? [el("div", { class: "grid", role: "group", "aria-label": `Predicted ${guess}`, onkeydown: (event) => this.move(event) }, items.map(card)),
         el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
-        : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "No item with a predicted class is waiting. A model predicts after the first batch.")));
+        : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "No sample with a predicted class is waiting. A model predicts after the first batch.")));
     this.count();
     $(".card")?.focus();
   },
@@ -686,14 +712,10 @@ VIEWS.grid = {
     const milliseconds = Math.round((performance.now() - at) / items.length);
     try {
       const value = S.task === "multilabel" ? [guess].flat() : guess;
-      await Promise.all(sure.map((item) => { tabs.postMessage(item.key); return outbox.send({ client: unique(), key: item.key, sample: item.id, action: "label", value, milliseconds }); }));
+      await Promise.all(sure.map((item) => { tabs.postMessage(item.key); return outbox.send({ ...operation_on(item, "label", value), milliseconds }); }));
       S.done.push(...sure.map((item) => ({ item, action: "label", value })));
-      S.queue = [];
-      S.now = null;
       count(sure.length);
       toast(`Confirmed ${sure.length} as ${guess}`);
-      S.skipped_in_grid = out.size;
-      await ask("release", { tab: GRID }).catch(() => {});
     } finally { S.deciding = false; }
     this.open();
   },
@@ -730,7 +752,7 @@ VIEWS.agree = {
     $("#main").replaceChildren(el("div", { class: "page" }, el("h2", {}, "Agreement"),
       table || el("p", { class: "soft" }, "No sample has labels of two people yet. A share of each round can be asked of two: labelnext loop next --overlap 0.1"),
       first ? [el("h3", {}, plural(data.n, "sample"), " to settle"),
-        el("section", { class: `item ${first.item.kind}`, "aria-label": "Item", tabindex: "0" }, body_of(first.item)),
+        el("section", { class: `item ${first.item.kind}`, "aria-label": "Sample", tabindex: "0" }, body_of(first.item)),
         el("ul", { class: "votes" }, first.votes.map(({ annotator, value }) => el("li", {}, el("b", {}, annotator), " said ", el("span", { class: "vote" }, typeof value === "string" && swatch(value), said("label", value))))),
         this.choices.node] : data.pairs.length ? el("p", { class: "empty" }, "✓ Nothing to settle.") : null));
     this.choices?.reset(null, null);
@@ -740,7 +762,7 @@ VIEWS.agree = {
   async settle(item, value) {
     if (S.deciding) return;
     S.deciding = true;
-    try { await outbox.send({ client: unique(), key: item.key, sample: item.id, action: "adjudicate", value, milliseconds: spent() }); } finally { S.deciding = false; }
+    try { await outbox.send(operation_on(item, "adjudicate", value)); } finally { S.deciding = false; }
     toast(`Settled: ${said("label", value)}`);
     this.open();
   },
@@ -749,19 +771,19 @@ VIEWS.agree = {
 VIEWS.progress = {
   title: "Progress",
   async open() {
-    if (!await update() || S.view !== "progress") return;
+    if (!await update("&all=1") || S.view !== "progress") return;
     const p = S.progress;
     const fact = (value, text) => el("div", { class: "fact" }, el("b", {}, value), el("span", {}, text));
     const most = Math.max(1, ...Object.values(p.classes));
     $("#main").replaceChildren(el("div", { class: "page wide" },
       el("h2", {}, `Round ${p.round ?? 0}`), el("div", { class: "facts" },
         fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
-        p.rate && fact(p.rate.toLocaleString("en"), "decisions in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "median time for one")),
+        p.rate && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()],
         el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
-        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))),
-        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]))));
+        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at)))))))))));
     clearTimeout(S.looking);
     S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
   },
@@ -774,12 +796,12 @@ function curve(points) {
   const xs = points.map((p) => p.labels); const ys = points.flatMap((p) => [p.low ?? p.value, p.high ?? p.value]);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
   let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
-  [y0, y1] = [Math.floor(y0 * 10 - 0.2) / 10, Math.ceil(y1 * 10 + 0.2) / 10];
+  const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find((one) => (y1 - y0) / one <= 4) ?? (y1 - y0) / 4;
+  [y0, y1] = [Math.floor(y0 / step) * step, Math.ceil(y1 / step) * step || step];
   const x = (v) => L + (W - L - 10) * (v - x0) / (x1 - x0); const y = (v) => 8 + (H - B - 8) * (1 - (v - y0) / (y1 - y0));
   const svg = (tag, props, text) => { const node = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [k, v] of Object.entries(props)) node.setAttribute(k, v); if (text) node.textContent = text; return node; };
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Learning curve; the table below has its numbers" });
-  for (let i = 0; i <= 4; i += 1) {
-    const v = y0 + (y1 - y0) * i / 4;
+  for (let v = y0; v < y1 + step / 2; v += step) {
     picture.append(svg("line", { x1: L, x2: W - 10, y1: y(v), y2: y(v), class: "rule" }), svg("text", { x: L - 8, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)));
   }
   for (const v of new Set([x0, Math.round((x0 + x1) / 2), x1])) picture.append(svg("text", { x: x(v), y: H - 8, "text-anchor": v === x1 ? "end" : "middle" }, v));
@@ -809,9 +831,9 @@ function dialog(title, ...kids) {
 function comment_dialog() {
   if (!S.now) return;
   const field = el("textarea", { rows: "4", maxlength: "4000", "aria-label": "Comment", dir: "auto" });
-  const done = () => { const text = field.value.trim(); node.close(); if (text) decide("comment", null, text); };
+  const done = () => { const text = field.value.trim(); node.close(); if (text) remark("comment", text); };
   field.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) done(); });
-  const node = dialog("Comment on this item", field, el("p", { class: "foot" }, button({ class: "go", onclick: done }, "Keep it"), el("span", { class: "soft" }, "Ctrl + Enter")));
+  const node = dialog("Comment on this sample", field, el("p", { class: "foot" }, button({ class: "go", onclick: done }, "Keep it"), el("span", { class: "soft" }, "Ctrl + Enter")));
   field.focus();
 }
 
@@ -819,9 +841,9 @@ function help_dialog() {
   if ($("dialog[open]")) return;
   const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
   const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
-  dialog("Keys", el("div", { class: "columns" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
+  dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
     el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
-  el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next item shows; without a connection it is kept in this browser and sent later."));
+  el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
 }
 
 function settings_dialog() {
@@ -846,8 +868,8 @@ function settings_dialog() {
   const problem = el("p", { class: "bad", role: "status" });
   const theme = el("select", { "aria-label": "Colours", onchange: (event) => keep({ theme: event.target.value }) }, [["", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(([value, text]) => el("option", { value, selected: settings.theme === value }, text)));
   const node = dialog("Settings", el("p", { class: "soft" }, "You are ", el("b", {}, S.me), ". This browser keeps these settings."),
-    el("label", { class: "check" }, el("span", {}, "Colours "), theme),
-    check("hide", "Hide the model's guess", "A guess that shows sways who labels."), check("why", "Show why an item was chosen"), check("sound", "Play sounds at once"), check("keysOff", "Switch single keys off", "For speech input. Buttons and Tab still do everything."),
+    el("label", { class: "check middle" }, el("span", {}, "Colours"), theme),
+    check("hide", "Hide the model's guess", "A guess that shows sways who labels."), check("why", "Show why a sample was chosen"), check("sound", "Play sounds at once"), check("keysOff", "Switch single keys off", "For speech input. Buttons and Tab still do everything."),
     el("h3", {}, "Keys"), el("p", { class: "soft" }, "Choose a field and press the new key."), problem, el("table", { class: "plain keys" }, el("tbody", {}, names.map(field))),
     el("p", { class: "foot" }, button({ class: "act", onclick: () => { keep({ keys: {} }); node.close(); settings_dialog(); } }, "Keys as they were")));
   node.addEventListener("close", () => { if (S.view === "label" && S.now) VIEWS.label.open(); });
@@ -859,7 +881,7 @@ function show_progress(p) {
   if (!p) return;
   const first = !S.progress;
   S.progress = { ...S.progress, ...p };
-  S.total = p.total;
+  S.picks = S.progress.picks;
   if (first && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
   const bar = $("#bar");
   bar.setAttribute("aria-valuemax", p.total);
@@ -870,19 +892,21 @@ function show_progress(p) {
 }
 const count = (n) => S.progress && show_progress({ ...S.progress, decided: Math.max(0, Math.min(S.progress.total, S.progress.decided + n)), left: Math.max(0, S.progress.left - n) });
 
-async function update() {
-  const data = await ask(`progress?tab=${TAB}`).catch(() => null);
+async function update(all = "") {
+  const data = await ask(`progress?tab=${TAB}${all}`).catch(() => null);
   if (data) { S.training = data.training; show_progress(data.progress); }
   return data;
 }
 
 function route() {
+  if (S.view === "grid") ask("release", { tab: GRID }).catch(() => {});
   const view = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "label";
   S.view = view;
   document.body.dataset.view = view;
   document.title = `${VIEWS[view].title} · ${S.name}`;
   for (const link of document.querySelectorAll("#views a")) link.toggleAttribute("aria-current", link.hash === `#${view}`);
   document.querySelector("#views a[aria-current]")?.setAttribute("aria-current", "page");
+  if (view !== "label") $("#main").replaceChildren(el("p", { class: "empty soft" }, "Loading …"));
   VIEWS[view].open();
 }
 
