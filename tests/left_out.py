@@ -16,17 +16,21 @@ from labelnext.datasets import DatasetNotFoundError
 
 # What a test may lack: the name that it is imported by, and how it is had.
 LIBRARIES = {
+    "axe_playwright_python": "pip install axe-playwright-python",
     "labelnext.engine._kernels": "make native, with a C++ compiler",
     "moto": "pip install moto[s3]",
     "pandas": "pip install pandas",
+    "playwright": "pip install playwright",
     "polars": "pip install polars",
     "ray": "pip install ray",
     "rdata": "pip install rdata",
     "skactiveml": "pip install scikit-activeml",
     "skorch": "pip install skorch",
+    "starlette": "pip install starlette",
     "torch": "pip install torch",
     "transformers": "pip install transformers",
     "triton": "pip install triton, which is for Linux",
+    "uvicorn": "pip install uvicorn",
     "zarr": "pip install zarr",
 }
 LACKING = {name for name in LIBRARIES if find_spec(name) is None}

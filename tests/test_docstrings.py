@@ -11,6 +11,7 @@ PACKAGES = [
     "labelnext.classifier",
     "labelnext.datasets",
     "labelnext.experiment",
+    "labelnext.loop",
     "labelnext.cluster",
     "labelnext.engine",
     "labelnext.estimators",

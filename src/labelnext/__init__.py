@@ -11,14 +11,17 @@ import importlib
 import sys
 import warnings
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelnext._version import __version__
-from labelnext.cluster import Ray
-from labelnext.networks import extract
-from labelnext.pools import Pool, open_pool, write_pool
-from labelnext.sampling import Batch
-from labelnext.strategies import select
+
+if TYPE_CHECKING:
+    from labelnext.cluster import Ray
+    from labelnext.loop import open_loop
+    from labelnext.networks import extract
+    from labelnext.pools import Pool, open_pool, write_pool
+    from labelnext.sampling import Batch
+    from labelnext.strategies import select
 
 __all__ = [
     "Batch",
@@ -26,11 +29,23 @@ __all__ = [
     "Ray",
     "__version__",
     "extract",
+    "open_loop",
     "open_pool",
     "select",
     "write_pool",
 ]
 
+# Where each name is. All is imported when it is used first: importing labelnext costs nothing.
+_NAMES = {
+    "Batch": "sampling",
+    "Pool": "pools",
+    "Ray": "cluster",
+    "extract": "networks",
+    "open_loop": "loop",
+    "open_pool": "pools",
+    "select": "strategies",
+    "write_pool": "pools",
+}
 _SUBPACKAGES = {
     "classifier",
     "cluster",
@@ -38,6 +53,7 @@ _SUBPACKAGES = {
     "engine",
     "estimators",
     "experiment",
+    "loop",
     "networks",
     "pool",
     "pools",
@@ -77,14 +93,17 @@ for _old in _MOVED:
     sys.modules[f"labelnext.{_old}"] = _Moved(f"labelnext.{_old}")
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     if name in _MOVED:
         return sys.modules[f"labelnext.{name}"]
-    # `labelnext.pool` works after `import labelnext` alone, and costs nothing until it is used.
+    if name in _NAMES:
+        found = getattr(importlib.import_module(f"labelnext.{_NAMES[name]}"), name)
+        globals()[name] = found
+        return found
     if name in _SUBPACKAGES:
         return importlib.import_module(f"labelnext.{name}")
     raise AttributeError(f"module 'labelnext' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBPACKAGES})
+    return sorted({*globals(), *_NAMES, *_SUBPACKAGES})

@@ -15,7 +15,7 @@ N, N_CLASSES, N_FEATURES = 40, 3, 5
 # How the library spells what the command spells otherwise.
 PYTHON = re.compile(
     r"\b(proba|features|ids|groups|labels|classes|task|strategy|bias|resume|overwrite|last_layer|"
-    r"cluster|exclude)="
+    r"cluster|exclude|encoder|text|image|audio|html|id|group|columns)="
     r"|memory_limit|max_per_group|condition_on_labeled|random_state|exclude_ids|num_shards|num_cpus"
     r"|num_gpus|open_pool|write_pool|Pool\("
 )
@@ -79,7 +79,13 @@ def complaint(run):
         said = re.sub(r"/tmp/\S*", "", result.stderr)  # folders are named after tests
         said = said.replace("labelnext.extract(..., resume=True)", "")  # is no command
         assert PYTHON.search(said) is None, said
-        params = commands[arguments[0]].params if arguments[0] in commands else []
+        known_here, command = commands, None
+        for argument in arguments:  # labelnext loop init
+            if argument not in known_here:
+                break
+            command = known_here[argument]
+            known_here = getattr(command, "commands", {})
+        params = command.params if command is not None else []
         known = {name for param in params for name in (*param.opts, *param.secondary_opts)}
         typed = {str(argument).partition("=")[0] for argument in arguments}
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said))

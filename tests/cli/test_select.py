@@ -285,3 +285,34 @@ class TestCheckpoint:
             "select", "pool.parquet", "-k", 5, "--checkpoint", "run.ckpt", "--seed", 3
         )
         assert "another --seed; name another file, or delete it to start again" in words
+
+
+def test_a_report_with_samples_by_id(folder, run, ids):
+    rows = [f"{name},text of {name}\n" for name in reversed(ids)]
+    (folder / "texts.csv").write_text("id,body\n" + "".join(rows))
+    result = run(
+        *("select", "pool.parquet", "-k", 8, "-o", "b.csv"),
+        *("--report", "b.html", "--samples", "texts.csv"),
+    )
+    assert result.exit_code == 0, result.output
+    first = (folder / "b.csv").read_text().split("\n")[1].split(",")[2]
+    assert f"text of {first}" in (folder / "b.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--samples", "t.csv"), "--samples is for the report; add --report batch.html"),
+        (("--report", "b.pdf"), "--report b.pdf: expected a name that ends in .html"),
+        (("--report", "b.html", "--samples", "t.csv"), "Cannot read samples from t.csv"),
+        (("--report", "b.html", "--samples", "ids.txt.gz"), "must be a folder of pictures, or end"),
+        (("--report", "old.html"), "--report old.html: exists already; add --force"),
+    ],
+)
+def test_reports_that_cannot_be_are_refused_before_the_work(folder, run, options, complaint):
+    (folder / "old.html").write_text("mine")
+    result = run("select", "pool.parquet", "-k", 3, "-o", "b.csv", *options)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert not (folder / "b.csv").exists()
+    assert (folder / "old.html").read_text() == "mine"

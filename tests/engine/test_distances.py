@@ -52,6 +52,7 @@ def test_all_distances_are_the_oracles(storage, bias, pool, tmp_path):
     assert (off <= EXACTNESS * np.add.outer(norms, norms)).all()
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("pool", [pools.confident(50), pools.hostile()], ids=["plain", "hostile"])
 def test_d2_and_potentials_after_each_centre_are_the_oracles(storage, bias, pool, tmp_path):
     gradients, proba, features = storage.make(*pool, tmp_path, bias=bias)
@@ -72,6 +73,7 @@ def test_d2_and_potentials_after_each_centre_are_the_oracles(storage, bias, pool
     assert state.n_available == len(norms) - len(centres) - len(exclude)
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("pool", [pools.confident(50), pools.hostile()], ids=["plain", "hostile"])
 @pytest.mark.parametrize("first", [True, False], ids=["no bound", "bound"])
 def test_a_pass_without_a_trace_leaves_the_same_d2(storage, bias, pool, first, tmp_path):
@@ -150,6 +152,7 @@ def near(kind, size, rng):
     return np.array([p, q]), np.array([h, g])
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("size", [1e-2, 1e-6, 1e-9, 1e-12])
 @pytest.mark.parametrize("kind", ["features", "residuals", "both", "scaled"])
 @pytest.mark.parametrize("wrap", [np.asarray, sp.csr_array], ids=["dense", "csr"])
@@ -168,6 +171,7 @@ def test_near_duplicates_keep_their_digits(kind, size, bias, wrap):
         assert math.isclose(trace[0, 1], exact, rel_tol=rtol)
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("size", [1e-6, 1e-9, 1e-12])
 @pytest.mark.parametrize("kind", ["features", "residuals", "both", "scaled"])
 @pytest.mark.usefixtures("compiled")

@@ -70,6 +70,7 @@ class TestBounds:
         expected = np.minimum(distances[:, 0], distances[:, centres].min(axis=1))
         np.testing.assert_allclose(known, expected, rtol=1e-6, atol=atol)
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("signed", [False, True])
     @pytest.mark.parametrize("n_classes", [2, 10, 100, 150])
     @pytest.mark.parametrize("wrap", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
@@ -81,6 +82,7 @@ class TestBounds:
         np.testing.assert_allclose(pruned, plain, rtol=1e-9)
         np.testing.assert_allclose(pruned_left, plain_left, rtol=1e-12)
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("signed", [False, True])
     @pytest.mark.parametrize("n_classes", [2, 3, 10, 150])
     @pytest.mark.parametrize(("dtype", "off"), [(np.float64, 9e-4), (np.float16, 4e-3)])

@@ -201,6 +201,7 @@ class Forgetful(LocalShards):
         return super()._call(method, arguments, shared)
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("lost", range(4))
 @pytest.mark.parametrize("grouped", [False, True], ids=["", "groups"])
 def test_a_part_that_is_lost_again_and_again_changes_nothing(whole, kinds, lost, grouped):

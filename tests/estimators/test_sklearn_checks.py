@@ -42,6 +42,7 @@ def as_many_outputs_as_classes(monkeypatch):
     )
 
 
+@pytest.mark.one_of(2)
 @parametrize_with_checks(
     [
         ParzenWindowClassifier(),

@@ -29,6 +29,7 @@ def _binary_cross_entropy(logits):
     )
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("bias", [False, True], ids=["", "bias"])
 @pytest.mark.parametrize("kind", nets.KINDS)
 def test_multiclass(kind, bias):

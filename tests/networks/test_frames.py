@@ -77,6 +77,7 @@ DATA = {
 }  # fmt: skip
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("in_files", [False, True], ids=["", "files"])
 def test_rows_come_by_position(tmp_path, kind, in_files):

@@ -119,6 +119,7 @@ def test_the_folder_holds_what_memory_would(tmp_path, kind):
     assert batch.indices.tolist() == same.indices.tolist()
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("kind", DATA)
 @pytest.mark.parametrize("missing", [(0, 1, 2, 3, 4, 5, 6), (5, 6), (0, 2, 3, 6), ()], ids=str)
 def test_going_on_gives_the_same_folder_and_computes_what_is_missing(tmp_path, kind, missing):

@@ -24,6 +24,18 @@ def test_nothing_heavy_is_imported_before_it_is_called():
     )
 
 
+def test_labelnext_itself_imports_nothing_but_what_is_used():
+    _run(
+        "import sys, labelnext\n"
+        "heavy = {'numpy', 'scipy', 'sklearn', 'pyarrow', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "import labelnext.cli  # as each call of the command\n"
+        "assert heavy & set(sys.modules) <= {'numpy'}, heavy & set(sys.modules)\n"
+        "assert {'Pool', 'select', 'open_loop', 'strategies'} <= set(dir(labelnext))\n"
+        "from labelnext import *; Pool, Ray, select, extract, open_loop"
+    )
+
+
 @pytest.mark.parametrize(
     "call", [labelnext.extract, labelnext.networks.proba_and_features, labelnext.networks.find_head]
 )

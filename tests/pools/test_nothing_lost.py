@@ -78,6 +78,7 @@ CASES = [(door, "a pool") for door in DOORS]
 CASES += [(door, beside) for door in DOORS[:2] for beside in ("nothing", "an unfinished pool")]
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize(("door", "beside"), CASES)
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_folder_with_anything_else_is_refused(tmp_path, door, beside, name):

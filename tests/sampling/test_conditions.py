@@ -80,28 +80,18 @@ CENTRES = [NO_ROWS, np.array([6]), np.array([2, 5])]
 GROUPS = [None, *(Groups(np.array([0, 1, 0, 2, 1, 0, 3]), limit) for limit in (1, 2))]
 
 
-@pytest.fixture
+@pytest.fixture(params=[1, _d2.FIRST_BLOCK], ids=["from passes", "from bounds"])
 def _drawn(request, monkeypatch):
     """Draw from the D² of passes, or from bounds for long."""
     monkeypatch.setattr(_d2, "FIRST_BLOCK", request.param)
 
 
-def combined():
-    """All combinations; of six in the quick suite one, so that each two of a kind are there."""
-    ways = {"from passes": 1, "from bounds": _d2.FIRST_BLOCK}
-    near, together = ("no centre", "a centre", "two centres"), ("free", "one each", "two each")
-    for places in np.ndindex(2, len(POOLS), 3, 3):
-        way, pool, centre, group = places
-        name = f"{list(ways)[way]}-{POOLS[pool]}-{near[centre]}-{together[group]}"
-        values = (list(ways.values())[way], POOLS[pool], CENTRES[centre], GROUPS[group])
-        slow = [pytest.mark.slow] * ((pool + centre + group) % 3 > 0 or way != centre % 2)
-        yield pytest.param(*values, id=name, marks=slow)
-
-
-@pytest.mark.parametrize(
-    ("_drawn", "tiny", "centres", "groups"), list(combined()), indirect=["_drawn"]
-)
-def test_ordered_batches_have_the_enumerated_probabilities(_drawn, tiny, centres, groups):
+@pytest.mark.one_of(6)
+@pytest.mark.parametrize("tiny", POOLS, ids=str)
+@pytest.mark.parametrize("centres", CENTRES, ids=["no centre", "a centre", "two centres"])
+@pytest.mark.parametrize("groups", GROUPS, ids=["free", "one each", "two each"])
+@pytest.mark.usefixtures("_drawn")
+def test_ordered_batches_have_the_enumerated_probabilities(tiny, centres, groups):
     if groups is not None:
         free = available(7, [], tiny.exclude, centres, None)
         if np.minimum(np.bincount(groups.of_row[free]), groups.limit).sum() < tiny.k:
@@ -135,6 +125,7 @@ def test_the_check_sees_what_is_forgotten():
     assert oracle.chi_square(by_norm, expected) < REJECTED
 
 
+@pytest.mark.one_of(3)
 @pytest.mark.parametrize("seed", range(3))
 def test_one_batch_on_every_storage_prefixes_and_utilities(storage, tmp_path, seed):
     rng = np.random.default_rng(seed)

@@ -57,6 +57,7 @@ def test_ties_go_to_the_first_row(seed):
     assert batch.indices.tolist() == naive(d2, 59, [7])
 
 
+@pytest.mark.one_of(2)
 def test_on_every_storage(storage, tmp_path):
     gradients, p, h = storage.make(*pools.confident(80), tmp_path)
     plain = as_gradients(p, h, task=storage.task)

@@ -84,6 +84,7 @@ class TestOneBatch:
                 d2_sample(reference, 57, exclude=exclude, random_state=seed),
             )
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize(
         "kind", ["float64-pruned", "float64-torch", "float64-disk-pruned", "float64-shards"]
     )
@@ -101,6 +102,7 @@ class TestOneBatch:
             )
 
     # The threshold in the middle leaves parts of both kinds side by side.
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("plain_below", [0, 17 * 1000, 1 << 20])
     @pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "csr"])
     @pytest.mark.parametrize("places", PLACES, ids=lambda places: f"{len(places) + 1} parts")
@@ -142,6 +144,7 @@ class TestOneBatch:
             monkeypatch.setattr(module, "SPAN", span)
         same(select(*pool, 300, random_state=11), batch)
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("kept", [0, 300_000])
     @pytest.mark.parametrize("stretch", [1 << 11, 1 << 16, 1 << 23])
     @pytest.mark.parametrize("pruned", [False, True], ids=["plain", "pruned"])
@@ -221,6 +224,7 @@ class TestPrefix:
 class TestNoRepeats:
     """k distinct rows that are candidates, whatever the pool: for n = k all of them."""
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("name", degenerate())
     @pytest.mark.parametrize("stored", [np.asarray, sp.csr_array], ids=["dense", "csr"])
     def test_all_rows_come_once(self, name, stored, bias):

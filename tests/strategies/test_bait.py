@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import helmert
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
 from labelnext.estimators import proba_and_features
 from labelnext.pool import Bait
 from labelnext.strategies import _bait
-from labelnext.strategies._bait import Design, fisher, seen
+from labelnext.strategies._bait import Design, fisher, seen, spreads_of
 
 NAN = np.nan
 
@@ -108,11 +109,11 @@ def test_without_labels():
     )
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_changes_made_together_change_nothing(monkeypatch):
     X, y = pool(3)
     arguments = {"batch_size": 4, "return_utilities": True}
     picks, utilities = Bait().query(X, y, LogisticRegression(), **arguments)
-    monkeypatch.setattr("labelnext.strategies._bait._BLOCK", 50)
+    monkeypatch.setattr(_bait, "LATE", 3)
     in_blocks, same_utilities = Bait().query(X, y, LogisticRegression(), **arguments)
     assert_array_equal(in_blocks, picks)
     assert_allclose(same_utilities, utilities, atol=1e-12)
@@ -125,15 +126,20 @@ def test_what_is_added_and_taken_away_leaves_no_trace():
     features, proba = rng.normal(size=(12, 3)), rng.dirichlet(np.ones(4), size=12)
     design = Design.start(proba, features, 10, 0.5)
     start = [part.copy() for part in (design.inverse, design.weighted, design.seen_weighted)]
-    gathered = 0.5 * np.eye(12) + fisher(proba[10:], features[10:])
+    across = np.kron(helmert(4), np.eye(3))
+    gathered = (
+        0.5 * np.eye(12) + sum(information(proba[row], features[row]) for row in (10, 11)) / 2
+    )
     for row in (2, 7, 2):
         rises = design.changes(1)[row]
         design.change(row, 1)
         gathered += information(proba[row], features[row])
-        assert_allclose(design.inverse, np.linalg.inv(gathered), atol=1e-12)
         assert_allclose(design.changes(-1)[row], rises, atol=1e-12)
+    design.catch_up()
+    assert_allclose(design.inverse, across @ np.linalg.inv(gathered) @ across.T, atol=1e-12)
     for row in (7, 2, 2):
         design.change(row, -1)
+    design.catch_up()
     end = (design.inverse, design.weighted, design.seen_weighted)
     for before, after in zip(start, end, strict=True):
         assert_allclose(after, before, atol=1e-10)
@@ -157,13 +163,15 @@ def test_strips_of_fisher_are_the_whole(n, d, n_classes, strip, dtype, monkeypat
     monkeypatch.setattr(_bait, "STRIP", strip)
     rng = np.random.default_rng(n)
     proba, h = rng.dirichlet(np.ones(n_classes), size=n), rng.normal(size=(n, d)).astype(dtype)
-    wide = h.astype(np.float64)
-    spread = np.einsum("ni,ij->nij", proba, np.eye(n_classes)) - proba[:, :, None] * proba[:, None]
-    expected = np.einsum("nij,na,nb->iajb", spread, wide, wide, optimize=True) / n
-    assert_allclose(fisher(proba, h), expected.reshape(n_classes * d, -1), atol=1e-12)
-    matrices = rng.normal(size=(2, n_classes * d, n_classes * d))
+    wide, across, size = h.astype(np.float64), helmert(n_classes), n_classes - 1
+    spreads = np.einsum("ni,ij->nij", proba, np.eye(n_classes)) - proba[:, :, None] * proba[:, None]
+    spreads = across @ spreads @ across.T
+    assert_allclose(spreads_of(proba), spreads, atol=1e-12)
+    expected = np.einsum("nij,na,nb->iajb", spreads, wide, wide, optimize=True) / n
+    assert_allclose(fisher(spreads, h), expected.reshape(size * d, -1), atol=1e-12)
+    matrices = rng.normal(size=(2, size * d, size * d))
     matrices += matrices.transpose(0, 2, 1)
-    for matrix, found in zip(matrices, seen(matrices, h, n_classes), strict=True):
-        blocks = matrix.reshape(n_classes, d, n_classes, d)
+    for matrix, found in zip(matrices, seen(matrices, h), strict=True):
+        blocks = matrix.reshape(size, d, size, d)
         expected = np.einsum("na,iajb,nb->nij", wide, blocks, wide, optimize=True)
         assert_allclose(found, expected, atol=1e-10)

@@ -27,6 +27,7 @@ def test_strategies_are_found():
     assert {Badge, RandomSampling, UncertaintySampling} <= set(STRATEGIES)
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize(
     "strategy",

@@ -127,6 +127,7 @@ LAST = [
 ]
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("clf", "X"), LAST, ids=lambda v: type(v).__name__)
 @pytest.mark.parametrize("n_classes", [2, 3])

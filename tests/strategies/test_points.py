@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from scipy.spatial.distance import cdist
 
@@ -23,7 +24,7 @@ def scattered(seed=0, n=300, d=5, dtype=np.float64):
 @pytest.fixture(autouse=True, params=[False, True], ids=["one tile", "many tiles"])
 def _tiles(request, monkeypatch):
     if request.param:
-        sizes = {"NUMBERS": 1000, "ROWS": 64, "TENSOR_BLOCK": 37, "BLOCK": 23}
+        sizes = {"NUMBERS": 1000, "ROWS": 64, "TENSOR_BLOCK": 37, "BLOCK": 23, "PAIRS_OF_EACH": 4}
         for name, size in sizes.items():
             monkeypatch.setattr(_points, name, size)
 
@@ -113,6 +114,34 @@ def test_what_is_asked_of_all_pairs(radius, dtype, normalize):
         np.testing.assert_allclose(sums[:3, -1], np.bincount(kinds, weights), rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_pairs_within_limits(dtype, kind, monkeypatch):
+    X = scattered(dtype=dtype)
+    points = lay_out(kind(X), normalize=True)
+    limits = np.random.default_rng(1).exponential(0.01, size=300)
+    limits[:3] = 0, np.inf, 1e-3
+    placed = X / np.maximum(np.linalg.norm(X.astype(float), axis=1, keepdims=True), 1e-9)
+    d2 = cdist(placed, placed, "sqeuclidean")
+    is_in = d2 < limits
+    clear = np.abs(d2 - limits) > points.rounding
+    np.fill_diagonal(is_in, True)
+    monkeypatch.setattr(_points, "PAIRS_OF_EACH", 40)
+    found = points.within(limits)
+    inside = np.zeros((300, 300), dtype=bool)
+    inside[np.repeat(np.arange(300), np.diff(found.indptr)), found.indices] = True
+    assert inside.sum() == found.nnz
+    assert (inside == is_in)[clear].all()
+    assert inside.diagonal().all()
+    np.testing.assert_allclose(found.toarray()[inside], d2[inside], atol=points.rounding)
+    # As many pairs as may be kept, and one more.
+    n_pairs = int(np.triu(inside | inside.T, 1).sum())
+    monkeypatch.setattr(_points, "MOST_PAIRS", n_pairs)
+    assert points.within(limits).nnz == found.nnz
+    monkeypatch.setattr(_points, "MOST_PAIRS", n_pairs - 1)
+    assert points.within(limits) is None
+
+
 def _near_ties(request):
     """Of an H100 it is known that its rounding in float32 picks another of near equals."""
     reason = "float32 is rounded differently on a GPU, and clusters of near equals with it"
@@ -135,6 +164,7 @@ STRATEGIES = [
 ]
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
 @pytest.mark.parametrize("n_labeled", [0, 20])
@@ -158,8 +188,9 @@ def test_the_picks_are_those_of_arrays(
     batch = select(pool, 25, **options)
     assert batch.indices.tolist() == expected.indices.tolist()
     np.testing.assert_allclose(batch.scores, expected.scores, rtol=1e-3, atol=1e-3)
-    # Nothing as long as the features.
-    assert max(fetched, default=0) < X.size / 2
+    # Nothing as long as the features, unless it is of pairs that are kept.
+    few_pairs = _points.PAIRS_OF_EACH < 10
+    assert max(fetched, default=0) < X.size / 2 if few_pairs else X.size not in fetched
 
 
 @pytest.mark.parametrize("value", [NAN, np.inf])

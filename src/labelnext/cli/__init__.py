@@ -12,6 +12,7 @@ from labelnext._version import __version__
 from labelnext.cli._convert import CONVERT_HELP, convert
 from labelnext.cli._demo import DEMO_HELP, demo
 from labelnext.cli._errors import InputError, one_line
+from labelnext.cli._loop import app as loop_commands
 from labelnext.cli._select import SELECT_HELP, STRATEGIES_HELP, select, strategies
 from labelnext.cli._simulate import SIMULATE_HELP, simulate
 from labelnext.cli._terminal import say
@@ -105,6 +106,7 @@ app.command(help=STRATEGIES_HELP)(strategies)
 app.command(help=CONVERT_HELP)(convert)
 app.command(help=SIMULATE_HELP)(simulate)
 app.command(help=DEMO_HELP)(demo)
+app.add_typer(loop_commands, name="loop")
 
 
 def main() -> None:

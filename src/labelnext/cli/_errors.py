@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelnext.cluster import ShardLostError
-
 PICTURES = (".png", ".pdf", ".svg")
 # What a folder that is read may hold, so that a new one would be read with the others.
 READ = (".parquet", ".npy", ".npz")
@@ -85,12 +83,18 @@ def _spelt(name: str) -> str:
     return "--" + _SPELT.get(name, name).replace("_", "-")
 
 
+def _refusals() -> tuple[type[Exception], ...]:
+    from labelnext.cluster import ShardLostError  # when one is raised: not for each --version
+
+    return ValueError, TypeError, OSError, ImportError, ShardLostError
+
+
 @contextmanager
 def input_errors(ids: str = "ids") -> Iterator[None]:
     """Turn what the library refuses into one line; `ids` is the option that it calls so."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError, ShardLostError) as error:
+    except _refusals() as error:
         message: object = error
         if isinstance(error, OSError) and error.strerror:
             message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror

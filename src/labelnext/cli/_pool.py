@@ -73,9 +73,10 @@ def with_options(panels: Mapping[str, Sequence[Option]]) -> Callable[..., Any]:
     """Give a command options of tables by the panel of its help, as its `**options`."""
 
     def give(command: Callable[..., None]) -> Callable[..., None]:
-        first, *_ = inspect.signature(command).parameters.values()
+        given = inspect.signature(command).parameters.values()
+        first = [each for each in given if each.kind is not inspect.Parameter.VAR_KEYWORD]
         found = [_parameter(panel, *row) for panel, rows in panels.items() for row in rows]
-        command.__signature__ = inspect.Signature([first, *found])  # type: ignore[attr-defined]
+        command.__signature__ = inspect.Signature([*first, *found])  # type: ignore[attr-defined]
         command.__annotations__ |= {each.name: each.annotation for each in found}
         return command
 
@@ -111,7 +112,7 @@ def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
     task = options["task"]
     said = {"task": None if task is None else check_task(task.value, TASKS)}
     with input_errors():
-        return open_pool(path, **{**options, **said, "classes": _class_names(options["classes"])})
+        return open_pool(path, **{**options, **said, "classes": class_names(options["classes"])})
 
 
 def refuse_values(paths: Sequence[str | None]) -> None:
@@ -124,7 +125,7 @@ def refuse_values(paths: Sequence[str | None]) -> None:
             )
 
 
-def _class_names(classes: str | None) -> list[Any] | None:
+def class_names(classes: str | None) -> list[Any] | None:
     """Read the names of classes from a file, or from a list with commas."""
     from labelnext.pools import lists_values, read_values
     from labelnext.pools.known import is_text

@@ -125,6 +125,17 @@ OPTIONS: dict[str, tuple[Option, ...]] = {
             "The batch, as .csv, .json, .jsonl or .parquet. Without, CSV to standard output.",
         ),
         ("--plot", "FILE", Path, "A picture of it, as .png, .pdf or .svg."),
+        (
+            *("--report", "FILE", Path),
+            "A page to look at it, .html: the map of the pool, what each pick looks like, the "
+            "table. It needs no network.",
+        ),
+        (
+            *("--samples", "SOURCE", str),
+            "What the report shows of each pick: a .csv, .tsv, .parquet or .jsonl with a column "
+            "id or a row for each sample in the order of the pool (texts, paths of pictures), a "
+            ".txt with a text on each line, or a folder with pictures named by ids.",
+        ),
         ("--force", "", bool, "Replace files that exist.", {"default": False}),
     ),
 }
@@ -148,21 +159,19 @@ def select(
     from labelnext.sampling import FORMATS, file_of
 
     asked = SimpleNamespace(**options)
-    output, plot, k = asked.output, asked.plot, asked.k
-    if output is not None:
-        check_output(output, "--output", FORMATS, force=asked.force)
-    if plot is not None:
-        check_output(plot, "--plot", PICTURES, force=asked.force)
+    output, plot, report, k = asked.output, asked.plot, asked.report, asked.k
+    endings = {"--output": FORMATS, "--plot": PICTURES, "--report": (".html",)}
+    outputs = {"--output": output, "--plot": plot, "--report": report}
+    for option, path in outputs.items():
+        if path is not None:
+            check_output(path, option, endings[option], force=asked.force)
+    _check_asked(asked)
     if asked.checkpoint is not None:
         check_file(asked.checkpoint, f"--checkpoint {asked.checkpoint}")
     keep_apart(
-        {"--output": output, "--plot": plot, "--checkpoint": asked.checkpoint},
-        [pool, *(options[name] for name in FILES), *(asked.exclude or [])],
+        {**outputs, "--checkpoint": asked.checkpoint},
+        [pool, *(options[name] for name in FILES), *(asked.exclude or []), asked.samples],
     )
-    if k < 1:
-        raise InputError(f"-k {k}: choose at least one sample")
-    if asked.seed < 0:
-        raise InputError(f"--seed {asked.seed}: a seed is 0 or more")
     for_badge = {
         "--checkpoint": asked.checkpoint is not None,
         "--engine ray": asked.engine is Engine.RAY,
@@ -174,7 +183,7 @@ def select(
     console = terminal()
     with working(console, "Looking at the pool ..."):
         data = open_files(pool, options)
-        _check_fit(data, asked.memory_limit, plot, condition_on_labeled=asked.condition_on_labeled)
+        _check_fit(data, asked)
         excluded = excluded_rows(data, asked.exclude or [])
         n_left = _count_left(data, excluded, k)
     show = (
@@ -202,11 +211,24 @@ def select(
     if plot is not None:
         with working(console, "Drawing ..."):
             write(plot, _picture(data, batch, excluded, plot), force=asked.force)
+    if report is not None:
+        with working(console, "Writing the report ..."):
+            _report(data, batch, excluded, report, samples=asked.samples, force=asked.force)
     if console.is_terminal:
         if output is not None or not sys.stdout.isatty():
             console.print(batch_table(batch.to_lists(), n_left))
-        for path in filter(None, (output, plot)):
+        for path in filter(None, outputs.values()):
             say_written(console, os.fspath(path))
+
+
+def _check_asked(asked: SimpleNamespace) -> None:
+    """Refuse what cannot be meant."""
+    if asked.k < 1:
+        raise InputError(f"-k {asked.k}: choose at least one sample")
+    if asked.seed < 0:
+        raise InputError(f"--seed {asked.seed}: a seed is 0 or more")
+    if asked.report is None and asked.samples is not None:
+        raise InputError("--samples is for the report; add --report batch.html, or leave it out")
 
 
 def _check_strategy(name: str, for_badge: list[str]) -> bool:
@@ -239,19 +261,22 @@ def _cluster(engine: Engine, **options: Any) -> Any:
     return None
 
 
-def _check_fit(
-    data: "Pool", memory_limit: str | None, plot: Path | None, *, condition_on_labeled: bool
-) -> None:
+def _check_fit(data: "Pool", asked: SimpleNamespace) -> None:
     """Refuse options that have nothing to work on."""
-    if memory_limit is not None and data.source.in_memory:
+    if asked.memory_limit is not None and data.source.in_memory:
         raise InputError(
             f"--memory-limit: {data.source.name} is read into memory as a whole; leave it out, or "
             "make a folder of the pool with `labelnext convert`"
         )
-    if plot is not None and data.n_features is None:
+    if asked.plot is not None and data.n_features is None:
         raise InputError("--plot draws the pool by its features; give --features, or leave it out")
-    if condition_on_labeled and "labels" not in data.known:
+    if asked.condition_on_labeled and "labels" not in data.known:
         raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
+    if asked.samples is not None:
+        from labelnext.sampling import check_samples
+
+        with input_errors():
+            check_samples(data, asked.samples)
 
 
 def _count_left(data: "Pool", excluded: Any, k: int) -> int:
@@ -306,6 +331,17 @@ def _picture(data: "Pool", batch: "Batch", excluded: Any, path: Path) -> bytes:
             return picture(figure, path.suffix.lower()[1:])
     except InputError as error:
         raise InputError(f"--plot {path}: the batch is written, but not drawn: {error}") from None
+
+
+def _report(
+    data: "Pool", batch: "Batch", excluded: Any, path: Path, *, samples: str | None, force: bool
+) -> None:
+    """Write the page of the batch, which is written by now."""
+    try:
+        with input_errors():
+            batch.report(path, pool=data, samples=samples, exclude=excluded, overwrite=force)
+    except InputError as error:
+        raise InputError(f"--report {path}: the batch is written, but no report: {error}") from None
 
 
 def strategies(

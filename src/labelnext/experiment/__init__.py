@@ -14,6 +14,8 @@ from labelnext.experiment._records import (
 from labelnext.experiment._report import Results
 from labelnext.experiment._simulate import Run, Split, simulate, split
 from labelnext.experiment._stopping import StoppingAdvice
+from labelnext.experiment._stopping import fallen_at as fallen_at
+from labelnext.experiment._stopping import stable_at as stable_at
 from labelnext.experiment._store import ResultsFileError
 from labelnext.experiment.toml import read_experiment
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import numbers
 import re
@@ -17,6 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from labelnext import datasets, strategies
 from labelnext.estimators.rows import as_samples, take_rows
+from labelnext.utils.libraries import imported
 from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -122,13 +122,7 @@ def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, 
 
 def _imported(kind: str, name: str, methods: Sequence[str] = ()) -> Any:
     """Import ``module:name``: a class that has the methods, or a function written in Python."""
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever the code of that module raises
-        raise ValueError(
-            f"{kind} {name!r} cannot be imported: {type(error).__name__}: {error}."
-        ) from error
+    found = imported(kind, name)
     if isinstance(found, type):
         right = bool(methods) and all(callable(getattr(found, method, None)) for method in methods)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from labelnext.experiment._records import counted
 from labelnext.experiment._results import Findings, levels_of
 from labelnext.experiment._store import versions
 from labelnext.experiment.outputs import REPORT, Outputs
+from labelnext.utils.page import details, image, page, section, table
 from labelnext.utils.text import as_csv
 from labelnext.visualization import (
     plot_error_distribution,
@@ -24,25 +24,12 @@ from labelnext.visualization import (
 from labelnext.visualization.figures import picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
     from labelnext.experiment._records import Columns, Setting
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1f2937; max-width: 68rem;
-  margin: 2rem auto; padding: 0 1.2rem; }
-h1 { margin-bottom: 0.2rem; } h2 { margin-top: 2.6rem; }
-p, li { max-width: 46rem; } .quiet { color: #6b7280; }
-.wide { overflow-x: auto; } img { max-width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.8rem; text-align: right; border-bottom: 1px solid #e5e7eb; }
-th:first-child, td:first-child { text-align: left; } td.word { text-align: left; }
-.failed { border-left: 4px solid #D55E00; background: #fff4ed; padding: 0.6rem 1rem; }
-pre { overflow-x: auto; font-size: 0.8rem; }
-"""
 
 
 class Results(Findings):
@@ -109,44 +96,44 @@ class Results(Findings):
         outputs = Outputs(folder, "report")
         outputs.check(REPORT)
         tables, pictures = self.tables(), _pictures(self)
-        files = {"report.html": _page(self, tables, pictures).encode()}
+        files = {"report.html": _page(self, tables, pictures)}
         files |= {f"{name}.csv": as_csv(columns) for name, columns in tables.items()}
         files |= {f"{name}.png": content for name, content in pictures.items()}
         return outputs.write(files, remove=REPORT)
 
 
-def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[str, bytes]) -> str:
+def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[str, bytes]) -> bytes:
     """Put the sections together."""
     reference = escape(results.reference)
     sections = [
-        _section(
+        section(
             "At a glance",
             "Accuracy is averaged over the curves and settings. A strategy beats another at a "
             "number of labels if a paired t-test over the seeds says so (p &lt; 0.05); numbers of "
             "labels count as shares of their setting. The error is that of the compared numbers of "
             f"labels, divided by that of {reference}. Seconds are the median for one batch on one "
             "core.",
-            _table(tables["summary"]),
+            table(tables["summary"]),
         ),
-        _section(
+        section(
             "Learning curves",
             "Mean accuracy on the test set and its 95 % interval over the seeds. A dotted line "
             "is an accuracy for which labels are counted below.",
             _picture(pictures, "learning-curves"),
             "<h3>In the end</h3>",
-            _table(tables["final-accuracy"], percent=results.strategies),
+            table(tables["final-accuracy"], percent=results.strategies),
         ),
-        _section(
+        section(
             "Labels needed",
             "The labels at which a strategy first measured at least this accuracy: mean and 95 % "
             "interval over the seeds, in steps of a batch. Without a level of your own, it is the "
             "highest whole percent that all strategies reached in the end.",
-            _table(tables["labels-needed"], percent=("accuracy",)),
+            table(tables["labels-needed"], percent=("accuracy",)),
         ),
     ]
     if len(results.strategies) > 1:
         sections += [
-            _section(
+            section(
                 "Who beats whom",
                 "The pairwise penalty matrix of the BADGE paper (Ash et al., ICLR 2020): how often "
                 "the strategy of the row beat that of the column, of at most "
@@ -154,30 +141,30 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
                 "how often a strategy was beaten: less is better.",
                 _picture(pictures, "penalties"),
             ),
-            _section(
+            section(
                 "How large the errors are",
                 f"Errors as multiples of those of {reference}, over all compared numbers of labels "
                 "and settings: a curve farther left and up is better.",
                 _picture(pictures, "normalized-errors"),
             ),
-            _section(
+            section(
                 "Paired tests",
                 "For two strategies in one setting, the difference in accuracy averaged over the "
                 "curve, seed by seed, ± half the width of its 95 % interval. p is that of a "
                 "two-sided paired t-test; p (Holm) is corrected for all tests in this table.",
-                _details("All tests", _tests(tables["paired-tests"])),
+                details("All tests", _tests(tables["paired-tests"])),
                 _found(tables["paired-tests"]),
             ),
         ]
     sections += [
-        _section(
+        section(
             "Seconds for a batch",
             "The median time for choosing one batch, on one core. Times depend on the machine "
             "and on what else it does.",
             _picture(pictures, "seconds"),
-            _table(tables["seconds"]),
+            table(tables["seconds"]),
         ),
-        _section(
+        section(
             "When to stop",
             "Nothing was stopped; this is what two rules would have advised, which see no labels "
             "of the pool. <em>Agreement</em>: predictions are stable, kappa of successive models "
@@ -187,17 +174,12 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
             "the seeds at which the rule would have stopped, beside the accuracy of the same runs "
             "in the end.",
             _picture(pictures, "stability"),
-            _table(tables["stopping"], percent=("accuracy", "final")),
+            table(tables["stopping"], percent=("accuracy", "final")),
         ),
-        _section("Settings", "", _settings(results)),
+        section("Settings", "", _settings(results)),
     ]
     body = "\n".join([_failures(results), *sections])
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Query strategies compared</title><style>{STYLE}</style></head><body>\n"
-        f"<h1>Query strategies compared</h1>\n{_lead(results)}\n{body}\n</body></html>\n"
-    )
+    return page("Query strategies compared", f"{_lead(results)}\n{body}")
 
 
 def _lead(results: Findings) -> str:
@@ -218,7 +200,7 @@ def _failures(results: Findings) -> str:
     items = "".join(
         f"<li>{escape(failure.strategy)} in {escape(str(failure.setting))}, seed {failure.seed}, "
         f"round {failure.round}: {escape(failure.error)}"
-        + _details("Traceback", f"<pre>{escape(failure.details)}</pre>")
+        + details("Traceback", f"<pre>{escape(failure.details)}</pre>")
         + "</li>"
         for failure in results.failures
     )
@@ -226,7 +208,7 @@ def _failures(results: Findings) -> str:
         f'<div class="failed"><strong>{len(results.failures)} of {len(results.rounds)} runs '
         "failed.</strong> The others went on. Those are left out of all means and tests: the "
         "curves of such a strategy are over fewer seeds, and its tests over those that are left."
-        f"{_details('Which', f'<ul>{items}</ul>')}</div>"
+        f"{details('Which', f'<ul>{items}</ul>')}</div>"
     )
 
 
@@ -263,7 +245,7 @@ def _tests(tests: Columns) -> str:
         "p (Holm)": [_small(value) for value in tests["p_holm"]],
         "seeds": tests["n_seeds"],
     }
-    return _table(shown)
+    return table(shown)
 
 
 def _settings(results: Findings) -> str:
@@ -277,41 +259,10 @@ def _settings(results: Findings) -> str:
     return f"<ul>{items}</ul><p>Seeds: {seeds}.<br>Versions: {escape(used)}.</p>"
 
 
-def _section(title: str, text: str, *parts: str) -> str:
-    return f"<h2>{title}</h2>\n" + (f"<p>{text}</p>\n" if text else "") + "\n".join(parts)
-
-
-def _details(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>{content}</details>"
-
-
 def _picture(pictures: Mapping[str, bytes], name: str) -> str:
     if name not in pictures:
         return ""
-    content = base64.b64encode(pictures[name]).decode()
-    return f'<img alt="{name.replace("-", " ")}" src="data:image/png;base64,{content}">'
-
-
-def _table(columns: Columns, percent: Iterable[str] = ()) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    shares = set(percent)
-    rows = (
-        "".join(_cell(value, name in shares) for name, value in zip(columns, row, strict=True))
-        for row in zip(*columns.values(), strict=True)
-    )
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _cell(value: Any, share: bool) -> str:
-    if not isinstance(value, float):
-        return f"<td>{escape(str(value))}</td>"
-    if np.isnan(value):
-        return "<td>–</td>"
-    return f"<td>{100 * value:.1f} %</td>" if share else f"<td>{value:.3g}</td>"
+    return image(pictures[name], name.replace("-", " "))
 
 
 def _small(p: float) -> str:

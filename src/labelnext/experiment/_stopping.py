@@ -10,6 +10,7 @@ from labelnext.engine import open_gradients
 from labelnext.estimators import proba_and_features
 from labelnext.estimators.rows import take_rows
 from labelnext.pools.pool import Pool
+from labelnext.utils.agreement import kappa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,18 +65,6 @@ class Watched:
         state = pool.start(np.empty(0, np.int64))
         state.min_update(pool.gather(places), places)
         return float(state.total * 2.0**-state.exponent / len(open_rows))
-
-
-def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Return Cohen's kappa of two lists of labels: 1 if they are equal, 0 if by chance as equal."""
-    agree = float(np.mean(first == second))
-    if agree == 1:
-        return 1.0  # also where both know one class only, for which kappa is not defined
-    # sklearn.metrics.cohen_kappa_score takes twenty times as long.
-    names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
-    shares = [np.bincount(part, minlength=len(names)) / len(part) for part in np.split(codes, 2)]
-    chance = float(shares[0] @ shares[1])
-    return (agree - chance) / (1 - chance)
 
 
 class StoppingAdvice(NamedTuple):

@@ -168,7 +168,7 @@ def names_nothing(path: str) -> bool:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".json", ".jsonl"):
         return suffix in (".txt", ".npy")
-    return lists_no_records(_content(path), suffix, path)
+    return lists_no_records(content_of(path), suffix, path)
 
 
 @dataclass(frozen=True)
@@ -377,14 +377,14 @@ def _source_of(file: str, name: str | None, what: Any, opened: dict[str, Any]) -
         container = opened[file] = opened[file] if file in opened else _container(file)
         source: Source = container.source({what: _found(container, name, what)})
         return source
-    content = _content(file)
+    content = content_of(file)
     values = parse_text(content, suffix, file, name, what)
     if what != "ids" and (ids := ids_of_records(content, suffix, file)):
         opened[file] = _Records(file, ids)
     return ArraySource.of_known(what, values, file if name is None else f"{file}:{name}")
 
 
-def _content(file: str) -> bytes:
+def content_of(file: str) -> bytes:
     """Return all bytes of a file of text."""
     files, place = _place(file)
     size = files.size(place)
@@ -512,7 +512,7 @@ def _container(path: str) -> Any:
         sparse = {"format", "shape", "data"} <= {*archive.names}
         return _Single(path, files, place, archive) if sparse else archive
     if suffix in TABLES:
-        return Table(path, _content(path))
+        return Table(path, content_of(path))
     if suffix in ARRAYS:
         raise broken(path, f"it does not begin as a {suffix} file does")
     raise ValueError(f"{path}: this file {EXPECTED}.")

@@ -35,7 +35,7 @@ class Table:
 
     def __init__(self, name: str, content: bytes) -> None:
         self.name = name
-        text = _text_of(content, name)
+        text = text_of(content, name)
         header = text.partition("\n")[0]
         # What Excel writes has semicolons where a comma is the decimal sign.
         delimiter = max("\t,;" if name.lower().endswith(".tsv") else ",;\t", key=header.count)
@@ -86,21 +86,21 @@ class Table:
                 f"{self.name} has {self.names.count(name)} columns '{name}'; give each a name of "
                 "its own."
             )
-        return self._cells(self.names.index(name))
+        return self.cells(self.names.index(name))
 
-    def _cells(self, at: int) -> list[str]:
+    def cells(self, at: int) -> list[str]:
         return [row[at] if at < len(row) else "" for row in self._rows]
 
     def _classes(self) -> list[str]:
         """Name the columns that hold numbers, and are no ids, groups or labels."""
         other = {"", *(name for what in KNOWN for name in USUAL[what])}
-        found = [at for at in range(len(self.names)) if any(map(_is_number, self._cells(at)))]
+        found = [at for at in range(len(self.names)) if any(map(_is_number, self.cells(at)))]
         kept = [at for at in found if self.names[at].lower() not in other]
         names = [self.names[at] for at in kept]
         if not kept or all(_is_number(name) and not name.isdecimal() for name in names):
             for at in range(len(self.names)):
                 if any(
-                    _is_number(text.replace(",", ".", 1)) for text in self._cells(at) if "," in text
+                    _is_number(text.replace(",", ".", 1)) for text in self.cells(at) if "," in text
                 ):
                     self._numbers(self.names[at])  # which says that points are needed
             raise FileError(
@@ -118,11 +118,11 @@ class Table:
 
     def _may_be_proba(self, at: int) -> bool:
         """Tell whether all numbers of a column are from 0 to 1; cells may be empty."""
-        return all(_is_number(text) and 0 <= float(text) <= 1 for text in self._cells(at) if text)
+        return all(_is_number(text) and 0 <= float(text) <= 1 for text in self.cells(at) if text)
 
     def _sum_to_one(self, columns: list[int]) -> bool:
         """Tell whether these columns alone are probabilities of classes, about."""
-        cells = [self._cells(at) for at in columns]
+        cells = [self.cells(at) for at in columns]
         if not all(_is_number(text) for column in cells for text in column):
             return True  # which is refused for that
         sums = np.sum(np.array(cells, dtype=np.float64), axis=0)
@@ -142,14 +142,14 @@ class Table:
 def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: Known) -> list[Any]:
     """Return the values in a file: of records those of the key `name`, or of a usual one."""
     if suffix == ".txt":
-        text = _text_of(content, path)
+        text = text_of(content, path)
         if name is not None:
             raise ValueError(f"{path}:{name}: a .txt file has no columns; leave out :{name}.")
         # An empty line is a label that is missing, and never an id.
         text = text.rstrip() if what == "ids" else text.removesuffix("\n")
         values = [line.strip() for line in text.split("\n")] if text else []
         return check_listed(what, values, path)
-    values = _of_records(_json_values(content, suffix, path), path, name, what)
+    values = _of_records(json_values(content, suffix, path), path, name, what)
     where = path if name is None else f"{path}:{name}"
     for number, value in enumerate(values):
         if isinstance(value, str) and not is_text(value):
@@ -160,8 +160,8 @@ def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: K
     return check_listed(what, values, where)
 
 
-def _json_values(content: bytes, suffix: str, path: str) -> list[Any]:
-    text, values = _text_of(content, path), None
+def json_values(content: bytes, suffix: str, path: str) -> list[Any]:
+    text, values = text_of(content, path), None
     if suffix == ".json":
         with reading(path):
             try:
@@ -210,12 +210,12 @@ def whole_numbers(texts: list[str]) -> list[Any]:
 
 def lists_no_records(content: bytes, suffix: str, path: str) -> bool:
     """Tell whether a .json or .jsonl file lists values alone, not records with names."""
-    return not any(isinstance(value, dict) for value in _json_values(content, suffix, path))
+    return not any(isinstance(value, dict) for value in json_values(content, suffix, path))
 
 
 def ids_of_records(content: bytes, suffix: str, path: str) -> list[Any]:
     """Return the ids that all records of a .json or .jsonl file have beside what was asked for."""
-    values = [] if suffix == ".txt" else _json_values(content, suffix, path)
+    values = [] if suffix == ".txt" else json_values(content, suffix, path)
     for name in USUAL["ids"]:
         found = [value.get(name) if isinstance(value, dict) else None for value in values]
         if found and all(type(value) in (int, str) and value != "" for value in found):
@@ -223,7 +223,7 @@ def ids_of_records(content: bytes, suffix: str, path: str) -> list[Any]:
     return []
 
 
-def _text_of(content: bytes, path: str) -> str:
+def text_of(content: bytes, path: str) -> str:
     wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if wide else "utf-8-sig")

@@ -80,7 +80,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes, *, overwrite: bool
                 new.chmod(stat.S_IMODE(final.stat().st_mode))
             new.replace(final)
         else:
-            _publish(new, final)
+            publish(new, final)
     sync_folder(final.parent)
 
 
@@ -229,7 +229,7 @@ def _lock(path: Path) -> int | None:
     return number
 
 
-def _publish(new: Path, path: Path) -> None:
+def publish(new: Path, path: Path) -> None:
     """Give a file its name, but never over a file that has come to be there in the meantime."""
     try:
         path.hardlink_to(new)

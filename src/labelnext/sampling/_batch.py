@@ -6,10 +6,12 @@ import html
 import importlib
 import io
 import json
+import weakref
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import numpy as np
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas
     import polars
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from labelnext.pools import Pool
 
@@ -159,6 +161,8 @@ class Batch:
     ids: NDArray[Any] | None = None
     groups: NDArray[Any] | None = None
     classes: tuple[Any, ...] | None = None
+    # What it was chosen from, for reports: no field, and a batch that is kept does not keep it.
+    _pool: ClassVar[weakref.ref[Pool] | None] = None
 
     def __post_init__(self) -> None:
         # Frozen through and through: a batch is a record of what happened.
@@ -195,7 +199,8 @@ class Batch:
                     "Only the start of a batch is a batch, as in batch[:50]; for other picks "
                     "slice a column, as in batch.indices[10:20]."
                 )
-            return replace(self, **{c.field: getattr(self, c.field)[:stop] for c in self._known()})
+            start_of = {c.field: getattr(self, c.field)[:stop] for c in self._known()}
+            return replace(self, **start_of)._of(self._pool)
         place = range(len(self))[rank]
         return Pick(place + 1, **{c.name: self._value(c, place) for c in self._known()})
 
@@ -224,7 +229,11 @@ class Batch:
             ids=pool.ids_of(self.indices) if "ids" in pool.known else None,
             groups=groups,
             classes=None if pool.classes is None else tuple(pool.classes.tolist()),
-        )
+        )._of(weakref.ref(pool))
+
+    def _of(self, pool: weakref.ref[Pool] | None) -> Batch:
+        object.__setattr__(self, "_pool", pool)
+        return self
 
     def to_dict(self) -> dict[str, NDArray[Any]]:
         """Return arrays of the columns that are known, by their names in `Pick`."""
@@ -282,17 +291,73 @@ class Batch:
             raise ValueError(
                 f"The name of a batch's file must end in {', '.join(FORMATS)}, got {str(path)!r}."
             )
-        try:
-            with writing(str(path), "make room, or choose another place."):
-                check_place(path)
-                if path.exists() and not overwrite:
-                    raise FileExistsError
-                content = file_of(self.to_lists(), path.suffix.lower())
-                write_whole(path, content, overwrite=overwrite)
-        except FileExistsError:
-            raise FileExistsError(
-                f"{path} exists already; replace it with overwrite=True."
-            ) from None
+        with _place(path, overwrite):
+            content = file_of(self.to_lists(), path.suffix.lower())
+            write_whole(path, content, overwrite=overwrite)
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        samples: Any = None,
+        pool: Pool | None = None,
+        exclude: ArrayLike | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        """Write a page to look at the batch, which needs no network and appears whole or not.
+
+        It has the map of the pool (two directions of its features, by PCA), on which pointing at
+        a pick shows its sample, id, class and rank; the same map by class, by probability and by
+        what is labelled; what is left to cover; and the table.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Ends in ``.html``.
+        samples : sequence, array, frame, dict, str or path-like, default=None
+            What people see: a list of texts or of paths of pictures, an array of pictures, or a
+            frame, one for each row of the pool, in its order; a dict by id; a table (``.csv``,
+            ``.tsv``, ``.parquet``, ``.jsonl``, ``.txt``), whose column ``id`` is used if both have
+            ids; or a folder with pictures named by ids.
+        pool : Pool, default=None
+            What the batch was chosen from. Only needed if that pool is gone, as after
+            ``select(proba, features, k)`` or in another process.
+        exclude : array-like of int, default=None
+            Rows that were excluded, drawn as those that are labelled.
+        overwrite : bool, default=False
+            Whether to replace a file that exists.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another, the pool is gone, or samples do not fit it.
+        FileExistsError, OSError
+            If the file exists and `overwrite` is False, or it cannot be written there.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".html":
+            raise ValueError(f"The name of a report must end in .html, got {str(path)!r}.")
+        content = self._page(pool, samples, exclude)
+        with _place(path, overwrite):
+            write_whole(path, content, overwrite=overwrite)
+
+    def _page(self, pool: Pool | None, samples: Any, exclude: ArrayLike | None) -> bytes:
+        from labelnext.sampling.report import batch_page
+
+        if pool is None and self._pool is not None:
+            pool = self._pool()
+        if pool is None:
+            raise ValueError(
+                "A report shows the pool, and the one that this batch was chosen from is gone; "
+                "keep it in a variable, or pass it: report(path, pool=labelnext.Pool(...))."
+            )
+        if len(self.indices) and self.indices.max() >= pool.n_rows:
+            raise ValueError(
+                f"pool has {pool.n_rows:,} rows, and the batch has row {self.indices.max():,}; "
+                "pass the pool that it was chosen from."
+            )
+        titles = {column.name: column.title for column in COLUMNS}
+        return batch_page(self.to_lists(), titles, pool, samples=samples, exclude=exclude)
 
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         """Return the heading and the rows to show, as text."""
@@ -329,6 +394,19 @@ class Batch:
             f"<table><caption>{self._title()}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>"
         )
+
+
+@contextmanager
+def _place(path: Path, overwrite: bool) -> Iterator[None]:
+    """Refuse a place that cannot be written, or a file that is not to be replaced."""
+    try:
+        with writing(str(path), "make room, or choose another place."):
+            check_place(path)
+            if path.exists() and not overwrite:
+                raise FileExistsError
+            yield
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists already; replace it with overwrite=True.") from None
 
 
 def _library(name: str) -> Any:

@@ -98,14 +98,16 @@ class FittedModel:
     strategy: Any
     asked: Asked
     clf: Any
-    X: Any
+    found: Candidates
 
     @property
     def is_cold(self) -> bool:
         return isinstance(self.clf, ColdStart)
 
     def members(self, rng: np.random.Generator) -> Iterable[NDArray[np.float64]]:
-        opinions: Iterable[NDArray[np.float64]] = self.strategy._opinions(self.clf, self.X, rng)
+        opinions: Iterable[NDArray[np.float64]] = self.strategy._opinions(
+            self.clf, self.found.samples, rng
+        )
         return opinions
 
     def last_step(self) -> Callable[[Any], NDArray[Any]]:
@@ -114,7 +116,7 @@ class FittedModel:
                 f"What {type(self.clf).__name__} makes of features of your own can't be asked "
                 f"for; leave features out, or pass them as X."
             )
-        return last_step(self.clf, self.X)
+        return last_step(self.clf, self.found.samples)
 
     def right_without(
         self, held: NDArray[np.int64]
@@ -148,7 +150,7 @@ def pool_of_model(
     clf = None if asked.fit is None else asked.fit(asked.X, asked.labels)
     n = len(found)
     labeled = asked.labeled if strategy.looks_at_labeled else asked.labeled[:0]
-    X = found.X
+    X = found.samples
     if len(labeled):
         X = stack_rows(X, take_rows(asked.X, labeled))
     own = None
@@ -166,7 +168,7 @@ def pool_of_model(
         rest = np.zeros(len(labeled), dtype=np.int64)
         groups = Groups(np.concatenate([groups.of_row, rest]), groups.limit)
     rows = np.arange(n, n + len(labeled))
-    model = None if clf is None else FittedModel(strategy, asked, clf, found.X)
+    model = None if clf is None else FittedModel(strategy, asked, clf, found)
     return Query(
         pool=Pool(proba, features),
         excluded=rows,
@@ -247,6 +249,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def samples(self) -> Any:
+        """The candidates; a copy, not held, unless they are all rows of X."""
+        return self.X if len(self) == self.n_rows else take_rows(self.X, self.rows)
+
     def spread(self, utilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Put the utilities in the caller's columns, NaN where there is no candidate."""
         out = np.full((len(utilities), self.n_rows), np.nan)
@@ -275,9 +282,9 @@ def find_candidates(
                 "There are no candidates: no label in y is missing. Stop asking, check "
                 "missing_label, or pass the rows to choose from as candidates."
             )
-        return _rows_of(X, unlabelled)
+        return Candidates(X, unlabelled, n_samples)
     if _are_indices(candidates, X):
-        return _rows_of(X, _check_indices(np.asarray(candidates), n_samples))
+        return Candidates(X, _check_indices(np.asarray(candidates), n_samples), n_samples)
     samples = as_samples(candidates, "candidates")
     if samples.shape[0] == 0:
         raise ValueError("There are no candidates: candidates has no rows.")
@@ -288,11 +295,6 @@ def find_candidates(
         )
     n_candidates = samples.shape[0]
     return Candidates(samples, np.arange(n_candidates, dtype=np.int64), n_candidates, True)
-
-
-def _rows_of(X: Any, rows: NDArray[np.int64]) -> Candidates:
-    n_samples = X.shape[0]
-    return Candidates(X if len(rows) == n_samples else take_rows(X, rows), rows, n_samples)
 
 
 def _are_indices(candidates: Any, X: Any) -> bool:

@@ -2,84 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import helmert
 
-from labelnext.engine.threads import SPAN, for_each_span
+from labelnext.engine.threads import SPAN, for_each, for_each_span, n_threads
 from labelnext.strategies._arguments import check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-# Numbers in a block of rows, 128 MB of them.
-_BLOCK = 16_000_000
-# Products of two features that a strip has for one row, and rows that are taken at a time: 8 MB.
-STRIP, ROWS = 4096, 256
+# Changes of the inverses that are made together.
+LATE = 32
+# Features on one side of a product, of whose symmetry only what is wider is made use of.
+STRIP = 128
 
 
 @dataclass
 class Design:
     """The state of a greedy search: inverses, and what each candidate sees of them.
 
-    Rows and columns of the matrices are weights of the last layer, those of one class together.
-    With M the information gathered so far and F that of the pool, N = M⁻¹ and Q = M⁻¹ F M⁻¹. A
-    sample with features h looks at them through ``H = 1 ⊗ h``, shape (C·d, C).
+    With p the probabilities of a sample, diag(p) - p pᵀ takes 1 to 0. So all is in C - 1
+    coordinates across it, and C below is one less than the classes are. Rows and columns of the
+    matrices are weights of the last layer, those of one coordinate together. With M the information
+    gathered so far and F that of the pool, N = M⁻¹ and Q = M⁻¹ F M⁻¹. A sample with features h
+    looks at them through ``H = 1 ⊗ h``, shape (C·d, C).
 
     Parameters
     ----------
-    proba : ndarray of shape (n, C)
-        Probabilities of the candidates.
+    spreads : ndarray of shape (n, C, C)
+        diag(p) - p pᵀ of the candidates.
     features : ndarray of shape (n, d)
         Their features.
     inverse, weighted : ndarray of shape (C·d, C·d)
-        N and Q; changed in place.
+        N and Q but for what is in `late`; changed in place.
     seen_inverse, seen_weighted : ndarray of shape (n, C, C)
         Hᵀ N H and Hᵀ Q H for each candidate; changed in place.
     """
 
-    proba: NDArray[np.float64]
+    spreads: NDArray[np.float64]
     features: NDArray[Any]
     inverse: NDArray[np.float64]
     weighted: NDArray[np.float64]
     seen_inverse: NDArray[np.float64]
     seen_weighted: NDArray[np.float64]
+    late: list[tuple[int, NDArray[np.float64], NDArray[Any]]] = field(default_factory=list)
+    """s, W and Z of changes N - s W Wᵀ and Q - s (Z Wᵀ + W Zᵀ) that are yet to be made."""
 
     @classmethod
     def start(
         cls, proba: NDArray[Any], features: NDArray[Any], n_candidates: int, regularization: float
     ) -> Design:
         """Start from rows of candidates and, after them, of labelled samples."""
-        proba = np.asarray(proba, dtype=np.float64)
-        n = n_candidates
-        gathered = fisher(proba[n:], features[n:])
+        spreads, n = spreads_of(proba), n_candidates
+        gathered = fisher(spreads[n:], features[n:])
         gathered[np.diag_indices_from(gathered)] += regularization
         inverse = np.asarray(np.linalg.inv(gathered), dtype=np.float64)
         del gathered
-        weighted = inverse @ fisher(proba[:n], features[:n]) @ inverse
+        weighted = inverse @ fisher(spreads[:n], features[:n]) @ inverse
         return cls(
-            proba[:n],
-            features[:n],
-            inverse,
-            weighted,
-            *seen([inverse, weighted], features[:n], proba.shape[1]),
+            spreads[:n], features[:n], inverse, weighted, *seen([inverse, weighted], features[:n])
         )
 
     def take(self, rows: list[int]) -> Design:
         """Return the same for some candidates only."""
         return Design(
-            self.proba[rows],
+            self.spreads[rows],
             self.features[rows],
             self.inverse,
             self.weighted,
             self.seen_inverse[rows],
             self.seen_weighted[rows],
+            self.late,
         )
 
     def changes(self, sign: int) -> NDArray[np.float64]:
@@ -88,156 +90,135 @@ class Design:
         By Woodbury's identity, with P = diag(p) - p pᵀ, that is
         tr(Hᵀ Q H (1 ± P Hᵀ N H)⁻¹ P).
         """
-        n, n_classes = self.proba.shape
+        n, size, _ = self.spreads.shape
         out = np.empty(n)
-        for rows in _blocks(n, n_classes**2):
-            spread = _spread(self.proba[rows])
-            system = np.eye(n_classes) + sign * spread @ self.seen_inverse[rows]
-            solved = np.linalg.solve(system, spread)
+
+        def of_span(number: int) -> None:
+            rows = slice(number * SPAN, (number + 1) * SPAN)
+            spreads = self.spreads[rows]
+            system = np.eye(size) + sign * spreads @ self.seen_inverse[rows]
+            solved = np.linalg.solve(system, spreads)
             out[rows] = np.einsum("nij,nji->n", self.seen_weighted[rows], solved)
+
+        for_each_span(of_span, n)
         return out
 
     def change(self, row: int, sign: int) -> None:
         """Add the information of a candidate, or with -1 take it away."""
         h = self.features[row].astype(np.float64)
-        n_classes = self.proba.shape[1]
-        values, vectors = np.linalg.eigh(_spread(self.proba[row : row + 1])[0])
+        n, size, _ = self.spreads.shape
+        values, vectors = np.linalg.eigh(self.spreads[row])
         # I(x) = V Vᵀ with V = H · root.
         root = vectors * np.sqrt(np.maximum(values, 0))
         of_inverse, of_weighted = (
-            (matrix.reshape(-1, n_classes, len(h)) @ h) @ root
+            (matrix.reshape(-1, size, len(h)) @ h) @ root
             for matrix in (self.inverse, self.weighted)
         )
+        for s, w, z in self.late:
+            w_seen, z_seen = (_through(h[None], factor)[0].T @ root for factor in (w, z))
+            of_inverse -= s * w @ w_seen
+            of_weighted -= s * (z @ w_seen + w @ z_seen)
         seen = root.T @ self.seen_inverse[row] @ root
-        triangle = np.linalg.cholesky(np.eye(n_classes) + sign * seen)
+        triangle = np.linalg.cholesky(np.eye(size) + sign * seen)
         # N' = N - s W Wᵀ and Q' = Q - s (Z Wᵀ + W Zᵀ).
         w = np.linalg.solve(triangle, of_inverse.T).T
         y = np.linalg.solve(triangle, of_weighted.T).T
         inner = np.linalg.solve(triangle, root.T @ self.seen_weighted[row] @ root)
         z = y - sign / 2 * w @ np.linalg.solve(triangle, inner.T)
-        self.inverse -= sign * w @ w.T
-        product = z @ w.T
-        self.weighted -= sign * product
-        self.weighted -= sign * product.T
-        for rows in _blocks(len(self.features), n_classes**2 + len(h)):
-            features = self.features[rows].astype(np.float64, copy=False)
-            w_seen, z_seen = (_through(features, factor, n_classes) for factor in (w, z))
+        self.late.append((sign, w, z))
+        if len(self.late) == LATE:
+            self.catch_up()
+        both = np.hstack([w, z])
+
+        def of_span(number: int) -> None:
+            rows = slice(number * SPAN, (number + 1) * SPAN)
+            w_seen, z_seen = np.split(_through(self.features[rows], both), 2, axis=2)
             self.seen_inverse[rows] -= sign * w_seen @ w_seen.transpose(0, 2, 1)
             products = z_seen @ w_seen.transpose(0, 2, 1)
-            self.seen_weighted[rows] -= sign * (products + products.transpose(0, 2, 1))
-
-
-def _spread(proba: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return diag(p) - p pᵀ for each row."""
-    out = np.asarray(-proba[:, :, None] * proba[:, None, :], dtype=np.float64)
-    classes = np.arange(proba.shape[1])
-    out[:, classes, classes] += proba
-    return out
-
-
-def _through(
-    features: NDArray[np.float64], factor: NDArray[np.float64], n_classes: int
-) -> NDArray[np.float64]:
-    """Return Hᵀ factor, shape (n, C, rank), for each row of features."""
-    d, rank = features.shape[1], factor.shape[1]
-    by_feature = factor.reshape(n_classes, d, rank).transpose(1, 0, 2).reshape(d, -1)
-    return (features @ by_feature).reshape(-1, n_classes, rank)
-
-
-def _blocks(n: int, width: int) -> Iterator[slice]:
-    step = max(1, _BLOCK // width)
-    return (slice(start, start + step) for start in range(0, n, step))
-
-
-def fisher(proba: NDArray[np.float64], features: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of (diag(p) - p pᵀ) ⊗ h hᵀ over rows, 0 for none."""
-    n, n_classes = proba.shape
-    d = features.shape[1]
-    one, other = np.tril_indices(n_classes)
-    total = np.zeros((n_classes, d, n_classes, d))
-    strips = list(_strips(d))
-
-    def of_strip(number: int) -> None:
-        strip = strips[number]
-        sums = np.zeros((len(one), (strip.stop - strip.start) * (d - strip.start)))
-        for rows, products in _products(features, strip, 0, n):
-            p = proba[rows]
-            weights = np.where(one == other, p[:, one], 0.0) - p[:, one] * p[:, other]
-            sums += weights.T @ products
-        blocks = (sums / max(n, 1)).reshape(len(one), strip.stop - strip.start, -1)
-        for i, j, block in zip(one, other, blocks, strict=True):
-            for a, b in {(i, j), (j, i)}:
-                total[a, strip, b, strip.start :] = block
-                total[a, strip.start :, b, strip] = block.T
-
-    # Each strip has its own place in the total, so they go side by side as spans of rows do.
-    for_each_span(of_strip, len(strips) * SPAN)
-    return total.reshape(n_classes * d, n_classes * d)
-
-
-def seen(
-    matrices: Sequence[NDArray[np.float64]], features: NDArray[Any], n_classes: int
-) -> list[NDArray[np.float64]]:
-    """Return Hᵀ M H with H = 1 ⊗ h for each row of features, for symmetric matrices M."""
-    n, d = features.shape
-    one, other = np.tril_indices(n_classes)
-    found = np.zeros((n, len(matrices) * len(one)))
-    for strip in _strips(d):
-        factors = _factors(matrices, strip, n_classes)
-
-        def of_span(span: int, strip: slice = strip, factors: Any = factors) -> None:
-            end = min((span + 1) * SPAN, n)
-            for rows, products in _products(features, strip, span * SPAN, end):
-                found[rows] += products @ factors
+            products += products.transpose(0, 2, 1)
+            self.seen_weighted[rows] -= sign * products
 
         for_each_span(of_span, n)
-    out = []
-    for part in np.split(found, len(matrices), axis=1):
-        square = np.empty((n, n_classes, n_classes))
-        square[:, one, other] = square[:, other, one] = part
-        out.append(square)
+
+    def catch_up(self) -> None:
+        """Make in N and Q the changes that are late: all at once, which costs little more."""
+        signs, *factors = zip(*self.late, strict=True)
+        w, z = (np.hstack(parts) for parts in factors)
+        signed = w * np.repeat(signs, w.shape[1] // len(signs))
+        self.late.clear()
+        for lo in range(0, len(w), SPAN // 4):
+            rows = slice(lo, lo + SPAN // 4)
+            self.inverse[rows] -= signed[rows] @ w.T
+            self.weighted[rows] -= signed[rows] @ z.T + z[rows] @ signed.T
+
+
+def spreads_of(proba: NDArray[Any]) -> NDArray[np.float64]:
+    """Return diag(p) - p pᵀ for each row, in coordinates across 1."""
+    across = helmert(proba.shape[1])
+    means = proba @ across.T
+    squares = (across[:, None] * across).reshape(-1, proba.shape[1])
+    out = np.asarray(proba @ squares.T, dtype=np.float64).reshape(len(proba), *[len(across)] * 2)
+    out -= means[:, :, None] * means[:, None, :]
     return out
 
 
-def _factors(
-    matrices: Sequence[NDArray[np.float64]], strip: slice, n_classes: int
-) -> NDArray[np.float64]:
-    """Return what the products of a strip are to be multiplied by, a column for each sum."""
-    columns = []
-    for matrix in matrices:
-        d = len(matrix) // n_classes
-        blocks = matrix.reshape(n_classes, d, n_classes, d)
-        for i, j in zip(*np.tril_indices(n_classes), strict=True):
-            block = blocks[i, strip, j, strip.start :].copy()
-            # The products of a strip with what follows it stand for those the other way, too.
-            block[:, strip.stop - strip.start :] += blocks[i, strip.stop :, j, strip].T
-            columns.append(block.ravel())
-    return np.stack(columns, axis=1)
+def _through(features: NDArray[Any], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return Hᵀ factor, shape (n, C, rank), for each row of features."""
+    (n, d), rank = features.shape, factor.shape[1]
+    by_feature = factor.reshape(-1, d, rank).transpose(1, 0, 2).reshape(d, -1)
+    return (features.astype(np.float64, copy=False) @ by_feature).reshape(n, -1, rank)
 
 
-def _products(
-    features: NDArray[Any], strip: slice, lo: int, hi: int
-) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Yield products of the features of a strip with its own and all that follow, some rows a time.
+def fisher(spreads: NDArray[np.float64], features: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the mean of spread ⊗ h hᵀ over rows, 0 for none."""
+    (n, size, _), d = spreads.shape, features.shape[1]
+    total = np.zeros((size, d, size, d))
 
-    All are in one place: each is lost with the next.
-    """
-    size, d = strip.stop - strip.start, features.shape[1]
-    place = np.empty((min(ROWS, hi - lo), size, d - strip.start))
-    for start in range(lo, hi, ROWS):
-        rows = slice(start, min(start + ROWS, hi))
-        h = features[rows].astype(np.float64, copy=False)
-        products = place[: len(h)]
-        np.multiply(h[:, strip, None], h[:, None, strip.start :], out=products)
-        yield rows, products.reshape(len(h), -1)
+    def of_pair(i: int, j: int) -> None:
+        # Of a symmetric block: what is on the diagonal and after it.
+        block = np.zeros((d, d))
+        for rows in _slices(n, SPAN):
+            h = features[rows].astype(np.float64, copy=False)
+            weighed = h * spreads[rows, i, j, None]
+            for strip in _slices(d, STRIP):
+                block[strip, strip.start :] += weighed[:, strip].T @ h[:, strip.start :]
+        block = np.triu(block) / max(n, 1)
+        total[i, :, j] = total[j, :, i] = block + np.triu(block, 1).T
+
+    _for_each_pair(of_pair, size)
+    return total.reshape(size * d, size * d)
 
 
-def _strips(d: int) -> Iterator[slice]:
-    start = 0
-    while start < d:
-        stop = min(d, start + max(1, STRIP // (d - start)))
-        yield slice(start, stop)
-        start = stop
+def seen(matrices: Sequence[NDArray[np.float64]], features: NDArray[Any]) -> NDArray[np.float64]:
+    """Return Hᵀ M H with H = 1 ⊗ h for each row of features, for symmetric matrices M."""
+    n, d = features.shape
+    size = len(matrices[0]) // d
+    out = np.zeros((len(matrices), n, size, size))
+
+    def of_pair(i: int, j: int) -> None:
+        blocks = np.stack([matrix.reshape(size, d, size, d)[i, :, j] for matrix in matrices])
+        # What is before the diagonal counts after it.
+        blocks = np.triu(blocks) + np.tril(blocks, -1).transpose(0, 2, 1)
+        for rows in _slices(n, SPAN):
+            h = features[rows].astype(np.float64, copy=False)
+            for strip in _slices(d, STRIP):
+                factors = blocks[:, strip, strip.start :].reshape(-1, d - strip.start).T
+                products = (h[:, strip.start :] @ factors).reshape(len(h), len(matrices), -1)
+                out[:, rows, i, j] += np.einsum("na,nma->mn", h[:, strip], products)
+        out[:, :, j, i] = out[:, :, i, j]
+
+    _for_each_pair(of_pair, size)
+    return out
+
+
+def _for_each_pair(work: Callable[[int, int], None], size: int) -> None:
+    """Call ``work(i, j)`` for all i and j up to it, side by side: each has its own place."""
+    pairs = list(combinations_with_replacement(range(size), 2))
+    for_each(lambda number: work(*pairs[number][::-1]), len(pairs), n_threads)
+
+
+def _slices(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, start + size) for start in range(0, n, size))
 
 
 @parameters

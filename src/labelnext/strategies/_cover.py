@@ -17,11 +17,15 @@ from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from numpy.typing import NDArray
 
     from labelnext.engine import Gradients
     from labelnext.strategies._points import Points
     from labelnext.strategies._query import Mask
+
+# Of so many points one is looked at for a bound of the radius.
+THIN = 4
 
 
 @parameters
@@ -187,28 +191,25 @@ class ProbCover(QueryStrategy):
         features = query.features(with_labeled=True, on_device=True)
         n = query.n_candidates
         lots = query.rng.permutation(n)
-        delta, points = self._radius(features, query)
-        # A pair just at the radius is out, and a duplicate in, whatever the rounding.
-        limit = max(delta**2 - points.rounding, points.rounding)
-        candidates, labeled = points.take(slice(n)), points.take(slice(n, None))
-        is_open = points.nearest(labeled) >= limit
-        n_new = candidates.count(points.take(is_open), limit)
+        balls = Balls(*self._radius(features, query))
+        is_open = balls.points.nearest(balls.points.take(slice(n, None))) >= balls.limit
+        n_new = balls.count(is_open)[:n]
 
         def step(is_free: Mask) -> tuple[int, float, NDArray[np.int64]]:
             nonlocal n_new, is_open
             before, pick = n_new, first_by_lot(np.where(is_free, n_new, -1), lots)
-            covered = is_open & (points.nearest(points.take([pick])) < limit)
+            covered = is_open & balls.around(pick)
             is_open = is_open & ~covered
             # Each sample is covered once, so all these counts together are no more than one of all.
-            n_new = before - candidates.count(points.take(covered), limit)
+            n_new = before - balls.count(covered)[:n]
             return pick, before[pick], before
 
         return query.one_by_one(step)
 
-    def _radius(self, features: Any, query: Query) -> tuple[float, Points]:
-        """Return the radius, and points in the precision that it asks for."""
+    def _radius(self, features: Any, query: Query) -> tuple[Points, float, Any]:
+        """Return points in the precision that the radius asks for, the radius, and pairs in it."""
         if self.delta is not None:
-            return float(self.delta), lay_out(features, self.delta, normalize=self.normalize)
+            return lay_out(features, self.delta, normalize=self.normalize), float(self.delta), None
         if self.n_classes is None and query.pool.task in ("multilabel", "regression"):
             raise ValueError(
                 f"{query.asker} needs n_classes or delta, as labels of a pool of task "
@@ -218,18 +219,62 @@ class ProbCover(QueryStrategy):
         n_clusters = min(n_classes, features.shape[0])
         points = lay_out(features, normalize=self.normalize)
         clusters = k_means(points, n_clusters, query.rng, max_iter=50)[1]
-        delta = largest_pure_radius(points, clusters, self.alpha)
+        delta, near = largest_pure_radius(points, clusters, self.alpha)
         if points.too_coarse_for(delta):
             points = lay_out(features, delta, normalize=self.normalize)
-            delta = largest_pure_radius(points, clusters, self.alpha)
-        return delta, points
+            delta, near = largest_pure_radius(points, clusters, self.alpha)
+        return points, delta, near
 
 
-def largest_pure_radius(points: Points, clusters: NDArray[Any], alpha: float) -> float:
+class Balls:
+    """Balls of one radius around points, and how many of some points each of them holds.
+
+    `near` are the squared distances of pairs at that radius or farther, None if they are not known.
+    """
+
+    def __init__(self, points: Points, radius: float, near: sp.csr_array | None) -> None:
+        self.points = points
+        # A pair just at the radius is out, and a duplicate in, whatever the rounding.
+        self.limit = max(radius**2 - points.rounding, points.rounding)
+        near = points.within(np.full(points.n, self.limit)) if near is None else near
+        self.holds = near
+        if near is not None:
+            near.data = (near.data < self.limit).astype(np.float32)
+
+    def count(self, rows: Mask) -> NDArray[np.int64]:
+        """Return how many of the points in a mask each ball holds."""
+        if self.holds is None:
+            return self.points.count(self.points.take(rows), self.limit)
+        return np.asarray(self.holds @ rows.astype(np.float64), dtype=np.int64)
+
+    def around(self, row: int) -> Mask:
+        """Return a mask of the points in the ball around one."""
+        if self.holds is None:
+            return self.points.nearest(self.points.take([row])) < self.limit
+        return np.asarray(self.holds[[row]].toarray()[0] > 0)
+
+
+def largest_pure_radius(
+    points: Points, clusters: NDArray[Any], alpha: float
+) -> tuple[float, sp.csr_array | None]:
     """Return the largest radius at which a share alpha of open balls hold one cluster only.
 
     A ball is pure as long as its radius is at most the distance from its middle to the nearest
-    point of another cluster: the radius is a quantile of these.
+    point of another cluster: the radius is a quantile of these. A larger one, that of some of the
+    points, tells which pairs to look at; these are returned too, None if they are too many to keep.
     """
-    n_impure = int((1 - alpha) * points.n + 1e-9)
-    return float(np.sqrt(np.partition(points.nearest_of_another(clusters), n_impure)[n_impure]))
+    some = slice(None, None, THIN)
+    bound = _quantile(points.take(some).nearest_of_another(clusters[some]), alpha)
+    near = points.within(np.full(points.n, bound + points.rounding))
+    if near is not None:
+        kinds = clusters.astype(np.int32)
+        is_same = np.repeat(kinds, np.diff(near.indptr)) == kinds[near.indices]
+        d2 = np.minimum.reduceat(np.where(is_same, np.inf, near.data), near.indptr[:-1])
+        if (least := _quantile(d2, alpha)) <= bound + points.rounding:
+            return float(np.sqrt(least)), near
+    return float(np.sqrt(_quantile(points.nearest_of_another(clusters), alpha))), None
+
+
+def _quantile(d2: NDArray[np.float64], alpha: float) -> float:
+    n_impure = int((1 - alpha) * len(d2) + 1e-9)
+    return float(np.partition(d2, n_impure)[n_impure])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.engine.threads import SPAN
 from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._points import first_by_lot, lay_out
@@ -39,7 +40,12 @@ class Herding:
     def __init__(self, points: Points, weights: NDArray[np.float64], radius: float) -> None:
         n = len(weights)
         self.points, self.weights, self.scale = points.take(slice(n)), weights, -1 / radius**2
-        self.floor = self._coverage(points.take(slice(n, None)))
+        self.nearest = self.points.nearest(points.take(slice(n, None)))
+        self.look()
+
+    def look(self) -> None:
+        """Find the pairs that bring coverage, and keep them if they are not too many."""
+        self.within, self.n_looked_at = self.points.within(self.nearest), 0
 
     def pick(self, k: int, lots: NDArray[np.int64], free: Free) -> tuple[Picks, NDArray[Any]]:
         """Pick k candidates, each the one that brings most; return them and what they bring.
@@ -53,6 +59,9 @@ class Herding:
         is_new = np.ones(self.points.n, dtype=bool)
         picks, at_pick = np.empty(k, dtype=np.int64), np.empty(k)
         for t in range(k):
+            # Fewer pairs with each pick: by now, it might be, not too many.
+            if self.n_looked_at > self.points.n / 2:
+                self.look()
             n_at_once = FEWEST
             while len(stale := self._might_be_largest(gains, is_new, n_at_once, rounding)):
                 gains[stale] = self.gains(stale)
@@ -68,11 +77,27 @@ class Herding:
 
     def gains(self, rows: Any = slice(None)) -> NDArray[np.float64]:
         """Return how much more coverage some candidates would bring."""
-        return self.points.sums(self.points.take(rows), self.scale, self.weights, self.floor)
+        floor = np.exp(self.nearest * self.scale)
+        if self.within is None:
+            others = self.points.take(rows)
+            self.n_looked_at += others.n
+            return self.points.sums(others, self.scale, self.weights, floor)
+        gains, rows = [], np.arange(self.points.n)[rows]
+        for block in np.split(rows, range(SPAN, len(rows), SPAN)):
+            more = self.within[block]
+            more.data = np.maximum(np.exp(more.data * self.scale) - floor[more.indices], 0)
+            gains.append(more @ self.weights)
+        return np.concatenate(gains)
 
     def add(self, row: int) -> None:
         """Make a candidate a centre."""
-        self.floor = np.maximum(self.floor, self._coverage(self.points.take([row])))
+        self.nearest = self.nearest.copy()
+        if self.within is None:
+            d2 = self.points.nearest(self.points.take([row]))
+            np.minimum(self.nearest, d2, out=self.nearest)
+        else:
+            near = self.within[[row]]
+            self.nearest[near.indices] = np.minimum(self.nearest[near.indices], near.data)
 
     @staticmethod
     def _might_be_largest(
@@ -85,9 +110,6 @@ class Herding:
         if len(stale) > most:
             stale = stale[np.argpartition(-gains[stale], most)[:most]]
         return stale
-
-    def _coverage(self, centres: Points) -> NDArray[np.float64]:
-        return np.exp(self.points.nearest(centres) * self.scale)
 
 
 def herd(query: Query, points: Points, weights: NDArray[np.float64], radius: float) -> Choice:
@@ -168,8 +190,10 @@ class MaxHerding(QueryStrategy):
         check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
-        features = query.features(with_labeled=True, on_device=True)
-        points = lay_out(features, self.radius, normalize=self.normalize)
+        # In one line: the features are not held beside the points.
+        points = lay_out(
+            query.features(with_labeled=True, on_device=True), self.radius, normalize=self.normalize
+        )
         return herd(query, points, np.ones(query.n_candidates), self.radius)
 
 
@@ -256,6 +280,7 @@ class UncertaintyHerding(QueryStrategy):
         unsure = uncertainty(temper(proba[:n], temperature), self.method)
         radius = self.radius or self._radius(features[n:])
         points = lay_out(features, radius, normalize=self.normalize)
+        del features  # not to be held beside the points
         # Rounding may leave a certain sample a little below 0.
         return herd(query, points, np.maximum(unsure, 0.0), radius)
 

@@ -6,6 +6,7 @@ No n × n matrix is ever held. NumPy and torch share the code: `Points.xp` is th
 from __future__ import annotations
 
 from contextlib import nullcontext
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,8 @@ TENSOR_BLOCK, NUMBERS, ROWS = 4096, 1 << 26, 1 << 16
 # In float32 squared distances are right to some 1e-6 of the largest squared norm. A radius whose
 # square is below this share of it asks for float64.
 FINE = 0.03
+# Pairs within reach that are kept, at most: so many for each point, and in all, some 400 MB.
+PAIRS_OF_EACH, MOST_PAIRS = 200, 1 << 24
 
 
 class Points:
@@ -105,6 +108,37 @@ class Points:
         else:
             for number in range(-(-self.n // size)):
                 of_span(number)
+
+    def within(self, limits: Floats) -> sp.csr_array | None:
+        """Return the squared distances below a limit of each point, None if too many to be kept.
+
+        In row i they are of the points j that have i below their limit, itself at 0 among them. A
+        pair is computed once: all of them take half a product of all with all.
+        """
+        own, most = self._moved(limits), min(PAIRS_OF_EACH * self.n, MOST_PAIRS)
+        found: dict[tuple[int, int], tuple[NDArray[Any], ...]] = {}
+        n_found, lock = 0, Lock()
+        for part in _parts(self.n, self._block):
+
+            def work(span: slice, _: slice, tile: Any, part: slice = part) -> None:
+                nonlocal n_found
+                if span.stop > part.start:
+                    i, j = (self.xp.arange(s.start, s.stop, **self.beside) for s in (span, part))
+                    tile[i[:, None] >= j] = np.inf
+                is_near = tile < own[span][:, None]
+                is_near |= tile < own[part]
+                at = self.xp.argwhere(is_near.reshape(-1))[:, 0]
+                with lock:
+                    n_found += len(at)
+                if n_found <= most:
+                    d2, at = _fetched(tile.reshape(-1)[at]), _fetched(at)
+                    i, j = (ends.astype(np.int32) for ends in np.divmod(at, part.stop - part.start))
+                    found[part.start, span.start] = i + span.start, j + part.start, d2
+
+            self.take(slice(part.stop)).for_each_tile(self.take(part), work)
+            if n_found > most:
+                return None
+        return _by_row(self.n, [found[tile] for tile in sorted(found)], limits)
 
     def squared(self, others: Points) -> Floats:
         """Return the squared distance of each other to each point, shape (others.n, n)."""
@@ -284,6 +318,31 @@ def lay_out(features: Any, radius: float = np.inf, *, normalize: bool | None = N
     rows = xp.asarray(rows, dtype=dtype)
     rows[:, -2], rows[:, -1] = norms, 1
     return Points(rows, largest)
+
+
+def _by_row(n: int, found: list[tuple[NDArray[Any], ...]], limits: Floats) -> sp.csr_array:
+    """Put squared distances of pairs, which are in the order of the first, into the rows of both.
+
+    By hand, for what SciPy needs beside it is three times as much.
+    """
+    sizes = np.ones(n, dtype=np.int64)
+    for i, j, d2 in found:
+        np.add.at(sizes, i[d2 < limits[j]], 1)
+        np.add.at(sizes, j[d2 < limits[i]], 1)
+    ends = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    place, data = ends[:-1].copy(), np.zeros(ends[-1], found[0][2].dtype)
+    columns = np.empty(len(data), dtype=np.int32)
+    columns[place] = np.arange(n)
+    place += 1
+    for i, j, d2 in found:
+        for one, other in ((i, j), (j, i)):
+            is_in = np.flatnonzero(d2 < limits[other])
+            is_in = is_in[np.argsort(one[is_in], kind="stable")]
+            rows = one[is_in]
+            at = place[rows] + np.arange(len(rows)) - np.searchsorted(rows, rows)
+            columns[at], data[at] = other[is_in], np.maximum(d2[is_in], 0)
+            place[rows] = at + 1
+    return sp.csr_array((data, columns, ends), shape=(n, n))
 
 
 def _squared_norms(h: Any) -> Any:

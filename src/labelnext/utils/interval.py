@@ -29,6 +29,21 @@ def mean_interval(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.fl
     return mean, t.ppf(0.975, n - 1) * values.std(axis=0, ddof=1) / np.sqrt(n)
 
 
+def wilson(right: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return Wilson's 95 % interval of a share: `right` of n.
+
+    >>> low, high = wilson(80, 100)
+    >>> f"{low:.3f} to {high:.3f}"
+    '0.711 to 0.867'
+    """
+    z = 1.959964
+    right, n = np.asarray(right, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    share = right / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return np.maximum(middle - half, 0.0), np.minimum(middle + half, 1.0)
+
+
 def first_reached(
     counts: NDArray[np.int64], curves: ArrayLike, level: float
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -29,6 +29,21 @@ def require(module: str, *, extra: str, what: str) -> ModuleType:
         ) from error
 
 
+def imported(what: str, name: str) -> Any:
+    """Return what ``"module:name"`` names, or say why it cannot be had.
+
+    >>> imported("function", "math:sqrt")(9.0)
+    3.0
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever the code of that module raises
+        raise ValueError(
+            f"{what} {name!r} cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+
+
 def is_tensor(value: Any) -> bool:
     """Tell whether something is a tensor: without torch imported, nothing is."""
     torch = sys.modules.get("torch")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.pools.pool import Pool
-from labelnext.utils.libraries import without_tensor
+from labelnext.sampling.projection import (
+    DENSE,
+    halvings,
+    known_potentials,
+    project,
+    rows_to_draw,
+)
 from labelnext.visualization.figures import INK, note, percent, tidy
 
 if TYPE_CHECKING:
@@ -21,10 +26,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LIGHT, QUIET = "#c3c9d2", "#7d8797"
-# So many picks are numbered; beyond that numbers hide the map, and a colour bar tells the order.
-NUMBERED = 30
-# Squares of numbers up to here, and their sums, are finite.
-LARGEST = 1e140
+# So many picks are numbered; more numbers would hide the map, and a colour bar tells the order.
+NUMBERED = 20
 DIRECTIONS = np.deg2rad([45, 135, -45, -135, 0, 180, 90, -90])
 
 
@@ -33,14 +36,15 @@ def plot_batch(
     batch: Batch,
     *,
     exclude: ArrayLike | None = None,
-    max_background: int = 5000,
+    max_background: int = 20_000,
     figure: Figure | None = None,
 ) -> Figure:
     """Draw a batch in its pool, and what each pick brings.
 
     On the left the pool, projected on the two directions along which the features of the rows
-    drawn vary most (PCA), and the picks, dark to light from the first to the last, numbered if
-    they are few, their area by the norm of the gradient. On the right the potential that is left
+    drawn vary most (PCA), and the picks, dark to light from the first to the last, the first twenty
+    numbered, their area by the norm of the gradient. Of a large pool the map shows how dense it is.
+    On the right the potential that is left
     after each pick, as a share of that after the first. Of a strategy that knows no potential,
     the scores are there instead, if it has any, and without norms all picks have the same area.
 
@@ -53,9 +57,10 @@ def plot_batch(
         What `labelnext.select` chose from them.
     exclude : array-like of int, default=None
         Rows that were excluded, drawn as crosses.
-    max_background : int, default=5000
+    max_background : int, default=20000
         How many rows of the pool to draw, and to find the directions from, besides the picks.
-        Of a larger pool an even sample is taken.
+        Of a larger pool an even sample is taken, a smaller one where there are more than 1,677
+        features.
     figure : matplotlib.figure.Figure, default=None
         The figure to draw on; a new one by default.
 
@@ -85,24 +90,19 @@ def plot_batch(
         figure = plt.figure(figsize=(13, 6.5), layout="constrained")
     if not isinstance(features, Pool):
         features = Pool(features=features)
-    rows = np.setdiff1d(np.arange(features.n_rows), batch.indices)
-    if len(rows) > max_background:  # always the same, in ascending order for files
-        rows = np.sort(np.random.default_rng(0).choice(rows, max_background, replace=False))
-    points, told = _project(features, np.concatenate([rows, batch.indices]))
-    if len(points) < features.n_rows:
-        told += (
-            f"\nfound from and drawn for {len(points):,} rows: the picks and a sample of the pool"
-        )
+    rows = rows_to_draw(features, batch.indices, max_background)
+    points, told = project(features, np.concatenate([rows, batch.indices]))
     others, picks = points[: len(rows)], points[len(rows) :]
     # Without the palest yellow, which can hardly be seen on white.
     colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.88, len(batch))))
     areas = _areas(len(batch), batch.gradient_norms)
-    values = batch.scores if batch.potentials is None else batch.potentials
+    potentials = known_potentials(batch.potentials)
+    values = batch.scores if potentials is None else potentials
     if values is None:
         left = figure.subplots()
     else:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        if batch.potentials is not None:
+        if potentials is not None:
             _draw_potential(right, values, colors)
         else:
             right.set_title("What decided on each pick", loc="left", weight="bold")
@@ -129,55 +129,17 @@ def plot_batch(
         bar = figure.colorbar(shades, ax=left, fraction=0.03, pad=0.01)
         bar.set_label("pick, from the first to the last", color=QUIET, fontsize=9)
         bar.outline.set_visible(False)
-    else:
-        figure.draw_without_rendering()  # numbers are placed on the final layout
-        _number(left, picks, np.sqrt(areas) / 2, colors)
+    figure.draw_without_rendering()  # numbers are placed on the final layout
+    _number(left, picks, np.sqrt(areas) / 2, colors)
     return figure
-
-
-def _project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
-    """Project rows on the two directions along which they vary most; say how much that is."""
-    from sklearn.decomposition import PCA
-
-    order = np.argsort(rows)  # a file is read from front to back
-    sample = without_tensor(pool.read("features", rows[order]))
-    sparse = sp.issparse(sample) and min(sample.shape) > 2
-    if sp.issparse(sample) and not sparse:
-        sample = sample.toarray()
-    with np.errstate(over="ignore"):
-        sums = abs(sample.astype(np.float64)).sum(axis=1)
-    wrong = np.flatnonzero(~(np.asarray(sums).ravel() < LARGEST))
-    if len(wrong):
-        row = rows[order[wrong[0]]]
-        raise ValueError(
-            f"The features must be finite and below {LARGEST:g} to be drawn, and those of row "
-            f"{row:,} are not; replace them, or leave the picture out."
-        )
-    points = np.zeros((len(rows), 2))
-    if len(rows) == 1:
-        return points, "a single sample"
-    solver = "arpack" if sparse else "auto"
-    pca = PCA(n_components=min(2, *sample.shape), svd_solver=solver, random_state=0)
-    with np.errstate(invalid="ignore", divide="ignore"):  # all rows may be the same
-        projected = pca.fit_transform(sample.astype(np.float64))
-    points[order, : projected.shape[1]] = projected
-    shares = pca.explained_variance_ratio_
-    if not np.isfinite(shares).all():
-        return points, "all features are alike"
-    parts = [
-        f"{share:.0%}".replace("%", " %") if share >= 0.01 else "under 1 %" for share in shares
-    ]
-    told = f"PCA of the features: {parts[0]} of their variance from left to right"
-    if len(shares) > 1:
-        told += f", {parts[1]} from bottom to top"
-    return points, told
 
 
 def _areas(k: int, norms: Floats | None) -> Floats:
     """Give each pick an area, in square points, by its norm; none too small to be seen."""
     full = float(np.clip(6_000 / k, 40, 260))
-    if norms is None or not norms.max() > 0:
+    if norms is None or not np.nanmax(norms, initial=0) > 0:
         return np.full(k, full)
+    norms = np.nan_to_num(norms, nan=float(np.nanmedian(norms)))  # of picks drawn at random
     areas: Floats = np.maximum(full * norms / norms.max(), 8.0)
     return areas
 
@@ -185,7 +147,10 @@ def _areas(k: int, norms: Floats | None) -> Floats:
 def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
     size = float(np.clip(20_000 / max(len(points), 1), 4, 22))
     x, y = points[~crosses].T
-    axes.scatter(x, y, s=size, c=LIGHT, linewidths=0, label="pool", zorder=1)
+    if len(x) > DENSE:
+        _draw_density(axes, x, y)
+    else:
+        axes.scatter(x, y, s=size, c=LIGHT, linewidths=0, label="pool", zorder=1)
     if crosses.any():
         x, y = points[crosses].T
         look: dict[str, Any] = {"c": QUIET, "marker": "x", "linewidths": 0.9, "zorder": 2}
@@ -196,6 +161,16 @@ def _draw_pool(axes: Axes, points: Floats, crosses: NDArray[np.bool_]) -> None:
     axes.spines[:].set_visible(False)
 
 
+def _draw_density(axes: Axes, x: Floats, y: Floats) -> None:
+    """Draw hexagons, the darker the more rows lie there: one alone can still be seen."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("pool", ["#e3e7ed", "#5f6b7c"])
+    cells = axes.hexbin(x, y, gridsize=90, bins="log", mincnt=1, cmap=shades, linewidths=0)
+    cells.set_zorder(1)
+    axes.scatter([], [], s=22, c=LIGHT, marker="h", linewidths=0, label="pool")
+
+
 def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
     """Number points from 1, beside their markers or tied to them by lines, where there is room."""
     scale = 72 / axes.figure.dpi
@@ -203,7 +178,7 @@ def _number(axes: Axes, points: Floats, radii: Floats, colors: Floats) -> None:
     frame = np.asarray(axes.get_window_extent().extents) * scale
     reach = radii[: len(points), None]
     taken = np.column_stack([at - reach, at + reach])  # boxes of markers, then of numbers too
-    for rank in range(len(points)):
+    for rank in range(min(len(points), NUMBERED)):
         half = np.array([3.2 * len(str(rank + 1)) + 1, 4.5])
         others = np.delete(taken, rank, axis=0)
         place, gap = _free_place(at[rank], half, float(radii[rank]), others, frame)
@@ -286,16 +261,6 @@ def _draw_potential(axes: Axes, potentials: Floats, colors: Floats) -> None:
     if not some.all():
         notes.append(f"nothing is left from pick {int(rank[~some][0]):,} on")
     axes.set_xlabel("\n".join(["picks", " · ".join(notes)]) if notes else "picks")
-
-
-def halvings(share: Floats, limit: int = 8) -> dict[int, int]:
-    """Find the picks, from 1, at which a half, a quarter, ... is left; how often it has halved."""
-    found = {}
-    for level in range(1, limit + 1):
-        reached = np.flatnonzero(share <= 0.5**level)
-        if len(reached):
-            found[int(reached[0]) + 1] = level
-    return found
 
 
 def _label(axes: Axes, heights: dict[int, float], marks: dict[int, int]) -> None:

@@ -1,0 +1,108 @@
+"""How many labels each class has, and how common it is: of samples that were not chosen."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labelnext.loop import _events, _schema
+
+if TYPE_CHECKING:
+    import sqlite3
+
+KINDS = ("test", "random", "strategy", "other")
+WARNING = (
+    "Labels of samples that a strategy has chosen do not tell how common a class is: it looks for "
+    "what is rare and doubtful. 'share' is estimated from the test set and the random picks alone"
+)
+
+
+class ClassCounts(NamedTuple):
+    """
+    Labels of each class, and an estimate of how common it is.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of each `class` how many labels it has in the `test` set, among `random` picks, among those
+        that a `strategy` chose, and `other` ones, which no round had asked for; and its `share` of
+        all samples, with the ends of a 95 % interval, `low` and `high`; None where nothing tells.
+    warning : str
+        What not to conclude from the counts.
+
+    Examples
+    --------
+    >>> from labelnext.loop import ClassCounts
+    >>> ClassCounts._fields
+    ('rows', 'warning')
+    """
+
+    rows: list[dict[str, Any]]
+    warning: str
+
+
+def class_counts(db: sqlite3.Connection) -> ClassCounts:
+    """Count the labels of each class by why their samples were asked for."""
+    task, classes = _schema.about(db, "task"), _schema.about(db, "classes")
+    y = _events.labels(db, task, "majority", ("pool", "test")).y
+    said: dict[int, list[str]] = {
+        key: [value] if task == "multiclass" else value
+        for key, value in enumerate(y)
+        if value is not None
+    }
+    # Of a sample that was picked twice the first time counts.
+    first = {
+        row["sample"]: (row["kind"], row["round"])
+        for row in db.execute("SELECT sample, kind, round FROM picks ORDER BY key DESC")
+    }
+    split = dict(db.execute("SELECT key, split FROM samples").fetchall())
+    counts: dict[str, Counter[str]] = {name: Counter() for name in classes}
+    drawn: defaultdict[int, list[list[str]]] = defaultdict(list)  # by round, 0 for the test set
+    for key, names in said.items():
+        kind, number = first.get(key, ("other", None))
+        for name in names:
+            counts[name][kind] += 1
+        if kind in ("test", "random"):
+            drawn[number].append(names)
+    n_pool = sum(value == "pool" for value in split.values())
+    # What was labelled before a random slice was drawn is no part of what it stands for: it is
+    # known, and counts as it is. The test set, drawn first, stands for all.
+    known = {
+        number: [
+            names
+            for key, names in said.items()
+            if number and split[key] == "pool" and first.get(key, ("", -1))[1] < number
+        ]
+        for number in drawn
+    }
+    rows = []
+    for name in classes:
+        row: dict[str, Any] = {"class": name} | {kind: counts[name][kind] for kind in KINDS}
+        parts = []
+        for number, labels in drawn.items():
+            n, hits = len(labels), sum(name in names for names in labels)
+            before = sum(name in names for names in known[number])
+            rest = (n_pool - len(known[number])) / n_pool
+            parts.append((n, hits, before / n_pool, rest))
+        rows.append(row | _estimate(parts))
+    n_drawn = sum(map(len, drawn.values()))
+    return ClassCounts(rows, f"{WARNING} ({n_drawn:,} of {len(said):,} labels).")
+
+
+def _estimate(parts: list[tuple[int, int, float, float]]) -> dict[str, float | None]:
+    """Join what each random slice says: n, hits, the share known before, the rest's weight."""
+    total = sum(n for n, *_ in parts)
+    if not total:
+        return {"share": None, "low": None, "high": None}
+    share = sum(n / total * (before + rest * hits / n) for n, hits, before, rest in parts)
+    # With Agresti and Coull's two hits and two misses, none of n is no proof of none at all.
+    centre = sum(
+        n / total * (before + rest * (hits + 2) / (n + 4)) for n, hits, before, rest in parts
+    )
+    variance = sum(
+        (n / total * rest) ** 2 * (p := (hits + 2) / (n + 4)) * (1 - p) / (n + 4)
+        for n, hits, _, rest in parts
+    )
+    half = 1.96 * math.sqrt(variance)
+    return {"share": share, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}

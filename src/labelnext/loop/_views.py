@@ -1,0 +1,124 @@
+"""What the page shows of a loop beyond what a `Loop` says: the grid, the curve, who agrees."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from labelnext.loop import _events, _rounds, _schema
+
+if TYPE_CHECKING:
+    from labelnext.loop._rounds import Item
+    from labelnext.loop.loop import Loop
+
+# Those drawn at random and the test set are left out of the grid, where the guess shows: what is
+# said of them must not depend on it.
+PREDICTED = f"""
+SELECT p.key, p.pseudo_label FROM picks AS p
+WHERE p.kind = 'strategy' AND p.pseudo_label IS NOT NULL AND (
+    p.key IN (SELECT key FROM ({_rounds.FREE}))
+    OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
+) ORDER BY p.round, p.rank
+"""
+
+
+def guesses(loop: Loop, person: str) -> dict[str, int]:
+    """Return how many samples of each predicted class wait for a person, most first."""
+    with loop._database.reading() as db:
+        rows = db.execute(PREDICTED, {"me": person, "n": -1}).fetchall()
+    counts: dict[str, int] = {}
+    for row in rows:
+        guess = json.loads(row["pseudo_label"])
+        if isinstance(guess, str):
+            counts[guess] = counts.get(guess, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: -pair[1]))
+
+
+def take_predicted(loop: Loop, person: str, guess: str, n: int, seconds: float) -> list[Item]:
+    """Lease to a person the next picks that the model takes for one class."""
+    with loop._database.writing() as db:
+        now = _schema.now()
+        _rounds.expire(db, now)
+        rows = db.execute(PREDICTED, {"me": person, "n": -1}).fetchall()
+        keys = [row["key"] for row in rows if json.loads(row["pseudo_label"]) == guess][:n]
+        db.executemany(
+            "INSERT INTO leases VALUES (?1, ?2, ?3, ?4, ?1) "
+            "ON CONFLICT DO UPDATE SET since = ?3, until = ?4",
+            ((key, person, now, now + seconds) for key in keys),
+        )
+        wanted = ", ".join(map(str, keys))
+        mine = {
+            row["sample"] for row in db.execute(f"SELECT sample FROM picks WHERE key IN ({wanted})")
+        }
+        items = [_rounds._item(row) for row in db.execute(_rounds.ITEMS, (person, -1))]
+        return [item for item in items if item.key in mine]
+
+
+def asked_now(loop: Loop) -> dict[str, Any]:
+    """Return the round that is asked for now, how many answers it wants, and how many it lacks.
+
+    Cheap, as each tab asks for it again and again: it reads that round, and no events.
+    """
+    with loop._database.reading() as db:
+        row = db.execute(
+            "SELECT number, kind FROM rounds AS r WHERE closed_at IS NULL "
+            "ORDER BY NOT EXISTS (SELECT 1 FROM picks WHERE round = r.number AND need > 0), number"
+        ).fetchone()
+        number, kind = (None, None) if row is None else row
+        picks, total, left = db.execute(
+            "SELECT count(*), coalesce(sum(want), 0), coalesce(sum(need), 0) FROM picks "
+            "WHERE round = ?",
+            (number,),
+        ).fetchone()
+    return {
+        "round": number,
+        "kind": kind,
+        "picks": picks,
+        "total": total,
+        "left": left,
+        "decided": total - left,
+    }
+
+
+def event(loop: Loop, number: int) -> _events.Event:
+    """Return an event by its number."""
+    with loop._database.reading() as db:
+        return _events.find(db, number)
+
+
+def agreement(loop: Loop) -> list[dict[str, Any]]:
+    """Return how often each two people say the same of samples that both have labelled."""
+    with loop._database.reading() as db:
+        votes = _events.votes(db, ("pool", "test"))
+    both: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for said in votes.values():
+        for pair in combinations(sorted(said), 2):
+            both.setdefault(pair, []).append((json.dumps(said[pair[0]]), json.dumps(said[pair[1]])))
+    found = []
+    for people, values in sorted(both.items()):
+        n = len(values)
+        same = sum(a == b for a, b in values) / n
+        first, second = (Counter(side) for side in zip(*values, strict=True))
+        chance = sum(first[value] * second[value] for value in first) / n**2
+        kappa = None if chance == 1 or loop.task != "multiclass" else (same - chance) / (1 - chance)
+        found.append({"people": people, "n": n, "same": same, "kappa": kappa})
+    return found
+
+
+def curve(loop: Loop) -> list[dict[str, Any]]:
+    """Return the metrics of rounds over the number of labels that there were."""
+    labelled, labels = 0, {}
+    for one in loop.rounds():
+        labelled += one["labeled"] if one["kind"] != "test" else 0
+        labels[one["number"]] = labelled
+    return [
+        {
+            "labels": labels[one["round"]],
+            "name": f"{one['name']}, {one['split']}",
+            "value": one["value"],
+        }
+        for one in sorted(loop.metrics(), key=lambda one: (one["name"], one["split"], one["round"]))
+        if one["value"] is not None and one["split"] in ("test", "random")
+    ]

@@ -1,0 +1,214 @@
+"""Features of samples, for those who have no model: computed once, and kept in a pool folder.
+
+All defaults work without a network.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.loop._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
+from labelnext.loop.samples import IN_FILES, SAID
+from labelnext.pools import Pool, PoolWriter, open_pool
+from labelnext.pools.manifest import SETTINGS, read_head
+from labelnext.pools.source import digest_of
+from labelnext.utils.libraries import imported
+from labelnext.utils.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from labelnext.loop.samples import Samples
+
+    Rows = NDArray[np.float32]
+
+SHARD = 512  # samples that are computed, and kept, at a time
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Features in a pool folder, what made them, and how many samples could not be read."""
+
+    pool: Pool
+    said: str
+    broken: int
+
+
+def encode(
+    samples: Samples,
+    folder: str | os.PathLike[str],
+    *,
+    encoder: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Encoded:
+    """
+    Compute features of samples, or take those that are in a folder already.
+
+    They are kept as they are computed: what was cut off goes on where it was. If the samples, or
+    what is asked for, are not those of before, all is computed again.
+
+    Parameters
+    ----------
+    samples : Samples
+        What `labelnext.loop.samples.read` returns.
+    folder : str or path-like
+        The pool folder.
+    encoder : str, default=None
+        What makes the features: "tfidf", "wordllama", "model2vec:NAME" or
+        "sentence-transformers:NAME" for texts; "efficientnet", "plain" or "timm:NAME" for pictures;
+        "plain" for sounds in .wav files; "columns" for rows; or "module:function" for a function
+        of yours. It gets a list of texts, of paths or of records (dict), and returns an array with
+        a row for each. None for what the folder has, else for the best that is installed and
+        needs no network.
+    progress : callable, default=None
+        Called with the numbers of samples that are done, and of all.
+
+    Returns
+    -------
+    Encoded
+        The pool of the features, with the samples' ids; what made them; and how many samples could
+        not be read. These have the features of an average sample.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the encoder is not known, does not fit, or does not return numbers.
+    ImportError
+        If it needs a library that is not installed.
+    FileExistsError
+        If the folder holds other files than those of a pool.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from labelnext.loop import samples
+    >>> from labelnext.loop.encode import encode
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> found = encode(samples.read(["good film", "bad film"]), folder.name, encoder="tfidf")
+    >>> found.pool.ids, found.pool.n_features
+    (array(['0', '1'], dtype=object), 3)
+    >>> folder.cleanup()
+    """
+    name = encoder or _kept(Path(folder))
+    chosen = _default(samples) if name is None else find(name, samples)
+    settings = {
+        "by": "labelnext loop",
+        "encoder": chosen.name,
+        "samples": digest_of(samples.kind, samples.ids, *_state(samples)),
+    }
+    same = _said_there(Path(folder)) == settings
+    writer = PoolWriter(
+        folder, task="vectors", settings=settings, resume=same, overwrite=not same and _ours(folder)
+    )
+    broken = 0
+    if not writer.complete:
+        cuts = [*range(0, len(samples), SHARD)]
+        todo = [cut for cut in cuts if cut // SHARD not in writer.finished]
+        everything = _rows(chosen, samples, 0, len(samples)) if chosen.whole and todo else None
+        for cut in todo:
+            end = min(cut + SHARD, len(samples))
+            rows = _rows(chosen, samples, cut, end) if everything is None else everything[cut:end]
+            missing = ~np.isfinite(rows).all(axis=1)
+            broken += int(missing.sum())
+            rows[missing] = rows[~missing].mean(axis=0) if not missing.all() else 0
+            writer.write(cut // SHARD, features=rows, ids=samples.ids[cut:end])
+            if progress is not None:
+                progress(end, len(samples))
+        writer.finish(len(cuts))
+    return Encoded(open_pool(folder), chosen.said, broken)
+
+
+def find(name: str, samples: Samples) -> Encoder:
+    """Return the encoder of a name for samples, or say which there are."""
+    kind = samples.kind
+    known = ENCODERS[kind]
+    first, colon, rest = name.partition(":")
+    if first in known:
+        if bool(colon) != (first in NAMED) or (colon and not rest):
+            raise ValueError(
+                f"encoder={name!r}: expected {first + ':NAME' if first in NAMED else repr(first)}."
+            )
+        return known[first](rest if colon else samples)
+    if not colon:
+        raise ValueError(
+            f"encoder={name!r} is not known for {SAID[kind]}{did_you_mean(name, known) or ';'} "
+            f"there are {', '.join(n + ':NAME' * (n in NAMED) for n in known)}, and "
+            "module:function for one of yours."
+        )
+    function = imported("encoder", name)
+    if not callable(function):
+        raise TypeError(f"encoder {name!r} must be a function, got {function!r:.60}.")
+    return Encoder(name, name, function)
+
+
+def _default(samples: Samples) -> Encoder:
+    """Return the best that is installed and needs no network."""
+    text = "wordllama" if find_spec("wordllama") else "tfidf"
+    image = "efficientnet" if all(map(find_spec, EFFICIENTNET)) else "plain"
+    names = {"text": text, "html": text, "image": image, "audio": "plain", "row": "columns"}
+    return find(names[samples.kind], samples)
+
+
+def _said_there(folder: Path) -> Any:
+    """Return what a folder says that its features were made of and by, None if it says nothing."""
+    try:
+        return read_head((folder / SETTINGS).read_bytes(), str(folder))["settings"]
+    except (OSError, ValueError):
+        return None
+
+
+def _ours(folder: str | os.PathLike[str]) -> bool:
+    return (_said_there(Path(folder)) or {}).get("by") == "labelnext loop"
+
+
+def _kept(folder: Path) -> str | None:
+    return _said_there(folder)["encoder"] if _ours(folder) else None
+
+
+def _state(samples: Samples) -> list[Any]:
+    """Return what differs once samples have changed."""
+    if samples.kind not in IN_FILES:
+        return samples.contents
+    root, found = samples.root or Path(), []
+    for path in samples.contents:
+        try:
+            stamp = os.stat(root / path)
+            found.append((path, stamp.st_size, stamp.st_mtime_ns))
+        except OSError:
+            found.append((path, -1, 0))
+    return found
+
+
+def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:
+    """Return the features of some samples, checked."""
+    contents: Sequence[Any] = samples.contents[start:end]
+    if samples.kind in IN_FILES:
+        contents = [os.fspath((samples.root or Path()) / path) for path in contents]
+    elif samples.kind == "row":
+        contents = [json.loads(text) for text in contents]
+    elif samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
+        contents = [_without_tags(text) for text in contents]
+    found = encoder.of(contents)
+    found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
+    if found.ndim != 2 or len(found) != len(contents) or found.dtype.kind not in "fiub":
+        raise TypeError(
+            f"encoder {encoder.name!r} must return numbers with a row for each of the "
+            f"{len(contents):,} samples that it is given, got {found.dtype} of shape {found.shape}."
+        )
+    return np.array(found, dtype=np.float32)
+
+
+def _without_tags(page: str) -> str:
+    page = re.sub(r"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->", " ", page)
+    return html.unescape(re.sub(r"<[^>]*>", " ", page))

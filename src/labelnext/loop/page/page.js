@@ -1,0 +1,939 @@
+// The page on which people label. One module over JSON, no build step; server.py answers it.
+//
+// A decision goes to the outbox first, which localStorage holds, and from there to the server. The
+// next item shows when the server has committed it, or, without a server, when it lies in the
+// outbox. It is sent until the server answers, always with the same client id, so it counts once.
+
+// --- the document --------------------------------------------------------------------------------
+
+const $ = (query, inside = document) => inside.querySelector(query);
+
+function el(tag, props = {}, ...kids) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "class") node.className = value;
+    else if (name === "style") Object.assign(node.style, value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...kids.flat().filter((kid) => kid !== null && kid !== undefined && kid !== false));
+  return node;
+}
+
+const button = (props, ...kids) => el("button", { type: "button", ...props }, ...kids);
+const kbd = (key) => key && el("kbd", { "aria-hidden": "true" }, KEY_NAMES[key] ?? key);
+const KEY_NAMES = { " ": "Space", Backspace: "⌫", Enter: "↵", Escape: "Esc", ArrowLeft: "←", ArrowRight: "→" };
+const plural = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+const short = (text, n) => (text.length > n ? `${text.slice(0, n - 1)}…` : text);
+const ago = (s) => (s < 90 ? "just now" : s < 5400 ? `${Math.round(s / 60)} min ago`
+  : s < 129600 ? `${Math.round(s / 3600)} h ago` : `${Math.round(s / 86400)} days ago`);
+
+let toasting = 0;
+function toast(text, kind = "") {
+  const node = $("#toast");
+  node.textContent = text;
+  node.className = `toast shown ${kind}`;
+  clearTimeout(toasting);
+  toasting = setTimeout(() => node.classList.remove("shown"), kind === "bad" ? 8000 : 3000);
+}
+const say = (text) => { $("#spoken").textContent = text; };
+
+// --- what this browser keeps ----------------------------------------------------------------------
+
+const store = {
+  get(key, otherwise) {
+    try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; }
+  },
+  set(key, value) {
+    try { localStorage.setItem(key, JSON.stringify(value)); return true; } catch { return false; }
+  },
+};
+
+// Random, also where the address is not https and there is no crypto.randomUUID.
+const unique = () => [...crypto.getRandomValues(new Uint8Array(12))]
+  .map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const TAB = unique();
+const GRID = `${TAB} grid`; // what it holds, the one-by-one view does not show
+
+const S = { me: "", queue: [], now: null, mending: null, done: [], view: "", sent: 0 };
+let settings = store.get("labelnext:settings", {});
+settings = { hide: true, why: true, sound: true, keysOff: false, theme: "", keys: {}, ...settings };
+function keep(changes) {
+  Object.assign(settings, changes);
+  store.set("labelnext:settings", settings);
+  document.documentElement.dataset.theme = settings.theme;
+}
+
+// --- the server ----------------------------------------------------------------------------------
+
+class Offline extends Error {}
+
+async function ask(name, body, seconds = 8) {
+  let answer;
+  try {
+    answer = await fetch(`api/${name}`, {
+      signal: AbortSignal.timeout(seconds * 1000),
+      ...(body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+    });
+  } catch { throw new Offline("No connection"); }
+  const data = await answer.json().catch(() => ({}));
+  if (answer.status === 429 || answer.status === 503) throw new Offline(data.error ?? "The server is busy");
+  if (answer.status === 401) locked(data.error);
+  if (!answer.ok) throw new Error(data.error ?? `The server answered ${answer.status}.`);
+  return data;
+}
+
+// Decisions on their way. Tabs share localStorage: what a closed one left, the next one sends.
+const outbox = {
+  waiting: new Map(), // by name: [operation, who waits for its result]
+  sending: null,
+  delay: 0,
+  prefix: "",
+
+  start(loop, me) {
+    this.prefix = `labelnext:out:${loop}:${me}:`;
+    const left = Object.keys(localStorage).filter((name) => name.startsWith(this.prefix)).sort();
+    for (const name of left) this.waiting.set(name, [store.get(name), () => {}]);
+    if (left.length) this.flush();
+  },
+
+  // Resolves with the server's result, or with null when the operation waits here for a server.
+  send(operation) {
+    const name = `${this.prefix}${Date.now()}-${String((S.sent += 1)).padStart(6, "0")}-${TAB}`;
+    const kept = store.set(name, operation);
+    return new Promise((resolve) => {
+      let timer = 0;
+      const once = (result) => { clearTimeout(timer); resolve(result); };
+      if (kept) timer = setTimeout(() => once(null), 3000);
+      this.waiting.set(name, [operation, once, kept]);
+      this.flush();
+    });
+  },
+
+  flush() {
+    clearTimeout(this.delayed);
+    this.sending ??= this.empty().finally(() => { this.sending = null; saved(); });
+  },
+
+  async empty() {
+    while (this.waiting.size) {
+      const part = [...this.waiting].slice(0, 100);
+      saved();
+      try {
+        const { results } = await ask("record", { events: part.map(([, [operation]]) => operation) });
+        [this.delay, this.why] = [0, ""];
+        part.forEach(([name, [, once]], i) => {
+          this.waiting.delete(name);
+          localStorage.removeItem(name);
+          if (results[i].error) toast(`Not taken: ${results[i].error}`, "bad");
+          once(results[i]);
+        });
+      } catch (error) {
+        if (error.message !== this.why && error.message !== "No connection") toast(error.message, "bad");
+        this.why = error.message;
+        for (const [, [, once, kept]] of part) if (kept) once(null);
+        this.delay = Math.min(5000, (this.delay || 250) * 2);
+        this.delayed = setTimeout(() => this.flush(), this.delay);
+        return;
+      }
+    }
+  },
+};
+addEventListener("online", () => outbox.prefix && outbox.flush());
+addEventListener("beforeunload", (event) => {
+  const lost = [...outbox.waiting.values()].some(([, , kept]) => kept === false);
+  if (lost) event.preventDefault();
+});
+
+function saved() {
+  const n = outbox.waiting.size;
+  const node = $("#saved");
+  const offline = outbox.delay > 0;
+  const text = offline ? `${outbox.why === "No connection" ? outbox.why : "Not saved yet"} · ${n} kept here` : n ? "Saving …" : "✓ All saved";
+  if (node.textContent !== text) node.textContent = text;
+  node.className = `saved ${offline ? "offline" : n ? "busy" : ""}`;
+}
+
+function locked(why) {
+  outbox.delay = 0;
+  $("#main").replaceChildren(el("div", { class: "empty", role: "alert" },
+    el("h2", {}, "This page needs its key"),
+    el("p", {}, why ?? "Open the whole address that the server printed, with what follows the #.")));
+}
+
+// Other tabs of this person: what one decides, the others drop.
+let tabs = null;
+function listen(loop) {
+  tabs = new BroadcastChannel(`labelnext:${loop}:${S.me}`);
+  tabs.onmessage = ({ data }) => {
+    S.queue = S.queue.filter((item) => item.key !== data);
+    if (S.now?.key === data && !S.mending) { toast("Decided in another tab"); next(); }
+  };
+}
+
+// --- the queue -----------------------------------------------------------------------------------
+
+const AHEAD = 8;
+let refilling = null;
+
+function refill() {
+  if (S.queue.length > AHEAD / 2 || refilling) return refilling;
+  refilling = (async () => {
+    const before = S.queue.length;
+    try {
+      const have = [...S.queue, S.now].filter(Boolean).map((item) => item.key);
+      const { items } = await ask("take", { n: AHEAD, have, tab: TAB });
+      const known = new Set([...S.queue, S.now].filter(Boolean).map((item) => item.key));
+      for (const [operation] of outbox.waiting.values()) known.add(operation.key);
+      for (const item of items) if (!known.has(item.key)) { S.queue.push(item); prefetch(item); }
+      S.queue_known = true;
+    } catch (error) {
+      if (!(error instanceof Offline)) throw error;
+      S.queue_known = false;
+    } finally { refilling = null; }
+    if (!S.now && S.view === "label") S.queue.length ? next() : nothing_left();
+    else if (S.queue.length > before) refill();
+  })();
+  return refilling;
+}
+
+function prefetch(item) {
+  if (item.kind === "image" && item.media) { item.image = new Image(); item.image.src = item.media; }
+}
+
+function next() {
+  S.mending = null;
+  S.now = S.queue.shift() ?? null;
+  refill();
+  if (S.view === "label") show_now();
+}
+
+let shown_at = 0; let hidden_for = 0; let hid_at = 0;
+addEventListener("visibilitychange", () => {
+  if (document.hidden) hid_at = performance.now();
+  else { hidden_for += hid_at && performance.now() - hid_at; hid_at = 0; }
+});
+const spent = () => Math.round(performance.now() - shown_at - hidden_for);
+
+const VERBS = { skip: "skipped", "cannot-tell": "cannot tell", flag: "flagged", comment: "comment", undo: "undone", adjudicate: "settled" };
+const said = (action, value) => (action === "label" || action === "adjudicate" || action === "import"
+  ? (Array.isArray(value) ? value.join(", ") || "none" : String(value)) : VERBS[action] ?? action);
+
+const operation_on = (item, action, value, comment = null) => ({ client: unique(), key: item.key, sample: item.id, action, value, comment, milliseconds: spent() });
+
+// What does not decide stays beside the decision that follows it: nobody waits for it.
+async function remark(action, comment = null) {
+  const item = S.now;
+  if (!item) return;
+  const result = await outbox.send(operation_on(item, action, null, comment));
+  if (result?.error) return;
+  toast(action === "flag" ? "Flagged" : "Comment kept");
+  item.flagged ||= action === "flag";
+  S.done.push({ item, action, value: null });
+  if (S.now === item) show_mark();
+}
+
+// A decision on what is shown: kept, sent, and only then the next item.
+async function decide(action, value = null) {
+  const item = S.now;
+  if (!item || S.deciding) return;
+  S.deciding = true;
+  performance.mark("decided");
+  try {
+    S.choices?.chosen(value);
+    const result = await outbox.send(operation_on(item, action, value));
+    if (result?.error) return;
+    S.done.push({ item, action, value });
+    S.done.splice(0, S.done.length - 100);
+    tabs.postMessage(item.key);
+    if (!S.mending && action !== "skip") count(1);
+    const back = S.mending?.back;
+    if (back) S.queue.unshift(back);
+    const left = S.queue[0] ? `Next: ${spoken(S.queue[0])}` : "";
+    say(`${said(action, value)}. ${left}`);
+    next();
+  } finally { S.deciding = false; }
+}
+
+async function undo() {
+  if (S.deciding) return;
+  S.deciding = true;
+  try {
+    const result = await outbox.send({ client: unique(), action: "undo" });
+    const local = S.done.at(-1);
+    const undone = result ? result.undone : local;
+    if (!undone) return toast("Nothing to undo");
+    if (local?.item.key === undone.item.key) S.done.pop();
+    if (S.now && S.now.key !== undone.item.key && !S.mending) S.queue.unshift(S.now);
+    S.queue = S.queue.filter((item) => item.key !== undone.item.key);
+    S.mending = null;
+    S.now = undone.item;
+    if (undone.action === "label" || undone.action === "cannot-tell") count(-1);
+    if (S.view !== "label") location.hash = "label"; else show_now();
+    toast(`Undone: ${said(undone.action, undone.value)}`);
+    say(`Undone: ${said(undone.action, undone.value)}. ${spoken(undone.item)}`);
+  } finally { S.deciding = false; }
+}
+
+function mend(item, value) {
+  S.mending = { back: S.mending ? S.mending.back : S.now, value };
+  S.now = item;
+  if (S.view !== "label") location.hash = "label"; else show_now();
+}
+
+// --- an item -------------------------------------------------------------------------------------
+
+const name_of = (item) => String(item.id);
+const spoken = (item) => (item.kind === "text" ? short(item.content, 300) : `${item.kind} ${name_of(item)}`);
+
+function broken(item, why) {
+  return el("div", { class: "broken" }, el("strong", {}, "This cannot be shown"),
+    el("p", {}, why), el("p", { class: "soft" }, name_of(item), " · Skip it, or flag it."));
+}
+
+function body_of(item, small = false) {
+  if (item.error) return broken(item, item.error);
+  if (item.kind === "text") {
+    const size = small ? "" : item.content.length < 180 ? "large" : item.content.length < 700 ? "middle" : "";
+    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : item.content);
+  }
+  if (item.kind === "image") {
+    const image = item.image && !item.image.parentNode ? item.image : el("img", { src: item.media });
+    image.alt = `Image ${name_of(item)}`;
+    const tiny = () => image.classList.toggle("tiny", image.naturalWidth > 0 && image.naturalWidth <= 96);
+    image.onload = tiny;
+    tiny();
+    const fail = () => image.replaceWith(broken(item, "The image is missing or damaged."));
+    image.onerror = fail;
+    if (image.complete && image.src && !image.naturalWidth && item.image === image) queueMicrotask(fail);
+    return image;
+  }
+  if (item.kind === "audio") {
+    const audio = el("audio", { src: item.media, controls: true, loop: true, preload: "auto", "aria-label": `Sound ${name_of(item)}` });
+    audio.onerror = () => audio.replaceWith(broken(item, "The sound is missing or damaged."));
+    if (settings.sound && !small) audio.play().catch(() => {});
+    return audio;
+  }
+  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}` });
+  return el("table", { class: "row" }, el("tbody", {}, Object.entries(item.content).slice(0, small ? 4 : 500).map(
+    ([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { dir: "auto" }, value === null ? "–" : String(value))))));
+}
+
+let zoomed = 1;
+function zoom(step) {
+  const image = $(".item img");
+  if (!image) return;
+  zoomed = step ? Math.min(8, Math.max(1, zoomed * step)) : zoomed > 1 ? 1 : 2.5;
+  const frame = $(".item");
+  frame.classList.toggle("zoomed", zoomed > 1);
+  image.style.width = zoomed > 1 ? `${zoomed * 100}%` : "";
+  frame.scrollTo((frame.scrollWidth - frame.clientWidth) / 2, (frame.scrollHeight - frame.clientHeight) / 2);
+}
+
+// --- what can be said of an item -----------------------------------------------------------------
+
+const FEW = 10; // classes with a key each; more are searched
+const HUES = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#a0892b", "#7f6bb3", "#6b7280", "#8c6d46"];
+const swatch = (name) => S.classes.length <= HUES.length && el("i", { class: "swatch", "aria-hidden": "true", style: { background: HUES[Math.max(0, S.classes.indexOf(name)) % HUES.length] } });
+
+// Buttons with a key each.
+function few_choices(choose) {
+  const many = S.task === "multilabel";
+  const picked = new Set();
+  const pressed = () => buttons.forEach((node, i) => node.setAttribute("aria-pressed", picked.has(S.classes[i])));
+  const press = (name) => {
+    if (!many) return choose(name);
+    if (!picked.delete(name)) picked.add(name);
+    pressed();
+  };
+  const buttons = S.classes.map((name, i) => button(
+    { class: "choice", onclick: () => press(name), "aria-keyshortcuts": class_key(i), ...(many && { "aria-pressed": "false" }) },
+    kbd(class_key(i)), swatch(name), el("span", { dir: "auto" }, name)));
+  const done = () => choose([...picked].sort());
+  const node = el("div", { class: "choices", role: "group", "aria-label": "Classes" }, buttons,
+    many && button({ class: "choice go", onclick: done }, kbd("Enter"), "Done"));
+  return {
+    node,
+    key(key) {
+      const at = S.classes.findIndex((_, i) => class_key(i) === key);
+      if (at >= 0) press(S.classes[at]);
+      else if (many && key === "Enter") done();
+      else return false;
+      return true;
+    },
+    reset(value, guess) {
+      picked.clear();
+      if (many) { (value ?? []).forEach((name) => picked.add(name)); pressed(); }
+      const guesses = [guess ?? []].flat();
+      buttons.forEach((node, i) => {
+        node.classList.remove("chosen");
+        node.classList.toggle("before", !many && value === S.classes[i]);
+        node.classList.toggle("guess", guesses.includes(S.classes[i]));
+        if (guesses.includes(S.classes[i])) node.title = "The model's guess"; else node.removeAttribute("title");
+      });
+    },
+    chosen(value) {
+      buttons.forEach((node, i) => node.classList.toggle("chosen", [value].flat().includes(S.classes[i])));
+    },
+  };
+}
+
+// A field to search among more: letters filter, digits choose from the list, Enter the marked one.
+function many_choices(choose) {
+  const many = S.task === "multilabel";
+  const digits = S.classes.some((name) => /^\d/.test(name));
+  let shown = []; let at = -1; let picked = []; // at: what Enter takes; nothing until one types or moves
+  // A class keeps its digit, so that fingers may learn it; one from further down takes the digit
+  // that was not used for longest.
+  const saved_as = `labelnext:digits:${S.loop}`;
+  let { names, stale } = store.get(saved_as, {});
+  if (!names?.every((name) => S.classes.includes(name))) [names, stale] = [S.classes.slice(0, 9), [8, 7, 6, 5, 4, 3, 2, 1, 0]];
+  const field = el("input", { id: "search", role: "combobox", autocomplete: "off", spellcheck: "false", "aria-expanded": "true",
+    "aria-controls": "found", "aria-autocomplete": "list", "aria-label": `Search ${S.classes.length} classes`, placeholder: `Type to search ${S.classes.length} classes` });
+  const list = el("ul", { id: "found", role: "listbox", "aria-label": "Classes", "aria-multiselectable": many && "true" });
+  const tags = el("div", { class: "tags" });
+  const use = (name) => {
+    if (!name) return;
+    const place = names.includes(name) ? names.indexOf(name) : stale[0];
+    names[place] = name;
+    stale = [...stale.filter((other) => other !== place), place];
+    store.set(saved_as, { names, stale });
+    field.value = "";
+    if (!many) return choose(name);
+    picked = picked.includes(name) ? picked.filter((other) => other !== name) : [...picked, name];
+    draw();
+  };
+  const done = () => choose([...picked].sort());
+  const draw = () => {
+    const plain = (text) => text.toLowerCase().replace(/[\s_./-]+/g, " ");
+    const wanted = plain(field.value).trim();
+    const rank = (name) => {
+      const words = ` ${plain(name)}`;
+      return words.startsWith(` ${wanted}`) ? 0 : words.includes(` ${wanted}`) ? 1 : words.includes(wanted) ? 2 : 3;
+    };
+    shown = wanted ? S.classes.map((name) => [rank(name), name]).filter(([r]) => r < 3).sort((a, b) => a[0] - b[0]).map(([, name]) => name)
+      : [...names, ...S.classes.filter((name) => !names.includes(name))];
+    at = Math.min(at, shown.length - 1);
+    list.replaceChildren(...shown.slice(0, 60).map((name, i) => el("li", { role: "option", id: `found-${i}`, "aria-selected": String(many ? picked.includes(name) : i === at),
+      class: i === at ? "at" : "", onmousedown: (event) => { event.preventDefault(); use(name); } },
+    kbd(!digits && i < 9 ? String(i + 1) : ""), swatch(name), el("span", { dir: "auto" }, name))));
+    if (!shown.length) list.append(el("li", { role: "option", "aria-disabled": "true", class: "soft" }, "No class of that name"));
+    field.setAttribute("aria-activedescendant", at < 0 ? "" : `found-${at}`);
+    list.children[at]?.scrollIntoView?.({ block: "nearest" });
+    tags.replaceChildren(...picked.map((name) => button({ class: "tag", "aria-label": `Take ${name} away`, onclick: () => use(name) }, swatch(name), name, " ×")));
+  };
+  field.addEventListener("input", () => { at = field.value.trim() ? 0 : -1; draw(); });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      const n = Math.max(1, shown.length);
+      at = (event.key === "ArrowDown" ? at + 1 : Math.max(at, 0) - 1 + n) % n;
+      draw();
+    } else if (event.key === "Enter" && !event.repeat) {
+      if (many && !field.value && !event.shiftKey) done(); else use(shown[at]);
+    } else if (event.key === "Escape") field.blur();
+    else if (!digits && !field.value && /^[1-9]$/.test(event.key) && !event.repeat) use(shown[event.key - 1]);
+    else return;
+    event.preventDefault();
+  });
+  return {
+    node: el("div", { class: "choices search" }, tags, field, list, many && button({ class: "choice go", onclick: done }, kbd("Enter"), "Done")),
+    key: (key) => key === "/" && (field.focus(), true),
+    focus: () => field.focus({ preventScroll: true }),
+    reset(value, guess) {
+      picked = many ? [...(value ?? [])] : [];
+      field.value = "";
+      at = -1;
+      draw();
+      [...list.children].forEach((node, i) => {
+        node.classList.toggle("guess", [guess ?? []].flat().includes(shown[i]));
+        node.classList.toggle("before", !many && value === shown[i]);
+      });
+    },
+    chosen() {},
+  };
+}
+
+function number_choice(choose) {
+  const field = el("input", { id: "number", inputmode: "decimal", autocomplete: "off", "aria-label": "A number", placeholder: "A number", "aria-describedby": "number-why" });
+  const why = el("span", { id: "number-why", class: "soft", role: "status" });
+  const done = () => {
+    const value = Number(field.value.trim().replace(",", "."));
+    if (field.value.trim() === "" || !Number.isFinite(value)) { why.textContent = "Give a number, such as 3.5."; field.setAttribute("aria-invalid", "true"); return; }
+    choose(value);
+  };
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.repeat) done(); else if (event.key === "Escape") field.blur(); else return;
+    event.preventDefault();
+  });
+  return {
+    node: el("div", { class: "choices number" }, field, button({ class: "choice go", onclick: done }, kbd("Enter"), "Done"), why),
+    key: (key) => key === "/" && (field.focus(), true),
+    focus: () => field.focus({ preventScroll: true }),
+    reset(value, guess) {
+      field.value = value ?? "";
+      field.placeholder = guess === null || guess === undefined ? "A number" : `The model's guess: ${guess}`;
+      field.removeAttribute("aria-invalid");
+      why.textContent = "";
+    },
+    chosen() {},
+  };
+}
+
+const make_choices = (choose) => (S.task === "regression" ? number_choice : S.classes.length > FEW ? many_choices : few_choices)(choose);
+
+// --- keys ----------------------------------------------------------------------------------------
+
+const ACTIONS = {
+  undo: ["Undo", "u", undo],
+  skip: ["Skip", "s", () => decide("skip")],
+  "cannot-tell": ["Cannot tell", "x", () => decide("cannot-tell")],
+  flag: ["Flag", "f", () => remark("flag")],
+  comment: ["Comment", "c", () => comment_dialog()],
+  guess: ["Show or hide the guess", "g", () => { keep({ hide: !settings.hide }); show_now(true); }],
+  why: ["Show or hide why", "w", () => { keep({ why: !settings.why }); show_now(true); }],
+  zoom: ["Zoom", "z", () => zoom(0)],
+  play: ["Play or pause", " ", () => { const sound = $(".item audio"); if (sound) sound.paused ? sound.play() : sound.pause(); }],
+  help: ["Keys and help", "?", () => help_dialog()],
+};
+const action_key = (name) => settings.keys[name] ?? ACTIONS[name][1];
+const own_digits = () => S.classes.every((name) => /^\d$/.test(name));
+const first_key = (i) => (own_digits() ? S.classes[i] : String((i + 1) % 10));
+const class_key = (i) => settings.keys[`class ${S.classes[i]}`] ?? first_key(i);
+const same_key = (event) => (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+
+addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, dialog");
+  if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
+    if (typing && (event.target.value || event.target.closest("dialog"))) return;
+    event.preventDefault();
+    return void undo();
+  }
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || settings.keysOff || S.view === "") return;
+  const key = same_key(event);
+  if (key === "Escape" && S.mending) { const { back } = S.mending; if (back) S.queue.unshift(back); return next(); }
+  const on_control = event.target.closest?.("button, a, summary, audio, [role=option], [tabindex='0']");
+  if ((key === " " || key === "Enter") && on_control && !on_control.matches(".item")) return;
+  const took = () => { event.preventDefault(); if (event.repeat) return false; return true; };
+  if (VIEWS[S.view].key?.(key, event)) return void event.preventDefault();
+  if (S.view === "label" && S.now) {
+    if (S.choices && class_or_go(key)) return took() && void S.choices.key(key);
+    if (key === "+" || key === "-") { event.preventDefault(); return zoom(key === "+" ? 1.5 : 1 / 1.5); }
+  }
+  const name = Object.keys(ACTIONS).find((action) => action_key(action) === key) ?? (key === "Backspace" && "undo");
+  if (!name || !(S.view === "label" || name === "undo" || name === "help")) return;
+  if (name === "play" && !$(".item audio")) return;
+  if (took()) ACTIONS[name][2]();
+});
+const class_or_go = (key) => key === "/" || (key === "Enter" && S.task === "multilabel")
+  || (S.classes.length <= FEW && S.classes.some((_, i) => class_key(i) === key));
+
+// --- views ---------------------------------------------------------------------------------------
+
+const VIEWS = {};
+
+VIEWS.label = {
+  title: "Label",
+  open() {
+    S.choices = make_choices((value) => decide("label", value));
+    const act = (name) => button({ class: "act", id: `act-${name}`, onclick: ACTIONS[name][2], "aria-keyshortcuts": action_key(name) }, kbd(action_key(name)), ACTIONS[name][0]);
+    const pane = el("div", { class: "pane" },
+      el("div", { id: "mending" }),
+      el("section", { class: "item", "aria-label": "Sample", tabindex: "0" }),
+      S.choices.node,
+      el("div", { class: "acts", role: "group", "aria-label": "Other decisions" }, ["undo", "skip", "cannot-tell", "flag", "comment"].map(act), S.choices.focus && el("span", { class: "soft keys-hint" }, kbd("Escape"), " first, then these keys")),
+      el("div", { id: "trail", class: "trail", "aria-label": "Your latest decisions", role: "group" }));
+    const side = el("aside", { class: "side", "aria-label": "About this sample" },
+      el("section", { id: "why" }),
+      S.guidelines && el("details", { class: "guidelines", open: innerWidth > 900 }, el("summary", {}, "Guidelines"), guidelines_node()));
+    $("#main").replaceChildren(el("div", { class: "desk" }, pane, side));
+    if (S.now) show_now(); else next();
+  },
+};
+
+function guidelines_node() {
+  const safe = globalThis.trustedTypes?.createPolicy ? (S.policy ??= trustedTypes.createPolicy("guidelines", { createHTML: (text) => text })).createHTML(S.guidelines) : S.guidelines;
+  const node = el("div", { class: "prose" });
+  node.innerHTML = safe; // rendered by the server, from Markdown without HTML
+  return node;
+}
+
+function show_mark() {
+  $(".item .mark")?.remove();
+  if (S.now.flagged) $(".item")?.prepend(el("span", { class: "mark" }, "⚑ flagged"));
+}
+
+function show_now(same = false) {
+  if (S.view !== "label") return;
+  const item = S.now;
+  const frame = $(".item");
+  if (!item) return nothing_left();
+  if ($(".done")) return VIEWS.label.open();
+  $(".desk").classList.remove("idle");
+  const guess = settings.hide ? null : item.guess;
+  if (!same) {
+    zoomed = 1;
+    frame.className = `item ${item.kind}`;
+    frame.replaceChildren(body_of(item));
+    frame.scrollTo(0, 0);
+    [shown_at, hidden_for] = [performance.now(), 0];
+    show_mark();
+    S.choices.reset(S.mending?.value, guess);
+  } else S.choices.reset(null, guess);
+  if (matchMedia("(hover: hover)").matches && !$("dialog[open]")) S.choices.focus?.();
+  $("#mending").replaceChildren(...(S.mending ? [el("p", { class: "notice" }, "You are changing an earlier decision. ",
+    button({ class: "quiet", onclick: () => { if (S.mending.back) S.queue.unshift(S.mending.back); next(); } }, kbd("Escape"), "Leave it as it is"))] : []));
+  $("#why").replaceChildren(...why(item));
+  $("#trail").replaceChildren(...S.done.slice(-6).reverse().map(({ item: old, action, value }) => button({
+    class: "chip", title: `Change: ${spoken(old)}`, "aria-label": `Change ${said(action, value)} on ${short(spoken(old), 80)}`,
+    onclick: () => mend(old, action === "label" ? value : null),
+  }, action === "label" && !Array.isArray(value) && S.task !== "regression" && swatch(value), short(said(action, value), 24))));
+  performance.mark("shown");
+  document.body.dataset.shown = item.key;
+}
+
+const PICKED = {
+  strategy: "The strategy chose it",
+  random: "Drawn at random, to keep the learning curve honest",
+  test: "Part of the test set, drawn at random",
+  overlap: "Asked of more than one person",
+  gold: "A sample whose label is known",
+};
+
+function why(item) {
+  const toggle = (name, on, text) => button({ class: "switch", role: "switch", "aria-checked": String(on), onclick: ACTIONS[name][2], "aria-keyshortcuts": action_key(name) }, el("i", { "aria-hidden": "true" }), text, kbd(action_key(name)));
+  const line = (term, value, title) => value !== null && value !== undefined && [el("dt", { title }, term), el("dd", {}, value)];
+  const number = (value) => (typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value);
+  const facts = settings.why && el("dl", {},
+    line("Why", PICKED[item.pick]),
+    line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
+    !settings.hide && line("Guess", item.guess !== null && item.guess !== undefined && [item.guess].flat().join(", ")),
+    line("D²", number(item.d2), "Squared distance to the nearest earlier pick: how new this is"),
+    line("Nearest", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
+    line("Id", el("span", { class: "id" }, short(name_of(item), 60))));
+  return [el("h2", {}, "Why this sample"), facts || "", toggle("why", settings.why, "Show why"), toggle("guess", !settings.hide, "Show the guess")];
+}
+
+async function peek(id) {
+  const { item } = await attempt(ask("item", { sample: id })) ?? {};
+  if (item) dialog(`Nearest earlier pick: ${name_of(item)}`, el("div", { class: `item ${item.kind}` }, body_of(item)));
+}
+
+async function nothing_left() {
+  delete document.body.dataset.shown;
+  const main = $("#main");
+  const offline = S.queue_known === false;
+  const training = S.training?.state === "running";
+  const open = S.progress?.left > 0;
+  const text = !S.queue_known && !offline ? "Looking for the next sample …" : offline ? "No connection, and nothing more kept here. What you decided is safe; it goes on when the server answers."
+    : training ? "Training, and choosing the next batch …" : open ? `Nothing more for you now. ${plural(S.progress.left, "decision")} of this round ${S.progress.left === 1 ? "is" : "are"} with others, or come back when what they hold is released.`
+      : "All of this round is labelled.";
+  main.replaceChildren(el("div", { class: "empty done" },
+    S.queue_known && !open && !training && el("div", { class: "tick", "aria-hidden": "true" }, "✓"),
+    el("h2", {}, text),
+    training ? log_node() : S.queue_known && !open && [train_button(), el("p", { class: "soft" }, "Or look over what you did in the ", el("a", { href: "#history" }, "history"), ".")],
+    S.done.length ? button({ class: "act", onclick: undo }, kbd(action_key("undo")), "Undo the last decision") : null));
+  clearTimeout(S.looking);
+  S.looking = setTimeout(async () => {
+    if (S.now || S.view !== "label") return;
+    await refill();
+    if (!S.now) { await update(); nothing_left(); }
+  }, 2000);
+}
+
+const train_button = () => button({ class: "go", disabled: S.training?.state === "running", onclick: train }, "Train and choose the next batch");
+const log_node = () => el("pre", { class: "log", tabindex: "0", "aria-label": "What training says" }, S.training?.log || "…");
+async function train() {
+  S.training = await attempt(ask("train", {})) ?? S.training;
+  if (S.view === "label") nothing_left(); else VIEWS[S.view].open();
+}
+async function attempt(promise) {
+  try { return await promise; } catch (error) {
+    toast(error.message === "No connection" ? "The server does not answer. Try again in a moment." : error.message, "bad");
+    return null;
+  }
+}
+
+VIEWS.grid = {
+  title: "Grid",
+  async open(guess = S.grid?.guess) {
+    if (S.now || S.queue.length) {
+      [S.now, S.queue] = [null, []];
+      await ask("release", { tab: TAB }).catch(() => {});
+    }
+    const { classes } = await attempt(ask("guesses")) ?? { classes: [] };
+    if (S.view !== "grid") return;
+    guess = classes.some(({ name }) => name === guess) ? guess : classes[0]?.name;
+    const { items } = guess === undefined ? { items: [] } : await attempt(ask("take", { guess, n: 24, tab: GRID })) ?? { items: [] };
+    S.grid = { guess, items, out: new Set(), at: performance.now() };
+    const tab = ({ name, left }) => button({ class: "chip", "aria-pressed": String(name === guess), onclick: () => this.open(name) }, swatch(name), name, el("small", {}, ` ${left}`));
+    const card = (item, i) => el("div", { class: "card", role: "checkbox", "aria-checked": "true", tabindex: i ? "-1" : "0", "data-at": i, "aria-label": short(spoken(item), 120), onclick: () => this.toggle(i) },
+      body_of(item, true), el("span", { class: "verdict", "aria-hidden": "true" }, "✓"));
+    $("#main").replaceChildren(el("div", { class: "page wide" },
+      el("h2", {}, "A screenful of one predicted class"),
+      el("p", { class: "soft" }, "Take out what does not belong; confirm the rest at once. What you take out comes back one by one. Here the guess shows, and it sways: use this where the model is good."),
+      el("div", { class: "chips", role: "group", "aria-label": "Predicted class" }, classes.map(tab)),
+      items.length ? [el("div", { class: "grid", role: "group", "aria-label": `Predicted ${guess}`, onkeydown: (event) => this.move(event) }, items.map(card)),
+        el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
+        : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "No sample with a predicted class is waiting. A model predicts after the first batch.")));
+    this.count();
+    $(".card")?.focus();
+  },
+  count() {
+    const node = $("#confirm");
+    if (node) node.textContent = `Confirm ${S.grid.items.length - S.grid.out.size} as ${S.grid.guess}`;
+  },
+  toggle(i) {
+    if (!S.grid.out.delete(i)) S.grid.out.add(i);
+    const card = $(`.card[data-at="${i}"]`);
+    card.setAttribute("aria-checked", !S.grid.out.has(i));
+    $(".verdict", card).textContent = S.grid.out.has(i) ? "✗" : "✓";
+    this.count();
+  },
+  move(event) {
+    const card = event.target.closest(".card");
+    if (!card) return;
+    const cards = [...document.querySelectorAll(".card")];
+    const at = Number(card.dataset.at);
+    const across = cards.filter((other) => other.offsetTop === cards[0].offsetTop).length;
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + across, ArrowUp: at - across, Home: 0, End: cards.length - 1 }[event.key];
+    if (to !== undefined && cards[to]) { card.tabIndex = -1; cards[to].tabIndex = 0; cards[to].focus(); }
+    else if (event.key === " ") this.toggle(at);
+    else if (event.key === "Enter" && !event.repeat) this.confirm();
+    else if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+  },
+  async confirm() {
+    const { guess, items, out, at } = S.grid;
+    const sure = items.filter((_, i) => !out.has(i));
+    if (S.deciding || !sure.length) return;
+    S.deciding = true;
+    const milliseconds = Math.round((performance.now() - at) / items.length);
+    try {
+      const value = S.task === "multilabel" ? [guess].flat() : guess;
+      await Promise.all(sure.map((item) => { tabs.postMessage(item.key); return outbox.send({ ...operation_on(item, "label", value), milliseconds }); }));
+      S.done.push(...sure.map((item) => ({ item, action: "label", value })));
+      count(sure.length);
+      toast(`Confirmed ${sure.length} as ${guess}`);
+    } finally { S.deciding = false; }
+    this.open();
+  },
+};
+
+VIEWS.history = {
+  title: "History",
+  async open(skip = 0, list = null) {
+    const data = await attempt(ask(`history?skip=${skip}`));
+    if (!data || S.view !== "history") return;
+    list ??= el("ol", { class: "history" });
+    list.append(...data.events.map(({ action, value, at, item, undone, comment }) => el("li", { class: undone ? "undone" : "" },
+      el("div", { class: `thumb ${item.kind}` }, body_of(item, true)),
+      el("div", { class: "what" }, el("strong", {}, action === "label" && typeof value === "string" && swatch(value), said(action, value), undone && el("small", {}, " · undone")),
+        comment && el("q", { dir: "auto" }, comment), el("span", { class: "soft" }, `${ago(at)} · ${short(name_of(item), 40)}`)),
+      !undone && button({ class: "act", "aria-label": `Change ${said(action, value)} on ${short(spoken(item), 60)}`, onclick: () => mend(item, action === "label" ? value : null) }, "Change"))));
+    const more = data.more ? [button({ class: "act", onclick: () => this.open(data.more, list) }, "Earlier ones")] : [];
+    $("#main").replaceChildren(el("div", { class: "page" }, el("h2", {}, "What you decided"),
+      el("p", { class: "soft" }, "Latest first. Nothing is erased: a change is a new decision that takes the place of the old one."),
+      list.children.length ? list : el("p", { class: "empty" }, "Nothing yet."), more));
+  },
+};
+
+VIEWS.agree = {
+  title: "Agreement",
+  async open() {
+    const data = await attempt(ask("conflicts"));
+    if (!data || S.view !== "agree") return;
+    const [first] = data.conflicts;
+    const table = data.pairs.length && el("table", { class: "plain" }, el("caption", {}, "Where two people labelled the same sample, each without seeing the other's"),
+      el("thead", {}, el("tr", {}, ["People", "Samples", "The same", "Cohen's κ"].map((name) => el("th", { scope: "col" }, name)))),
+      el("tbody", {}, data.pairs.map((pair) => el("tr", {}, el("th", { scope: "row" }, pair.people.join(" and ")), el("td", {}, pair.n), el("td", {}, `${Math.round(100 * pair.same)} %`), el("td", {}, pair.kappa === null ? "–" : pair.kappa.toFixed(2))))));
+    this.choices = first && make_choices((value) => this.settle(first.item, value));
+    $("#main").replaceChildren(el("div", { class: "page" }, el("h2", {}, "Agreement"),
+      table || el("p", { class: "soft" }, "No sample has labels of two people yet. A share of each round can be asked of two: labelnext loop next --overlap 0.1"),
+      first ? [el("h3", {}, plural(data.n, "sample"), " to settle"),
+        el("section", { class: `item ${first.item.kind}`, "aria-label": "Sample", tabindex: "0" }, body_of(first.item)),
+        el("ul", { class: "votes" }, first.votes.map(({ annotator, value }) => el("li", {}, el("b", {}, annotator), " said ", el("span", { class: "vote" }, typeof value === "string" && swatch(value), said("label", value))))),
+        this.choices.node] : data.pairs.length ? el("p", { class: "empty" }, "✓ Nothing to settle.") : null));
+    this.choices?.reset(null, null);
+    [shown_at, hidden_for] = [performance.now(), 0];
+  },
+  key(key, event) { return !event.repeat && Boolean(this.choices?.key(key)); },
+  async settle(item, value) {
+    if (S.deciding) return;
+    S.deciding = true;
+    try { await outbox.send(operation_on(item, "adjudicate", value)); } finally { S.deciding = false; }
+    toast(`Settled: ${said("label", value)}`);
+    this.open();
+  },
+};
+
+VIEWS.progress = {
+  title: "Progress",
+  async open() {
+    if (!await update("&all=1") || S.view !== "progress") return;
+    const p = S.progress;
+    const fact = (value, text) => el("div", { class: "fact" }, el("b", {}, value), el("span", {}, text));
+    const most = Math.max(1, ...Object.values(p.classes));
+    $("#main").replaceChildren(el("div", { class: "page wide" },
+      el("h2", {}, `Round ${p.round ?? 0}`), el("div", { class: "facts" },
+        fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
+        p.rate && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
+      el("div", { class: "columns" },
+        el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()],
+        el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
+        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at)))))))))));
+    clearTimeout(S.looking);
+    S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
+  },
+};
+
+// Lines of a metric over the number of labels, with what lies in its interval; and as a table.
+function curve(points) {
+  if (!points.length) return el("p", { class: "soft" }, "It begins when the first round is trained, and needs a test set or the random part of each round.");
+  const [W, H, L, B] = [460, 220, 44, 30];
+  const xs = points.map((p) => p.labels); const ys = points.flatMap((p) => [p.low ?? p.value, p.high ?? p.value]);
+  const [x0, x1] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
+  let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+  const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find((one) => (y1 - y0) / one <= 4) ?? (y1 - y0) / 4;
+  [y0, y1] = [Math.floor(y0 / step) * step, Math.ceil(y1 / step) * step || step];
+  const x = (v) => L + (W - L - 10) * (v - x0) / (x1 - x0); const y = (v) => 8 + (H - B - 8) * (1 - (v - y0) / (y1 - y0));
+  const svg = (tag, props, text) => { const node = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [k, v] of Object.entries(props)) node.setAttribute(k, v); if (text) node.textContent = text; return node; };
+  const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Learning curve; the table below has its numbers" });
+  for (let v = y0; v < y1 + step / 2; v += step) {
+    picture.append(svg("line", { x1: L, x2: W - 10, y1: y(v), y2: y(v), class: "rule" }), svg("text", { x: L - 8, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)));
+  }
+  for (const v of new Set([x0, Math.round((x0 + x1) / 2), x1])) picture.append(svg("text", { x: x(v), y: H - 8, "text-anchor": v === x1 ? "end" : "middle" }, v));
+  const names = [...new Set(points.map((p) => p.name))];
+  names.forEach((name, i) => {
+    const line = points.filter((p) => p.name === name);
+    if (line.every((p) => p.low !== null && p.low !== undefined)) picture.append(svg("polygon", { class: `band s${i}`, points: [...line.map((p) => `${x(p.labels)},${y(p.high)}`), ...line.toReversed().map((p) => `${x(p.labels)},${y(p.low)}`)].join(" ") }));
+    picture.append(svg("polyline", { class: `line s${i}`, points: line.map((p) => `${x(p.labels)},${y(p.value)}`).join(" ") }));
+    line.forEach((p) => picture.append(svg(i ? "rect" : "circle", i ? { x: x(p.labels) - 3, y: y(p.value) - 3, width: 6, height: 6, class: `dot s${i}` } : { cx: x(p.labels), cy: y(p.value), r: 3.5, class: `dot s${i}` })));
+  });
+  const cell = (p) => `${p.value.toFixed(3)}${p.low === null || p.low === undefined ? "" : ` (${p.low.toFixed(3)} – ${p.high.toFixed(3)})`}`;
+  return el("div", {}, picture, el("p", { class: "legend" }, names.map((name, i) => el("span", {}, el("i", { class: `key s${i}`, "aria-hidden": "true" }), name))),
+    el("details", {}, el("summary", {}, "As a table"), el("table", { class: "plain" }, el("thead", {}, el("tr", {}, ["Labels", "What", "Value"].map((t) => el("th", { scope: "col" }, t)))),
+      el("tbody", {}, points.map((p) => el("tr", {}, el("td", {}, p.labels), el("td", {}, p.name), el("td", {}, cell(p))))))));
+}
+
+// --- dialogs -------------------------------------------------------------------------------------
+
+function dialog(title, ...kids) {
+  const node = el("dialog", { "aria-labelledby": "dialog-title", onclose: () => { node.remove(); if (S.now) S.choices?.focus?.(); } },
+    el("div", { class: "dialog-head" }, el("h2", { id: "dialog-title" }, title), button({ class: "quiet", "aria-label": "Close", onclick: () => node.close() }, "✕")), kids);
+  document.body.append(node);
+  node.showModal();
+  return node;
+}
+
+function comment_dialog() {
+  if (!S.now) return;
+  const field = el("textarea", { rows: "4", maxlength: "4000", "aria-label": "Comment", dir: "auto" });
+  const done = () => { const text = field.value.trim(); node.close(); if (text) remark("comment", text); };
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) done(); });
+  const node = dialog("Comment on this sample", field, el("p", { class: "foot" }, button({ class: "go", onclick: done }, "Keep it"), el("span", { class: "soft" }, "Ctrl + Enter")));
+  field.focus();
+}
+
+function help_dialog() {
+  if ($("dialog[open]")) return;
+  const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
+  const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
+  dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
+    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
+  el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
+}
+
+function settings_dialog() {
+  const check = (name, text, hint) => el("label", { class: "check" }, el("input", { type: "checkbox", checked: settings[name], onchange: (event) => { keep({ [name]: event.target.checked }); if (S.view === "label" && S.now) show_now(true); } }), el("span", {}, text, hint && el("small", { class: "soft" }, hint)));
+  const names = [...(S.classes.length <= FEW ? S.classes.map((name, i) => [`class ${name}`, name, first_key(i)]) : []), ...Object.entries(ACTIONS).map(([name, [text, key]]) => [name, text, key])];
+  const current = (name, key) => settings.keys[name] ?? key;
+  const field = ([name, text, key]) => {
+    const input = el("input", { readonly: true, size: "6", value: KEY_NAMES[current(name, key)] ?? current(name, key), "aria-label": `Key for ${text}` });
+    input.addEventListener("keydown", (event) => {
+      if (["Tab", "Escape", "Shift", "Control", "Alt", "Meta"].includes(event.key)) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const wanted = same_key(event);
+      const other = names.find(([n, , k]) => n !== name && current(n, k) === wanted);
+      if (other) { problem.textContent = `${KEY_NAMES[wanted] ?? wanted} is the key for ${other[1]} already.`; return; }
+      problem.textContent = "";
+      keep({ keys: { ...settings.keys, [name]: wanted } });
+      input.value = KEY_NAMES[wanted] ?? wanted;
+    });
+    return el("tr", {}, el("th", { scope: "row", dir: "auto" }, text), el("td", {}, input));
+  };
+  const problem = el("p", { class: "bad", role: "status" });
+  const theme = el("select", { "aria-label": "Colours", onchange: (event) => keep({ theme: event.target.value }) }, [["", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(([value, text]) => el("option", { value, selected: settings.theme === value }, text)));
+  const node = dialog("Settings", el("p", { class: "soft" }, "You are ", el("b", {}, S.me), ". This browser keeps these settings."),
+    el("label", { class: "check middle" }, el("span", {}, "Colours"), theme),
+    check("hide", "Hide the model's guess", "A guess that shows sways who labels."), check("why", "Show why a sample was chosen"), check("sound", "Play sounds at once"), check("keysOff", "Switch single keys off", "For speech input. Buttons and Tab still do everything."),
+    el("h3", {}, "Keys"), el("p", { class: "soft" }, "Choose a field and press the new key."), problem, el("table", { class: "plain keys" }, el("tbody", {}, names.map(field))),
+    el("p", { class: "foot" }, button({ class: "act", onclick: () => { keep({ keys: {} }); node.close(); settings_dialog(); } }, "Keys as they were")));
+  node.addEventListener("close", () => { if (S.view === "label" && S.now) VIEWS.label.open(); });
+}
+
+// --- progress and start --------------------------------------------------------------------------
+
+function show_progress(p) {
+  if (!p) return;
+  const first = !S.progress;
+  S.progress = { ...S.progress, ...p };
+  S.picks = S.progress.picks;
+  if (first && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
+  const bar = $("#bar");
+  bar.setAttribute("aria-valuemax", p.total);
+  bar.setAttribute("aria-valuenow", p.decided);
+  bar.setAttribute("aria-valuetext", `${p.decided} of ${p.total} in round ${p.round ?? 0}`);
+  bar.firstElementChild.style.width = `${p.total ? 100 * p.decided / p.total : 0}%`;
+  $("#people").textContent = `${p.kind === "test" ? "Test set" : `Round ${p.round ?? 0}`} · ${p.decided} of ${p.total}`;
+}
+const count = (n) => S.progress && show_progress({ ...S.progress, decided: Math.max(0, Math.min(S.progress.total, S.progress.decided + n)), left: Math.max(0, S.progress.left - n) });
+
+async function update(all = "") {
+  const data = await ask(`progress?tab=${TAB}${all}`).catch(() => null);
+  if (data) { S.training = data.training; show_progress(data.progress); }
+  return data;
+}
+
+function route() {
+  if (S.view === "grid") ask("release", { tab: GRID }).catch(() => {});
+  const view = location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "label";
+  S.view = view;
+  document.body.dataset.view = view;
+  document.title = `${VIEWS[view].title} · ${S.name}`;
+  for (const link of document.querySelectorAll("#views a")) link.toggleAttribute("aria-current", link.hash === `#${view}`);
+  document.querySelector("#views a[aria-current]")?.setAttribute("aria-current", "page");
+  if (view !== "label") $("#main").replaceChildren(el("p", { class: "empty soft" }, "Loading …"));
+  VIEWS[view].open();
+}
+
+async function start() {
+  keep({});
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token) {
+    history.replaceState(null, "", "./");
+    await ask("enter", { token });
+  }
+  const data = await ask("start");
+  Object.assign(S, { me: data.me, name: data.name, loop: data.loop, task: data.task, classes: data.classes, guidelines: data.guidelines });
+  $("#title").textContent = data.name;
+  $("#views").replaceChildren(...Object.entries(VIEWS).filter(([name]) => name !== "grid" || S.task !== "regression").map(([name, { title }]) => el("a", { href: `#${name}` }, title)));
+  $("#open-settings").addEventListener("click", settings_dialog);
+  $("#open-help").addEventListener("click", help_dialog);
+  outbox.start(data.loop, data.me);
+  listen(data.loop);
+  update();
+  addEventListener("hashchange", route);
+  route();
+  saved();
+  setInterval(() => S.view === "progress" || update(), 15000);
+  addEventListener("pagehide", () => [TAB, GRID].forEach((tab) => navigator.sendBeacon("api/release", new Blob([JSON.stringify({ tab })], { type: "application/json" }))));
+}
+
+start().catch((error) => {
+  if (error instanceof Offline) { $("#main").replaceChildren(el("p", { class: "empty", role: "alert" }, "The server does not answer. Is it running? This page tries again.")); setTimeout(() => location.reload(), 3000); }
+  else if (!$("#main [role=alert]")) $("#main").replaceChildren(el("p", { class: "empty", role: "alert" }, error.message));
+});

@@ -1,0 +1,384 @@
+"""The report of a loop: one page that needs no network, from curves to when to stop."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelnext.loop.statistics import FEW_COMMON, statistics
+from labelnext.pools import Pool, open_pool
+from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.sampling.report import (
+    SCRIPT,
+    STYLE,
+    Described,
+    Shade,
+    drawn_map,
+    map_part,
+    seen,
+    table_of,
+)
+from labelnext.utils import page
+from labelnext.utils.chart import chart
+from labelnext.utils.interval import wilson
+
+if TYPE_CHECKING:
+    import os
+
+    from labelnext.loop.statistics import Point, Saved, Statistics
+
+KINDS = {
+    "random": "drawn at random",
+    "strategy": "chosen by the strategy",
+}
+METRICS = {"accuracy": "accuracy on the test set"}
+# So many picks are on the map, the last ones: it is a picture, no archive.
+ON_MAP = 1000
+
+
+def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """
+    Write the report of a loop: a page that needs no network, and appears whole or not at all.
+
+    Parameters
+    ----------
+    loop : Loop
+        The loop.
+    path : str or path-like
+        Ends in ``.html``.
+    overwrite : bool, default=False
+        Whether to replace a file that exists.
+
+    Raises
+    ------
+    ValueError
+        If the ending is another.
+    FileExistsError, OSError
+        If the file exists and `overwrite` is False, or it cannot be written there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from labelnext.loop import Loop
+    >>> from labelnext.loop.report import write_report
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
+    >>> write_report(loop, folder.name + "/loop.html")
+    >>> folder.cleanup()
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".html":
+        raise ValueError(f"The name of a report must end in .html, got {str(path)!r}.")
+    content = _page(loop, statistics(loop))
+    try:
+        with writing(str(path), "make room, or choose another place."):
+            check_place(path)
+            write_whole(path, content, overwrite=overwrite)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists already; replace it with overwrite=True.") from None
+
+
+def _page(loop: Any, found: Statistics) -> bytes:
+    at = loop.progress()
+    the_map = _map(loop)
+    parts = [
+        f'<p class="quiet">{at["samples"]:,} samples: {at["labeled"]:,} labelled in the pool, '
+        f"{at['test_labeled']:,} of {at['test']:,} in the test set. "
+        f"{_counted(len(at['people']), 'annotator')}, {_counted(len(loop.rounds()), 'round')}.</p>",
+        _learning(found),
+        _saving(found),
+        _stopping(found),
+        _classes(loop, found),
+        _people(found),
+        the_map,
+        page.section("Rounds", "", page.table(_rounds(loop))),
+    ]
+    script = SCRIPT.read_text("utf-8") if the_map else ""
+    return page.page(
+        f"The loop in {loop.folder.name}", "\n".join(parts), style=STYLE, script=script
+    )
+
+
+def _learning(found: Statistics) -> str:
+    body = []
+    for name, points in found.curves.items():
+        series = {METRICS.get(name, f"{name} on the test set"): _of(points)}
+        is_share = all(0 <= point.value <= 1 for point in points)
+        body.append(chart(series, x="labels", y=name, shares=is_share))
+        last = points[-1]
+        if np.isfinite(last.low):
+            body.append(
+                f"<p>With {last.labels:,} labels: {_share(last.value)} "
+                f"(95 % interval {_share(last.low)} to {_share(last.high)}, for {last.n:,} test "
+                "samples).</p>"
+            )
+    if not body:
+        body.append(
+            "<p>No metrics of the test set yet: give them with <code>loop.close({'accuracy': "
+            "...})</code>; a test set is drawn when the loop is created.</p>"
+        )
+    if found.right:
+        series = {f"picks {KINDS[kind]}": _of(points) for kind, points in found.right.items()}
+        body += [
+            "<h3>Right before it saw the label</h3>",
+            "<p>How often the model's guess was what people said then. Picks drawn at random say "
+            "how good it is on what was left of the pool. Those chosen are the hard ones: a curve "
+            "over them says little of the pool.</p>",
+            chart(series, x="labels before", y="share of right guesses", shares=True),
+        ]
+    intro = (
+        "What the model reached after each round. The test set was drawn at random and never "
+        "chosen by a strategy. Intervals are Wilson's for 95 %; they are for the size of the test "
+        "set alone."
+    )
+    return page.section("Learning curve", intro, *body)
+
+
+def _saving(found: Statistics) -> str:
+    title, saved = "Labels saved", found.saved
+    if saved is None:
+        return page.section(title, escape(found.why.get("saved", "")))
+    low, high = (round(end) for end in saved.saved)
+    body = [
+        f"<p>The {saved.random:,} labels of the random slices alone make a model that is right in "
+        f"{_share(saved.accuracy)} of the test set. {_needed(saved)}, "
+        f"with a 95 % interval from {_signed(low)} to {_signed(high)}. "
+        + (
+            "That may still be chance."
+            if low <= 0 <= high
+            else "Choosing has saved labels."
+            if low > 0
+            else "Choosing has cost labels."
+        )
+        + "</p>",
+        chart(
+            {
+                "in the order of the loop": _of(saved.along),
+                "of the random slices alone": _of(saved.at_random),
+            },
+            x="labels",
+            y="accuracy on the test set",
+            shares=True,
+        ),
+    ]
+    intro = (
+        "The same model, the default one on the loop's features, trained on labels in the order in "
+        "which the loop asked for them, and on those drawn at random alone. The interval is for "
+        "the size of the test set and for the luck of the draw."
+    )
+    return page.section(title, intro, *body)
+
+
+def _needed(saved: Saved) -> str:
+    reached = saved.along[-1].value >= saved.accuracy
+    if not reached:
+        return (
+            f"In the order of the loop {saved.needed:,} labels were not enough for that: saved are "
+            f"fewer than {saved.random - saved.needed:,}"
+        )
+    return (
+        f"In the order of the loop {saved.needed:,} were enough: saved are about "
+        f"{_signed(saved.random - saved.needed)}"
+    )
+
+
+def _stopping(found: Statistics) -> str:
+    words = {
+        "agreement": (
+            "Predictions are stable: models of successive rounds agree, kappa 0.99 or more on "
+            "average over three rounds (Bloodgood and Vijay-Shanker, CoNLL 2009)"
+        ),
+        "potential": (
+            "Little is left to cover: the mean D² that a batch leaves has fallen to a tenth of its "
+            "highest, two rounds in a row (a rule of thumb)"
+        ),
+    }
+    items = [
+        f"<li>{words[rule]}: "
+        + ("not yet." if at is None else f"<strong>since round {at}; you could stop.</strong>")
+        + "</li>"
+        for rule, at in found.advice.items()
+    ]
+    body = [f"<ul>{''.join(items)}</ul>"] if items else ["<p>After two rounds.</p>"]
+    if len(found.stability) > 1:
+        series = {"kappa with the model of the round before": _of(found.stability)}
+        body.append(chart(series, x="labels", y="kappa"))
+    if len(found.potential) > 1:
+        series = {"mean D² that is left": _of(found.potential)}
+        body.append(chart(series, x="labels", y="mean D²", log=True))
+    return page.section("When to stop", "Advice that needs no labels; you decide.", *body)
+
+
+def _classes(loop: Any, found: Statistics) -> str:
+    if not found.classes:
+        return ""
+    of = found.classes
+    sums = {kind: sum(each[kind] for each in of.values()) for kind in ("labels", "random", "test")}
+    columns: dict[str, list[Any]] = {
+        "class": list(of),
+        "labels": [each["labels"] for each in of.values()],
+        "of random picks": [each["random"] for each in of.values()],
+        "in the test set": [each["test"] for each in of.values()],
+    }
+    fair = sums["random"] + sums["test"]
+    if fair and loop.task == "multiclass":
+        # Both are drawn at random: from all samples, and from what was left of them.
+        columns["share, estimated from the test set"] = [
+            _interval(each["test"], sums["test"]) for each in of.values()
+        ]
+    note = (
+        '<p class="note"><strong>Do not read class shares off the labels:</strong> a strategy '
+        "chooses what the model is unsure of, and some classes more than others. Only samples "
+        "drawn at random tell shares: the test set tells those of all samples; random picks those "
+        "of what was left when they were drawn.</p>"
+    )
+    none = [name for name, each in of.items() if not each["labels"] + each["test"]]
+    few = f"<p>No label yet: {escape(', '.join(none))}.</p>" if none else ""
+    return page.section("Classes", "", page.table(columns), few, note)
+
+
+def _people(found: Statistics) -> str:
+    body = []
+    if found.agreement is not None:
+        value, low, high = found.agreement
+        said = "not defined: all say the same one thing" if np.isnan(value) else f"{value:.2f}"
+        if np.isfinite([low, high]).all():
+            said += f" (95 % interval {low:.2f} to {high:.2f})"
+        body.append(
+            f"<p>{_counted(found.common, 'sample')} labelled by several people. Krippendorff's "
+            f"alpha: {said}. 1 is full agreement, 0 what chance would give; 0.8 is called "
+            "reliable, below 0.67 nothing should be concluded.</p>"
+        )
+        if found.pairs:
+            body.append(
+                page.table(
+                    {
+                        "annotator": [pair[0] for pair in found.pairs],
+                        "and": [pair[1] for pair in found.pairs],
+                        "common": [pair[2] for pair in found.pairs],
+                        "Cohen's kappa": [round(pair[3], 2) for pair in found.pairs],
+                    }
+                )
+            )
+        else:
+            body.append(f"<p>Cohen's kappa is told from {FEW_COMMON} common samples on.</p>")
+    else:
+        body.append("<p>No sample was labelled by two people; ask for it with overlap=0.1.</p>")
+    if found.times:
+        times = found.times.values()
+        body += [
+            "<h3>Time for a label</h3>",
+            page.table(
+                {
+                    "annotator": list(found.times),
+                    "labels timed": [each[0] for each in times],
+                    "median (s)": [each[2] for each in times],
+                    "middle half (s)": [f"{each[1]:.1f} to {each[3]:.1f}" for each in times],
+                }
+            ),
+        ]
+    return page.section("People", "", *body)
+
+
+def _map(loop: Any) -> str:
+    """Draw the rounds on the map of the loop's features, where it has them."""
+    folder = loop.folder / "features"
+    rounds = [each for each in loop.rounds() if each["kind"] != "test"]
+    if not folder.is_dir() or not rounds:
+        return ""
+    samples, labels = loop.samples(), loop.labels()
+    row = {name: at for at, name in enumerate(samples.ids)}
+    picks = [
+        {"round": each["number"], **pick} for each in rounds for pick in loop.picks(each["number"])
+    ]
+    told = "" if len(picks) <= ON_MAP else f" The last {ON_MAP:,} of {len(picks):,} are here."
+    picks = picks[-ON_MAP:]
+    rows = np.array([row[pick["id"]] for pick in picks], dtype=np.int64)
+    try:
+        pool = Pool.of(open_pool(folder), ids=samples.ids)
+        drawn, points, what = drawn_map(pool, rows, 20_000)
+    except (OSError, ValueError):
+        return ""
+    said = [labels.y[at] for at in rows]
+    contents: list[Any] = samples.contents
+    if samples.kind in ("image", "audio"):
+        contents = [(samples.root or Path()) / content for content in samples.contents]
+    described = Described(
+        [f"{pick['round']}.{pick['rank']}. {pick['id']}" for pick in picks],
+        {
+            "round": [pick["round"] for pick in picks],
+            "rank in it": [pick["rank"] for pick in picks],
+            "id": [pick["id"] for pick in picks],
+            "why": [pick["kind"] for pick in picks],
+            "predicted": [pick["pseudo_label"] for pick in picks],
+            "label": said,
+        },
+        seen(pool, contents, rows),
+        numbered=False,
+    )
+    numbers = [each["number"] for each in rounds]
+    nothing = np.full(len(drawn), np.nan)
+    shades = [
+        Shade(
+            *("round", "Round", "The round that asked for it."),
+            *(nothing, np.array([numbers.index(pick["round"]) for pick in picks], float)),
+            names=[f"round {number}" for number in numbers],
+        )
+    ]
+    if loop.task == "multiclass" and loop.classes:
+        place = {name: float(at) for at, name in enumerate(loop.classes)}
+        labelled = np.array([place.get(value, np.nan) for value in labels.y])
+        shades.append(
+            Shade(
+                *("label", "Label", "What people said; grey is not labelled."),
+                *(
+                    np.array([labelled[at] for at in drawn]),
+                    np.array([labelled[at] for at in rows]),
+                ),
+                names=loop.classes,
+                of_cell="most",
+            )
+        )
+    part = map_part(described, drawn, points, f"{what}{told}", shades)
+    picked = page.details("The picks", table_of(described))
+    return page.section("The map, round by round", "", part, picked)
+
+
+def _rounds(loop: Any) -> dict[str, list[Any]]:
+    rounds = loop.rounds()
+    return {
+        "round": [each["number"] for each in rounds],
+        "kind": [each["strategy"] or each["kind"] for each in rounds],
+        "state": [each["state"] for each in rounds],
+        "picks": [each["picks"] for each in rounds],
+        "labelled": [each["labeled"] for each in rounds],
+        "answers missing": [each["missing"] for each in rounds],
+        "drawn at random": [f"{each['parameters'].get('random', 1):.0%}" for each in rounds],
+        "seed": ["–" if each["seed"] is None else each["seed"] for each in rounds],
+    }
+
+
+def _of(points: list[Point]) -> list[tuple[float, float, float, float]]:
+    return [(float(p.labels), p.value, p.low, p.high) for p in points]
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _signed(n: int) -> str:
+    return f"{n:,}".replace("-", "−")
+
+
+def _interval(count: int, n: int) -> str:
+    if not n:
+        return "–"
+    low, high = map(float, wilson(count, n))
+    return f"{100 * count / n:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -1,0 +1,397 @@
+"""What a loop's labels say: of the model, of the labels saved, of the people, and when to stop."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from labelnext.experiment import fallen_at, stable_at
+from labelnext.loop import model
+from labelnext.pools import open_pool
+from labelnext.utils.agreement import alpha, kappa
+from labelnext.utils.interval import first_reached, wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Rows = NDArray[np.int64]
+
+# With fewer nothing is estimated, which could only mislead.
+FEW_TEST, FEW_RANDOM, FEW_COMMON = 20, 10, 10
+# Models along the loop, resamples, and models on resamples of the random slice.
+ALONG, RESAMPLES, REDRAWN = 12, 1000, 20
+STOP_SET = 2000
+
+
+class Point(NamedTuple):
+    """A value at a number of labels, with a 95 % interval; NaN where none is known."""
+
+    round: int
+    labels: int
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+    n: int = 0
+
+
+@dataclass
+class Saved:
+    """What the loop's order saved, against the labels of its random slices alone."""
+
+    random: int
+    accuracy: float
+    needed: int
+    saved: tuple[float, float]
+    along: list[Point]
+    at_random: list[Point]
+
+
+@dataclass
+class Statistics:
+    """All that a report tells; empty or None where it cannot be told, and `why` says so."""
+
+    curves: dict[str, list[Point]]
+    right: dict[str, list[Point]]
+    saved: Saved | None
+    classes: dict[str, dict[str, int]]
+    agreement: tuple[float, float, float] | None
+    common: int
+    pairs: list[tuple[str, str, int, float]]
+    times: dict[str, tuple[int, float, float, float]]
+    stability: list[Point]
+    potential: list[Point]
+    advice: dict[str, int | None]
+    why: dict[str, str] = field(default_factory=dict)
+
+
+def statistics(loop: Any) -> Statistics:
+    """
+    Read all that a loop's labels say.
+
+    Parameters
+    ----------
+    loop : Loop
+        The loop.
+
+    Returns
+    -------
+    Statistics
+        The numbers of its report.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from labelnext.loop import Loop
+    >>> from labelnext.loop.statistics import statistics
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
+    >>> _ = loop.add_labels(["0", "1"], ["good", "bad"], annotator="ann", source="memory")
+    >>> statistics(loop).classes["good"]
+    {'labels': 1, 'random': 0, 'test': 0}
+    >>> folder.cleanup()
+    """
+    of = _Read(loop)
+    why: dict[str, str] = {}
+    models = _models(of, why)
+    agreement, common, pairs = _agreement(of)
+    stability, potential = _stability(of, models), _potential(of)
+    advice = {}
+    if len(stability) > 1:
+        at = stable_at([np.nan, *(point.value for point in stability[1:])])
+        advice["agreement"] = None if at is None else stability[at].round
+    if len(potential) > 1:
+        at = fallen_at([point.value for point in potential])
+        advice["potential"] = None if at is None else potential[at].round
+    return Statistics(
+        curves=_curves(of),
+        right=_right(of),
+        saved=None if models is None else _saved(of, models, why),
+        classes=_classes(of),
+        agreement=agreement,
+        common=common,
+        pairs=pairs,
+        times=_times(of),
+        stability=stability,
+        potential=potential,
+        advice=advice,
+        why=why,
+    )
+
+
+class _Read:
+    """What is read of a loop once."""
+
+    def __init__(self, loop: Any) -> None:
+        self.loop, self.task = loop, loop.task
+        self.events, self.rounds = loop.events(), loop.rounds()
+        self.picks = {each["number"]: loop.picks(each["number"]) for each in self.rounds}
+        labels = loop.labels()
+        self.pool, self.test = labels.y, loop.labels(split="test").y
+        self.row = {name: row for row, name in enumerate(labels.ids.tolist())}
+        self.labeled = {labels.ids[row] for row in labels.labeled}
+        # When each sample got its first label.
+        self.first: dict[str, int] = {}
+        for event in self.events:
+            if event.action in ("label", "import", "adjudicate"):
+                self.first.setdefault(event.sample, event.number)
+        self.at = {event.number: event.at for event in self.events}
+
+    def chosen(self) -> list[dict[str, Any]]:
+        """Return the rounds that were chosen, each with its number of labels in the pool then."""
+        return [each for each in self.rounds if each["kind"] != "test"]
+
+    def labels_until(self, number: int) -> int:
+        """Count the labels of the pool when a round was over: those of later rounds are not in."""
+        later = {
+            pick["id"]
+            for other in self.chosen()
+            if other["number"] > number
+            for pick in self.picks[other["number"]]
+        }
+        earlier = {
+            pick["id"]
+            for other in self.chosen()
+            if other["number"] <= number
+            for pick in self.picks[other["number"]]
+        }
+        return len(self.labeled - (later - earlier))
+
+    def order(self, kinds: Sequence[str]) -> list[int]:
+        """Return the labelled rows of the pool that were picked, in the order of picking."""
+        names = [
+            pick["id"]
+            for each in self.chosen()
+            for pick in self.picks[each["number"]]
+            if pick["kind"] in kinds and pick["id"] in self.labeled
+        ]
+        return [self.row[name] for name in dict.fromkeys(names)]
+
+
+def _curves(of: _Read) -> dict[str, list[Point]]:
+    """Return what was reached on the test set, by metric, over the labels."""
+    n = len([value for value in of.test if not _missing(value)])
+    found: dict[str, list[Point]] = defaultdict(list)
+    for each in of.loop.metrics():
+        if each["split"] != "test" or each["value"] is None:
+            continue
+        value, number = float(each["value"]), each["round"]
+        low = high = np.nan
+        # A share of right ones; of other metrics no interval is known.
+        if each["name"] == "accuracy" and n and 0 <= value <= 1:
+            low, high = map(float, wilson(value * n, n))
+        found[each["name"]].append(Point(number, of.labels_until(number), value, low, high, n))
+    return {name: sorted(points, key=lambda p: p.round) for name, points in found.items()}
+
+
+def _right(of: _Read) -> dict[str, list[Point]]:
+    """Return how often the model was right before it saw the labels, of picks of each kind."""
+    found: dict[str, list[Point]] = {}
+    for kind in ("random", "strategy") if of.task == "multiclass" else ():
+        points = []
+        for each in of.chosen():
+            told = [
+                pick["pseudo_label"] == of.pool[of.row[pick["id"]]]
+                for pick in of.picks[each["number"]]
+                if pick["kind"] == kind
+                and pick["pseudo_label"] is not None
+                and pick["id"] in of.labeled
+            ]
+            if told:
+                low, high = map(float, wilson(sum(told), len(told)))
+                before = of.labels_until(each["number"] - 1)
+                share = sum(told) / len(told)
+                points.append(Point(each["number"], before, share, low, high, len(told)))
+        if points:
+            found[kind] = points
+    return found
+
+
+class _Models(NamedTuple):
+    """Features and labels to train the default model on, and what it says of all samples."""
+
+    fit: Any
+    rounds: list[tuple[int, int, NDArray[Any]]]
+
+
+def _models(of: _Read, why: dict[str, str]) -> _Models | None:
+    """Train the default model after each round, where there are features."""
+    folder = of.loop.folder / "features"
+    if of.task != "multiclass":
+        why["saved"] = "It is told for classes, of which a sample has one."
+        return None
+    if not folder.is_dir():
+        why["saved"] = "It is told where the loop has features, which loop.next() computes."
+        return None
+    try:
+        X = model.scaled(open_pool(folder).features[:])
+    except (OSError, ValueError) as error:
+        why["saved"] = f"The loop's features cannot be read: {error}"
+        return None
+    if len(X) != len(of.pool):
+        why["saved"] = "The loop's features are of other samples."
+        return None
+
+    def fit(rows: Sequence[int]) -> NDArray[Any]:
+        y = np.full(len(of.pool), None, object)
+        y[list(rows)] = of.pool[list(rows)]
+        predicted = model.FITS["multiclass"](X, y, of.loop.classes)[1]
+        if predicted is None:  # one class is all that it has seen
+            predicted = np.full(len(y), y[rows[0]], object)
+        return predicted  # type: ignore[no-any-return]
+
+    order = of.order(("strategy", "random"))
+    rounds: list[tuple[int, int, NDArray[Any]]] = []
+    for each in of.chosen():
+        n = of.labels_until(each["number"])
+        if 0 < n <= len(order) and (not rounds or n > rounds[-1][1]):
+            rounds.append((each["number"], n, fit(order[:n])))
+    return _Models(fit, rounds)
+
+
+def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
+    """Hold the loop's order against its random slices, with one model and on the test set."""
+    testing = [row for row, value in enumerate(of.test) if not _missing(value)]
+    order, at_random = of.order(("strategy", "random")), of.order(("random",))
+    few = len(testing) < FEW_TEST, len(at_random) < FEW_RANDOM
+    if any(few):
+        lacks = [
+            f"{FEW_TEST} labels of the test set (there are {len(testing)})" * few[0],
+            f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})" * few[1],
+        ]
+        why["saved"] = f"It is told from {' and '.join(filter(None, lacks))} on."
+        return None
+    truth, rng = of.test[testing], np.random.default_rng(0)
+
+    def right(rows: Sequence[int]) -> NDArray[np.bool_]:
+        return np.asarray(models.fit(rows)[testing] == truth, dtype=bool)
+
+    counts = np.unique(np.geomspace(min(5, len(order)), len(order), ALONG).astype(np.int64))
+    along = np.array([right(order[:n]) for n in counts])
+    m = len(at_random)
+    some = np.unique(np.geomspace(min(5, m), m, 5).astype(np.int64))
+    sliced = np.array([right(at_random[:n]) for n in some])
+    # The slices are one draw of many: others are like draws from them.
+    drawn = np.array([right(rng.choice(at_random, m).tolist()) for _ in range(REDRAWN)])
+    times = rng.multinomial(len(testing), np.full(len(testing), 1 / len(testing)), RESAMPLES)
+    weights = times / len(testing)
+    level = sliced[-1].mean()
+    # Bootstrapped models see fewer samples: they tell the spread, not the level.
+    levels = level + (weights @ drawn.T - drawn.mean())[np.arange(RESAMPLES), _turns()]
+    needed = first_reached(counts, along.mean(axis=1)[None], level)[0][0]
+    spread, _ = first_reached(counts, weights @ along.T - levels[:, None], 0.0)
+    low, high = np.quantile(m - spread, [0.025, 0.975])
+    n = len(testing)
+
+    def points(at: Rows, values: NDArray[np.bool_]) -> list[Point]:
+        hits = values.sum(axis=1)
+        lows, highs = wilson(hits, n)
+        rows = zip(at, hits / n, lows, highs, strict=True)
+        return [Point(-1, int(c), float(v), float(a), float(b), n) for c, v, a, b in rows]
+
+    return Saved(
+        *(m, float(level), int(needed), (float(low), float(high))),
+        *(points(counts, along), points(some, sliced)),
+    )
+
+
+def _turns() -> Rows:
+    return np.arange(RESAMPLES) % REDRAWN
+
+
+def _classes(of: _Read) -> dict[str, dict[str, int]]:
+    """Count the labels of each class: of all, of random picks, of the test set."""
+    if of.loop.classes is None:
+        return {}
+    random = {
+        of.row[pick["id"]] for p in of.picks.values() for pick in p if pick["kind"] == "random"
+    }
+    counts = {name: {"labels": 0, "random": 0, "test": 0} for name in of.loop.classes}
+    for where, values in (("labels", of.pool), ("test", of.test)):
+        for row, value in enumerate(values):
+            for name in () if _missing(value) else [value] if isinstance(value, str) else value:
+                if name in counts:
+                    counts[name][where] += 1
+                    counts[name]["random"] += where == "labels" and row in random
+    return counts
+
+
+def _agreement(
+    of: _Read,
+) -> tuple[tuple[float, float, float] | None, int, list[tuple[str, str, int, float]]]:
+    """Compare what people say of the same samples, of each the latest."""
+    said: dict[str, dict[str, Any]] = defaultdict(dict)
+    for event in of.events:
+        if event.action in ("label", "import", "cannot-tell", "skip") and not event.undone:
+            if event.action in ("label", "import"):
+                said[event.sample][event.annotator] = event.value
+            else:
+                said[event.sample].pop(event.annotator, None)
+    shared = [votes for votes in said.values() if len(votes) > 1]
+    if not shared:
+        return None, 0, []
+    numbers = of.task == "regression"
+
+    def name(value: Any) -> Any:
+        return value if numbers else json.dumps(value, ensure_ascii=False)
+
+    found = alpha([[name(v) for v in votes.values()] for votes in shared], numbers=numbers)
+    people = Counter(pair for votes in shared for pair in combinations(sorted(votes), 2))
+    pairs = []
+    for (one, other), n in sorted(people.items()):
+        if n < FEW_COMMON or numbers:
+            continue
+        both = [(name(v[one]), name(v[other])) for v in shared if one in v and other in v]
+        first, second = map(np.array, zip(*both, strict=True))
+        pairs.append((one, other, n, kappa(first, second)))
+    return found, len(shared), pairs
+
+
+def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:
+    """Return of each person how many labels were timed, and quartiles of the seconds for one."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    for event in of.events:
+        if event.action in ("label", "import") and event.milliseconds:
+            spent[event.annotator].append(event.milliseconds / 1000)
+    found = {}
+    for who, values in sorted(spent.items()):
+        low, middle, high = map(float, np.quantile(values, [0.25, 0.5, 0.75]))
+        found[who] = (len(values), low, middle, high)
+    return found
+
+
+def _stability(of: _Read, models: _Models | None) -> list[Point]:
+    """Return kappa of the predictions of successive models, on samples drawn from the pool."""
+    if models is None or not models.rounds:
+        return []
+    rng, n = np.random.default_rng(1), len(of.pool)
+    rows = np.sort(rng.choice(n, min(STOP_SET, n), replace=False))
+    found, before = [], None
+    for number, labels, predicted in models.rounds:
+        now = predicted[rows].astype(str)
+        found.append(Point(number, labels, np.nan if before is None else kappa(before, now)))
+        before = now
+    return found
+
+
+def _potential(of: _Read) -> list[Point]:
+    """Return the mean D² that each batch left over what could still be picked."""
+    at = of.loop.progress()
+    found, n = [], at["samples"] - at["test"]
+    for each in of.chosen():
+        known = [p["potential"] for p in of.picks[each["number"]] if p["potential"] is not None]
+        labels = of.labels_until(each["number"])
+        if known and n > labels:
+            found.append(Point(each["number"], labels, known[-1] / (n - labels)))
+    return found
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value != value  # noqa: PLR0124 — NaN

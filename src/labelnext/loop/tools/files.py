@@ -1,0 +1,322 @@
+"""Tools by their files: CSV, JSON Lines, Label Studio's JSON and Prodigy's JSON Lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelnext.loop.receive import Answer, asked, identity, opened, receive, sample_of
+from labelnext.loop.tools import studio_json
+from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.pools.known import some
+from labelnext.utils.text import as_csv
+
+if TYPE_CHECKING:
+    import os
+
+    from labelnext.loop.loop import Loop
+    from labelnext.loop.receive import Asked
+
+FORMATS = {
+    "csv": "a table; people fill in the column label, and annotator",
+    "jsonl": "a JSON object on each line; fill in label, and annotator",
+    "label-studio": "what Label Studio imports, and what it exports as JSON",
+    "prodigy": "JSON Lines for Prodigy's choice interface, and what its db-out writes",
+}
+ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "label-studio"}
+
+
+class File:
+    """
+    A labelling tool that is reached by files.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file: `push` writes it, `pull` reads it.
+    format : {"csv", "jsonl", "label-studio", "prodigy"}, default=None
+        What it is; None is by the ending, ``.csv``, ``.jsonl`` or ``.json`` (Label Studio).
+    media : str, default=None
+        What comes before the path of a picture or sound to make an address of it. None puts the
+        files into the tasks for Label Studio and Prodigy, and the paths into tables.
+    guesses : bool, default=False
+        Whether people see what the model takes a sample for, which biases what they say.
+    annotator : str, default=None
+        Whose labels they are where the file does not say so; None is the name of the file.
+    label : str, default=None
+        With Label Studio the name of the control that holds the label, where there are several.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from labelnext.loop import Loop
+    >>> from labelnext.loop.tools import File
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> loop = Loop.create(folder / "loop", ["Fine", "Broke"], classes=["good", "bad"], test=1)
+    >>> file = File(folder / "batch.csv")
+    >>> file.push(loop)
+    1
+    >>> text = file.path.read_text()
+    >>> _ = file.path.write_text(text.replace(",,\\n", ",good,ann\\n"))
+    >>> file.pull(loop), file.pull(loop)
+    (1, 0)
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        format: str | None = None,  # noqa: A002
+        *,
+        media: str | None = None,
+        guesses: bool = False,
+        annotator: str | None = None,
+        label: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.format = format or ENDINGS.get(self.path.suffix.lower(), "")
+        if self.format not in FORMATS:
+            raise ValueError(
+                f"format must be one of {', '.join(FORMATS)}, or the file must end in "
+                f"{', '.join(ENDINGS)}; got {format or str(path)!r}."
+            )
+        self.media, self.guesses, self.label = media, guesses, label
+        self.annotator = annotator or self.path.name
+
+    def push(self, loop: Loop, round: int | None = None, *, overwrite: bool = False) -> int:  # noqa: A002
+        """
+        Write what people are to be asked for.
+
+        Parameters
+        ----------
+        loop : Loop
+            The loop.
+        round : int, default=None
+            Of which round; None is every round that is not closed.
+        overwrite : bool, default=False
+            Whether to replace a file that exists.
+
+        Returns
+        -------
+        int
+            How many samples.
+        """
+        tasks = asked(loop, round)
+        content = self._written(loop, tasks)
+        try:
+            with writing(str(self.path), "make room, or choose another place."):
+                check_place(self.path)
+                write_whole(self.path, content, overwrite=overwrite)
+        except FileExistsError:
+            raise FileExistsError(
+                f"{self.path} exists already, and may hold labels; pull it, then replace it with "
+                "overwrite=True, or name another file."
+            ) from None
+        opened(loop, (task.round for task in tasks))
+        return len(tasks)
+
+    def pull(self, loop: Loop) -> int:
+        """
+        Write the labels of the file to a loop, all that are new or, if one is wrong, none.
+
+        Parameters
+        ----------
+        loop : Loop
+            The loop.
+
+        Returns
+        -------
+        int
+            How many were new.
+        """
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise OSError(f"{self.path} cannot be read: {error.strerror}.") from None
+        name = identity(loop)
+        try:
+            if self.format == "csv":
+                answers, ours = self._filled(_rows_of(content), name, loop.task)
+            elif self.format == "jsonl":
+                answers, ours = self._filled(_lines_of(content), name, loop.task)
+            elif self.format == "prodigy":
+                answers, ours = self._of_prodigy(_lines_of(content), name, loop.task)
+            else:
+                tasks = json.loads(content)
+                if not isinstance(tasks, list):
+                    raise ValueError("expected a list of tasks, as Label Studio exports as JSON")
+                answers, ours = studio_json.answers_of(
+                    tasks, name, loop.task, label=self.label, users={}
+                )
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            what = f"{error}".split("\n")[0].removesuffix(".")
+            if isinstance(error, KeyError):
+                what = f"there is no {what}"
+            raise ValueError(
+                f"{self.path} cannot be read as {self.format}: {what}. Nothing was written."
+            ) from None
+        if not ours:
+            raise ValueError(
+                f"{self.path} has nothing of this loop: no task has a `labelnext` that begins "
+                f"with {name}/. Was it pushed from another loop, or was the column left out?"
+            )
+        return receive(loop, answers, self.format)
+
+    def _written(self, loop: Loop, tasks: list[Asked]) -> bytes:
+        root = loop.root
+        if self.format == "label-studio":
+            guess = (
+                {"from_name": studio_json.LABEL, "to_name": studio_json.SHOWN}
+                if self.guesses
+                else None
+            )
+            made = [
+                studio_json.task_of(
+                    task, studio_json.content_of(task, root, self.media), guess=guess
+                )
+                for task in tasks
+            ]
+            return (json.dumps(made, ensure_ascii=False, indent=1) + "\n").encode()
+        if self.format == "prodigy":
+            options = [{"id": name, "text": name} for name in loop.classes or ()]
+            records = [self._for_prodigy(task, root, options) for task in tasks]
+        else:
+            records = [self._record(task, root) for task in tasks]
+        if self.format == "csv":
+            names = list(dict.fromkeys(name for record in records for name in record))
+            last = ("labelnext", "label", "annotator")
+            names = [*(name for name in names if name not in last), *last]
+            columns = {
+                name: [_cell(name, record.get(name)) for record in records] for name in names
+            }
+            return as_csv(columns)
+        return "".join(
+            json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records
+        ).encode()
+
+    def _record(self, task: Asked, root: Path | None) -> dict[str, Any]:
+        content = task.content
+        if task.kind in ("image", "audio"):
+            content = (
+                str((root or Path()) / content)
+                if self.media is None
+                else studio_json.content_of(task, root, self.media)
+            )
+        guess = {"predicted": task.guess} if self.guesses else {}
+        return {
+            "round": task.round,
+            "rank": task.rank,
+            "id": task.id,
+            task.kind: content,
+            **{name: value for name, value in task.extra.items() if name != "label"},
+            **guess,
+            "labelnext": task.key,
+            "label": None,
+            "annotator": None,
+        }
+
+    def _for_prodigy(
+        self, task: Asked, root: Path | None, options: list[dict[str, str]]
+    ) -> dict[str, Any]:
+        meta: dict[str, Any] = {"rank": task.rank, "round": task.round}
+        if self.guesses and task.guess is not None:
+            meta["predicted"] = task.guess
+        kind = "html" if task.kind == "row" else task.kind
+        content = studio_json.content_of(task, root, self.media)
+        if task.kind == "row":
+            from html import escape
+
+            rows = json.loads(content).items()
+            content = "".join(f"<p>{escape(str(k))}: {escape(str(v))}</p>" for k, v in rows)
+        return {kind: content, "options": options, "meta": meta, "labelnext": task.key}
+
+    def _filled(
+        self, records: list[dict[str, Any]], name: str, task: str
+    ) -> tuple[list[Answer], int]:
+        """Read records whose label and annotator people have filled in."""
+        answers, ours = [], 0
+        for record in records:
+            sample = sample_of(record.get("labelnext"), name)
+            ours += sample is not None
+            label = record.get("label")
+            if sample is None or label is None or label == "":
+                continue
+            if isinstance(label, str):
+                label = _label(label, task)
+            who = str(record.get("annotator") or self.annotator)
+            answers.append(Answer(sample, who, "label", label))
+        return answers, ours
+
+    def _of_prodigy(
+        self, records: list[dict[str, Any]], name: str, task: str
+    ) -> tuple[list[Answer], int]:
+        """Read what Prodigy has saved: accepted options are labels, nothing else is."""
+        answers, ours = [], 0
+        for record in records:
+            sample = sample_of(record.get("labelnext"), name)
+            ours += sample is not None
+            said = record.get("answer")
+            if sample is None or said is None:
+                continue
+            who = str(record.get("_annotator_id") or self.annotator)
+            when = record.get("_timestamp")
+            client = None if when is None else f"prodigy:{record['labelnext']}:{who}:{when}"
+            chosen = record.get("accept") or []
+            if said == "accept" and (chosen or task == "multilabel"):
+                if task != "multilabel" and len(chosen) > 1:
+                    raise ValueError(f"{sample!r} has {some(chosen)}, and a label is one")
+                label = chosen if task == "multilabel" else chosen[0]
+                answers.append(Answer(sample, who, "label", label, client))
+            else:
+                action: Any = "skip" if said == "ignore" else "cannot-tell"
+                answers.append(Answer(sample, who, action, None, client))
+        return answers, ours
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Return a cell that a spreadsheet takes for no formula; nothing of it is read back."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value and name != "labelnext":
+        return f"'{value}"
+    return value
+
+
+def _label(text: str, task: str) -> Any:
+    text = text.strip()
+    if task == "regression":
+        return float(text.replace(",", "."))
+    if task == "multilabel":
+        if text.startswith("["):
+            return json.loads(text)
+        return [name.strip() for name in text.split(";") if name.strip()]
+    return text
+
+
+def _rows_of(content: bytes) -> list[dict[str, Any]]:
+    """Read a table as a person's program may have saved it: with commas, semicolons or tabs."""
+    text = content.decode("utf-8-sig")
+    head = text.split("\n", 1)[0]
+    mark = max(",;\t", key=head.count)
+    rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
+    if rows and "label" not in rows[0]:
+        raise ValueError(f"there is no column label, only {some(list(map(str, rows[0])))}")
+    return rows
+
+
+def _lines_of(content: bytes) -> list[dict[str, Any]]:
+    records = []
+    for number, line in enumerate(content.decode("utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from None
+        if not isinstance(record, dict):
+            raise ValueError(f"line {number} is no object")
+        records.append(record)
+    return records

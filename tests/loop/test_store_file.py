@@ -1,0 +1,260 @@
+"""The file of a loop: its version, what it refuses, and that nothing of the user's is touched."""
+
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labelnext.loop import Loop, LoopError, _schema, open_loop
+
+ANN = {"annotator": "ann"}
+
+
+def new_loop(folder):
+    return Loop.create(folder, ["one", "two"], classes=["good", "bad"], test=1, random_state=0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The folder of a loop that nobody has open."""
+    new_loop(tmp_path / "loop")
+    return tmp_path / "loop"
+
+
+def change(folder, *statements):
+    db = sqlite3.connect(folder / "loop.sqlite", isolation_level=None)
+    for statement in statements:
+        db.execute(statement)
+    db.close()
+
+
+def test_a_loop_of_a_newer_version_is_refused_and_stays(folder):
+    change(folder, f"PRAGMA user_version = {len(_schema.MIGRATIONS) + 1}")
+    before = (folder / "loop.sqlite").read_bytes()
+    with pytest.raises(LoopError, match=r"newer labelnext.*pip install --upgrade labelnext"):
+        open_loop(folder)
+    assert (folder / "loop.sqlite").read_bytes() == before
+
+
+def test_an_older_one_is_brought_to_this_version_once(folder, monkeypatch):
+    loop = open_loop(folder)
+    loop.record("0", "label", "good", **ANN)
+    step = "ALTER TABLE rounds ADD COLUMN note TEXT;\nUPDATE rounds SET note = 'old';"
+    monkeypatch.setattr(_schema, "MIGRATIONS", (*_schema.MIGRATIONS, step))
+    for _ in range(2):
+        assert open_loop(folder).rounds()[0]["note"] == "old"
+    assert loop.events() == open_loop(folder).events()
+    fresh = new_loop(folder.with_name("fresh"))
+    assert fresh.rounds()[0]["note"] is None
+
+
+def test_a_migration_that_fails_leaves_all_as_it_was(folder, monkeypatch):
+    step = "ALTER TABLE rounds ADD COLUMN note TEXT;\nINSERT INTO nowhere VALUES (1);"
+    with monkeypatch.context() as patch:
+        patch.setattr(_schema, "MIGRATIONS", (*_schema.MIGRATIONS, step))
+        with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+            open_loop(folder)
+    assert "note" not in open_loop(folder).rounds()[0]
+
+
+def test_a_folder_that_is_no_loop(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(LoopError, match=r"is no loop: it has no file loop\.sqlite.*create"):
+            open_loop(path)
+    other = sqlite3.connect(tmp_path / "loop.sqlite")
+    other.execute("CREATE TABLE mine (x)")
+    other.close()
+    before = (tmp_path / "loop.sqlite").read_bytes()
+    for content in (before, b"", b"id,text\n1,hello\n", before[:50]):
+        (tmp_path / "loop.sqlite").write_bytes(content)
+        with pytest.raises(LoopError, match="no file of a loop"):
+            open_loop(tmp_path)
+        assert (tmp_path / "loop.sqlite").read_bytes() == content
+
+
+def test_a_loop_is_never_overwritten_and_other_files_stay(folder):
+    open_loop(folder).record("0", "label", "good", **ANN)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="exists already: open the loop with"):
+        new_loop(folder)
+    assert len(open_loop(folder).events()) == 1
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_of_two_that_make_one_the_first_wins(tmp_path, monkeypatch):
+    fill = _schema._fill
+
+    def meanwhile(*args):
+        monkeypatch.undo()
+        new_loop(tmp_path).record("0", "label", "good", **ANN)
+        fill(*args)
+
+    monkeypatch.setattr(_schema, "_fill", meanwhile)
+    with pytest.raises(FileExistsError, match="exists already"):
+        new_loop(tmp_path)
+    assert len(open_loop(tmp_path).events()) == 1
+    with pytest.raises(FileExistsError, match="is no folder"):
+        new_loop(tmp_path / "loop.sqlite")
+
+
+def test_what_another_loop_has_left_is_not_taken_for_its_own(tmp_path):
+    (tmp_path / "loop.sqlite-wal").write_text("left")
+    with pytest.raises(FileExistsError, match=r"loop\.sqlite-wal is there.*move it away"):
+        new_loop(tmp_path)
+    assert (tmp_path / "loop.sqlite-wal").read_text() == "left"
+
+
+def test_a_folder_of_the_users_is_taken_as_it_is(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"x")
+    new_loop(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir() if "-" not in p.name) == [
+        "loop.sqlite",
+        "photo.png",
+    ]
+
+
+def test_a_creation_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(_schema, "_fill", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        new_loop(tmp_path / "loop")
+    assert list((tmp_path / "loop").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "drvfs"])
+def test_a_network_file_system_is_refused(tmp_path, monkeypatch, kind):
+    mounts = tmp_path / "mountinfo"
+    away = tmp_path / "a way to Ωmega"
+    said = str(away).replace(" ", r"\040")
+    mounts.write_text(
+        f"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+        f"23 22 0:1 / {said} rw,nosuid shared:2 master:3 - {kind} server:/x rw\n".replace(
+            "- drvfs server:/x rw", "- 9p C:\\134 rw,aname=drvfs"
+        )
+    )
+    monkeypatch.setattr(_schema, "MOUNTS", str(mounts))
+    new_loop(tmp_path / "loop")
+    with pytest.raises(LoopError, match=re.escape(f"network file system ({kind})")):
+        new_loop(away / "deep" / "loop")
+    assert not away.exists()
+    shutil.copytree(tmp_path / "loop", away / "loop")
+    with pytest.raises(LoopError, match="put the loop on a disk of this machine"):
+        open_loop(away / "loop")
+    monkeypatch.setattr(_schema, "MOUNTS", str(tmp_path / "none"))
+    open_loop(away / "loop")
+
+
+def test_a_damaged_file_says_so(folder):
+    content = bytearray((folder / "loop.sqlite").read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    (folder / "loop.sqlite").write_bytes(content)
+    with pytest.raises(LoopError, match=r"is damaged.*recover"):
+        open_loop(folder).rounds()
+
+
+def test_a_file_that_is_gone_is_not_made_again(folder):
+    loop = open_loop(folder)
+    loop._database._local = type(loop._database._local)()  # as another thread has it
+    (folder / "loop.sqlite").unlink()
+    with pytest.raises(LoopError, match="is gone"):
+        loop.rounds()
+    assert not (folder / "loop.sqlite").exists()
+
+
+def test_a_write_that_waits_too_long_says_so(folder, monkeypatch):
+    monkeypatch.setattr(_schema, "WAIT", 0.01)
+    loop = open_loop(folder)
+    with (
+        open_loop(folder)._database.writing(),
+        pytest.raises(LoopError, match="in use: another process has been writing"),
+    ):
+        open_loop(folder).record("0", "label", "good", **ANN)
+    assert loop.events() == []  # and readers never wait
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM events", "UPDATE events SET value = '1'"])
+def test_events_are_append_only(folder, statement):
+    loop = open_loop(folder)
+    loop.record("0", "label", "good", **ANN)
+    with pytest.raises(sqlite3.IntegrityError, match=r"events never|events are never"):
+        change(folder, statement)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_files_are_found_where_the_folders_have_moved(tmp_path, beside):
+    from labelnext.loop.samples import Samples
+
+    photos = tmp_path / "one" / "photos" if beside else tmp_path / "photos"
+    photos.mkdir(parents=True)
+    samples = Samples(["a", "b"], "image", ["a.png", "b.png"], root=photos)
+    Loop.create(tmp_path / "one" / "loop", samples, classes=["x", "y"])
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert open_loop(tmp_path / "two" / "loop").root == (
+        tmp_path / "two" / "photos" if beside else photos
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"classes": None}, "classes must be named"),
+        ({"classes": ["one"]}, "2 classes at least"),
+        ({"classes": ["a", "a"]}, "'a' more than once"),
+        ({"classes": ["a", 1]}, "classes must be texts, got 1; write it as '1'"),
+        ({"classes": "ab"}, "must be a list of names"),
+        ({"classes": ["a", " "]}, "must not be empty"),
+        ({"task": "regresion"}, "did you mean 'regression'"),
+        ({"task": "regression"}, "there are no classes"),
+        ({"test": 2}, "below the number of samples, 2, got 2"),
+        ({"test": 0.5}, "test must be an integer"),
+        ({"overlap": 1.5}, "share from 0 to 1"),
+        ({"guidelines": 3}, "guidelines must be a text"),
+    ],
+)
+def test_a_loop_that_cannot_be_meant_is_refused(tmp_path, options, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        Loop.create(tmp_path / "loop", ["one", "two"], **{"classes": ["a", "b"]} | options)
+    assert not Path(tmp_path / "loop").exists()
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ((["a", "a"], ["x", "y"]), "1 ids are there more than once: 'a'"),
+        ((["a", "b"], ["x"]), "contents of the samples has 1 entries and ids has 2"),
+        ((["a", "b"], ["x", "\ud800"]), "UTF-8 can hold, got .* at row 1"),
+        ((["a", 1], ["x", "y"]), "ids of the samples must be texts.*got 1 at row 1"),
+        (([], []), "no samples"),
+    ],
+)
+def test_samples_that_cannot_be_kept_are_refused(tmp_path, samples, said):
+    from labelnext.loop.samples import Samples
+
+    with pytest.raises(ValueError, match=said):
+        Loop.create(tmp_path, Samples(samples[0], "text", samples[1]), classes=["a", "b"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loop_that_is_opened_twice_loses_nothing_to_another_process(tmp_path):
+    """To close a file of one's own takes away SQLite's locks on it, and with them the log."""
+    folder = tmp_path / "loop"
+    loop = Loop.create(folder, [*"abcd"], classes=["x", "y"])
+    loop.add_labels(["0"], ["x"], annotator="ann", source="test")
+    open_loop(folder)
+    script = (
+        "import labelnext, sys; loop = labelnext.open_loop(sys.argv[1]); "
+        "loop.add_labels([sys.argv[2]], ['x'], annotator='bo', source='test'); "
+        "print(loop.progress()['labeled'])"
+    )
+
+    def other(sample):
+        command = [sys.executable, "-c", script, str(folder), sample]
+        return int(subprocess.run(command, check=True, capture_output=True).stdout)
+
+    assert other("1") == 2
+    loop.add_labels(["2"], ["x"], annotator="ann", source="test")
+    assert other("3") == 4
+    assert loop.progress()["labeled"] == 4

@@ -1,0 +1,265 @@
+"""Labelling tools by files: there and back, as often as one likes, and nothing half."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import labelnext
+from labelnext.loop import Loop
+from labelnext.loop.receive import Answer, asked, identity, receive
+from labelnext.loop.samples import Samples
+from labelnext.loop.tools import FORMATS, File
+
+TEXTS = [{"id": f"s{i}", "text": f'=text, {i}\n"&<b>'} for i in range(6)]
+
+
+@pytest.fixture
+def loop(tmp_path):
+    """A loop with a test set of two and a round of three."""
+    loop = Loop.create(tmp_path / "l", TEXTS, classes=["good", "bad"], test=2, random_state=0)
+    rng = np.random.default_rng(0)
+    ids = [each["id"] for each in TEXTS]
+    proba, features = rng.dirichlet(np.ones(2), 6), rng.normal(size=(6, 3))
+    pool = labelnext.Pool(proba, features, ids=ids, classes=["good", "bad"])
+    loop.next(pool, 3, random_state=0)
+    return loop
+
+
+NAMES = {"csv": "b.csv", "jsonl": "b.jsonl", "label-studio": "b.json", "prodigy": "p.jsonl"}
+
+
+def tool(tmp_path, name, **options):
+    return File(tmp_path / NAMES[name], "prodigy" if name == "prodigy" else None, **options)
+
+
+def said(content, name, labels):
+    """Fill in what people say, in order, as each tool would write it."""
+    if name == "csv":
+        rows = list(csv.DictReader(content.splitlines(keepends=True)))
+        for row, label in zip(rows, labels, strict=False):
+            row["label"], row["annotator"] = label, "ann"
+        lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+        quoted = [";".join('"' + f"{v}".replace('"', '""') + '"' for v in line) for line in lines]
+        return "\ufeff" + "\r\n".join(quoted) + "\r\n"  # as a spreadsheet saves it
+    if name == "label-studio":
+        tasks = json.loads(content)
+        for place, (task, label) in enumerate(zip(tasks, labels, strict=False)):
+            choices = {"from_name": "label", "type": "choices", "value": {"choices": [label]}}
+            task["annotations"] = [
+                {"id": place, "result": [choices], "completed_by": {"email": "ann"}}
+            ]
+        return json.dumps(tasks)
+    records = [json.loads(line) for line in content.splitlines()]
+    for record, label in zip(records, labels, strict=False):
+        if name == "jsonl":
+            record |= {"label": label, "annotator": "ann"}
+        else:
+            record |= {"answer": "accept", "accept": [label], "_annotator_id": "ann"}
+            record |= {"_timestamp": 17}
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_there_and_back(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    order = [task.id for task in asked(loop)]
+    assert file.push(loop) == 5
+    assert [each["state"] for each in loop.rounds()] == ["open", "open"]
+    assert file.pull(loop) == 0  # nobody has said anything
+    file.path.write_text(said(file.path.read_text("utf-8"), name, ["good", "bad", "good"]))
+    assert file.pull(loop) == 3
+    assert file.pull(loop) == 0
+    values = {event.sample: (event.value, event.annotator) for event in loop.events()}
+    expected = zip(order[:3], [("good", "ann"), ("bad", "ann"), ("good", "ann")], strict=True)
+    assert values == dict(expected)
+    assert loop.events()[0].source == name
+    # What is answered is not asked again.
+    assert tool(tmp_path, name).push(loop, overwrite=True) == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_wrong_label_writes_none(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    file.push(loop)
+    file.path.write_text(said(file.path.read_text("utf-8"), name, ["good", "unheard of"]))
+    with pytest.raises(ValueError, match=r"1 of 2 answers cannot be taken.*Nothing was written"):
+        file.pull(loop)
+    assert loop.events() == []
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_of_another_loop_is_refused(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    file.push(loop)
+    other = Loop.create(tmp_path / "other", TEXTS, classes=["good", "bad"], test=2)
+    with pytest.raises(ValueError, match=r"has nothing of this loop: no task has a `labelnext`"):
+        file.pull(other)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"{", b"[1, 2]", b"null", b'{"data": 1}', b'[{"data": {}}]', b""]
+)
+def test_a_file_that_is_something_else_is_one_error(loop, tmp_path, name, content):
+    file = tool(tmp_path, name)
+    file.path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"cannot be read as|has nothing of this loop"):
+        file.pull(loop)
+
+
+def test_half_a_file_is_refused_whole(loop, tmp_path):
+    file = tool(tmp_path, "jsonl")
+    file.push(loop)
+    content = said(file.path.read_text("utf-8"), "jsonl", ["good"] * 5)
+    file.path.write_text(content[:-20])
+    with pytest.raises(ValueError, match=r"line 5: .*Nothing was written"):
+        file.pull(loop)
+    assert loop.events() == []
+
+
+def test_a_file_that_may_hold_labels_is_not_replaced(loop, tmp_path):
+    file = tool(tmp_path, "csv")
+    file.push(loop)
+    file.path.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"may hold labels; pull it, then replace it"):
+        file.push(loop)
+    assert file.path.read_text() == "mine"
+    with pytest.raises(OSError, match="cannot be read: No such file"):
+        File(tmp_path / "no.csv").pull(loop)
+    with pytest.raises(ValueError, match="or the file must end in"):
+        File(tmp_path / "b.xlsx")
+
+
+def test_cells_of_a_table_are_no_formulas(loop, tmp_path):
+    file = tool(tmp_path, "csv")
+    file.push(loop)
+    with file.path.open(newline="") as content:
+        row = next(csv.DictReader(content))
+    assert row["text"].startswith("'=text")
+    assert row["labelnext"].split("/")[1:] == ["0", row["id"]]
+
+
+def test_guesses_are_shown_only_if_asked_for(loop, tmp_path):
+    guess = {pick["id"]: pick["pseudo_label"] for pick in loop.picks(1)}
+    for name in FORMATS:
+        plain, told = tool(tmp_path, name), tool(tmp_path, name, guesses=True)
+        plain.push(loop)
+        before = plain.path.read_text("utf-8")
+        told.push(loop, overwrite=True)
+        after = told.path.read_text("utf-8")
+        assert before != after, name
+        assert "predicted" not in before
+    tasks = json.loads((tmp_path / "b.json").read_text())
+    results = {t["data"]["id"]: t["predictions"][0]["result"] for t in tasks}
+    for name, value in guess.items():
+        assert results[name][0]["value"] == {"choices": [value]}
+
+
+def test_label_studio_orders_by_our_score_over_rounds(loop, tmp_path):
+    file = tool(tmp_path, "label-studio")
+    file.push(loop)
+    tasks = json.loads(file.path.read_text())
+    scores = [task["predictions"][0]["score"] for task in tasks]
+    assert scores == sorted(set(scores))
+    assert 0 < scores[0] < scores[-1] < 1
+
+
+def test_prodigy_accepts_rejects_and_ignores(loop, tmp_path):
+    file = tool(tmp_path, "prodigy")
+    file.push(loop)
+    records = [json.loads(line) for line in file.path.read_text().splitlines()]
+    assert records[0]["options"] == [{"id": "good", "text": "good"}, {"id": "bad", "text": "bad"}]
+    for record, answer in zip(records, ["accept", "reject", "ignore"], strict=False):
+        record |= {"answer": answer, "accept": ["bad"], "_timestamp": 5}
+    file.path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert file.pull(loop) == 3
+    assert [e.action for e in loop.events()] == ["import", "cannot-tell", "skip"]
+    assert {e.annotator for e in loop.events()} == {"p.jsonl"}  # nobody is named
+
+
+def test_pictures_are_put_into_tasks_or_told_where_they_are(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a b.png")
+    samples = Samples(["p", "q"], "image", ["a b.png", "a b.png"], root=tmp_path)
+    loop = Loop.create(tmp_path / "l", samples, classes=["x", "y"], test=1, random_state=0)
+    for name, place in (("label-studio", "data"), ("prodigy", None)):
+        file = tool(tmp_path, name)
+        file.push(loop)
+        task = json.loads(file.path.read_text().strip().split("\n")[0] if not place else "0")
+        task = json.loads(file.path.read_text())[0]["data"] if place else task
+        assert task["image"].startswith("data:image/png;base64,")
+    file = tool(tmp_path, "csv")
+    file.push(loop)
+    assert str(tmp_path / "a b.png") in file.path.read_text()
+    file = tool(tmp_path, "label-studio", media="https://host/photos/")
+    file.push(loop, overwrite=True)
+    assert json.loads(file.path.read_text())[0]["data"]["image"] == (
+        "https://host/photos/a%20b.png"
+    )
+    (tmp_path / "a b.png").unlink()
+    with pytest.raises(OSError, match="cannot be read: No such file or directory; nothing was"):
+        tool(tmp_path, "prodigy").push(loop, overwrite=True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_and_several_classes(tmp_path, name):
+    rows = Samples(["a", "b"], "row", ['{"x": 1}', '{"x": "<b>"}'])
+    number = Loop.create(tmp_path / "n", rows, task="regression", test=1, random_state=0)
+    several = Loop.create(
+        tmp_path / "m", rows, task="multilabel", classes=["x", "y"], test=1, random_state=0
+    )
+    for loop, value, text in ((number, 1.5, "1,5"), (several, ["x", "y"], "y; x")):
+        file = tool(tmp_path, name)
+        file.push(loop, overwrite=True)
+        content = file.path.read_text()
+        if name == "csv":
+            file.path.write_text(content.replace(",,\n", f',"{text}",\n'))
+        elif name == "jsonl":
+            file.path.write_text(content.replace('"label": null', f'"label": {json.dumps(value)}'))
+        elif name == "label-studio":
+            (task,) = json.loads(content)
+            assert isinstance(task["data"]["row"], dict)
+            kind = "number" if loop is number else "choices"
+            result = {"from_name": "label", "type": kind, "value": {kind: value}}
+            task["annotations"] = [{"id": 1, "result": [result], "completed_by": 4}]
+            file.path.write_text(json.dumps([task]))
+        elif loop is number:
+            continue  # Prodigy's choice interface has no numbers
+        else:
+            record = json.loads(content)
+            assert "<b>" not in record["html"].replace("<p>", "")
+            record |= {"answer": "accept", "accept": value}
+            file.path.write_text(json.dumps(record))
+        assert file.pull(loop) == 1
+        assert loop.events()[0].value == value
+
+
+def test_a_label_that_was_changed_back_counts_again(loop):
+    for value in ("good", "bad", "good", "good"):
+        receive(loop, [Answer("s1", "ann", "label", value)], "csv")
+    assert [event.value for event in loop.events()] == ["good", "bad", "good"]
+
+
+def test_answers_of_samples_that_are_not_there_are_named_and_none_is_written(loop):
+    answers = [Answer("s1", "ann", "label", "good"), Answer("s99", "ann", "label", "good")]
+    with pytest.raises(ValueError, match=r"1 of 2 answers .* not in the loop: 's99'. Nothing"):
+        receive(loop, answers, "csv")
+    assert loop.events() == []
+
+
+def test_nothing_to_ask_for(loop, tmp_path):
+    with pytest.raises(ValueError, match=re.escape("round must be one of 0, 1, got 7")):
+        asked(loop, 7)
+    loop.close()
+    with pytest.raises(ValueError, match="Round 1 lacks no answers: there is nothing to ask for"):
+        File(tmp_path / "b.csv").push(loop, 1)
+    assert len(asked(loop)) == 2  # the test set
+
+
+def test_the_identity_stays_when_a_loop_moves(loop, tmp_path):
+    before = identity(loop)
+    (tmp_path / "l").rename(tmp_path / "moved")
+    assert identity(labelnext.open_loop(tmp_path / "moved")) == before
