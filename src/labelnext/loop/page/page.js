@@ -289,7 +289,7 @@ const spoken = (item) => (item.kind === "text" ? short(item.content, 300) : `${i
 
 function broken(item, why) {
   return el("div", { class: "broken" }, el("strong", {}, "This cannot be shown"),
-    el("p", {}, why), el("p", { class: "soft" }, name_of(item), " · Skip it, or flag it."));
+    el("p", {}, why), el("p", { class: "soft" }, name_of(item), " · Say that you cannot tell, or flag it."));
 }
 
 function body_of(item, small = false) {
