@@ -121,6 +121,12 @@ def test_advice_names_the_loop_it_is_about(here, run):
     assert "Next: labelnext loop next --loop 'my loop'" in ran(run, "close", *loop)
 
 
+def test_an_encoder_of_the_users_that_fails(made, run):
+    result = run("loop", "next", "--encoder", "own_code:fails")
+    assert result.exit_code == 2
+    assert "--encoder own_code:fails failed: RuntimeError: out of memory" in result.output
+
+
 def test_from_a_folder_of_pictures(here, run):
     (here / "photos").mkdir()
     for i in range(8):

@@ -149,7 +149,16 @@ def find(name: str, samples: Samples) -> Encoder:
     function = imported("encoder", name)
     if not callable(function):
         raise TypeError(f"encoder {name!r} must be a function, got {function!r:.60}.")
-    return Encoder(name, name, function)
+
+    def guarded(contents: Any) -> Any:
+        try:
+            return function(contents)
+        except Exception as error:  # whatever the code of a user's raises
+            raise ValueError(
+                f"encoder={name!r} failed: {type(error).__name__}: {error}."
+            ) from error
+
+    return Encoder(name, name, guarded)
 
 
 def _default(samples: Samples) -> Encoder:
