@@ -503,6 +503,7 @@ def test_everyone_can_use_it(tmp_path, browser, scheme):
         )
         with pages.served(loop) as page:
             tab = opened(context, page.address())
+            press(tab, "1")
             tab.evaluate(source)
             for view in ("label", "grid", "history", "agree", "progress", "settings", "help"):
                 if view in ("settings", "help"):
