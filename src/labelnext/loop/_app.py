@@ -126,6 +126,11 @@ class Page:
         """End what this has started."""
         if self._training is not None and self._training.poll() is None:
             self._training.terminate()
+            try:
+                self._training.wait(5)
+            except subprocess.TimeoutExpired:
+                self._training.kill()
+                self._training.wait()
 
     # --- what a tab asks for
 
