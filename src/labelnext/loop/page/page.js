@@ -188,6 +188,7 @@ function refill() {
       for (const [operation] of outbox.waiting.values()) known.add(operation.key);
       for (const item of items) if (!known.has(item.key)) { S.queue.push(item); prefetch(item); }
       S.queue_known = true;
+      if (items.some((item) => item.round !== S.progress?.round)) update();
     } catch (error) {
       if (!(error instanceof Offline)) throw error;
       S.queue_known = false;
