@@ -13,6 +13,7 @@ from labelnext.engine._plain import TILE, largest_of, own_rows
 from labelnext.engine._torch_pass import Pass
 from labelnext.engine._torch_rows import TorchFactors, TorchRows, as_numpy, row_products
 from labelnext.utils.libraries import plain_float32
+from labelnext.utils.memory import clear_if_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +167,9 @@ class TorchD2(D2):
         assert isinstance(centres, TorchFactors)
         if not self.exact:
             self.d2 = torch.where(self.d2 > 0, torch.inf, self.d2)
-        with plain_float32(self.pool.device):
+        what = f"a pass of {len(rows):,} centres over {self.pool.n_rows:,} rows"
+        device = self.pool.device
+        with plain_float32(device), clear_if_out_of_memory(device, what):
             one = Pass(self.pool.rows, self.d2, centres, self._index(rows), fresh=not self.exact)
             one.lower(trace)
         self.exact = True

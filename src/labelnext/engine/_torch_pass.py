@@ -64,11 +64,6 @@ class Pass:
         # Numbers below 1/huge² and above huge² are out of the dtype's reach.
         self.huge = 2.0**60 if pool.approximate == torch.float32 else 2.0**480
         self.tiny = 4 / self.huge**2
-        self.is_ready = False
-
-    def _make_ready(self) -> None:
-        """Prepare the centres."""
-        pool, centres = self.pool, self.centres
         self.squares = centres.a2 * centres.h2
         norms = self.squares.sqrt()
         self.unit = float(norms.max()) or 1.0
@@ -81,7 +76,6 @@ class Pass:
             n_terms = pool.n_columns + pool.n_features + 48
             self.margin = 2 * n_terms * torch.finfo(pool.approximate).eps / 2
             self.c_units = self._units(centres.residuals, centres.features, centres.a2, centres.h2)
-        self.is_ready = True
 
     def counters(self) -> dict[str, int]:
         """Pairs by how far they got: all were tested; those evaluated needed both products."""
@@ -127,18 +121,18 @@ class Pass:
         self.pool.for_each_tile(work, row, f"a pass of {len(self.centres):,} centres over")
 
     def _lower_tile(self, tile: slice, trace: Floats | None) -> None:
-        # Here, where it is told if there is no room for them.
-        if not self.is_ready:
-            self._make_ready()
         start, n_centres = self.d2[tile], len(self.centres)
         keys = self._near(tile, start).to(self.pool.exact_device)
         i, c = keys // n_centres, keys % n_centres
         d2, n_differences = self._evaluate(tile, keys, i, c)
         after, fall = self._in_order(i, c, d2, start)
         # By centre, and of each centre by row: always in the same order.
-        by_centre = c.sort(stable=True).indices
-        lengths = torch.bincount(c, minlength=n_centres)
-        falls = torch.segment_reduce(fall[by_centre], "sum", lengths=lengths, initial=0.0)
+        by_centre = c.sort(stable=True)
+        ends = torch.arange(n_centres + 1, device=c.device)
+        lengths = torch.searchsorted(by_centre.values, ends).diff()
+        falls = torch.segment_reduce(
+            fall[by_centre.indices], "sum", lengths=lengths, initial=0.0, unsafe=True
+        )
         lowered = start.scatter_reduce(0, i, d2, "amin")
         if trace is not None:
             trace[:, tile] = self._trace(i, c, after, start)

@@ -312,6 +312,8 @@ def room(device: torch.device) -> int:
     if device.type != "cuda":
         return UNKNOWN_BYTES
     free, _ = torch.cuda.mem_get_info(device)
+    if free // 2 >= MOST_BYTES:
+        return MOST_BYTES
     # What torch keeps for itself, but does not use, is free to us.
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return min((free + kept) // 2, MOST_BYTES)

@@ -16,6 +16,7 @@ import torch
 import triton
 import triton.language as tl
 
+from labelnext.engine import _torch_rows
 from labelnext.engine._factors import has_one_label
 from labelnext.engine._torch_rows import inverse_roots
 from labelnext.pools.check import TOO_LARGE
@@ -32,8 +33,6 @@ FULL = 64
 # and no product too large.
 UP = tl.constexpr(128.0)
 LARGEST = tl.constexpr(TOO_LARGE)
-# Products of rows and centres that are made at a time.
-PRODUCTS = 1 << 26
 # Rows that a program goes over. (Of fusing products and sums some versions ask to be told.)
 FUSED = {"enable_fp_fusion": True}
 SIFT = {"BR": 64, **FUSED}
@@ -184,7 +183,8 @@ class Units:
         _over(_to_units, rows, part)(*roots, units, self.n_columns, width, **ROWS)
         words = torch.empty((m, -(-len(self.centres) // 32)), dtype=torch.int32, device=rows.device)
         parts = slice(self.n_columns), slice(self.n_columns, None)
-        size = min(max(PRODUCTS // n, 1), m)
+        # In an eighth of the bytes that a tile may take.
+        size = min(max(_torch_rows.MOST_BYTES // 8 // (4 * n), 1), m)
         products = units.new_empty(2, size, n)
         for lo in range(0, m, size):
             hi = min(lo + size, m)
@@ -195,9 +195,10 @@ class Units:
                 *(hi - lo, len(self.centres), n, words.shape[1], margin, tiny),
                 **SIFT,
             )
+        del units, products
         (some,) = words.view(-1).nonzero(as_tuple=True)
-        bits = torch.arange(32, dtype=torch.int32, device=rows.device)
-        which, bit = (words.view(-1)[some, None] >> bits & 1).nonzero(as_tuple=True)
+        bits = words.view(-1)[some, None] >> torch.arange(32, dtype=torch.int32, device=rows.device)
+        which, bit = bits.bitwise_and_(1).nonzero(as_tuple=True)
         word = some[which]
         row = word // words.shape[1]
         return row * len(self.centres) + (word - row * words.shape[1]) * 32 + bit
