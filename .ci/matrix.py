@@ -26,10 +26,14 @@ TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "fsspec"]
 # What touches other libraries most; with the lowest and the newest of all, what computes as well.
 EDGES = (
     *("tests/pools", "tests/estimators", "tests/experiment", "tests/cli", "tests/utils"),
-    *("tests/visualization", "tests/datasets", "tests/test_tutorial.py"),
+    *("tests/visualization", "tests/datasets", "tests/loop", "tests/test_tutorial.py"),
 )
 TESTS = (*EDGES, "tests/sampling", "tests/engine", "tests/strategies")
-LARGE = ("torch", "skorch", "transformers", "ray", "moto", "polars", "rdata")
+LARGE = (
+    *("torch", "triton", "skorch", "transformers", "ray", "moto", "polars", "rdata"),
+    *("playwright", "axe_playwright_python"),
+)
+NO_PAGE = ("starlette", "uvicorn")
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,21 @@ ROWS = [
     Row(
         "lowest",
         "3.11",
-        "pandas,zarr",
+        "pandas,zarr,label",
         lowest=True,
         without=(*LARGE, "skactiveml"),
         tests=TESTS,
     ),
-    Row("3.12 pandas 2", "3.12", "zarr", ("pandas<3", "scikit-activeml==1.0.1")),
-    Row("3.13 no pandas", "3.13", "zarr", without=(*LARGE, "pandas", "skactiveml")),
+    Row("3.12 pandas 2", "3.12", "zarr,label", ("pandas<3", "scikit-activeml==1.0.1")),
+    Row("3.13 no pandas", "3.13", "zarr", without=(*LARGE, *NO_PAGE, "pandas", "skactiveml")),
     Row(
         "3.14 pandas 3",
         "3.14",
-        "pandas,zarr",
+        "pandas,zarr,label",
         ("pandas>=3", "scikit-activeml==1.0.1"),
         tests=TESTS,
     ),
-    Row("3.14 no GIL", "3.14t", "pandas,zarr", without=(*LARGE, "skactiveml")),
+    Row("3.14 no GIL", "3.14t", "pandas,zarr", without=(*LARGE, *NO_PAGE, "skactiveml")),
     # The builds of PyTorch on PyPI bring CUDA: of the oldest one, its own tests alone.
     Row(
         *("oldest torch", "3.11", "pandas,zarr"),
@@ -74,7 +78,7 @@ ROWS = [
         tests=("tests/networks", "tests/estimators", "tests/engine/test_torch.py"),
     ),
     Row(
-        *("pre-releases", "3.13", "pandas,zarr"),
+        *("pre-releases", "3.13", "pandas,zarr,label"),
         without=(*LARGE, "skactiveml"),
         uv=("--prerelease", "allow"),
         warns=True,

@@ -12,10 +12,10 @@ import joblib
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import comparisons, extraction, gpu, memory, plots, report, scaling, startup
+from benchmarks import comparisons, extraction, gpu, loop, memory, plots, report, scaling, startup
 from benchmarks.machine import machine
 
-OTHERS = ("scaling", "memory", "startup", "extraction", "gpu")
+OTHERS = ("scaling", "memory", "startup", "extraction", "gpu", "loop")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -104,6 +104,10 @@ def _extraction(options: argparse.Namespace) -> dict[str, Any]:
 
 def _gpu(options: argparse.Namespace) -> dict[str, Any]:
     return gpu.run(1 if options.quick else 5)
+
+
+def _loop(options: argparse.Namespace) -> dict[str, Any]:
+    return loop.measure(100_000, 10_000, 100 if options.quick else 500)
 
 
 if __name__ == "__main__":

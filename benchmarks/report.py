@@ -33,6 +33,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_extraction(results["extraction"]))
     if "gpu" in results:
         console.print(_gpu(results["gpu"]))
+    if "loop" in results:
+        console.print(_loop(results["loop"]))
 
 
 def _comparisons(title: str, rows: list[dict[str, Any]]) -> Table:
@@ -160,27 +162,47 @@ def _extraction(row: dict[str, Any]) -> Table:
     return table
 
 
+def _loop(row: dict[str, Any]) -> Table:
+    table = Table(title=f"A loop of {row['n']:,} samples and {row['k']:,} picks", show_header=False)
+    table.add_row("create", duration(row["create"]))
+    table.add_row("next, by uncertainty", duration(row["next"]))
+    for when, where in (("first", "at the start"), ("middle", "with half of it answered")):
+        times = row[when]
+        table.add_row(f"take 5, {where}", duration(times["take"]))
+        table.add_row(f"record, {where}", duration(times["record"]))
+        table.add_row(f"both, 19 of 20 at most, {where}", duration(times["both"]))
+    for name, seconds in row["rest"].items():
+        table.add_row(name, duration(seconds))
+    reached = "[green]yes" if row["reached"] else "[red]no"
+    table.add_row(f"both, at most {duration(row['at_most'])}", reached)
+    return table
+
+
 def _gpu(results: dict[str, Any]) -> Table | str:
     if "not_run" in results:
         return f"Selection on a GPU was not run: {results['not_run']}."
     table = Table(title=f"Selection from tensors on {results['device']}, torch {results['torch']}")
-    for name in ("n", "d", "C", "k", "stored in", "seconds", "floor", "ratio", "passes"):
-        table.add_column(name, justify="right")
-    for name in ("inputs", "peak", f"at most {results['rows'][0]['allowed']:g} s"):
+    names = ("n", "d", "C", "k", "stored in", "seconds", "at most", "reading", "product", "ratio")
+    for name in (*names, "passes", "inputs", "peak", "reached"):
         table.add_column(name, justify="right")
     for row in results["rows"]:
         table.add_row(
             *(f"{row[name]:,}" for name in ("n", "n_features", "n_classes", "k")),
             row["dtype"],
             duration(row["median"]),
-            duration(row["median_floor"]),
-            f"{row['ratio']:.2f} ×",
+            "" if row["allowed"] is None else duration(row["allowed"]),
+            duration(row["reading"]),
+            duration(row["product"]),
+            f"{row['ratio']:.1f} ×",
             str(row["stats"]["passes"]),
             f"{row['inputs'] / 1e9:.1f} GB",
             "" if row["peak"] is None else f"{row['peak'] / 1e9:.1f} GB",
-            "[green]yes" if row["reached"] else "[red]no",
+            "" if row["allowed"] is None else "[green]yes" if row["reached"] else "[red]no",
         )
-    table.caption = "floor: the products of all rows with k centres in float32, and nothing else"
+    table.caption = (
+        "reading: all numbers once; product: of all rows with k centres in float16; ratio: seconds "
+        "over both"
+    )
     return table
 
 

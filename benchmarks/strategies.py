@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.machine import machine
 from benchmarks.memory import memory_status
 from benchmarks.quality.strategies import all_strategies
+from labelnext import Pool, select
 from labelnext.pool import RandomSampling
 
 N_CLASSES, N_LABELED = 10, 1000
@@ -36,7 +38,8 @@ def main() -> None:
     console, rows = Console(width=None if Console().is_terminal else 100), []
     for name in options.only or all_strategies():
         Console(stderr=True).log(name)
-        rows.append({"strategy": name} | _measured(name, options))
+        measured = _on_device(name, options) if options.device else _measured(name, options)
+        rows.append({"strategy": name} | measured)
     rows.sort(key=lambda row: row.get("seconds", np.inf))
     table = Table(
         "strategy",
@@ -51,7 +54,7 @@ def main() -> None:
             peak = f"{row['peak'] / 1e6:,.0f}"
             table.add_row(
                 row["strategy"],
-                f"{row['seconds']:.1f}",
+                f"{row['seconds']:.2f}" if options.device else f"{row['seconds']:.1f}",
                 peak if row["peak"] <= MOST_BYTES else f"[red]{peak}[/]",
             )
     console.print(table)
@@ -68,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=100, help="samples to choose")
     parser.add_argument("--only", nargs="+", choices=list(all_strategies()), metavar="STRATEGY")
     parser.add_argument("--out", type=Path, default=Path(".benchmarks/results"))
+    parser.add_argument("--device", help="where the pool is as tensors, such as cuda")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.threads, options.quick = joblib.cpu_count(), False
@@ -106,6 +110,35 @@ def _query(name: str, n: int, d: int, batch: int) -> dict[str, float]:
     return {"seconds": seconds, "peak": memory_status("VmHWM"), "inputs": X.nbytes}
 
 
+def _on_device(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """As `_query`, by `select` from tensors on a device, in this process: the median of three."""
+    import torch
+
+    on_cuda = torch.device(options.device).type == "cuda"
+    try:
+        chosen, seconds = all_strategies()[name], []
+        # What the runner wraps it in asks a classifier, which is not needed here.
+        strategy = getattr(chosen, "strategy", chosen)
+        for n in (2000, options.n, options.n, options.n):
+            X, y = _pool(n, options.d)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                clf = LogisticRegression(max_iter=100).fit(X[:N_LABELED], y[:N_LABELED])
+            pool = Pool(clf.predict_proba(X), X, labels=y, last_layer=(clf.coef_, clf.intercept_))
+            pool = pool.to(options.device)
+            if on_cuda:
+                torch.cuda.reset_peak_memory_stats()
+            begin = time.perf_counter()
+            batch = select(pool, options.batch, strategy=strategy, random_state=0)
+            seconds.append(time.perf_counter() - begin)
+            assert len(np.unique(batch.indices)) == options.batch
+        peak = torch.cuda.max_memory_allocated() if on_cuda else memory_status("VmHWM")
+    except Exception as error:
+        return {"error": str(error).splitlines()[0][:100]}
+    return {"seconds": float(np.median(seconds[1:])), "peak": peak, "inputs": X.nbytes}
+
+
+@lru_cache(maxsize=2)
 def _pool(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
     """Return overlapping clusters of a few samples of the unit sphere; the first have labels."""
     rng = np.random.default_rng(0)

@@ -44,3 +44,21 @@ def adversarial(draw):
     cuts = np.sort(rng.integers(1, n, size=draw(st.integers(0, 3)))) if n > 2 else []
     blocks = [b for b in np.split(order[: max(1, n - 1)], cuts) if len(b)]
     return proba, features, blocks
+
+
+def tight_bounds(seed):
+    """Rows in which bounds are tight: parallel, nearly alike, of like or very unlike norms."""
+    rng = np.random.default_rng(seed)
+    n, n_classes = 300, int(rng.choice([2, 3, 30]))
+    proba = rng.dirichlet(np.full(n_classes, rng.choice([0.02, 0.3, 5])), size=n)
+    features = rng.normal(size=(n, int(rng.choice([1, 6, 90]))))
+    if rng.random() < 0.5:  # all in one direction
+        features = rng.uniform(0.5, 2, size=(n, 1)) * features[:1]
+    copies = rng.integers(n, size=n // 2)
+    proba[: n // 2], features[: n // 2] = proba[copies], features[copies]
+    features[: n // 2] *= 1 + rng.choice([0, 1e-7, 1e-3]) * rng.normal(size=(n // 2, 1))
+    if rng.random() < 0.3:
+        proba[: n // 2] = proba[0]
+    if rng.random() < 0.3:
+        features *= 10.0 ** rng.integers(-19, 19, size=(n, 1))
+    return proba, features * rng.choice([1e-18, 1.0, 1e18])

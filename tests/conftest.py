@@ -18,6 +18,9 @@ else:
     # Test runs side by side share the cores; torch's threads, which spin while they wait, would
     # take them from one another.
     torch.set_num_threads(1)
+    if not torch.cuda.is_available():
+        # Before anything imports it: its kernels are run by Python.
+        os.environ["TRITON_INTERPRET"] = "1"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # So do those of BLAS and scikit-learn: tests on small arrays took ten times as long.

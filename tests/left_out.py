@@ -29,6 +29,7 @@ LIBRARIES = {
     "starlette": "pip install starlette",
     "torch": "pip install torch",
     "transformers": "pip install transformers",
+    "triton": "pip install triton, which is for Linux",
     "uvicorn": "pip install uvicorn",
     "zarr": "pip install zarr",
 }

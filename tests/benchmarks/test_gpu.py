@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks import gpu, report
 
-TINY = (3_000, 16, 10, 200, "float16")
+TINY = (3_000, 16, 10, 200, "float16", 60.0)
 
 
 @pytest.fixture(scope="module", name="row")
@@ -18,8 +18,8 @@ def _row():
 
 
 def test_what_it_measures(row):
-    assert len(row["seconds"]) == len(row["floor_seconds"]) == 2
-    assert row["ratio"] > 0
+    assert len(row["seconds"]) == 2
+    assert row["ratio"] == row["median"] / (row["reading"] + row["product"])
     assert row["stats"]["picks"] == 200
     assert row["stats"]["pairs"] == 3_000 * 200
     assert row["inputs"] == 2 * 3_000 * 26
@@ -61,7 +61,7 @@ def test_the_floor_makes_every_product(monkeypatch):
     proba, features = (torch.tensor(rng.random((20, m)), dtype=torch.float16) for m in (3, 5))
     last = gpu.products(proba, features, 10)
     assert sum(made) == 20 * 10 * (3 + 5)
-    assert last == pytest.approx(float(features[-1].float() @ features[9].float()))
+    assert last == pytest.approx(float(features[-1].float() @ features[9].float()), rel=2e-3)
 
 
 def test_without_a_device_it_says_so(monkeypatch):

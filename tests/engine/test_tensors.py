@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
 import pools
-from labelnext import select
-from labelnext.engine import as_gradients
+from labelnext import Pool, Ray, open_pool, select
+from labelnext.engine import as_gradients, open_gradients
+from labelnext.engine._torch import TorchGradients
+from labelnext.pools import ArraySource, arrays
 
 PROBA, FEATURES = pools.confident(300)
 
@@ -93,3 +96,73 @@ class TestRefused:
             as_gradients(proba, features.to("meta"))
         with pytest.raises(ValueError, match=r"proba on meta and features on cpu"):
             as_gradients(proba.to("meta"), FEATURES)
+
+
+class TestMoved:
+    """What `Pool.to` makes, as far as a machine without a GPU can tell."""
+
+    @pytest.mark.parametrize("task", ["multiclass", "binary", "vectors"])
+    @pytest.mark.parametrize("room", [1e9, 300 * 50, 0], ids=["whole", "a part", "in pieces"])
+    def test_the_same_batch_of_what_fits_and_what_does_not(self, task, room, monkeypatch):
+        monkeypatch.setattr(arrays, "_room_on", lambda _: room)
+        proba = None if task == "vectors" else PROBA[:, :1] if task == "binary" else PROBA
+        pool = Pool(proba, FEATURES.astype(np.float32), task=task, bias=task == "binary")
+        source = pool.source._as_tensors(torch.device("cpu"))
+        moved = Pool.of(source, task=task, bias=pool.bias)
+        assert type(open_gradients(moved)) is TorchGradients
+        in_pieces = [isinstance(moved.read(part), arrays.InPieces) for part in source.parts]
+        assert any(in_pieces) == (room < 1e9 and (room == 0 or task == "multiclass"))
+        assert all(in_pieces) == (room == 0 and task != "binary")
+        assert moved.features.shape == (300, FEATURES.shape[1])
+        for options in ({}, {"strategy": "core-set"}):
+            if options and task == "binary":
+                continue
+            batch, expected = (select(x, 40, random_state=3, **options) for x in (moved, pool))
+            np.testing.assert_array_equal(batch.indices, expected.indices)
+        back = moved.source._as_arrays()
+        np.testing.assert_array_equal(back.array("features"), pool.features)
+        assert back.device == "cpu"
+
+    def test_to_where_it_is(self):
+        pool = Pool(PROBA, FEATURES, ids=range(1, 301))
+        assert pool.to("cpu") is pool
+        expected = select(pool, 9, random_state=0)
+        np.testing.assert_array_equal(
+            select(pool, 9, random_state=0, device="cpu").ids, expected.ids
+        )
+
+    def test_what_cannot_be_moved(self, tmp_path, monkeypatch):
+        pool = Pool(PROBA, FEATURES)
+        with pytest.raises(ValueError, match=r"device must be one that torch has.*got 'gpu'"):
+            select(pool, 9, device="gpu")
+        with pytest.raises(ValueError, match="On the device meta"):
+            pool.to("meta")
+        np.save(tmp_path / "h.npy", FEATURES)
+        with pytest.raises(TypeError, match=r"read it into memory, as in Pool\(pool\.read"):
+            open_pool(features=tmp_path / "h.npy").to("cpu")
+        with pytest.raises(TypeError, match=r"sparse matrix, which stays on the CPU"):
+            Pool(PROBA, sp.csr_array(FEATURES)).source.moved(torch.device("cpu"))
+        with pytest.raises(TypeError, match=r"labelnext\.Ray\(num_gpus=1\)"):
+            select(pool, 9, device="cuda", cluster=Ray())
+        big_endian = ArraySource(PROBA, FEATURES.astype(">f8"))
+        with pytest.raises(TypeError, match=r"features in >f8 cannot be a tensor.*float32"):
+            big_endian._as_tensors(torch.device("cpu"))
+
+    @pytest.mark.parametrize("strategy", ["badge", "core-set", "max-herding"])
+    def test_no_room_while_it_is_selected(self, strategy, monkeypatch):
+        source = ArraySource(PROBA, FEATURES)._as_tensors(torch.device("cpu"))
+        message = (
+            r"Out of memory on cpu: choosing 9 samples by [\w-]+ needs more than is free there"
+        )
+
+        def no_room(*_, **__):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+        for place in (
+            (TorchGradients, "gather"),
+            (torch.Tensor, "double"),
+            (TorchGradients, "start"),
+        ):
+            monkeypatch.setattr(*place, no_room)
+        with pytest.raises(MemoryError, match=message):
+            select(Pool.of(source), 9, strategy=strategy)

@@ -12,13 +12,15 @@ from torch.overrides import TorchFunctionMode
 
 import oracle
 import pools
+from adversarial import tight_bounds
 from labelnext import select
 from labelnext.engine import _torch, _torch_pass, _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
-from labelnext.engine._torch_rows import is_out_of_memory, room
+from labelnext.engine._torch_rows import room
 from labelnext.pools import check
 from labelnext.sampling import d2_sample
 from labelnext.utils.libraries import set_by_library
+from labelnext.utils.memory import is_out_of_memory
 
 by_library = pytest.mark.skipif(
     not set_by_library(), reason="no library torch-2.9: pip install 'torch>=2.9'"
@@ -50,30 +52,12 @@ def same(batch, other):
 class TestBounds:
     """An approximate product never rules out a pair that would have lowered D²."""
 
-    @staticmethod
-    def adversarial(seed):
-        """Rows in which bounds are tight: parallel, nearly alike, of like or very unlike norms."""
-        rng = np.random.default_rng(seed)
-        n, n_classes = 300, int(rng.choice([2, 3, 30]))
-        proba = rng.dirichlet(np.full(n_classes, rng.choice([0.02, 0.3, 5])), size=n)
-        features = rng.normal(size=(n, int(rng.choice([1, 6, 90]))))
-        if rng.random() < 0.5:  # all in one direction
-            features = rng.uniform(0.5, 2, size=(n, 1)) * features[:1]
-        copies = rng.integers(n, size=n // 2)
-        proba[: n // 2], features[: n // 2] = proba[copies], features[copies]
-        features[: n // 2] *= 1 + rng.choice([0, 1e-7, 1e-3]) * rng.normal(size=(n // 2, 1))
-        if rng.random() < 0.3:
-            proba[: n // 2] = proba[0]
-        if rng.random() < 0.3:
-            features *= 10.0 ** rng.integers(-19, 19, size=(n, 1))
-        return proba, features * rng.choice([1e-18, 1.0, 1e18])
-
     @pytest.mark.one_of(2)
     @pytest.mark.parametrize("task", ["multiclass", "multilabel"])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     @pytest.mark.parametrize("seed", range(40))
     def test_on_adversarial_pools(self, seed, dtype, task):
-        proba, features = tensors(dtype, self.adversarial(seed))
+        proba, features = tensors(dtype, tight_bounds(seed))
         order = np.random.default_rng(seed).permutation(300)
         blocks = [order[:1], order[1:130], order[130:280]]
         states, potentials = [], []
@@ -182,7 +166,7 @@ class TestRoom:
     def test_a_tile_that_does_not_fit_is_halved(self, batch, error, least, monkeypatch):
         # Late in the work on a tile, so that whatever it had changed would be changed twice.
         pairs, failures = [], []
-        evaluate = _torch_pass.distances_of_rows
+        evaluate = _torch_pass.Pass._expanded
 
         def short_of_memory(x, y, *, bias):
             pairs.append(len(x[0]))
@@ -192,7 +176,7 @@ class TestRoom:
             return evaluate(x, y, bias=bias)
 
         monkeypatch.setattr(_torch_rows, "CPU_BYTES", 1 << 24)
-        monkeypatch.setattr(_torch_pass, "distances_of_rows", short_of_memory)
+        monkeypatch.setattr(_torch_pass.Pass, "_expanded", staticmethod(short_of_memory))
         same(batch_of(), batch)
         assert bool(failures) == (least == 0)
         assert max(pairs) > 2_000
@@ -212,6 +196,20 @@ class TestRoom:
         with pytest.raises(MemoryError, match=message) as caught:
             d2_sample(pool, 100, random_state=3)
         assert caught.value.__cause__ is error
+
+    def test_no_room_for_what_is_beside_the_tiles(self, monkeypatch):
+        pool, rows = TorchGradients(*tensors(), bias=False), np.arange(20)
+        state, centres = pool.start(NONE), pool.gather(rows)
+
+        def no_memory(*_, **__):
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+        monkeypatch.setattr(_torch, "Pass", no_memory)
+        message = (
+            r"Out of memory on cpu: a pass of 20 centres over 700 rows needs more than is free"
+        )
+        with pytest.raises(MemoryError, match=message):
+            state.min_update(centres, rows)
 
     def test_other_errors_are_none_of_memory(self, monkeypatch):
         def broken(*_):

@@ -9,6 +9,7 @@ import pytest
 import labelnext
 from labelnext.loop import Loop
 from labelnext.loop.statistics import statistics
+from pages import chromium
 
 CLASSES = ["a", "b", "c"]
 
@@ -242,3 +243,24 @@ def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict)
     assert low <= saved.random - saved.needed <= high
     loop.report(loop.folder / "r.html", overwrite=True)
     assert f"Choosing has {verdict}" in (loop.folder / "r.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_used_by_all(simulated, tmp_path, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    simulated.loop.report(tmp_path / "loop.html")
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+        said = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto((tmp_path / "loop.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_label("Label", exact=True).check()
+        page.locator("summary").click()
+        found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []
+    assert said == []

@@ -330,6 +330,12 @@ def test_a_port_that_is_none(port):
         server._listen("127.0.0.1", port, 0)
 
 
+def test_answers_are_sent_at_once():
+    """Without its protocol asyncio would let an answer of two parts wait 40 ms."""
+    with server._listen("127.0.0.1", 0, 0) as found:
+        assert found.proto == socket.IPPROTO_TCP
+
+
 def test_a_host_that_is_not_this_machine():
     with pytest.raises(OSError, match="no address of this machine"):
         server._listen("no.such.host.invalid", 0, 0)

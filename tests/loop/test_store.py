@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import labelnext
 from labelnext.loop import Loop, LoopError, _rounds, _schema, open_loop
@@ -156,6 +157,7 @@ def test_two_people_are_asked_for_an_overlap_and_each_once(tmp_path):
     times = [sum(names.count(pick["id"]) for names in said.values()) for pick in loop.picks(0)]
     assert times == [pick["want"] for pick in loop.picks(0)]
     assert times.count(2) == 5
+    assert times != sorted(times, reverse=True)  # drawn at random
 
 
 def test_leases_end_and_are_renewed(loop, clock):
@@ -235,7 +237,7 @@ def test_labels_from_elsewhere_are_written_once_and_all_or_none(loop):
     loop.next(pool_of(loop), 16)
     put = {"annotator": "eve", "source": "file.csv"}
     assert loop.add_labels(["1", "2", "3"], ["good", None, "bad"], **put) == 2
-    assert loop.add_labels(["1", "3"], ["good", "good"], **put) == 1
+    assert loop.add_labels(np.array([1, 3]), np.array(["good", "good"]), **put) == 1
     assert loop.labels(split="all").y[[1, 3]].tolist() == ["good", "good"]
     events = loop.events()
     for ids, values, said in (
@@ -279,6 +281,63 @@ def test_a_pool_may_hold_a_part_of_the_samples(loop):
     batch = loop.next(pool_of(loop, part), 100)
     testing = {pick["id"] for pick in loop.picks(0)}
     assert {*batch.ids.tolist()} == {str(row) for row in part} - testing
+
+
+def test_pools_of_every_kind(loop):
+    rng = np.random.default_rng(0)
+    ids, sparse = loop.samples().ids, scipy.sparse.random(20, 9, 0.5, "csr", random_state=0)
+    members, proba = rng.dirichlet([1, 1], (3, 20)), rng.dirichlet([1, 1], 20)
+    for pool, strategy in (
+        (labelnext.Pool(members, ids=ids, classes=loop.classes), "bald"),
+        (labelnext.Pool(features=sparse, ids=ids), None),
+        (labelnext.Pool(proba, sparse, ids=ids, bias=True, classes=loop.classes), None),
+        (labelnext.Pool(proba, ids=np.arange(20)), None),
+        (labelnext.Pool(proba[:, 0], sparse, ids=ids, task="binary", classes=loop.classes), None),
+    ):
+        batch = loop.next(pool, 3, strategy=strategy, random=0.4)
+        assert len(batch.to_lists()["id"]) == 3
+        items = {item.id: item for item in loop.take("ann", 100)}
+        assert len({items[str(name)].round for name in batch.ids}) == 1
+        guesses = {items[str(name)].pseudo_label for name in batch.ids}
+        assert guesses <= ({"good", "bad"} if pool.classes is not None else {None})
+
+
+def test_labels_of_the_pool_are_no_candidates(loop):
+    known = labelnext.Pool.of(pool_of(loop), labels=["good"] * 15 + [None] * 5, missing_label=None)
+    batch = loop.next(known, 100, random=1.0)
+    assert set(batch.ids) <= {"15", "16", "17", "18", "19"}
+
+
+def test_what_is_labelled_while_a_strategy_chooses_is_not_asked_for(loop, monkeypatch):
+    from labelnext.loop import _choice
+
+    def meanwhile(*args, **options):
+        batch = labelnext.select(*args, **options)
+        loop.record(str(batch.ids[0]), "label", "good", **ANN)
+        return batch
+
+    monkeypatch.setattr(_choice, "select", meanwhile)
+    loop.next(pool_of(loop), 4, random=0.0)
+    assert sorted(pick["need"] for pick in loop.picks(1)) == [0, 1, 1, 1]
+
+
+def test_the_test_set_is_never_chosen(loop):
+    testing = {pick["id"] for pick in loop.picks(0)}
+    loop.close()
+    assert not testing & set(loop.next(pool_of(loop), 100).ids)
+
+
+def test_a_round_is_open_once_somebody_is_asked_or_answers(loop):
+    states = []
+    for act in (
+        lambda: loop.next(pool_of(loop), 2),
+        lambda: loop.take("ann"),
+        lambda: loop.record(loop.picks(1)[0]["id"], "label", "good", **ANN),
+    ):
+        act()
+        states.append([each["state"] for each in loop.rounds()])
+    assert states == [["selected", "selected"], ["open", "selected"], ["open", "open"]]
+    assert all(each["opened_at"] for each in loop.rounds())
 
 
 def test_what_is_excluded_is_drawn_by_nothing(loop):
@@ -423,6 +482,18 @@ def test_shares_of_classes_are_honest(tmp_path):
     assert np.mean(counts) / 110 > 0.2, "the strategy has found them"
     assert abs(np.mean([each["share"] for each in found]) - 0.1) < 0.015
     assert np.mean([each["low"] <= 0.1 <= each["high"] for each in found]) >= 0.88
+
+
+def test_what_is_known_counts_as_it_is(tmp_path):
+    loop = new_loop(tmp_path)
+    halves = []
+    for share, value in ((0.0, "bad"), (1.0, "good")):
+        halves.append(loop.next(pool_of(loop), 10, random=share).ids.tolist())
+        loop.add_labels(halves[-1], [value] * 10, annotator="a", source="b")
+    good, bad = loop.class_counts().rows
+    assert (good["random"], bad["strategy"], bad["random"]) == (10, 10, 0)
+    assert good["share"] == bad["share"] == 0.5
+    assert 0.5 < bad["high"] < 0.75
 
 
 def test_counts_of_classes_say_why(loop):

@@ -184,9 +184,11 @@ def test_on_a_gpu():
         ours = proba_and_features(model, data, amp=False, device="cuda", batch_size=4)
         assert torch.equal(torch.cuda.get_rng_state(), state)
         assert next(nets.inner(model).parameters()).device == device
+        # cuDNN computes recurrent layers and convolutions with TF32, unless the user forbids it.
+        close = 3e-3 if kind in ("recurrent", "torchvision") else 1e-4
         for tensor, expected in zip(ours, (proba, features), strict=True):
             assert tensor.is_cuda
-            torch.testing.assert_close(tensor.cpu(), expected, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(tensor.cpu(), expected, atol=close, rtol=close)
         mixed = proba_and_features(model, data, device="cuda")
         torch.testing.assert_close(mixed[0].cpu(), proba, atol=2e-2, rtol=0)
         pool = extract(model, data, device="cuda")

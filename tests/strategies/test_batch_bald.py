@@ -117,12 +117,52 @@ def test_candidates_that_are_ruled_out_change_nothing():
     assert_array_equal(np.nanargmax(utilities, axis=1), picks)
 
 
-def test_the_bound_alone_does_not_decide():
+@pytest.mark.parametrize("n_picks", [0, 2, 5])
+def test_merged_configurations_bound_those_of_all(n_picks):
+    by_sample = opinions(1).transpose(1, 2, 0)
+    configurations = Configurations.of_nothing(MEMBERS)
+    rng, rows = np.random.default_rng(0), np.arange(N)
+    for t in range(n_picks):
+        configurations = configurations.extend(by_sample[: t + 1], 100, rng)
+    exact, before = configurations.mean_entropy(by_sample, rows), np.inf
+    for n in (1, 4, 32, 1000):
+        merged = configurations.merged(n)
+        assert len(merged.mass) <= min(n, len(configurations.mass))
+        assert_allclose(merged.mass.sum(), 1)
+        assert_allclose(merged.members @ merged.mass, configurations.members @ configurations.mass)
+        most = merged.mean_entropy(by_sample, rows)
+        assert (most >= exact - 1e-12).all()
+        assert (most <= before + 1e-12).all()
+        before = most
+
+
+def test_few_are_measured(monkeypatch):
+    rng = np.random.default_rng(0)
+    n = 3000
+    logits = rng.normal(size=(n, 3)) + 0.3 * rng.normal(size=(5, n, 3))
+    p = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    measured, plain = [], Configurations.mean_entropy
+
+    def mean_entropy(self, opinions, rows):
+        measured.append(len(self.mass) > 50 and len(rows))
+        return plain(self, opinions, rows)
+
+    monkeypatch.setattr(Configurations, "mean_entropy", mean_entropy)
+    arguments = {"candidates": rng.normal(size=(n, 2)), "batch_size": 20}
+    strategy = BatchBald(committee=lambda clf, X: p, n_configurations=200, random_state=0)
+    picks = strategy.query(X, Y, GaussianNB(), **arguments)
+    assert sum(measured) < 20 * n / 3
+    picks_of_all, _ = strategy.query(X, Y, GaussianNB(), return_utilities=True, **arguments)
+    assert_array_equal(picks, picks_of_all)
+
+
+@pytest.mark.parametrize(("sure", "less"), [(0.99, 0.97), (0.8, 0.79)])
+def test_the_bound_alone_does_not_decide(sure, less):
     # A thousand copies of a question that tells most, and then one that tells something else.
     n = 1200
     p = np.empty((4, n, 2))
-    p[:, :, 0] = np.array([0.99, 0.99, 0.01, 0.01])[:, None]
-    p[:, 1100, 0] = [0.97, 0.03, 0.97, 0.03]
+    p[:, :, 0] = np.array([sure, sure, 1 - sure, 1 - sure])[:, None]
+    p[:, 1100, 0] = [less, 1 - less, less, 1 - less]
     p[:, :, 1] = 1 - p[:, :, 0]
     strategy = BatchBald(committee=lambda clf, X: p, random_state=0)
     samples = np.random.default_rng(0).normal(size=(n, 2))

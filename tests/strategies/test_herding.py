@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from labelnext.pool import MaxHerding, UncertaintyHerding
-from labelnext.strategies import _herding
+from labelnext.strategies import _herding, _points
 from labelnext.strategies._herding import Herding, best_temperature, calibration_error, temper
 from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Free
@@ -69,7 +69,9 @@ def assert_greedy(X, y, picks, utilities, radius, weights, rtol=1e-9):
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("radius", [0.2, 1.0, 3.0])
 @pytest.mark.parametrize("n_labeled", [0, 10])
-def test_max_herding_is_greedy(n_labeled, radius, normalize, dtype, rtol):
+@pytest.mark.parametrize("pairs", [1, 200])
+def test_max_herding_is_greedy(pairs, n_labeled, radius, normalize, dtype, rtol, monkeypatch):
+    monkeypatch.setattr(_points, "PAIRS_OF_EACH", pairs)
     X, y = pool(1, n_labeled=n_labeled, dtype=dtype)
     strategy = MaxHerding(radius=radius, normalize=normalize, random_state=0)
     picks, utilities = strategy.query(X, y, batch_size=30, return_utilities=True)
@@ -100,9 +102,13 @@ def test_lazy_picks_are_the_plain_ones(data):
     radius = data.draw(st.sampled_from([0.05, 0.5, 1.0, 4.0]))
     k = data.draw(st.integers(1, n - n_centres))
     lots = np.random.default_rng(n).permutation(n - n_centres)
-    herding = Herding(lay_out(X), weights, radius)
     free = Free(np.arange(n - n_centres), None)
-    picks, at_pick = Herding(lay_out(X), weights, radius).pick(k, lots, free)
+    with pytest.MonkeyPatch.context() as patch:
+        # All pairs kept, none, or so many that they are from some pick on.
+        patch.setattr(_points, "PAIRS_OF_EACH", data.draw(st.sampled_from([0, 3, 200])))
+        picks, at_pick = Herding(lay_out(X), weights, radius).pick(k, lots, free)
+        patch.setattr(_points, "PAIRS_OF_EACH", 0)
+        herding = Herding(lay_out(X), weights, radius)
     taken = np.zeros(n - n_centres, dtype=bool)
     assert np.flatnonzero(~free.mask).tolist() == sorted(picks)
     for pick, gain in zip(picks, at_pick, strict=True):
@@ -126,6 +132,24 @@ def test_lazy_picks_look_at_few(monkeypatch):
     monkeypatch.setattr(Herding, "gains", gains)
     MaxHerding(radius=0.2, random_state=0).query(X, y, batch_size=50)
     assert sum(looked_at) < 3 * 4000
+
+
+@pytest.mark.parametrize("n_labeled", [0, 100])
+def test_pairs_are_kept_once_they_are_few(n_labeled, monkeypatch):
+    X, y = pool(3, n=1500, n_labeled=n_labeled)
+    with_pairs, plain = [], Herding.gains
+
+    def gains(self, rows=slice(None)):
+        with_pairs.append(self.within is not None)
+        return plain(self, rows)
+
+    monkeypatch.setattr(Herding, "gains", gains)
+    picks = MaxHerding(radius=0.4, random_state=0).query(X, y, batch_size=60)
+    assert with_pairs == sorted(with_pairs)
+    assert with_pairs[0] == (n_labeled > 0)
+    assert with_pairs[-1]
+    monkeypatch.setattr(_points, "PAIRS_OF_EACH", 0)
+    assert MaxHerding(radius=0.4, random_state=0).query(X, y, batch_size=60).tolist() == [*picks]
 
 
 def test_gains_equal_up_to_rounding_are_made_anew():

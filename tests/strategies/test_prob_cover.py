@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.preprocessing import normalize as to_unit_length
 
 from labelnext.pool import ProbCover
+from labelnext.strategies import _points
 from labelnext.strategies._cover import largest_pure_radius
 from labelnext.strategies._points import lay_out
 
@@ -85,7 +86,9 @@ def test_on_any_pool(data):
     k = data.draw(st.integers(1, int(np.isnan(y).sum())))
     delta = data.draw(st.sampled_from([1e-9, 1e-3, 1.0, 2.0, 5.0]))
     strategy = ProbCover(delta=delta, normalize=False, random_state=0)
-    picks, utilities = strategy.query(X, y, batch_size=k, return_utilities=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_points, "PAIRS_OF_EACH", data.draw(st.sampled_from([0, 200])))
+        picks, utilities = strategy.query(X, y, batch_size=k, return_utilities=True)
     assert len(set(picks.tolist())) == k
     # Whole distances are exactly so in the oracle; in tiles they are so up to rounding.
     assert_greedy(X.astype(np.float64), y, delta * (1 - 1e-3), picks, utilities)
@@ -94,12 +97,14 @@ def test_on_any_pool(data):
 @pytest.mark.parametrize("alpha", [0.2, 0.9, 0.95, 1.0])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("n", [100, 2500])
-def test_the_radius_is_the_largest_pure_enough(n, seed, alpha):
+@pytest.mark.parametrize("pairs", [0, 200])
+def test_the_radius_is_the_largest_pure_enough(pairs, n, seed, alpha, monkeypatch):
+    monkeypatch.setattr(_points, "PAIRS_OF_EACH", pairs)
     X, _ = pool(seed, n=n)
     clusters = np.random.default_rng(seed).choice(3, size=n, p=[0.5, 0.3, 0.2])
     clusters[n // 2 : n // 2 + 5] = clusters[:5]
     found, near = largest_pure_radius(lay_out(X), clusters, alpha)
-    assert near is None or (near.toarray() > 0).sum() >= (cdist(X, X) <= found).sum() - n
+    assert (near is None) == (pairs == 0)
     distances = cdist(X, X)
     other = clusters[:, None] != clusters
 
@@ -134,6 +139,15 @@ def test_a_small_radius_is_estimated_in_float64():
     X = X.astype(np.float32)
     utilities = ProbCover(alpha=1.0).query(X, np.full(200, NAN), return_utilities=True)[1]
     np.testing.assert_array_equal(utilities, np.full((1, 200), 100.0))
+
+
+def test_a_bound_of_the_radius_that_is_too_small(monkeypatch):
+    # Of every fourth point all are near another cluster, and of the others none.
+    X = np.arange(400.0)[:, None] * 100
+    X[4::8] = X[::8] + 1
+    clusters = np.arange(400) // 4 % 2
+    exact = np.sqrt(np.partition(lay_out(X).nearest_of_another(clusters), 200)[200])
+    assert largest_pure_radius(lay_out(X), clusters, 0.5) == (exact, None)
 
 
 def test_when_all_are_covered_lots_decide():

@@ -136,10 +136,17 @@ class Factors:
         """Lower D² of these rows, shape (m,), in place, to their distances to some centres."""
         np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
 
-    def lower_to_all(self, d2: Floats, blocks: list[Factors]) -> None:
-        """Lower D² of these rows, in place, to their distances to several blocks of centres."""
+    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
+        """Lower D² of these rows, in place, to their distances to several blocks of centres.
+
+        Returns
+        -------
+        ndarray of shape (m, m), float64
+            What `distances_within` says of what is left of D², or all distances among the rows.
+        """
         for block in blocks:
             self.lower(d2, block)
+        return self.distances_within(d2)
 
     def distances_within(self, below: Floats) -> Floats:
         """Return d²(j, i) among these rows, or ∞ where it is not below `below[i]`.

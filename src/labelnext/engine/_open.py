@@ -118,7 +118,11 @@ def _proba(source: Source, task: Task) -> Any:
     if task not in CLASSIFICATION:
         features = source.array("features")
         if source.device != "cpu":
-            return features.new_zeros(1, 1).expand(source.n_rows, 1)
+            import torch
+
+            return torch.zeros(1, 1, dtype=features.dtype, device=source.device).expand(
+                source.n_rows, 1
+            )
         return np.zeros((source.n_rows, 1), dtype=zeros_dtype(features.dtype))
     proba = source.array("proba")
     if source.n_members is None:

@@ -166,11 +166,8 @@ class SentFactors(Factors):
     def lower(self, d2: Floats, centres: Any) -> None:
         self.inner.lower(d2, centres.inner)
 
-    def lower_to_all(self, d2: Floats, blocks: list[Any]) -> None:
-        self.inner.lower_to_all(d2, [block.inner for block in blocks])
-
-    def distances_within(self, below: Floats) -> Floats:
-        distances: Floats = self.inner.distances_within(below)
+    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
+        distances: Floats = self.inner.thin(d2, [block.inner for block in blocks])
         return distances
 
 

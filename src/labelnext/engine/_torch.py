@@ -11,8 +11,9 @@ from labelnext.engine._base import D2, Gradients, PassReport, Scale
 from labelnext.engine._factors import ROUNDING, PlainForm, StoredRows, has_one_label
 from labelnext.engine._plain import TILE, largest_of, own_rows
 from labelnext.engine._torch_pass import Pass
-from labelnext.engine._torch_rows import TorchFactors, TorchRows, as_numpy
+from labelnext.engine._torch_rows import TorchFactors, TorchRows, as_numpy, row_products
 from labelnext.utils.libraries import plain_float32
+from labelnext.utils.memory import clear_if_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,8 @@ class TorchGradients(Gradients):
         task: Task = "multiclass",
         where: Callable[[int], str] | None = None,
     ) -> None:
-        self.rows = TorchRows(proba, features, bias=bias, task=task, where=where)
+        kernels = kernels_for(proba, features)
+        self.rows = TorchRows(proba, features, bias=bias, task=task, where=where, kernels=kernels)
         self.proba, self.features = self.rows.proba, self.rows.features
         self.bias, self.task, self.device = bias, task, self.rows.device
         self.n_rows = self.rows.n_rows
@@ -55,18 +57,19 @@ class TorchGradients(Gradients):
         return self._digest(as_numpy(self.squared_norms), checksum)
 
     def gather(self, rows: Ints) -> TorchFactors:
+        index = torch.tensor(rows, device=self.device)
         with torch.no_grad():
-            index = torch.tensor(rows, device=self.device)
             residuals = self.rows.residuals(index)
             features = self.rows.exact(self.features[index])
-            labels: NDArray[np.bool_ | np.int64]
-            if has_one_label(self.task):
-                labels = as_numpy(self.rows.pseudo_labels[index]).astype(np.int64)
-            else:
-                labels = as_numpy(self.proba[index] >= 0.5)
-                if self.task == "binary":
-                    labels = labels[:, 0].astype(np.int64)
-        return TorchFactors(residuals, features, labels, self.bias)
+            if not has_one_label(self.task):
+                return self._factors(residuals, features, as_numpy(self.proba[index] >= 0.5))
+            exact = index.to(self.rows.exact_device)
+            a2, h2 = self.rows.a2[exact], self.rows.h2[exact]
+            # Fetched together.
+            labels = self.rows.exact(self.rows.pseudo_labels[index])
+            known = as_numpy(torch.stack([labels, a2 * h2]))
+        labels = known[0].astype(np.int64)
+        return TorchFactors(residuals, features, labels, self.bias, a2, h2, known[1])
 
     def stored(self, rows: Ints) -> StoredRows:
         index = torch.tensor(rows, device=self.device)
@@ -74,14 +77,35 @@ class TorchGradients(Gradients):
 
     def factors_of(self, stored: StoredRows) -> TorchFactors:
         plain = self.form.factors_of(stored)
+        residuals, features = (
+            self.rows.exact(torch.from_numpy(x)) for x in (plain.residuals, plain.features)
+        )
+        return self._factors(residuals, features, plain.pseudo_labels)
+
+    def _factors(
+        self, residuals: torch.Tensor, features: torch.Tensor, labels: NDArray[Any]
+    ) -> TorchFactors:
         with torch.no_grad():
-            residuals, features = (
-                self.rows.exact(torch.from_numpy(x)) for x in (plain.residuals, plain.features)
-            )
-        return TorchFactors(residuals, features, plain.pseudo_labels, self.bias)
+            a2 = row_products(residuals, residuals)
+            h2 = row_products(features, features) + float(self.bias)
+        if self.task == "binary" and labels.ndim == 2:
+            labels = labels[:, 0].astype(np.int64)
+        norms = as_numpy(a2 * h2)
+        return TorchFactors(residuals, features, labels, self.bias, a2, h2, norms)
 
     def start(self, exclude: Ints) -> D2:
         return TorchD2(self, exclude)
+
+
+def kernels_for(proba: torch.Tensor, features: torch.Tensor) -> Any:
+    """Return the kernels for some tensors, a module, or None where there are none."""
+    if proba.device.type != "cuda":
+        return None
+    try:
+        from labelnext.engine import _triton
+    except ImportError:  # as from torch for Windows
+        return None
+    return _triton if _triton.can_do(proba, features) else None
 
 
 class TorchD2(D2):
@@ -97,7 +121,8 @@ class TorchD2(D2):
         self._take(exclude)
         self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
         n_tiles = -(-pool.n_rows // TILE)
-        self._tile_ends = torch.zeros(n_tiles, dtype=torch.int64, device=device)
+        # Where the weights of each tile of rows begin, and at last where all end.
+        self._tile_starts = torch.zeros(n_tiles + 1, dtype=torch.int64, device=device)
 
     @property
     def values(self) -> Floats:
@@ -142,7 +167,9 @@ class TorchD2(D2):
         assert isinstance(centres, TorchFactors)
         if not self.exact:
             self.d2 = torch.where(self.d2 > 0, torch.inf, self.d2)
-        with plain_float32(self.pool.device):
+        what = f"a pass of {len(rows):,} centres over {self.pool.n_rows:,} rows"
+        device = self.pool.device
+        with plain_float32(device), clear_if_out_of_memory(device, what):
             one = Pass(self.pool.rows, self.d2, centres, self._index(rows), fresh=not self.exact)
             one.lower(trace)
         self.exact = True
@@ -150,7 +177,7 @@ class TorchD2(D2):
         self._take(rows)
         self._weigh()
         # From the end: what each centre took is added, nothing cancels.
-        taken = np.concatenate([one.fall[1:], [left]])
+        taken = np.concatenate([as_numpy(one.fall[1:]), [left]])
         return PassReport(np.cumsum(taken[::-1])[::-1].copy(), one.counters())
 
     def _weigh(self) -> None:
@@ -162,11 +189,12 @@ class TorchD2(D2):
         n_rows = self.pool.n_rows
         whole = n_rows // TILE * TILE
         weights = self._weights(self.d2)
-        sums = [weights[:whole].view(-1, TILE).sum(dim=1)]
-        if whole < n_rows:
-            sums.append(weights[whole:].sum()[None])
-        self._tile_ends = torch.cat(sums).cumsum(dim=0)
-        self.total = int(self._tile_ends[-1])
+        n_whole = whole // TILE
+        torch.cumsum(
+            weights[:whole].view(-1, TILE).sum(dim=1), 0, out=self._tile_starts[1 : n_whole + 1]
+        )
+        self._tile_starts[n_whole + 1 :] = self._tile_starts[n_whole] + weights[whole:].sum()
+        self.total = int(self._tile_starts[-1])
 
     def _weights(self, d2: torch.Tensor) -> torch.Tensor:
         # In two steps: 2ˢ itself may be too large for a float64.
@@ -175,17 +203,17 @@ class TorchD2(D2):
         return scaled.ceil().to(torch.int64)
 
     def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
-        wanted, ends = self._index(tickets), self._tile_ends
-        tiles = torch.searchsorted(ends, wanted, right=True)
+        wanted = self._index(tickets)
+        tiles = torch.searchsorted(self._tile_starts, wanted, right=True) - 1
         # The last tile may be short; its last row, said again, comes after every ticket's row.
-        places = torch.arange(TILE, device=ends.device)
+        places = torch.arange(TILE, device=wanted.device)
         members = (tiles[:, None] * TILE + places).clamp_(max=self.pool.n_rows - 1)
-        weights = self._weights(self.d2[members])
-        before = torch.where(tiles > 0, ends[(tiles - 1).clamp(min=0)], 0)
+        d2 = self.d2[members]
+        weights = self._weights(d2)
         # The first that reaches the ticket: sums after the last row, said again, may overflow.
-        reached = weights.cumsum(dim=1) > (wanted - before)[:, None]
+        reached = weights.cumsum(dim=1) > (wanted - self._tile_starts[tiles])[:, None]
         place = reached.int().argmax(dim=1, keepdim=True)
-        rows, chosen = members.gather(1, place)[:, 0], weights.gather(1, place)[:, 0]
         # One fetch for the three: float64 by its bits.
-        fetched = as_numpy(torch.stack([rows, self.d2[rows].view(torch.int64), chosen]))
+        found = [x.gather(1, place) for x in (members, d2.view(torch.int64), weights)]
+        fetched = as_numpy(torch.cat(found, dim=1)).T.copy()
         return fetched[0], fetched[1].view(np.float64), fetched[2]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from labelnext.engine._factors import CANCELLED, ROUNDING, Factors, has_one_label
+from labelnext.engine._factors import CANCELLED, Factors, has_one_label
 from labelnext.engine._rows import place_of
+from labelnext.pools.arrays import InPieces
 from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
 from labelnext.utils.given import CLASSIFICATION
 from labelnext.utils.libraries import plain_float32
+from labelnext.utils.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +33,15 @@ UNKNOWN_BYTES = 1 << 28
 # A tile of fewer rows is not tried.
 LEAST_ROWS = 16
 
-# Its name before torch 2.5.
-_OUT_OF_MEMORY: type[BaseException] = getattr(
-    torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError
-)
-
 
 def row_products(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """⟨x_i, y_i⟩ of each row i."""
     return (x * y).sum(dim=1)
+
+
+def inverse_roots(squares: torch.Tensor) -> torch.Tensor:
+    """1 / ‖x‖ of ‖x‖², or 0."""
+    return torch.where(squares > 0, squares.rsqrt(), 0.0)
 
 
 def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
@@ -54,84 +55,70 @@ def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
 class TorchFactors(Factors):
     """Factors whose residuals and features are float64 tensors of one device.
 
-    What sampling asks for is answered in NumPy arrays; pseudo-labels are one from the start.
+    What sampling asks for is answered in NumPy arrays; pseudo-labels and ‖G‖² are some from the
+    start. ‖a‖² and ‖h‖², the bias's 1 counted in, are where the factors are.
     """
 
     residuals: Any
     features: Any
+    a2: torch.Tensor
+    h2: torch.Tensor
+    squared_norms: Floats
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> TorchFactors:
-        labels = self.pseudo_labels[rows]
-        device = self.residuals.device
-        index = rows if isinstance(rows, slice) else torch.tensor(rows, device=device)
-        return TorchFactors(self.residuals[index], self.features[index], labels, self.bias)
+        index = rows if isinstance(rows, slice) else torch.tensor(rows, device=self.a2.device)
+        of_rows = [x[index] for x in (self.residuals, self.features, self.a2, self.h2)]
+        return self._of(of_rows, self.pseudo_labels[rows], self.squared_norms[rows])
+
+    def _of(self, tensors: list[Any], labels: NDArray[Any], norms: Floats) -> TorchFactors:
+        residuals, features, a2, h2 = tensors
+        return TorchFactors(residuals, features, labels, self.bias, a2, h2, norms)
 
     @classmethod
     def concatenate(cls, blocks: list[Any]) -> TorchFactors:
+        only: TorchFactors = blocks[0]
         if len(blocks) == 1:
-            only: TorchFactors = blocks[0]
             return only
-        return cls(
-            torch.cat([b.residuals for b in blocks]),
-            torch.cat([b.features for b in blocks]),
+        names = "residuals", "features", "a2", "h2"
+        return only._of(
+            [torch.cat([getattr(b, name) for b in blocks]) for name in names],
             np.concatenate([b.pseudo_labels for b in blocks]),
-            blocks[0].bias,
+            np.concatenate([b.squared_norms for b in blocks]),
         )
 
-    @cached_property
-    def a2(self) -> torch.Tensor:
-        """‖a_i‖², where the factors are."""
-        return row_products(self.residuals, self.residuals)
-
-    @cached_property
-    def h2(self) -> torch.Tensor:
-        """‖h_i‖², where the factors are, the bias's 1 counted in."""
-        return row_products(self.features, self.features) + float(self.bias)
-
-    @cached_property
-    def residual_squares(self) -> Floats:
-        return as_numpy(self.a2)
-
-    @cached_property
-    def feature_squares(self) -> Floats:
-        return as_numpy(self.h2)
-
-    @cached_property
-    def squared_norms(self) -> Floats:
-        return as_numpy(self.a2 * self.h2)
-
     def lower(self, d2: Floats, centres: Any) -> None:
-        self.lower_to_all(d2, [centres])
+        np.minimum(d2, as_numpy(self._distances(centres).min(dim=1).values), out=d2)
 
-    def lower_to_all(self, d2: Floats, blocks: list[Any]) -> None:
+    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
+        # All in one: on a GPU it takes longer to ask for a product, or to fetch it, than to make
+        # it.
+        n = len(self)
+        found = self._distances(self.concatenate([*blocks, self]), n_same=n)
         if blocks:
-            nearest = [self._distances(block).min(dim=1).values for block in blocks]
-            np.minimum(d2, as_numpy(torch.stack(nearest).min(dim=0).values), out=d2)
+            nearest = found[:, :-n].min(dim=1, keepdim=True).values
+            fetched = as_numpy(torch.cat([nearest, found[:, -n:]], dim=1))
+            np.minimum(d2, fetched[:, 0], out=d2)
+            return fetched[:, 1:]
+        return as_numpy(found)
 
     def _squared_distances(
-        self, other: Any, below: Floats | None, same: NDArray[np.bool_] | None
+        self, other: Factors, below: Floats | None, same: NDArray[np.bool_] | None
     ) -> Floats:
-        return as_numpy(self._distances(other, below, same))
+        # More of them than are asked for are as exact.
+        return as_numpy(self._distances(other, n_same=0 if same is None else len(self)))
 
-    def _distances(
-        self, other: Any, below: Floats | None = None, same: NDArray[np.bool_] | None = None
-    ) -> torch.Tensor:
-        """As `Factors._squared_distances`."""
-        scale = (self.a2 * self.h2)[:, None] + (other.a2 * other.h2)[None, :]
-        d2: torch.Tensor = self.features @ other.features.T
+    def _distances(self, other: Any, n_same: int = 0) -> torch.Tensor:
+        """As `Factors._squared_distances`; the last rows of the other block may be these."""
+        scale = (self.a2 * self.h2)[:, None] + other.a2 * other.h2
+        products = self.features @ other.features.T
         if self.bias:
-            d2 += 1.0
-        d2 *= self.residuals @ other.residuals.T
-        d2 *= -2.0
-        d2 += scale
-        cancelled = d2 < CANCELLED * scale
-        if below is not None:
-            cancelled &= d2 < torch.as_tensor(below, device=d2.device) + ROUNDING * scale
-        if same is not None:
-            mask = torch.as_tensor(same, device=d2.device)
-            d2.masked_fill_(mask, 0.0)
-            cancelled &= ~mask
-        i, j = cancelled.nonzero(as_tuple=True)
+            products += 1.0
+        d2 = torch.addcmul(scale, products, self.residuals @ other.residuals.T, value=-2.0)
+        if n_same:
+            d2[:, -n_same:].fill_diagonal_(0.0)
+            # A row is at 0 from itself, which no differences have to tell.
+            scale[:, -n_same:].fill_diagonal_(0.0)
+        i, j = (d2 < CANCELLED * scale).nonzero(as_tuple=True)
         if len(i):
             at_once = max(1, (1 << 24) // (self.residuals.shape[1] + self.features.shape[1]))
             parts = [
@@ -148,26 +135,6 @@ class TorchFactors(Factors):
 
 # Residuals, features, ‖a‖² and ‖h‖² of some rows, in float64.
 Rows = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def distances_of_rows(x: Rows, y: Rows, *, bias: bool) -> tuple[torch.Tensor, int]:
-    """d²(x_t, y_t), row by row, and how many came from differences."""
-    (xa, xh, xa2, xh2), (ya, yh, ya2, yh2) = x, y
-    scale = xa2 * xh2 + ya2 * yh2
-    d2 = row_products(xh, yh)
-    if bias:
-        d2 += 1.0
-    d2 *= row_products(xa, ya)
-    d2 *= -2.0
-    d2 += scale
-    (near,) = (d2 < CANCELLED * scale).nonzero(as_tuple=True)
-    if len(near):
-        pair = (
-            (xa[near], xh[near], xa2[near], xh2[near]),
-            (ya[near], yh[near], ya2[near], yh2[near]),
-        )
-        d2[near] = distances_from_differences(*pair, bias=bias)
-    return d2, len(near)
 
 
 def distances_from_differences(x: Rows, y: Rows, *, bias: bool) -> torch.Tensor:
@@ -206,17 +173,23 @@ class TorchRows:
         bias: bool,
         task: Task,
         where: Callable[[int], str] | None = None,
+        kernels: Any = None,
     ) -> None:
         self._where = where
-        self.proba, self.features = proba.detach(), features.detach()
+        self.proba: Any = proba.detach()
+        self.features: Any = features.detach()
         self.bias, self.task, self.device = bias, task, proba.device
         self.n_rows, self.n_columns = proba.shape
         self.n_features = features.shape[1]
         # Where D² is kept and distances are evaluated, in float64.
         self.exact_device = self.device if has_float64(self.device) else torch.device("cpu")
+        # Those of `_triton`, a module, where there are any.
+        self.kernels = kernels
         # What the approximate products of a pass are made in; see `_torch_pass`.
-        wide = torch.float64 in (proba.dtype, features.dtype)
+        wide = torch.float64 in (proba.dtype, features.dtype) and self.kernels is None
         self.approximate = torch.float64 if wide else torch.float32
+        self.dtype = str(proba.dtype).removeprefix("torch.")
+        self.tolerance = TOLERANCES.get(self.dtype, TOLERANCE)
         self.pseudo_labels = torch.empty(
             self.n_rows * has_one_label(task), dtype=torch.int32, device=self.device
         )
@@ -224,8 +197,9 @@ class TorchRows:
             torch.empty(self.n_rows, dtype=torch.float64, device=self.exact_device)
             for _ in range(2)
         )
+        row_bytes = 8 if self.kernels else 24 * (self.n_columns + self.n_features)
         with plain_float32(self.device):
-            self.for_each_tile(self._read, 24 * (self.n_columns + self.n_features), "reading")
+            self.for_each_tile(self._read, row_bytes, "reading")
         self.squared_norms = self.a2 * self.h2
 
     def for_each_tile(self, work: Callable[[slice], None], row_bytes: int, what: str) -> None:
@@ -234,7 +208,13 @@ class TorchRows:
             f"{what} {self.n_rows:,} rows of {self.n_columns:,} probabilities and "
             f"{self.n_features:,} features"
         )
-        for_each_tile(work, self.n_rows, row_bytes, self.device, what)
+        # Rows that are in the CPU's memory are brought to the device.
+        brought = sum(
+            part.element_size() * part.shape[1]
+            for part in (self.proba, self.features)
+            if isinstance(part, InPieces)
+        )
+        for_each_tile(work, self.n_rows, row_bytes + brought, self.device, what)
 
     def checksum(self) -> int:
         """Sum up what tells these gradients, in these rows, from any others: ⟨G_i, R⟩, by its bits.
@@ -260,14 +240,23 @@ class TorchRows:
         return total & (1 << 64) - 1
 
     def _read(self, rows: slice) -> None:
-        proba = self.proba[rows]
-        self._check_proba(rows.start, proba)
+        if self.kernels is not None:
+            (doubtful,) = self.kernels.read(self, rows).nonzero(as_tuple=True)
+            for row in (rows.start + doubtful).tolist():
+                self._check(slice(row, row + 1))
+            return
+        self._check(rows)
         if has_one_label(self.task):
-            self.pseudo_labels[rows] = proba.argmax(dim=1).to(torch.int32)
-        residuals, features = self.residuals(rows), self.exact(self.features[rows])
-        a2, h2 = row_products(residuals, residuals), row_products(features, features)
-        h2 += float(self.bias)
-        self.a2[rows], self.h2[rows] = a2, h2
+            self.pseudo_labels[rows] = self.proba[rows].argmax(dim=1).to(torch.int32)
+        residuals = self.residuals(rows)
+        self.a2[rows] = row_products(residuals, residuals)
+
+    def _check(self, rows: slice) -> None:
+        """Check some rows, and fill in ‖h‖²."""
+        self._check_proba(rows.start, self.proba[rows])
+        features = self.exact(self.features[rows])
+        h2 = row_products(features, features) + float(self.bias)
+        self.h2[rows] = h2
         good = h2 < TOO_LARGE
         if not bool(good.all()):
             row = int(good.int().argmin())
@@ -282,18 +271,18 @@ class TorchRows:
             return
         # A NaN or an infinity fails a comparison; the causes are told apart only then.
         good = proba.min() >= 0
-        dtype = str(proba.dtype).removeprefix("torch.")
-        tolerance = TOLERANCES.get(dtype, TOLERANCE)
         if self.task == "multiclass":
             # NumPy has the last word on a row at the edge, so this is a little later to refuse.
             float64 = has_float64(self.device)
-            lenient = tolerance * (1 + (1e-9 if float64 else 1e-2))
+            lenient = self.tolerance * (1 + (1e-9 if float64 else 1e-2))
             sums = proba.sum(dim=1, dtype=torch.float64 if float64 else torch.float32)
             good = good & ((sums - 1.0).abs() <= lenient).all()
         else:
             good = good & (proba.max() <= 1)
         if not bool(good):
-            refuse_proba(as_numpy(proba), first_row, self.task, tolerance, dtype, self.where)
+            refuse_proba(
+                as_numpy(proba), first_row, self.task, self.tolerance, self.dtype, self.where
+            )
 
     def exact(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return a tensor in float64 where there is float64."""
@@ -323,6 +312,8 @@ def room(device: torch.device) -> int:
     if device.type != "cuda":
         return UNKNOWN_BYTES
     free, _ = torch.cuda.mem_get_info(device)
+    if free // 2 >= MOST_BYTES:
+        return MOST_BYTES
     # What torch keeps for itself, but does not use, is free to us.
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return min((free + kept) // 2, MOST_BYTES)
@@ -361,10 +352,3 @@ def for_each_tile(
                 torch.cuda.empty_cache()
             continue
         lo = rows.stop
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; not all devices have a class for it."""
-    return isinstance(error, (MemoryError, _OUT_OF_MEMORY)) or any(
-        words in str(error) for words in ("out of memory", "can't allocate memory")
-    )

@@ -193,7 +193,7 @@ def _mixed(
         if values is not None:
             columns[name] = np.full(k, np.nan)
             columns[name][~is_random] = values
-    if "proba" in pool.source.parts and pool.n_members is None:
+    if "proba" in pool.source.parts:
         columns["pseudo_labels"] = _pseudo_labels(pool, indices)
     batch = Batch(**columns) if batch is None else replace(batch, **columns)
     return batch.described(pool), ["random" if each else "strategy" for each in is_random]
@@ -201,6 +201,8 @@ def _mixed(
 
 def _pseudo_labels(pool: Pool, rows: NDArray[np.int64]) -> NDArray[Any]:
     proba = np.asarray(without_tensor(pool.read("proba", rows)))
+    if pool.n_members is not None:
+        proba = proba.mean(axis=0)
     if pool.task == "multilabel":
         return proba >= 0.5
     if pool.task == "binary":

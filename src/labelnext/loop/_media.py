@@ -78,7 +78,10 @@ def _as_png(path: Path) -> bytes:
 
     from PIL import Image
 
-    with Image.open(path) as image:
-        into = io.BytesIO()
-        image.convert("RGBA" if "A" in image.getbands() else "RGB").save(into, "png")
-        return into.getvalue()
+    into = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            image.convert("RGBA" if "A" in image.getbands() else "RGB").save(into, "png")
+    except Exception as error:  # a damaged file makes Pillow raise anything
+        raise MediaError(f"{path.name} cannot be read: {error}") from error
+    return into.getvalue()

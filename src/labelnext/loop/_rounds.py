@@ -175,11 +175,8 @@ def expire(db: sqlite3.Connection, now: float) -> None:
 
 
 def _item(row: sqlite3.Row) -> Item:
-    parsed = {name: None if row[name] is None else json.loads(row[name]) for name in PARSED}
-    return Item(**{**dict(row), **parsed, "extra": parsed["extra"] or {}})
-
-
-PARSED = ("extra", "pseudo_label")
+    extra, guess = json.loads(row["extra"] or "{}"), json.loads(row["pseudo_label"] or "null")
+    return Item(**{**dict(row), "extra": extra, "pseudo_label": guess})
 
 
 def release(db: sqlite3.Connection, annotator: str) -> int:
@@ -195,7 +192,8 @@ def out_of_choice(db: sqlite3.Connection) -> NDArray[np.int64]:
         "UNION SELECT sample FROM events AS e WHERE action = 'adjudicate' "
         "AND NOT EXISTS (SELECT 1 FROM events WHERE supersedes = e.number) "
         "UNION SELECT sample FROM picks WHERE need > 0 "
-        "UNION SELECT sample FROM picks JOIN leases ON pick = picks.key"
+        "UNION SELECT sample FROM picks JOIN leases ON pick = picks.key WHERE until > ?",
+        (_schema.now(),),
     )
     return np.array([row[0] for row in rows], np.int64)
 

@@ -26,7 +26,7 @@ from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, E
 from labelnext.loop._shares import ClassCounts, class_counts
 from labelnext.loop.samples import Samples, read
 from labelnext.pools import Pool
-from labelnext.pools.known import some
+from labelnext.pools.known import plain, some
 from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
@@ -537,7 +537,7 @@ class Loop:
 
         Parameters
         ----------
-        ids : iterable of str
+        ids : iterable of str or int
             The samples' ids.
         values : iterable
             A label for each; None or NaN where it has none.
@@ -556,7 +556,7 @@ class Loop:
         ValueError
             If ids or classes are unknown: the first few are named, and nothing is written.
         """
-        ids, values = list(ids), list(values)
+        ids, values = [str(plain(name)) for name in ids], list(values)
         name_of("annotator", annotator)
         name_of("source", source)
         if len(ids) != len(values):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,15 @@ from labelnext.pools.check import as_part, check_lengths, check_shape, common_de
 from labelnext.pools.known import as_ids, check_length, decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
 from labelnext.utils.libraries import is_tensor, without_tensor
+from labelnext.utils.memory import clear_if_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+# How much of what is free on a GPU a pool may take; the rest is for a selection from it.
+SHARE_OF_GPU = 0.8
 
 
 class ArraySource(Source):
@@ -78,7 +83,9 @@ class ArraySource(Source):
         self.n_features = 0 if h is None else int(h.shape[1])
         self.sparse = sp.issparse(h)
         self.dtypes = {
-            part: array.dtype if is_tensor(array) else array.dtype.newbyteorder("=")
+            part: array.dtype.newbyteorder("=")
+            if isinstance(array.dtype, np.dtype)
+            else array.dtype
             for part, array in self._arrays.items()
         }
         self.cuts = np.array([0, self.n_rows])
@@ -157,8 +164,42 @@ class ArraySource(Source):
         part._describe(self.name)
         return part
 
+    def moved(self, device: Any) -> ArraySource:
+        """Return the same rows as tensors on a device, or on the CPU as arrays.
+
+        What does not fit a GPU stays in the CPU's memory, and is brought there piece by piece.
+        """
+        if self.sparse:
+            raise TypeError(
+                "features are a SciPy sparse matrix, which stays on the CPU; make them dense, or "
+                "select on the CPU."
+            )
+        return self._as_arrays() if device.type == "cpu" else self._as_tensors(device)
+
+    def _as_arrays(self) -> ArraySource:
+        moved = self.chosen(slice(None))
+        for part, array in self._arrays.items():
+            moved._arrays[part] = as_part(part, _as_tensor(part, array).cpu())[0]
+        moved.device = "cpu"
+        moved._describe(self.name)
+        return moved
+
+    def _as_tensors(self, device: Any) -> ArraySource:
+        moved, room = self.chosen(slice(None)), _room_on(device)
+        tensors = {part: _as_tensor(part, array) for part, array in self._arrays.items()}
+        for part, tensor in sorted(tensors.items(), key=lambda item: item[1].nbytes):
+            room -= tensor.nbytes
+            whole = room > 0 or tensor.ndim == 3 or tensor.shape[1] == 1
+            with clear_if_out_of_memory(device, f"a pool with {part} of {tensor.nbytes:,} bytes"):
+                moved._arrays[part] = tensor.to(device) if whole else InPieces(tensor, device)
+        moved.device = device
+        moved._describe(self.name)
+        return moved
+
     def _cut(self, part: Part, rows: Any) -> Any:
         array = self._arrays[part]
+        if isinstance(array, InPieces):
+            return array[rows]
         if is_tensor(array) and not (isinstance(rows, slice) and (rows.step or 1) > 0):
             import torch
 
@@ -170,6 +211,61 @@ class ArraySource(Source):
         if is_tensor(values) or sp.issparse(values):
             return values
         return np.ascontiguousarray(values, dtype=self.dtypes[part])
+
+
+class InPieces:
+    """A tensor in the CPU's memory, of which rows are brought to a device as they are asked for."""
+
+    ndim = 2
+
+    def __init__(self, tensor: Any, device: Any) -> None:
+        self.tensor, self.device = tensor, device
+        self.shape, self.dtype, self.nbytes = tensor.shape, tensor.dtype, tensor.nbytes
+        self.element_size = tensor.element_size
+        self._latest: tuple[Any, Any] = None, None
+
+    def detach(self) -> InPieces:
+        """Return it as it is: it has no graph."""
+        return self
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, rows: Any) -> Any:
+        if not isinstance(rows, slice):
+            return self.tensor[rows.cpu() if is_tensor(rows) else rows].to(self.device)
+        # A pass asks for the rows of a tile several times.
+        if self._latest[0] != rows:
+            self._latest = None, None
+            self._latest = rows, self.tensor[rows].to(self.device)
+        return self._latest[1]
+
+
+def _as_tensor(part: Part, array: Any) -> Any:
+    import torch
+
+    if isinstance(array, InPieces):
+        return array.tensor
+    if is_tensor(array):
+        return array
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it may not be written to, which nobody does
+        try:
+            return torch.from_numpy(np.asarray(array))
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{part} in {array.dtype} cannot be a tensor ({error}): make an array in C order "
+                f"of it, as in numpy.ascontiguousarray({part}, dtype='float32')."
+            ) from error
+
+
+def _room_on(device: Any) -> float:
+    """Return how many bytes of a pool a device may hold, and have room for a selection."""
+    import torch
+
+    if device.type != "cuda":
+        return np.inf
+    return SHARE_OF_GPU * torch.cuda.mem_get_info(device)[0]
 
 
 def joined(sources: Mapping[str, Source]) -> Source:

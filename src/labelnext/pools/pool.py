@@ -32,7 +32,7 @@ from labelnext.pools.source import (
 )
 from labelnext.utils.given import TASKS, Task, check_task, refuse_other_order
 from labelnext.utils.labels import MISSING_LABEL
-from labelnext.utils.libraries import without_tensor
+from labelnext.utils.libraries import require, without_tensor
 from labelnext.utils.memory import refuse_too_large
 
 if TYPE_CHECKING:
@@ -406,6 +406,61 @@ class Pool:
         """
         check_range(self.source, lo, hi)
         return self._cut(self.source.part(lo, hi), slice(lo, hi))
+
+    def to(self, device: Any) -> Self:
+        """
+        Return the pool with its probabilities and features on a device, where it is selected.
+
+        Parameters
+        ----------
+        device : str or torch.device
+            Such as ``"cuda"``, or ``"cpu"``, where tensors become arrays. What is there already
+            is not copied. What does not fit a GPU stays in the CPU's memory, and is brought there
+            piece by piece, in each pass of a selection once more.
+
+        Returns
+        -------
+        Pool
+            The same pool; the same seed chooses the same rows of it. It needs PyTorch.
+
+        Raises
+        ------
+        ValueError
+            If there is no such device.
+        TypeError
+            If the pool is in files, or its features are sparse.
+        MemoryError
+            If there is no room for it.
+
+        Examples
+        --------
+        >>> import labelnext
+        >>> labelnext.Pool([[0.5, 0.5]], [[2.0, 1.0]]).to("cpu")
+        Pool of 1 samples: multiclass, 2 classes, 2 features in float64
+        """
+        torch = require("torch", extra="torch", what="Pool.to")
+        try:
+            place = torch.device(device)
+            # That it is there: the name alone says nothing.
+            place = torch.empty(1, device=place).device
+        except (RuntimeError, TypeError, AssertionError) as error:
+            raise ValueError(
+                f"device must be one that torch has here, such as 'cpu' or 'cuda', got {device!r}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+        if place.type == "meta":
+            raise ValueError("On the device meta tensors hold no numbers; name another.")
+        if not self.source.in_memory:
+            raise TypeError(
+                f"{self.source.name} is read as needed, not kept on a device: read it into memory, "
+                "as in Pool(pool.read('proba'), pool.read('features')), and move that."
+            )
+        if str(place) == str(self.source.device):
+            return self
+        source = self.source.moved(place)  # type: ignore[attr-defined]
+        pool = object.__new__(type(self))
+        pool._keep(**{**self.__dict__, "source": source, "cache": {}})
+        return pool
 
     def fingerprint(self) -> str:
         """Return what differs between pools: a digest of sizes, dtypes and some of the numbers."""

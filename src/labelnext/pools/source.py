@@ -268,6 +268,10 @@ class TwoColumns(_View):
         """Return some rows as a source of their own."""
         return TwoColumns(self.source.chosen(rows))
 
+    def moved(self, device: Any) -> Source:
+        """Return the same on a device."""
+        return TwoColumns(self.source.moved(device))  # type: ignore[attr-defined]
+
     def _both(self, part: Part, values: Any) -> Any:
         if part == "features":
             return values

@@ -229,8 +229,7 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
         bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
         factors = picks.gradients.gather(rows)
         now = stale.copy()
-        factors.lower_to_all(now, picks.waiting)
-        among = factors.distances_within(now)
+        among = factors.thin(now, picks.waiting)
         among[rows[:, None] == rows] = 0.0
         near_others = (among < now).sum(axis=1) > 1
         accepted: list[int] = []

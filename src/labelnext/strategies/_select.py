@@ -16,6 +16,7 @@ from labelnext.strategies._arguments import (
     number_groups,
 )
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
+from labelnext.utils.memory import clear_if_out_of_memory
 from labelnext.utils.random import as_generator
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def select(
     progress: Progress | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     memory_limit: int | str | None = None,
+    device: Any = None,
     cluster: Ray | None = None,
 ) -> Batch:
     """Choose the k samples that people should label next.
@@ -103,6 +105,9 @@ def select(
     memory_limit : int or str, default=None
         For a pool in files: what a selection may take, in bytes or as in ``"1GB"``; on a cluster
         that of each shard. None is half of the memory that is free.
+    device : str or torch.device, default=None
+        Where to work, such as ``"cuda"``: short for ``pool.to(device)``. None is where the pool
+        is.
     cluster : Ray, default=None
         For BADGE: work in shards on a Ray cluster (extra ``ray``), with the same batch.
         `Batch.stats` then also has `shards`, `messages`, `bytes_sent`, `bytes_received` and
@@ -121,6 +126,8 @@ def select(
         or id to exclude is none of the pool, or `checkpoint` is damaged or of another selection.
     TypeError
         If an argument is of the wrong type, or one that the strategy does not take.
+    MemoryError
+        If the memory of a GPU does not do.
     ImportError, ConnectionError, TimeoutError, ShardLostError
         With `cluster`: Ray is not installed, there is no cluster at the address, it has no room
         for the shards, or one of them was lost for good.
@@ -170,6 +177,13 @@ def select(
             f"cluster must be a labelnext.Ray, as in cluster=labelnext.Ray(num_shards=4), got "
             f"{cluster!r}."
         )
+    if device is not None:
+        if cluster is not None:
+            raise TypeError(
+                "device is for this process; on a cluster say what each shard is to have, as in "
+                "labelnext.Ray(num_gpus=1)."
+            )
+        pool = pool.to(device)
     labeled = pool.labeled
     excluded = excluded_rows(exclude, exclude_ids, pool)
     if len(labeled):
@@ -192,10 +206,11 @@ def select(
         checkpoint=checkpoint,
         cluster=cluster,
     )
-    if chooser is None:
-        return choose_badge(query, condition_on_labeled=bool(condition_on_labeled))
-    batch: Batch = chooser._select(query)
-    return batch
+    with clear_if_out_of_memory(pool.source.device, f"choosing {query.k:,} samples by {name}"):
+        if chooser is None:
+            return choose_badge(query, condition_on_labeled=bool(condition_on_labeled))
+        batch: Batch = chooser._select(query)
+        return batch
 
 
 def _as_pool(

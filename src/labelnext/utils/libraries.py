@@ -74,12 +74,12 @@ def set_by_library() -> bool:
 def plain_float32(device: Any) -> Iterator[None]:
     """Hold matrix products to what their dtype says, whatever the user has set for a network.
 
-    No TF32 or bfloat16 in float32 products, no autocast and no graph, on this device; all is as
-    before afterwards.
+    No TF32 or bfloat16 in float32 products, no sums in float16, no autocast and no graph, on this
+    device; all is as before afterwards.
     """
     import torch
 
-    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+    with torch.no_grad(), torch.autocast(device.type, enabled=False), _no_sums_in_float16():
         if set_by_library():
             matmuls: list[Any] = [b.matmul for b in (torch.backends.cuda, torch.backends.mkldnn)]
             before = [matmul.fp32_precision for matmul in matmuls]
@@ -97,3 +97,23 @@ def plain_float32(device: Any) -> Iterator[None]:
                 yield
             finally:
                 torch.set_float32_matmul_precision(precision)
+
+
+@contextmanager
+def _no_sums_in_float16() -> Iterator[None]:
+    import torch
+
+    matmul: Any = torch.backends.cuda.matmul
+    reduced = "allow_fp16_reduced_precision_reduction"
+    # The second is set with the first, in versions that have it.
+    kept = [getattr(matmul, n) for n in (reduced, f"{reduced}_split_k") if hasattr(matmul, n)]
+    sums = getattr(matmul, "allow_fp16_accumulation", None)
+    try:
+        setattr(matmul, reduced, False)
+        if sums:
+            matmul.allow_fp16_accumulation = False
+        yield
+    finally:
+        setattr(matmul, reduced, tuple(kept) if len(kept) > 1 else kept[0])
+        if sums:
+            matmul.allow_fp16_accumulation = sums

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GROUP = Path("/sys/fs/cgroup")
 # Where nobody tells what is free.
@@ -63,3 +68,25 @@ def refuse_too_large(what: str, n_bytes: int, advice: str) -> None:
         raise ValueError(
             f"{what} takes {say_bytes(n_bytes)} of memory, and {say_bytes(free)} are free; {advice}"
         )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; not all devices have a class for it."""
+    words = "out of memory", "can't allocate memory", "ALLOC_FAILED"
+    if isinstance(error, RuntimeError):  # as torch's are
+        return any(word in str(error) for word in words)
+    return isinstance(error, MemoryError)
+
+
+@contextmanager
+def clear_if_out_of_memory(device: Any, what: str) -> Iterator[None]:
+    """Say what memory ran out for where something is done on a device, and what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(
+            f"Out of memory on {device}: {what} needs more than is free there; free memory on it, "
+            f"store the features in float16, or move the pool to the CPU: pool.to('cpu')."
+        ) from error

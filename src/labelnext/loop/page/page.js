@@ -76,9 +76,9 @@ async function ask(name, body, seconds = 8) {
       signal: AbortSignal.timeout(seconds * 1000),
       ...(body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
-  } catch { throw new Offline(); }
-  if (answer.status === 429 || answer.status === 503) throw new Offline();
+  } catch { throw new Offline("No connection"); }
   const data = await answer.json().catch(() => ({}));
+  if (answer.status === 429 || answer.status === 503) throw new Offline(data.error ?? "The server is busy");
   if (answer.status === 401) locked(data.error);
   if (!answer.ok) throw new Error(data.error ?? `The server answered ${answer.status}.`);
   return data;
@@ -122,7 +122,7 @@ const outbox = {
       saved();
       try {
         const { results } = await ask("record", { events: part.map(([, [operation]]) => operation) });
-        this.delay = 0;
+        [this.delay, this.why] = [0, ""];
         part.forEach(([name, [, once]], i) => {
           this.waiting.delete(name);
           localStorage.removeItem(name);
@@ -130,7 +130,8 @@ const outbox = {
           once(results[i]);
         });
       } catch (error) {
-        if (!(error instanceof Offline)) toast(error.message, "bad");
+        if (error.message !== this.why && error.message !== "No connection") toast(error.message, "bad");
+        this.why = error.message;
         for (const [, [, once, kept]] of part) if (kept) once(null);
         this.delay = Math.min(5000, (this.delay || 250) * 2);
         this.delayed = setTimeout(() => this.flush(), this.delay);
@@ -149,7 +150,7 @@ function saved() {
   const n = outbox.waiting.size;
   const node = $("#saved");
   const offline = outbox.delay > 0;
-  const text = offline ? `No connection · ${n} kept here` : n ? "Saving …" : "✓ All saved";
+  const text = offline ? `${outbox.why === "No connection" ? outbox.why : "Not saved yet"} · ${n} kept here` : n ? "Saving …" : "✓ All saved";
   if (node.textContent !== text) node.textContent = text;
   node.className = `saved ${offline ? "offline" : n ? "busy" : ""}`;
 }
@@ -229,6 +230,7 @@ async function remark(action, comment = null) {
   if (result?.error) return;
   toast(action === "flag" ? "Flagged" : "Comment kept");
   item.flagged ||= action === "flag";
+  S.done.push({ item, action, value: null });
   if (S.now === item) show_mark();
 }
 
@@ -381,18 +383,22 @@ function few_choices(choose) {
 function many_choices(choose) {
   const many = S.task === "multilabel";
   const digits = S.classes.some((name) => /^\d/.test(name));
-  let shown = []; let at = 0; let picked = [];
-  const recent = store.get(`labelnext:recent:${S.loop}`, []).filter((name) => S.classes.includes(name));
+  let shown = []; let at = -1; let picked = []; // at: what Enter takes; nothing until one types or moves
+  // A class keeps its digit, so that fingers may learn it; one from further down takes the digit
+  // that was not used for longest.
+  const saved_as = `labelnext:digits:${S.loop}`;
+  let { names, stale } = store.get(saved_as, {});
+  if (!names?.every((name) => S.classes.includes(name))) [names, stale] = [S.classes.slice(0, 9), [8, 7, 6, 5, 4, 3, 2, 1, 0]];
   const field = el("input", { id: "search", role: "combobox", autocomplete: "off", spellcheck: "false", "aria-expanded": "true",
     "aria-controls": "found", "aria-autocomplete": "list", "aria-label": `Search ${S.classes.length} classes`, placeholder: `Type to search ${S.classes.length} classes` });
   const list = el("ul", { id: "found", role: "listbox", "aria-label": "Classes", "aria-multiselectable": many && "true" });
   const tags = el("div", { class: "tags" });
   const use = (name) => {
     if (!name) return;
-    const where = recent.indexOf(name);
-    if (where >= 0) recent.splice(where, 1);
-    recent.unshift(name);
-    store.set(`labelnext:recent:${S.loop}`, recent.slice(0, 9));
+    const place = names.includes(name) ? names.indexOf(name) : stale[0];
+    names[place] = name;
+    stale = [...stale.filter((other) => other !== place), place];
+    store.set(saved_as, { names, stale });
     field.value = "";
     if (!many) return choose(name);
     picked = picked.includes(name) ? picked.filter((other) => other !== name) : [...picked, name];
@@ -400,26 +406,28 @@ function many_choices(choose) {
   };
   const done = () => choose([...picked].sort());
   const draw = () => {
-    const wanted = field.value.trim().toLowerCase();
+    const plain = (text) => text.toLowerCase().replace(/[\s_./-]+/g, " ");
+    const wanted = plain(field.value).trim();
     const rank = (name) => {
-      const words = ` ${name.toLowerCase().replace(/[_./-]/g, " ")}`;
+      const words = ` ${plain(name)}`;
       return words.startsWith(` ${wanted}`) ? 0 : words.includes(` ${wanted}`) ? 1 : words.includes(wanted) ? 2 : 3;
     };
     shown = wanted ? S.classes.map((name) => [rank(name), name]).filter(([r]) => r < 3).sort((a, b) => a[0] - b[0]).map(([, name]) => name)
-      : [...recent, ...S.classes.filter((name) => !recent.includes(name))];
-    at = Math.min(at, Math.max(0, shown.length - 1));
+      : [...names, ...S.classes.filter((name) => !names.includes(name))];
+    at = Math.min(at, shown.length - 1);
     list.replaceChildren(...shown.slice(0, 60).map((name, i) => el("li", { role: "option", id: `found-${i}`, "aria-selected": String(many ? picked.includes(name) : i === at),
       class: i === at ? "at" : "", onmousedown: (event) => { event.preventDefault(); use(name); } },
     kbd(!digits && i < 9 ? String(i + 1) : ""), swatch(name), el("span", { dir: "auto" }, name))));
     if (!shown.length) list.append(el("li", { role: "option", "aria-disabled": "true", class: "soft" }, "No class of that name"));
-    field.setAttribute("aria-activedescendant", shown.length ? `found-${at}` : "");
+    field.setAttribute("aria-activedescendant", at < 0 ? "" : `found-${at}`);
     list.children[at]?.scrollIntoView?.({ block: "nearest" });
     tags.replaceChildren(...picked.map((name) => button({ class: "tag", "aria-label": `Take ${name} away`, onclick: () => use(name) }, swatch(name), name, " ×")));
   };
-  field.addEventListener("input", () => { at = 0; draw(); });
+  field.addEventListener("input", () => { at = field.value.trim() ? 0 : -1; draw(); });
   field.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      at = (at + (event.key === "ArrowDown" ? 1 : -1) + shown.length) % Math.max(1, shown.length);
+      const n = Math.max(1, shown.length);
+      at = (event.key === "ArrowDown" ? at + 1 : Math.max(at, 0) - 1 + n) % n;
       draw();
     } else if (event.key === "Enter" && !event.repeat) {
       if (many && !field.value && !event.shiftKey) done(); else use(shown[at]);
@@ -435,7 +443,7 @@ function many_choices(choose) {
     reset(value, guess) {
       picked = many ? [...(value ?? [])] : [];
       field.value = "";
-      at = 0;
+      at = -1;
       draw();
       [...list.children].forEach((node, i) => {
         node.classList.toggle("guess", [guess ?? []].flat().includes(shown[i]));
@@ -641,7 +649,7 @@ async function train() {
 }
 async function attempt(promise) {
   try { return await promise; } catch (error) {
-    toast(error instanceof Offline ? "The server does not answer. Try again in a moment." : error.message, "bad");
+    toast(error.message === "No connection" ? "The server does not answer. Try again in a moment." : error.message, "bad");
     return null;
   }
 }
@@ -773,9 +781,9 @@ VIEWS.progress = {
         p.rate && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()],
         el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
-        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))),
-        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]))));
+        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at)))))))))));
     clearTimeout(S.looking);
     S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
   },
@@ -823,7 +831,7 @@ function dialog(title, ...kids) {
 function comment_dialog() {
   if (!S.now) return;
   const field = el("textarea", { rows: "4", maxlength: "4000", "aria-label": "Comment", dir: "auto" });
-  const done = () => { const text = field.value.trim(); node.close(); if (text) remark("comment", text); };
+  const done = () => { const text = field.value.trim(); node.close(); node.remove(); if (text) remark("comment", text); };
   field.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) done(); });
   const node = dialog("Comment on this sample", field, el("p", { class: "foot" }, button({ class: "go", onclick: done }, "Keep it"), el("span", { class: "soft" }, "Ctrl + Enter")));
   field.focus();
