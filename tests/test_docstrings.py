@@ -12,6 +12,7 @@ PACKAGES = [
     "labelnext.datasets",
     "labelnext.experiment",
     "labelnext.loop",
+    "labelnext.loop.tools",
     "labelnext.cluster",
     "labelnext.engine",
     "labelnext.estimators",

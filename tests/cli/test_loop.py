@@ -329,6 +329,24 @@ def test_faults_of_the_users_own_code_are_told_in_one_line(made, run, arguments,
     assert words in last
 
 
+def test_a_report(made, run):
+    answer()
+    ran(run, "next", "-k", 5, "--seed", 0)
+    answer()
+    ran(run, "next", "-k", 5, "--seed", 0)
+    assert ran(run, "report") == "Written: loop.html\n"
+    page = (made / "loop.html").read_text("utf-8")
+    assert "<h2>Learning curve</h2>" in page
+    assert "The map, round by round" in page
+    said = run("loop", "report")
+    assert (said.exit_code, said.stderr) == (
+        2,
+        "labelnext: FILE loop.html: exists already; add --force to replace it\n",
+    )
+    ran(run, "report", "loop.html", "--force")
+    assert "expected a name that ends in .html" in run("loop", "report", "a.pdf").stderr
+
+
 def test_to_a_file_and_back(made, run):
     assert "6 samples: batch.csv. Then: labelnext loop pull batch.csv" in ran(
         run, "push", "batch.csv"

@@ -74,6 +74,14 @@ def test_any_texts_have_features(texts):
     assert np.isfinite(found).all()
 
 
+def test_what_is_installed_and_cannot_be_loaded_is_said(tmp_path, monkeypatch):
+    (tmp_path / "wordllama.py").write_text("import no_such_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = encode(samples.read(GOOD), tmp_path / "f")
+    assert found.said.startswith("words by TF-IDF")
+    assert "wordllama cannot be loaded: No module named 'no_such_module'" in found.said
+
+
 def test_texts_without_spaces_are_told_apart():
     found = words_of(
         ["私は映画が好きです", "私は映画が大好きです", "天気が悪い", "今日は天気が悪い"]

@@ -9,6 +9,7 @@ import pytest
 import labelnext
 from labelnext.loop import Loop
 from labelnext.loop.statistics import statistics
+from pages import chromium
 
 CLASSES = ["a", "b", "c"]
 
@@ -127,16 +128,14 @@ def test_why_nothing_is_told_of_labels_saved(tmp_path):
     assert "where the loop has features" in statistics(none.loop).why["saved"]
 
 
-def test_classes_are_counted_by_how_they_were_picked(simulated):
-    counts = statistics(simulated.loop).classes
-    labels = simulated.loop.labels()
-    for name in CLASSES:
-        assert counts[name]["labels"] == np.count_nonzero(labels.y == name)
-    assert sum(each["random"] for each in counts.values()) == 24
-    assert sum(each["test"] for each in counts.values()) == 100
+def test_classes_are_counted_and_the_warning_is_there(simulated):
     simulated.loop.report(simulated.loop.folder / "r.html", overwrite=True)
     page = (simulated.loop.folder / "r.html").read_text("utf-8")
+    n = np.count_nonzero(simulated.loop.labels().y == "b")
+    assert f"<td>b</td><td>{n}</td>" in page
     assert "Do not read class shares off the labels" in page
+    share = simulated.loop.class_counts().rows[1]["share"]
+    assert f"{100 * share:.0f} % (" in page
 
 
 def test_agreement_of_people_who_guess_and_who_know(tmp_path, simulated):
@@ -215,3 +214,53 @@ def test_a_report_of_little(tmp_path, options):
     page = (tmp_path / "after.html").read_text("utf-8")
     assert "nan" not in re.sub("[\\w-]*nan[\\w]+|[\\w]+nan[\\w-]*", "", page)
     assert not re.search("<bob>|<l>|<b>", page)
+
+
+@pytest.mark.parametrize(("speed", "verdict"), [(3, "saved labels"), (0.2, "cost labels")])
+def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict):
+    """A model that is right in so many of the test set, by how many labels it has seen."""
+    import labelnext.loop.statistics as module
+
+    loop = simulated.loop
+    random = {
+        int(pick["id"][1:])
+        for number in (1, 2, 3)
+        for pick in loop.picks(number)
+        if pick["kind"] == "random"
+    }
+    truth = np.array(simulated.y, dtype=object)
+
+    def fit(X, y, classes):
+        rows = {row for row, value in enumerate(y) if value is not None}
+        share = min(1.0, len(rows) * (1 if rows <= random else speed) / 30)
+        right = np.random.default_rng(5).permutation(len(y)) < share * len(y)
+        return {}, np.where(right, truth, "none")
+
+    monkeypatch.setitem(module.model.FITS, "multiclass", fit)
+    saved = statistics(loop).saved
+    low, high = saved.saved
+    assert (low > 0) if speed > 1 else (high < 0)
+    assert low <= saved.random - saved.needed <= high
+    loop.report(loop.folder / "r.html", overwrite=True)
+    assert f"Choosing has {verdict}" in (loop.folder / "r.html").read_text("utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_used_by_all(simulated, tmp_path, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    simulated.loop.report(tmp_path / "loop.html")
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+        said = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto((tmp_path / "loop.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_label("Label", exact=True).check()
+        page.locator("summary").click()
+        found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []
+    assert said == []

@@ -157,6 +157,7 @@ def test_two_people_are_asked_for_an_overlap_and_each_once(tmp_path):
     times = [sum(names.count(pick["id"]) for names in said.values()) for pick in loop.picks(0)]
     assert times == [pick["want"] for pick in loop.picks(0)]
     assert times.count(2) == 5
+    assert times != sorted(times, reverse=True)  # drawn at random
 
 
 def test_leases_end_and_are_renewed(loop, clock):
@@ -301,6 +302,44 @@ def test_pools_of_every_kind(loop):
         assert guesses <= ({"good", "bad"} if pool.classes is not None else {None})
 
 
+def test_labels_of_the_pool_are_no_candidates(loop):
+    known = labelnext.Pool.of(pool_of(loop), labels=["good"] * 15 + [None] * 5, missing_label=None)
+    batch = loop.next(known, 100, random=1.0)
+    assert set(batch.ids) <= {"15", "16", "17", "18", "19"}
+
+
+def test_what_is_labelled_while_a_strategy_chooses_is_not_asked_for(loop, monkeypatch):
+    from labelnext.loop import _choice
+
+    def meanwhile(*args, **options):
+        batch = labelnext.select(*args, **options)
+        loop.record(str(batch.ids[0]), "label", "good", **ANN)
+        return batch
+
+    monkeypatch.setattr(_choice, "select", meanwhile)
+    loop.next(pool_of(loop), 4, random=0.0)
+    assert sorted(pick["need"] for pick in loop.picks(1)) == [0, 1, 1, 1]
+
+
+def test_the_test_set_is_never_chosen(loop):
+    testing = {pick["id"] for pick in loop.picks(0)}
+    loop.close()
+    assert not testing & set(loop.next(pool_of(loop), 100).ids)
+
+
+def test_a_round_is_open_once_somebody_is_asked_or_answers(loop):
+    states = []
+    for act in (
+        lambda: loop.next(pool_of(loop), 2),
+        lambda: loop.take("ann"),
+        lambda: loop.record(loop.picks(1)[0]["id"], "label", "good", **ANN),
+    ):
+        act()
+        states.append([each["state"] for each in loop.rounds()])
+    assert states == [["selected", "selected"], ["open", "selected"], ["open", "open"]]
+    assert all(each["opened_at"] for each in loop.rounds())
+
+
 def test_what_is_excluded_is_drawn_by_nothing(loop):
     out = [str(row) for row in range(10)]
     batch = loop.next(pool_of(loop), 100, random=0.5, exclude_ids=out, max_per_group=None)
@@ -443,6 +482,18 @@ def test_shares_of_classes_are_honest(tmp_path):
     assert np.mean(counts) / 110 > 0.2, "the strategy has found them"
     assert abs(np.mean([each["share"] for each in found]) - 0.1) < 0.015
     assert np.mean([each["low"] <= 0.1 <= each["high"] for each in found]) >= 0.88
+
+
+def test_what_is_known_counts_as_it_is(tmp_path):
+    loop = new_loop(tmp_path)
+    halves = []
+    for share, value in ((0.0, "bad"), (1.0, "good")):
+        halves.append(loop.next(pool_of(loop), 10, random=share).ids.tolist())
+        loop.add_labels(halves[-1], [value] * 10, annotator="a", source="b")
+    good, bad = loop.class_counts().rows
+    assert (good["random"], bad["strategy"], bad["random"]) == (10, 10, 0)
+    assert good["share"] == bad["share"] == 0.5
+    assert 0.5 < bad["high"] < 0.75
 
 
 def test_counts_of_classes_say_why(loop):

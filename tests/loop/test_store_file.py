@@ -238,6 +238,15 @@ def test_samples_that_cannot_be_kept_are_refused(tmp_path, samples, said):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_each_write_waits_for_the_disk(folder):
+    with open_loop(folder)._database.reading() as db:
+        settings = {
+            name: db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
 def test_a_loop_that_is_opened_twice_loses_nothing_to_another_process(tmp_path):
     """To close a file of one's own takes away SQLite's locks on it, and with them the log."""
     folder = tmp_path / "loop"

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import labelnext
-from labelnext.sampling.projection import DENSE
+from labelnext.sampling.projection import DENSE, known_potentials
 from labelnext.visualization import plot_batch
 
 NASTY = "<script>alert(1)</script>\"'&</p><!--\u2028 \ud800"
@@ -293,3 +293,10 @@ def test_picks_drawn_at_random_have_no_numbers_and_leave_none_out(path):
     assert figure.axes[1].get_title(loc="left") == "How much is left to cover"
     assert np.isfinite(figure.axes[0].collections[1].get_sizes()).all()
     plt.close(figure)
+
+
+def test_what_is_left_at_a_random_pick_is_what_was_left_before_it():
+    given = [np.nan, 5, np.nan, 3, np.nan]
+    np.testing.assert_array_equal(known_potentials(given), [5, 5, 5, 3, 3])
+    assert known_potentials([np.nan]) is None
+    assert known_potentials(None) is None

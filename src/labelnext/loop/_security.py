@@ -201,8 +201,7 @@ class Guard:
             scope["data"] = await _json(headers, receive)
 
     def _check_host(self, headers: Headers) -> str:
-        given = headers.getlist("host")
-        host = given[0] if len(given) == 1 else ""
+        host = headers.get("host", "")
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:
@@ -259,10 +258,6 @@ async def _json(headers: Headers, receive: Receive) -> dict[str, Any]:
     """Read the body of a request: one JSON object, of a bounded size, in a bounded time."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise RefusedError(415, "A body must be JSON, with Content-Type: application/json.")
-    too_large = RefusedError(413, f"A body may have {LARGEST_BODY // 1024} KiB.")
-    size = headers.get("content-length", "0")
-    if not size.isdecimal() or int(size) > LARGEST_BODY:
-        raise too_large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -272,7 +267,7 @@ async def _json(headers: Headers, receive: Receive) -> dict[str, Any]:
                     raise RefusedError(400, "The body broke off.")
                 body += message.get("body", b"")
                 if len(body) > LARGEST_BODY:
-                    raise too_large
+                    raise RefusedError(413, f"A body may have {LARGEST_BODY // 1024} KiB.")
                 if not message.get("more_body"):
                     break
     except TimeoutError:

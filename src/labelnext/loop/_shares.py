@@ -51,16 +51,16 @@ def class_counts(db: sqlite3.Connection) -> ClassCounts:
         for key, value in enumerate(y)
         if value is not None
     }
-    # Of a sample that was picked twice the first time counts.
-    first = {
+    # Of a sample that was picked again, because nobody had answered, the last time counts.
+    asked = {
         row["sample"]: (row["kind"], row["round"])
-        for row in db.execute("SELECT sample, kind, round FROM picks ORDER BY key DESC")
+        for row in db.execute("SELECT sample, kind, round FROM picks ORDER BY key")
     }
     split = dict(db.execute("SELECT key, split FROM samples").fetchall())
     counts: dict[str, Counter[str]] = {name: Counter() for name in classes}
     drawn: defaultdict[int, list[list[str]]] = defaultdict(list)  # by round, 0 for the test set
     for key, names in said.items():
-        kind, number = first.get(key, ("other", None))
+        kind, number = asked.get(key, ("other", None))
         for name in names:
             counts[name][kind] += 1
         if kind in ("test", "random"):
@@ -72,7 +72,7 @@ def class_counts(db: sqlite3.Connection) -> ClassCounts:
         number: [
             names
             for key, names in said.items()
-            if number and split[key] == "pool" and first.get(key, ("", -1))[1] < number
+            if number and split[key] == "pool" and asked.get(key, ("", -1))[1] < number
         ]
         for number in drawn
     }

@@ -9,7 +9,7 @@ import html
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,10 +154,14 @@ def find(name: str, samples: Samples) -> Encoder:
 
 def _default(samples: Samples) -> Encoder:
     """Return the best that is installed and needs no network."""
-    text = "wordllama" if find_spec("wordllama") else "tfidf"
     image = "efficientnet" if all(map(find_spec, EFFICIENTNET)) else "plain"
-    names = {"text": text, "html": text, "image": image, "audio": "plain", "row": "columns"}
-    return find(names[samples.kind], samples)
+    names = {"image": image, "audio": "plain", "row": "columns"}
+    name = names.get(samples.kind, "wordllama" if find_spec("wordllama") else "tfidf")
+    try:
+        return find(name, samples)
+    except ImportError as error:  # of something that it needs
+        instead = find({"wordllama": "tfidf", "efficientnet": "plain"}[name], samples)
+        return replace(instead, said=f"{instead.said} ({name} cannot be loaded: {error})")
 
 
 def _said_there(folder: Path) -> Any:

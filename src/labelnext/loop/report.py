@@ -23,7 +23,6 @@ from labelnext.sampling.report import (
 )
 from labelnext.utils import page
 from labelnext.utils.chart import chart
-from labelnext.utils.interval import wilson
 
 if TYPE_CHECKING:
     import os
@@ -91,7 +90,7 @@ def _page(loop: Any, found: Statistics) -> bytes:
         _learning(found),
         _saving(found),
         _stopping(found),
-        _classes(loop, found),
+        _classes(loop),
         _people(found),
         the_map,
         page.section("Rounds", "", page.table(_rounds(loop))),
@@ -142,18 +141,16 @@ def _saving(found: Statistics) -> str:
     if saved is None:
         return page.section(title, escape(found.why.get("saved", "")))
     low, high = (round(end) for end in saved.saved)
+    ends = f"from {_signed(low)} to {_signed(high)}"
+    if low <= saved.random - saved.along[-1].labels:
+        ends += ", the lower end for a loop that never gets there"
+    verdict = "That may still be chance."
+    if low > 0 or high < 0:
+        verdict = "Choosing has saved labels." if low > 0 else "Choosing has cost labels."
     body = [
         f"<p>The {saved.random:,} labels of the random slices alone make a model that is right in "
-        f"{_share(saved.accuracy)} of the test set. {_needed(saved)}, "
-        f"with a 95 % interval from {_signed(low)} to {_signed(high)}. "
-        + (
-            "That may still be chance."
-            if low <= 0 <= high
-            else "Choosing has saved labels."
-            if low > 0
-            else "Choosing has cost labels."
-        )
-        + "</p>",
+        f"{_share(saved.accuracy)} of the test set. {_needed(saved)}, with a 95 % interval {ends}. "
+        f"{verdict}</p>",
         chart(
             {
                 "in the order of the loop": _of(saved.along),
@@ -212,31 +209,21 @@ def _stopping(found: Statistics) -> str:
     return page.section("When to stop", "Advice that needs no labels; you decide.", *body)
 
 
-def _classes(loop: Any, found: Statistics) -> str:
-    if not found.classes:
+def _classes(loop: Any) -> str:
+    if loop.classes is None:
         return ""
-    of = found.classes
-    sums = {kind: sum(each[kind] for each in of.values()) for kind in ("labels", "random", "test")}
+    rows, warning = loop.class_counts()
     columns: dict[str, list[Any]] = {
-        "class": list(of),
-        "labels": [each["labels"] for each in of.values()],
-        "of random picks": [each["random"] for each in of.values()],
-        "in the test set": [each["test"] for each in of.values()],
+        "class": [row["class"] for row in rows],
+        "labels": [row["random"] + row["strategy"] + row["other"] for row in rows],
+        "of random picks": [row["random"] for row in rows],
+        "in the test set": [row["test"] for row in rows],
+        "share of all samples, estimated": [_interval(row) for row in rows],
     }
-    fair = sums["random"] + sums["test"]
-    if fair and loop.task == "multiclass":
-        # Both are drawn at random: from all samples, and from what was left of them.
-        columns["share, estimated from the test set"] = [
-            _interval(each["test"], sums["test"]) for each in of.values()
-        ]
-    note = (
-        '<p class="note"><strong>Do not read class shares off the labels:</strong> a strategy '
-        "chooses what the model is unsure of, and some classes more than others. Only samples "
-        "drawn at random tell shares: the test set tells those of all samples; random picks those "
-        "of what was left when they were drawn.</p>"
-    )
-    none = [name for name, each in of.items() if not each["labels"] + each["test"]]
-    few = f"<p>No label yet: {escape(', '.join(none))}.</p>" if none else ""
+    none = [row["class"] for row in rows if not row["random"] + row["strategy"] + row["other"]]
+    few = f"<p>No label to learn from yet: {escape(', '.join(none))}.</p>" if none else ""
+    head = "<strong>Do not read class shares off the labels.</strong>"
+    note = f'<p class="note">{head} {escape(warning)}</p>'
     return page.section("Classes", "", page.table(columns), few, note)
 
 
@@ -373,11 +360,11 @@ def _signed(n: int) -> str:
     return f"{n:,}".replace("-", "−")
 
 
-def _interval(count: int, n: int) -> str:
-    if not n:
+def _interval(row: dict[str, Any]) -> str:
+    if row["share"] is None:
         return "–"
-    low, high = map(float, wilson(count, n))
-    return f"{100 * count / n:.0f} % ({100 * low:.0f} to {100 * high:.0f})"
+    low, high = (100 * row[end] for end in ("low", "high"))
+    return f"{100 * row['share']:.0f} % ({low:.0f} to {high:.0f})"
 
 
 def _counted(n: int, what: str) -> str:

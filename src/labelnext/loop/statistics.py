@@ -61,7 +61,6 @@ class Statistics:
     curves: dict[str, list[Point]]
     right: dict[str, list[Point]]
     saved: Saved | None
-    classes: dict[str, dict[str, int]]
     agreement: tuple[float, float, float] | None
     common: int
     pairs: list[tuple[str, str, int, float]]
@@ -94,8 +93,8 @@ def statistics(loop: Any) -> Statistics:
     >>> folder = tempfile.TemporaryDirectory()
     >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["0", "1"], ["good", "bad"], annotator="ann", source="memory")
-    >>> statistics(loop).classes["good"]
-    {'labels': 1, 'random': 0, 'test': 0}
+    >>> statistics(loop).why["saved"]
+    'It is told where the loop has features, which loop.next() computes.'
     >>> folder.cleanup()
     """
     of = _Read(loop)
@@ -114,7 +113,6 @@ def statistics(loop: Any) -> Statistics:
         curves=_curves(of),
         right=_right(of),
         saved=None if models is None else _saved(of, models, why),
-        classes=_classes(of),
         agreement=agreement,
         common=common,
         pairs=pairs,
@@ -304,23 +302,6 @@ def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
 
 def _turns() -> Rows:
     return np.arange(RESAMPLES) % REDRAWN
-
-
-def _classes(of: _Read) -> dict[str, dict[str, int]]:
-    """Count the labels of each class: of all, of random picks, of the test set."""
-    if of.loop.classes is None:
-        return {}
-    random = {
-        of.row[pick["id"]] for p in of.picks.values() for pick in p if pick["kind"] == "random"
-    }
-    counts = {name: {"labels": 0, "random": 0, "test": 0} for name in of.loop.classes}
-    for where, values in (("labels", of.pool), ("test", of.test)):
-        for row, value in enumerate(values):
-            for name in () if _missing(value) else [value] if isinstance(value, str) else value:
-                if name in counts:
-                    counts[name][where] += 1
-                    counts[name]["random"] += where == "labels" and row in random
-    return counts
 
 
 def _agreement(

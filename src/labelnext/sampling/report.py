@@ -45,7 +45,7 @@ body { max-width: 80rem; }
 circle.pick { stroke: var(--paper); stroke-width: 1.5; cursor: pointer; outline: none; }
 circle.pick.shown { stroke: var(--ink); stroke-width: 2.5; }
 #ring { fill: none; stroke: var(--ink); stroke-width: 2; pointer-events: none; }
-circle.pick:focus-visible { stroke: #D55E00; stroke-width: 5; }
+circle.pick:focus-visible { stroke: var(--ink); stroke-width: 3; }
 .plane text { font: bold 17px system-ui, sans-serif; fill: var(--ink); text-anchor: middle;
   stroke: var(--paper); stroke-width: 4; paint-order: stroke; pointer-events: none; }
 fieldset { border: 0; padding: 0; margin: 0 0 0.6rem; display: flex; flex-wrap: wrap;

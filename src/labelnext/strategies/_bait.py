@@ -254,11 +254,11 @@ class Bait(QueryStrategy):
     labelled samples counts m / (m + b), and what a sample adds to a batch of b counts
     b / (m + b). I_U is there the mean over labelled samples as well.
 
-    With C classes and d features, memory holds three matrices of (C·d)² floats and 2·C² floats a
-    candidate. The start takes time in n·(C·d)² + (C·d)³, each of the 3·`batch_size` steps in
-    n·C²·(d + C), by Woodbury's identity. It is feasible for C·d up to some thousands: at 5,000
-    and with 100,000 candidates of 10 classes it takes 2 GB, about ten minutes on two busy cores
-    to start, and 2 to 5 seconds for each candidate added. With more, shorten the features first,
+    With C classes and d features, memory holds three matrices of ((C - 1)·d)² floats and 3·(C - 1)²
+    floats a candidate. The start takes time in n·(C·d)² + (C·d)³, each of the 3·`batch_size` steps
+    in n·C²·(d + C), by Woodbury's identity. It is feasible for C·d up to some thousands: at 5,000
+    and with 100,000 candidates of 10 classes it takes 1.4 GB, one to two minutes on two cores to
+    start, and half a second to one for each candidate added. With more, shorten the features first,
     with a `sklearn.decomposition.PCA` before the classifier in a pipeline, or choose `Badge`.
 
     References

@@ -263,10 +263,10 @@ class BatchBald(CommitteeQueryStrategy):
     reached nothing can be added, and the rest of the batch is drawn by lot. A large batch needs
     many members.
 
-    Memory holds a float for each member, candidate and class. Time goes into batch size times
-    candidates times classes times configurations times members: 100,000 candidates of 10 classes
-    and 10 members take 1 to 10 seconds a pick on two cores, the more the less sure the members
-    are of the pool.
+    Memory holds a float for each member, candidate and class. Entropy is concave: what a candidate
+    adds at the mean of configurations that are alike is no less than what it adds at these. So a
+    few means rule out most candidates, and only the rest is measured. 100 of 100,000 candidates of
+    10 classes with 5 members take some 20 seconds on two cores.
 
     References
     ----------

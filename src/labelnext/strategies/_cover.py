@@ -144,10 +144,11 @@ class ProbCover(QueryStrategy):
     are covered, other samples of X are not. The paper tries radii on a grid; the estimate here is
     the radius itself.
 
-    No neighbourhood is kept. Distances between all pairs are computed up to three times for a
-    batch: for the radius, for how many each ball holds, and for what each pick newly covers, no
-    sample being covered twice. In float32 a pair whose squared distance is that of δ to within
-    a millionth may count for either.
+    Distances between all pairs are computed once, each for both, and those of neighbours are kept,
+    200 of a sample at most. If there are more they are computed up to three times: for the radius,
+    for how many each ball holds, and for what each pick newly covers, no sample being covered
+    twice. In float32 a pair whose squared distance is that of δ to within a millionth may count
+    for either.
 
     References
     ----------

@@ -60,7 +60,7 @@ class Herding:
         picks, at_pick = np.empty(k, dtype=np.int64), np.empty(k)
         for t in range(k):
             # Fewer pairs with each pick: by now, it might be, not too many.
-            if self.n_looked_at > self.points.n / 2:
+            if self.n_looked_at > self.points.n:
                 self.look()
             n_at_once = FEWEST
             while len(stale := self._might_be_largest(gains, is_new, n_at_once, rounding)):
@@ -155,9 +155,11 @@ class MaxHerding(QueryStrategy):
     themselves, so that the mean may leave them out.
 
     The coverage is monotone and submodular: what a candidate adds can only fall. Most candidates
-    are therefore not looked at again for a pick, and the picks are those of looking at all. A
-    batch takes the distances between all pairs once, in tiles, and again for as many candidates
-    as might be the best; utilities take them once more for each pick.
+    are therefore not looked at again for a pick, and the picks are those of looking at all.
+    Distances between all pairs are computed once, each for both. Pairs that can add coverage,
+    nearer than one of them is to its nearest label, are kept if they are few, 200 a sample at most;
+    picks and utilities then cost little. Without labels they are all pairs: the candidates in
+    question are held against the pool again for each pick, until coverage makes the pairs few.
 
     References
     ----------

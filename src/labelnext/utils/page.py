@@ -101,7 +101,7 @@ def table(columns: Columns, percent: Iterable[str] = ()) -> str:
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

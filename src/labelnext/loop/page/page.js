@@ -831,7 +831,7 @@ function dialog(title, ...kids) {
 function comment_dialog() {
   if (!S.now) return;
   const field = el("textarea", { rows: "4", maxlength: "4000", "aria-label": "Comment", dir: "auto" });
-  const done = () => { const text = field.value.trim(); node.close(); if (text) remark("comment", text); };
+  const done = () => { const text = field.value.trim(); node.close(); node.remove(); if (text) remark("comment", text); };
   field.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) done(); });
   const node = dialog("Comment on this sample", field, el("p", { class: "foot" }, button({ class: "go", onclick: done }, "Keep it"), el("span", { class: "soft" }, "Ctrl + Enter")));
   field.focus();
