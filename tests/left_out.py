@@ -29,7 +29,7 @@ LIBRARIES = {
     "starlette": "pip install starlette",
     "torch": "pip install torch",
     "transformers": "pip install transformers",
-    "triton": "pip install triton, which is for Linux",
+    "triton": "pip install triton",
     "uvicorn": "pip install uvicorn",
     "zarr": "pip install zarr",
 }

@@ -217,7 +217,7 @@ def test_run_stops_and_goes_on(made, run, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_loop.time, "sleep", stop)
+    monkeypatch.setattr(time, "sleep", stop)
     result = run("loop", "run", "--no-page")
     assert result.exit_code == 130
     assert "the same command goes on from here" in result.stderr
@@ -236,9 +236,7 @@ def test_the_page_has_a_process_of_its_own(made, run, monkeypatch):
         def wait(self):
             pass
 
-    monkeypatch.setattr(
-        _loop.subprocess, "Popen", lambda command, env: started.append(command) or Page()
-    )
+    monkeypatch.setattr(subprocess, "Popen", lambda command, env: started.append(command) or Page())
     result = run("loop", "run", "--people", "ann,bo", "--no-browser")
     assert result.exit_code == 2
     assert "the page has ended" in result.stderr

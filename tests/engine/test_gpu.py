@@ -8,9 +8,10 @@ import torch
 
 import oracle
 import pools
-from labelnext import select
+from labelnext import Pool, select
 from labelnext.engine import _torch_rows, as_gradients
 from labelnext.engine._torch import TorchGradients
+from labelnext.pools import arrays
 from labelnext.sampling import d2_sample, d2_utilities
 
 pytestmark = pytest.mark.gpu
@@ -123,6 +124,22 @@ def test_two_devices():
         as_gradients(proba.cpu(), features)
 
 
+class TestMoved:
+    @pytest.mark.parametrize("room", [1e12, 0], ids=["whole", "in pieces"])
+    def test_arrays_are_selected_there(self, room, monkeypatch):
+        monkeypatch.setattr(arrays, "_room_on", lambda _: room)
+        proba, features = (x.astype(np.float32) for x in pools.confident(5_000, 10, 32))
+        expected = select(proba, features, 300, random_state=2)
+        pool = Pool(proba, features).to("cuda")
+        assert pool.source.device.type == "cuda"
+        assert isinstance(pool.features, arrays.InPieces) == (room == 0)
+        same(select(pool, 300, random_state=2), expected)
+        same(select(proba, features, 300, random_state=2, device="cuda"), expected)
+        back = pool.to("cpu")
+        np.testing.assert_array_equal(back.features, features)
+        np.testing.assert_array_equal(back.proba, proba)
+
+
 class TestMemory:
     @pytest.fixture(autouse=True)
     def _empty(self):
@@ -167,3 +184,31 @@ class TestMemory:
         torch.cuda.set_per_process_memory_fraction((used + (1 << 20)) / total)
         with pytest.raises(MemoryError, match=r"a pass of 30,000 centres over 60,000 rows"):
             state.min_update(centres, block)
+
+    @pytest.mark.parametrize("megabytes", [0, 1, 2, 4, 8, 16, 32, 64])
+    def test_wherever_memory_ends_it_is_told_or_it_does(self, megabytes):
+        proba, features = on_gpu(*pools.confident(60_000, 20, 64, seed=3))
+        expected = select(proba, features, 600, random_state=0)
+        gc.collect()
+        torch.cuda.empty_cache()
+        _, total = torch.cuda.mem_get_info()
+        allowed = torch.cuda.memory_allocated() + (megabytes << 20)
+        torch.cuda.set_per_process_memory_fraction(allowed / total)
+        batch = said = None
+        try:
+            batch = select(proba, features, 600, random_state=0)
+        except MemoryError as error:
+            said = str(error)
+        if batch is not None:
+            same(batch, expected)
+        else:
+            assert said.startswith("Out of memory on cuda")
+            assert megabytes < 64
+
+    def test_no_room_for_the_pool_itself(self):
+        proba, features = (x.astype(np.float32) for x in pools.confident(60_000, 20, 64, seed=3))
+        torch.ones(1, device=CUDA)
+        _, total = torch.cuda.mem_get_info()
+        torch.cuda.set_per_process_memory_fraction((4 << 20) / total)
+        with pytest.raises(MemoryError, match=r"Out of memory on cuda:0: a pool with proba"):
+            Pool(proba, features).to("cuda")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from torch.overrides import TorchFunctionMode
 
 import pools
 from labelnext import Pool, Ray, open_pool, select
@@ -96,6 +97,47 @@ class TestRefused:
             as_gradients(proba, features.to("meta"))
         with pytest.raises(ValueError, match=r"proba on meta and features on cpu"):
             as_gradients(proba.to("meta"), FEATURES)
+
+
+class Short(TorchFunctionMode):
+    """From some call on there is no memory for what torch is asked for, or for one call only."""
+
+    def __init__(self, first, *, stays):
+        super().__init__()
+        self.first, self.stays, self.calls = first, stays, 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function.__name__ != "__get__":
+            self.calls += 1
+            if self.calls > self.first and (self.stays or self.calls == self.first + 1):
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_wherever_memory_ends_it_is_told_or_it_does(stays):
+    pool = Pool.of(ArraySource(PROBA, FEATURES)._as_tensors(torch.device("cpu")))
+    expected, done, refused = select(pool, 20, random_state=3), 0, 0
+    with Short(10**9, stays=True) as mode:
+        pool.cache.clear()
+        select(pool, 20, random_state=3)
+    for first in range(0, mode.calls, mode.calls // 60):
+        batch = said = None
+        pool.cache.clear()
+        with Short(first, stays=stays):
+            try:
+                batch = select(pool, 20, random_state=3)
+            except MemoryError as error:
+                said = str(error)
+        if batch is not None:
+            np.testing.assert_array_equal(batch.indices, expected.indices)
+            done += 1
+        else:
+            assert said.startswith("Out of memory on cpu: ")
+            refused += 1
+    assert refused > 20
+    # In a tile it is tried again, with fewer rows.
+    assert (done == 0) if stays else (done > 10)
 
 
 class TestMoved:

@@ -270,6 +270,29 @@ class TestSettings:
         assert seen == ["ieee", False]
         assert torch.backends.cuda.matmul.fp32_precision == "tf32"
 
+    def test_sums_in_float16_are_not_made_in_a_pass(self, monkeypatch):
+        matmul, seen = torch.backends.cuda.matmul, []
+        names = "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation"
+        names = [name for name in names if hasattr(matmul, name)]
+
+        def look(*_):
+            seen.append([getattr(matmul, name) for name in names])
+            raise ValueError("seen enough")
+
+        monkeypatch.setattr(_torch_pass.Pass, "_near", look)
+        before = [getattr(matmul, name) for name in names]
+        try:
+            for value in (True, False):
+                for name in names:
+                    setattr(matmul, name, value)
+                with pytest.raises(ValueError, match="seen enough"):
+                    batch_of(pool=TorchGradients(*tensors(), bias=False))
+                assert [getattr(matmul, name) for name in names] == [value] * len(names)
+        finally:
+            for name, value in zip(names, before, strict=True):
+                setattr(matmul, name, value)
+        assert seen == [[False] * len(names)] * 2
+
     def test_autocast(self, batch):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             same(batch_of(), batch)

@@ -481,6 +481,9 @@ def test_training_is_started_and_shows_the_next_batch(tmp_path, context):
         tab.keyboard.press("1")
         tab.get_by_role("button", name="Train and choose").click()
         tab.wait_for_selector(".item", timeout=30_000)
+        tab.wait_for_function(
+            "() => document.querySelector('#people').textContent === 'Round 1 · 0 of 5'"
+        )
         press(tab, "1")
         assert loop.events()[-1].round == 1
         assert tab.errors == []
@@ -503,6 +506,7 @@ def test_everyone_can_use_it(tmp_path, browser, scheme):
         )
         with pages.served(loop) as page:
             tab = opened(context, page.address())
+            press(tab, "1")
             tab.evaluate(source)
             for view in ("label", "grid", "history", "agree", "progress", "settings", "help"):
                 if view in ("settings", "help"):

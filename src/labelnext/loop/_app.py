@@ -126,6 +126,11 @@ class Page:
         """End what this has started."""
         if self._training is not None and self._training.poll() is None:
             self._training.terminate()
+            try:
+                self._training.wait(5)
+            except subprocess.TimeoutExpired:
+                self._training.kill()
+                self._training.wait()
 
     # --- what a tab asks for
 
@@ -269,13 +274,14 @@ class Page:
         mine = self.loop.history(person, 500)
         now = time.time()
         seconds = [e.milliseconds / 1000 for e in mine[:100] if e.milliseconds]
-        known = {one["annotator"]: one for one in self.loop.progress()["people"]}
+        at = self.loop.progress()
+        known = {one["annotator"]: one for one in at["people"]}
         return {
             "labelled": len(labels.labeled),
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "curve": _views.curve(self.loop),
+            "curve": _views.curve(self.loop, at["test_labeled"]),
             "people": [
                 {
                     "name": name,

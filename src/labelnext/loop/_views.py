@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from labelnext.loop import _events, _rounds, _schema
+from labelnext.utils.agreement import kappa
+from labelnext.utils.interval import wilson
 
 if TYPE_CHECKING:
     from labelnext.loop._rounds import Item
@@ -98,27 +101,28 @@ def agreement(loop: Loop) -> list[dict[str, Any]]:
             both.setdefault(pair, []).append((json.dumps(said[pair[0]]), json.dumps(said[pair[1]])))
     found = []
     for people, values in sorted(both.items()):
-        n = len(values)
-        same = sum(a == b for a, b in values) / n
-        first, second = (Counter(side) for side in zip(*values, strict=True))
-        chance = sum(first[value] * second[value] for value in first) / n**2
-        kappa = None if chance == 1 or loop.task != "multiclass" else (same - chance) / (1 - chance)
-        found.append({"people": people, "n": n, "same": same, "kappa": kappa})
+        n, (first, second) = len(values), map(np.array, zip(*values, strict=True))
+        same = float(np.mean(first == second))
+        agreed = kappa(first, second) if loop.task == "multiclass" else None
+        found.append({"people": people, "n": n, "same": same, "kappa": agreed})
     return found
 
 
-def curve(loop: Loop) -> list[dict[str, Any]]:
-    """Return the metrics of rounds over the number of labels that there were."""
+def curve(loop: Loop, n_test: int) -> list[dict[str, Any]]:
+    """Return the metrics of rounds over the number of labels then; of an accuracy its interval."""
     labelled, labels = 0, {}
     for one in loop.rounds():
         labelled += one["labeled"] if one["kind"] != "test" else 0
         labels[one["number"]] = labelled
-    return [
-        {
-            "labels": labels[one["round"]],
-            "name": f"{one['name']}, {one['split']}",
-            "value": one["value"],
-        }
-        for one in sorted(loop.metrics(), key=lambda one: (one["name"], one["split"], one["round"]))
-        if one["value"] is not None and one["split"] in ("test", "random")
-    ]
+    points = []
+    for one in sorted(loop.metrics(), key=lambda one: (one["name"], one["split"], one["round"])):
+        name, split, value = one["name"], one["split"], one["value"]
+        if value is None or split not in ("test", "random"):
+            continue
+        point = {"labels": labels[one["round"]], "name": f"{name}, {split}", "value": value}
+        if name == "accuracy" and split == "test" and n_test and 0 <= value <= 1:
+            point |= dict(
+                zip(("low", "high"), map(float, wilson(value * n_test, n_test)), strict=True)
+            )
+        points.append(point)
+    return points

@@ -188,6 +188,7 @@ function refill() {
       for (const [operation] of outbox.waiting.values()) known.add(operation.key);
       for (const item of items) if (!known.has(item.key)) { S.queue.push(item); prefetch(item); }
       S.queue_known = true;
+      if (items.some((item) => item.round !== S.progress?.round)) update();
     } catch (error) {
       if (!(error instanceof Offline)) throw error;
       S.queue_known = false;
@@ -781,9 +782,9 @@ VIEWS.progress = {
         p.rate && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
-        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()],
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
         el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
-        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at)))))))))));
+        el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))))));
     clearTimeout(S.looking);
     S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
   },
