@@ -143,7 +143,7 @@ def test_from_a_folder_of_pictures(here, run):
 
 def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):
     expected = ran(run, "status")
-    assert ran(run, "status", "--loop", made / "loop") == expected
+    assert ran(run, "status", "--loop", made / "loop").startswith(expected.rstrip("\n"))
     monkeypatch.chdir(made / "loop")
     assert ran(run, "status") == expected
 
