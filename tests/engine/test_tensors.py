@@ -107,7 +107,8 @@ class Short(TorchFunctionMode):
         self.first, self.stays, self.calls = first, stays, 0
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function.__name__ != "__get__":
+        # What takes no memory: `no_grad` sets back by the second, and must.
+        if function.__name__ not in ("__get__", "_set_grad_enabled"):
             self.calls += 1
             if self.calls > self.first and (self.stays or self.calls == self.first + 1):
                 raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")

@@ -60,7 +60,7 @@ def test_from_the_same_clusters_it_is_scikit_activemls(k, seeds):
     points = np.vstack([blobs + rng.normal(size=blobs.shape), 500 + 40 * rng.normal(size=(8, 3))])
     y = np.where(np.arange(len(points)) < len(blobs), NAN, 1.0)
     arguments = {"batch_size": k, "return_utilities": True}
-    picks, utilities = TypiClust(n_neighbors=5).query(points, y, **arguments)
+    picks, utilities = TypiClust(n_neighbors=5, random_state=0).query(points, y, **arguments)
     start = {"init": points[seeds[0]], "n_init": 1, "max_iter": 100, "tol": 0}
     theirs, their_utilities = skactiveml.pool.TypiClust(k=5, cluster_algo_dict=start).query(
         points, y, **arguments
