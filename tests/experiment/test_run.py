@@ -377,6 +377,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_told_from_a_full_disk_and_stays(path, damage):
     DAMAGE[damage](path)

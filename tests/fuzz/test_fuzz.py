@@ -8,6 +8,7 @@ TARGETS = fuzz.load()
 SEEDS = [(name, seed) for name, target in TARGETS.items() for seed in target.seeds()]
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize(("name", "seed"), SEEDS)
 def test_crafted_files_are_read_or_refused(name, seed, tmp_path):
     target = TARGETS[name]

@@ -91,6 +91,7 @@ def pool(request, tmp_path):
     return proba, features, write(tmp_path, proba, features, None, [0, 25, 90, 150])
 
 
+@pytest.mark.one_of(2)
 def test_opens_again_where_it_is_sent(pool):
     proba, features, source = pool
     source.read("proba", 0, 10)
@@ -101,6 +102,7 @@ def test_opens_again_where_it_is_sent(pool):
     assert pickle.loads(pickle.dumps(source)).fingerprint() == source.fingerprint()
 
 
+@pytest.mark.one_of(2)
 def test_several_threads_read_at_once(pool):
     proba, features, source = pool
     arrays = {"proba": proba, "features": features}

@@ -266,6 +266,7 @@ class TestReadByRows:
         *(MASK, MASK.tolist(), ~MASK & MASK),
     )
 
+    @pytest.mark.one_of(2)
     @pytest.mark.parametrize("rows", ROWS, ids=str)
     def test_as_numpy(self, pool, rows):
         for part, values in (("proba", PROBA), ("features", FEATURES)):

@@ -153,6 +153,7 @@ class TakesAnyClassifier(UncertaintySampling):
         return super().query(X, y, clf, *args, **kwargs)
 
 
+@pytest.mark.one_of(2)
 @pytest.mark.parametrize(
     ("strategy", "part"),
     [
