@@ -167,12 +167,30 @@ def test_a_model_a_pool_and_features_of_the_users(made, run):
 
 def test_training_of_the_users(made, run):
     answer()
-    assert "max-herding" in ran(run, "next", "-k", 4, "--train", "own_code:train")  # no label yet
+    result = run("loop", "next", "-k", 4, "--train", "own_code:train")
+    assert "max-herding" in result.stdout
+    assert "no labels yet, so --train own_code:train waits for the next round" in result.stderr
     answer()
     result = run("loop", "next", "-k", 4, "--train", "own_code:train")
     assert "epoch 1" in result.stderr
     assert "Trained by own_code:train." in result.stdout
     assert "Test set: accuracy 1" in result.stdout
+
+
+@pytest.mark.parametrize("what", ["no_such_code:train", "no-such-command --fast", "'"])
+def test_training_that_there_is_not_is_refused_before_there_are_labels(made, run, what):
+    answer()
+    result = run("loop", "next", "-k", 4, "--train", what)
+    assert result.exit_code == 2
+    assert "there is no" in result.stderr
+    assert len(labelnext.open_loop("loop").rounds()) == 1
+
+
+def test_random_choice_is_measured_too(made, run):
+    answer()
+    ran(run, "next", "-k", 8)
+    answer()
+    assert "Test set: accuracy" in ran(run, "next", "-k", 2, "--strategy", "random")
 
 
 def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):

@@ -160,6 +160,22 @@ def test_broken_pictures_are_counted_and_are_average(tmp_path):
     np.testing.assert_allclose(features[1], features[[0, 2, 4, 5, 6, 7]].mean(axis=0), rtol=1e-5)
 
 
+def test_features_stay_when_the_files_have_moved(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    found = pictures(photos)
+    before = np.asarray(encode(found, tmp_path / "f", encoder="plain").pool.features).copy()
+    photos.rename(tmp_path / "moved")
+    with pytest.raises(
+        ValueError, match=r"8 of 8 files are not there any more, the first .*0\.png"
+    ):
+        encode(found, tmp_path / "f")
+    (tmp_path / "moved").rename(photos)
+    again = encode(found, tmp_path / "f", encoder="plain")
+    np.testing.assert_array_equal(again.pool.features, before)
+    assert again.broken == 0
+
+
 def test_shards_of_broken_pictures_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARD", 2)
     for i in range(4):

@@ -184,11 +184,15 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         nothing = dict.fromkeys(("proba", "features", "ids", "groups", "labels", "classes", "task"))
         pool = open_files(asked.pool, {**nothing, "bias": None})
         return model.Fitted(pool, model.measure_pool(loop, pool))
-    if asked.train is not None and len(loop.labels().labeled):
-        from labelnext.loop.train import train
+    if asked.train is not None:
+        from labelnext.loop.train import check, train
 
-        return train(loop, asked.train, echo=_echo, waiting=say)
-    if asked.strategy == "random" and asked.model is None:
+        if len(loop.labels().labeled):
+            return train(loop, asked.train, echo=_echo, waiting=say)
+        check(asked.train)
+        say(f"no labels yet, so --train {asked.train} waits for the next round")
+    measured = len(loop.labels(split="test").labeled)
+    if asked.strategy == "random" and asked.model is None and not measured:
         return model.Fitted(model.without_features(loop), {})
     with counting(terminal(), "Features") as progress:
         labels = loop.labels()

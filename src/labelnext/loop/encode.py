@@ -108,6 +108,8 @@ def encode(
         "samples": digest_of(samples.kind, samples.ids, *_state(samples)),
     }
     same = _said_there(Path(folder)) == settings
+    if not same:
+        _refuse_if_moved(samples)
     writer = PoolWriter(
         folder, task="vectors", settings=settings, resume=same, overwrite=not same and _ours(folder)
     )
@@ -201,6 +203,19 @@ def _state(samples: Samples) -> list[Any]:
         except OSError:
             found.append((path, -1, 0))
     return found
+
+
+def _refuse_if_moved(samples: Samples) -> None:
+    """Refuse files of which more than half are gone: features of nothing, in place of good ones."""
+    if samples.kind not in IN_FILES:
+        return
+    root = samples.root or Path()
+    gone = [path for path in samples.contents if not (root / path).exists()]
+    if 2 * len(gone) > len(samples):
+        raise ValueError(
+            f"{len(gone):,} of {len(samples):,} files are not there any more, the first "
+            f"{root / gone[0]}; put them back there. Features that were computed before are kept."
+        )
 
 
 def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:

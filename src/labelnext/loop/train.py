@@ -6,9 +6,11 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from labelnext.loop.model import Fitted, measure_pool
@@ -109,6 +111,27 @@ def train(
             )
     opened = open_pool(pool)
     return Fitted(opened, measure_pool(loop, opened) | given, (f"Trained by {what}.",))
+
+
+def check(what: str) -> None:
+    """Refuse what cannot be found, without running it."""
+    if FUNCTION.fullmatch(what):
+        module = what.partition(":")[0]
+        with suppress(ImportError, ValueError):
+            if find_spec(module) is not None:
+                return
+        raise TrainingError(
+            f"{what} cannot be imported: there is no module {module} here; give module:function of "
+            "a file in this folder or of what is installed."
+        )
+    with suppress(ValueError):
+        words = shlex.split(what)
+        if words and shutil.which(words[0]):
+            return
+    raise TrainingError(
+        f"{what} cannot be run: there is no such command; give module:function, or a command such "
+        "as 'python train.py'."
+    )
 
 
 def _metrics(file: Path) -> dict[str, float]:
