@@ -121,6 +121,28 @@ def test_half_a_file_is_refused_whole(loop, tmp_path):
     assert loop.events() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("csv", "id,label\ns3,good\ns1,bad\ns2,\n"),
+        ("jsonl", '{"id": "s3", "label": "good"}\n{"id": "s1", "label": "bad"}\n{"id": "s2"}\n'),
+    ],
+)
+def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, content):
+    file = tool(tmp_path, name)
+    file.path.write_text(content)
+    assert (file.pull(loop), file.pull(loop)) == (2, 0)
+    labels = loop.labels(split="all")
+    assert dict(zip(labels.ids, labels.y, strict=True)) == {
+        **dict.fromkeys(("s0", "s2", "s4", "s5")),
+        "s1": "bad",
+        "s3": "good",
+    }
+    file.path.write_text(content.replace("s3", "s9"))
+    with pytest.raises(ValueError, match="1 of 2 answers are of samples that are not in the"):
+        file.pull(loop)
+
+
 def test_a_file_that_may_hold_labels_is_not_replaced(loop, tmp_path):
     file = tool(tmp_path, "csv")
     file.push(loop)

@@ -122,6 +122,9 @@ class File:
         """
         Write the labels of the file to a loop, all that are new or, if one is wrong, none.
 
+        A table or JSON Lines that `push` has not written is read by its columns ``id`` and
+        ``label``: so labels that are there already come in.
+
         Parameters
         ----------
         loop : Loop
@@ -161,7 +164,8 @@ class File:
         if not ours:
             raise ValueError(
                 f"{self.path} has nothing of this loop: no task has a `labelnext` that begins "
-                f"with {name}/. Was it pushed from another loop, or was the column left out?"
+                f"with {name}/, and it is no table of id and label. Was it pushed from another "
+                "loop, or were the columns left out?"
             )
         return receive(loop, answers, self.format)
 
@@ -238,8 +242,11 @@ class File:
     ) -> tuple[list[Answer], int]:
         """Read records whose label and annotator people have filled in."""
         answers, ours = [], 0
+        # Labels that one has from elsewhere name their samples by id alone.
+        pushed = any("labelnext" in record for record in records)
         for record in records:
-            sample = sample_of(record.get("labelnext"), name)
+            key, own = record.get("labelnext"), record.get("id")
+            sample = sample_of(key, name) if pushed else None if own is None else str(own)
             ours += sample is not None
             label = record.get("label")
             if sample is None or label is None or label == "":
