@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,9 @@ def folder(tmp_path):
 
 
 def change(folder, *statements):
-    db = sqlite3.connect(folder / "loop.sqlite", isolation_level=None)
-    for statement in statements:
-        db.execute(statement)
-    db.close()
+    with closing(sqlite3.connect(folder / "loop.sqlite", isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
 
 
 def test_a_loop_of_a_newer_version_is_refused_and_stays(folder):
