@@ -304,7 +304,7 @@ def test_a_report_with_samples_by_id(folder, run, ids):
     [
         (("--samples", "t.csv"), "--samples is for the report; add --report batch.html"),
         (("--report", "b.pdf"), "--report b.pdf: expected a name that ends in .html"),
-        (("--report", "b.html", "--samples", "t.csv"), "Cannot read samples from t.csv"),
+        (("--report", "b.html", "--samples", "t.csv"), "t.csv; check the path"),
         (("--report", "b.html", "--samples", "ids.txt.gz"), "must be a folder of pictures, or end"),
         (("--report", "old.html"), "--report old.html: exists already; add --force"),
     ],

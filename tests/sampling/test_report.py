@@ -175,7 +175,7 @@ def test_a_folder_has_pictures_by_id(path, tmp_path):
         ({"s1": "a"}, "every id of the batch, and has not"),
         (7, "samples must be a list of texts"),
         ("a.doc", "samples must be a folder of pictures, or end in .csv"),
-        ("nothing.csv", "Cannot read samples from nothing.csv: No such file"),
+        ("nothing.csv", "nothing.csv; check the path"),
         ({"a": [1], "b": [1, 2]}, "must be of one length"),
         (pd.DataFrame({"id": ["s0"] * 60}), "must name each sample once"),
         (pd.DataFrame({"id": ["s0", "s1"]}), "column id of samples must have"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools.known import some
+from labelnext.pools.table import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,27 +111,9 @@ def _read_table(path: Path) -> Any:
             f"samples must be a folder of pictures, or end in {', '.join(TABLES)}; got "
             f"{str(path)!r}."
         )
-    try:
-        content = path.read_bytes()
-        if suffix in (".txt", ".jsonl"):
-            lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
-            if suffix == ".jsonl":
-                return [json.loads(line) for line in lines if line.strip()]
-            return lines if lines[-1] else lines[:-1]
-        import pyarrow.csv
-        import pyarrow.parquet
-
-        if suffix == ".parquet":
-            return pyarrow.parquet.read_table(io.BytesIO(content))
-        options = pyarrow.csv.ParseOptions(
-            delimiter="\t" if suffix == ".tsv" else ",", newlines_in_values=True
-        )
-        return pyarrow.csv.read_csv(io.BytesIO(content), parse_options=options)
-    except OSError as error:
-        raise OSError(f"Cannot read samples from {path}: {error.strerror or error}.") from None
-    except ValueError as error:
-        line = str(error).split("\n")[0]
-        raise ValueError(f"Cannot read samples from {path}: {line}.") from None
+    table = read_table(path)
+    assert table is not None  # which is a file
+    return table.column("text").to_pylist() if suffix == ".txt" else table
 
 
 def _named(folder: Path, name: str) -> Path:
