@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools.known import some
-from labelnext.pools.table import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +104,8 @@ def _columns_of(samples: Any) -> tuple[Callable[[NDArray[np.int64]], list[Any]],
 
 def _read_table(path: Path) -> Any:
     """Read a file of samples, a row each; of a .txt file a line each."""
+    from labelnext.pools.table import read_table  # takes pyarrow with it
+
     suffix = path.suffix.lower()
     if suffix not in TABLES:
         raise ValueError(
