@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.utils.given import CLASSIFICATION
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,7 +118,7 @@ class Gradients(ABC):
         spread = (np.arange(SAMPLED, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> 40
         rows = np.unique(spread.astype(np.int64) * n >> 24) if n > SAMPLED else np.arange(n)
         proba, features = self.stored(rows)
-        if sp.issparse(features):
+        if is_sparse(features):
             known += features.data, features.indices, features.indptr
         else:
             known += (features,)

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.engine import _kernels
 from labelnext.engine._base import PassReport
 from labelnext.engine._factors import ROUNDING, Factors, PlainForm, plain_factors
 from labelnext.engine._plain import TILE, PlainD2, PlainGradients, labels_dtype
 from labelnext.engine.threads import SPAN, InOrder, spans
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def _matrices(stored: StoredRows | Stretch) -> tuple[_kernels.Matrix, _kernels.M
 
 
 def _matrix(rows: Any) -> _kernels.Matrix:
-    if sp.issparse(rows):
+    if is_sparse(rows):
         return _kernels.Matrix(rows.data, rows.indices, rows.indptr, n_columns=rows.shape[1])
     return _kernels.Matrix(rows)
 
@@ -182,7 +182,7 @@ class PrunedFactors(Factors):
     def block(self) -> _kernels.Block:
         """What the kernels read of these rows, as centres and as rows."""
         features = self.features
-        if not sp.issparse(features) and _is_narrow(self.dtypes[1]):
+        if not is_sparse(features) and _is_narrow(self.dtypes[1]):
             features = features.astype(np.float32)
         return _kernels.Block(
             self.residuals,
