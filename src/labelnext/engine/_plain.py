@@ -317,6 +317,10 @@ class PlainD2(D2):
         return weights
 
     def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
+        if self.pool.n_rows <= len(tickets) * TILE:
+            weights = self._weights(slice(None))
+            rows = weights.cumsum().searchsorted(tickets, side="right")
+            return rows, self.values[rows], weights[rows]
         ends = np.cumsum(self._tile_totals)
         tiles = np.searchsorted(ends, tickets, side="right")
         # The last tile may be short; its last row, said again, comes after every ticket's row.

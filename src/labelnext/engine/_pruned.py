@@ -34,6 +34,8 @@ class PrunedGradients(PlainGradients):
     read.
     """
 
+    uses_blas = False
+
     @staticmethod
     def state_bytes(n_columns: int, task: Task) -> float:
         labels = labels_dtype(n_columns).itemsize
@@ -87,6 +89,7 @@ class PrunedGradients(PlainGradients):
     def gather(self, rows: Ints) -> Factors:
         return PrunedFactors.of(
             super().gather(rows),
+            squares=self.squared_norms[rows],
             scalars=self.scalars[rows],
             runners_up=self.runners_up[rows],
             least_product=self.least_product,
@@ -133,6 +136,7 @@ class PrunedForm(PlainForm):
         _, negative = known.read(0, n, *_matrices(stored), 0, self.direction, np.inf)
         return PrunedFactors.of(
             plain_factors(stored, labels, bias=self.bias, task=self.task),
+            squares=squared_norms,
             scalars=scalars,
             runners_up=runners_up,
             least_product=-np.inf if negative else self.least_product,
@@ -149,6 +153,7 @@ class PrunedForm(PlainForm):
 class PrunedFactors(Factors):
     """Factors with the scalars that their bounds are made of."""
 
+    squares: Floats
     scalars: Floats
     runners_up: NDArray[Any]
     least_product: float
@@ -162,6 +167,7 @@ class PrunedFactors(Factors):
     def __getitem__(self, rows: slice | NDArray[Any]) -> PrunedFactors:
         return PrunedFactors.of(
             super().__getitem__(rows),
+            squares=self.squares[rows],
             scalars=self.scalars[rows],
             runners_up=self.runners_up[rows],
             least_product=self.least_product,
@@ -170,13 +176,21 @@ class PrunedFactors(Factors):
 
     @classmethod
     def concatenate(cls, blocks: list[Any]) -> PrunedFactors:
+        if len(blocks) == 1:
+            return blocks[0]  # type: ignore[no-any-return]
         return cls.of(
             Factors.concatenate(blocks),
+            squares=np.concatenate([b.squares for b in blocks]),
             scalars=np.concatenate([b.scalars for b in blocks]),
             runners_up=np.concatenate([b.runners_up for b in blocks]),
             least_product=min(b.least_product for b in blocks),
             dtypes=blocks[0].dtypes,
         )
+
+    @property
+    def squared_norms(self) -> Floats:  # type: ignore[override]
+        """‖G_i‖², shape (m,), as the pass has read them."""
+        return self.squares
 
     @cached_property
     def block(self) -> _kernels.Block:
