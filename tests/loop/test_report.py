@@ -236,7 +236,7 @@ def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict)
         right = np.random.default_rng(5).permutation(len(y)) < share * len(y)
         return {}, np.where(right, truth, "none")
 
-    monkeypatch.setitem(module.model.FITS, "multiclass", fit)
+    monkeypatch.setitem(module.linear.FITS, "multiclass", fit)
     saved = statistics(loop).saved
     low, high = saved.saved
     assert (low > 0) if speed > 1 else (high < 0)

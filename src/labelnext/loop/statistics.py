@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.estimators import linear
 from labelnext.experiment import fallen_at, stable_at
-from labelnext.loop import model
 from labelnext.pools import open_pool
 from labelnext.utils.agreement import alpha, kappa
 from labelnext.utils.interval import first_reached, wilson
@@ -229,7 +229,7 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
         why["saved"] = "It is told where the loop has features, which loop.next() computes."
         return None
     try:
-        X = model.scaled(open_pool(folder).features[:])
+        X = linear.scaled(open_pool(folder).features[:])
     except (OSError, ValueError) as error:
         why["saved"] = f"The loop's features cannot be read: {error}"
         return None
@@ -240,7 +240,7 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
     def fit(rows: Sequence[int]) -> NDArray[Any]:
         y = np.full(len(of.pool), None, object)
         y[list(rows)] = of.pool[list(rows)]
-        predicted = model.FITS["multiclass"](X, y, of.loop.classes)[1]
+        predicted = linear.FITS["multiclass"](X, y, of.loop.classes)[1]
         if predicted is None:  # one class is all that it has seen
             predicted = np.full(len(y), y[rows[0]], object)
         return predicted  # type: ignore[no-any-return]
