@@ -597,8 +597,6 @@ const PICKED = {
   strategy: "The strategy chose it",
   random: "Drawn at random, to keep the learning curve honest",
   test: "Part of the test set, drawn at random",
-  overlap: "Asked of more than one person",
-  gold: "A sample whose label is known",
 };
 
 function why(item) {
