@@ -415,7 +415,7 @@ function body_of(item, small = false) {
     if (settings.sound && !small) audio.play().catch(() => {});
     return audio;
   }
-  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}` });
+  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}`, tabindex: small && "-1" });
   return el("table", { class: "row" }, el("tbody", {}, Object.entries(item.content).slice(0, small ? 4 : 500).map(
     ([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { dir: "auto" }, value === null ? "–" : String(value))))));
 }
@@ -939,7 +939,7 @@ VIEWS.progress = {
     const most = Math.max(1, ...Object.values(p.classes));
     put(el("div", { class: "page wide" },
       el("h2", {}, p.round === null ? "Between two rounds" : p.kind === "test" ? "Test set" : `Round ${p.round}`), el("div", { class: "facts" },
-        fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
+        p.round !== null && fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
         p.rate > 0 && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
