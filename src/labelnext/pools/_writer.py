@@ -7,7 +7,6 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.pools._own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.check import as_part, check_lengths, check_shape
@@ -35,7 +34,7 @@ from labelnext.pools.manifest import (
 from labelnext.pools.source import digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-from labelnext.utils.libraries import is_tensor
+from labelnext.utils.libraries import is_sparse, is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -333,7 +332,7 @@ def _shard_arrays(proba: Any, features: Any) -> tuple[dict[str, NDArray[Any]], s
 
 
 def _array(part: Part, values: Any) -> tuple[NDArray[Any], str | None]:
-    if sp.issparse(values):
+    if is_sparse(values):
         raise TypeError(
             f"A pool folder holds dense arrays, got sparse {part}; convert it with .toarray(), or "
             "keep it in memory: Pool(proba, features)."

@@ -7,8 +7,6 @@ import sys
 from itertools import combinations
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 _SHORT = reprlib.Repr()
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxdict = _SHORT.maxarray = 5
 _SHORT.maxstring = _SHORT.maxother = 80
@@ -60,7 +58,7 @@ def refuse_masked(values: Any, name: str, way_out: str = FILL) -> None:
     for number, part in enumerate(parts):
         if isinstance(part, ma.MaskedArray) and ma.is_masked(part):
             alone = part is values
-            row = int(np.nonzero(ma.getmaskarray(part))[0][0]) if alone else number
+            row = int(ma.getmaskarray(part).nonzero()[0][0]) if alone else number
             raise ValueError(
                 f"{name} has masked values, the first in row {row}, which would be used as if "
                 f"nothing hid them: "
@@ -73,7 +71,7 @@ def refuse_masked_rows(rows: Any, name: str) -> None:
     way_out = "leave them out, with {}.compressed()"
     if isinstance(rows, list | tuple):
         way_out = f"leave them out, with [row for row in {name} if row is not np.ma.masked]"
-    elif getattr(rows, "dtype", None) == np.bool_:
+    elif getattr(rows, "dtype", None) == "bool":
         way_out = "fill them, with np.ma.filled({}, False) say"
     refuse_masked(rows, name, way_out)
 
@@ -85,6 +83,8 @@ def refuse_other_order(**given: Any) -> None:
     for (first, one), (second, other) in combinations(frames, 2):
         if one.equals(other) or len(one) != len(other) or set(one) != set(other):
             continue
+        import numpy as np
+
         row = int(np.argmax(np.asarray(one != other)))
         aligned = f"{second}.loc[{first}.index] if the index does, or " if one.is_unique else ""
         raise ValueError(
