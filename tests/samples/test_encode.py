@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labelnext import samples
 from labelnext.samples import encode as module
-from labelnext.samples._encoders import columns_of, words_of
+from labelnext.samples._encoders import columns_of, learned_words, words_of
 from labelnext.samples.encode import encode
 
 GOOD = [
@@ -56,6 +56,21 @@ def test_texts_without_a_network(tmp_path):
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-6)
     assert nearest(features, 0) in (1, 2)
     assert nearest(features, 4) in (3, 5)
+
+
+def test_many_texts_learn_from_some_and_say_how_far_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 2)
+    monkeypatch.setattr(module, "LEARNED", 3)
+    said = []
+    many = samples.read(GOOD + BAD)
+    found = encode(many, tmp_path / "f", encoder="tfidf", progress=lambda *at: said.append(at))
+    assert said == [(2, 6), (4, 6), (6, 6)]
+    learned = learned_words([many.contents[row] for row in (0, 2, 5)])
+    np.testing.assert_array_equal(found.pool.features[:], learned(many.contents))
+    # Gone on with after a cut, it is the same.
+    (tmp_path / "f" / "pool.json").unlink()
+    again = encode(many, tmp_path / "f", encoder="tfidf")
+    np.testing.assert_array_equal(again.pool.features[:], found.pool.features[:])
 
 
 @pytest.mark.parametrize(

@@ -35,20 +35,22 @@ class Encoder:
     """What makes features of samples: texts, paths, or records.
 
     `of` returns a row for each, of NaN for what cannot be read; one that is `whole` has to see
-    all samples at once.
+    all samples at once. One that has to `learn` from some of them makes of these what `of` is.
     """
 
     name: str
     said: str
     of: Callable[[Sequence[Any]], Any]
     whole: bool = False
+    learn: Callable[[Sequence[Any]], Callable[[Sequence[Any]], Any]] | None = None
 
 
 # Texts
 
 
 def _tfidf(samples: Any) -> Encoder:
-    return Encoder("tfidf", "words by TF-IDF, in 128 dimensions", words_of, whole=True)
+    said = "words by TF-IDF, in 128 dimensions"
+    return Encoder("tfidf", said, words_of, learn=learned_words)
 
 
 def words_of(texts: Sequence[str], dimensions: int = WORDS) -> Rows:
@@ -57,6 +59,11 @@ def words_of(texts: Sequence[str], dimensions: int = WORDS) -> Rows:
     With few labels they are far better than the words themselves: by 200 posts of 20 Newsgroups a
     logistic regression gets 66 % right of others, and 42 to 48 % by sparse TF-IDF.
     """
+    return learned_words(texts, dimensions)(texts)
+
+
+def learned_words(texts: Sequence[str], dimensions: int = WORDS) -> Callable[[Sequence[str]], Rows]:
+    """Learn from texts what words and directions there are, and return what makes features."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
@@ -65,22 +72,29 @@ def words_of(texts: Sequence[str], dimensions: int = WORDS) -> Rows:
     unspaced = len(UNSPACED.findall(some)) > 0.2 * len(some)
     options: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 2)} if unspaced else {}
     options |= {"max_features": 50_000, "sublinear_tf": True, "dtype": np.float32}
-    found = None
+    words: Any = None
+    found: Any = None
     # Of few texts no word can be told to be too rare, or in too many.
     for least, most in [(2, 0.5), (1, 1.0)][len(texts) < 50 :]:
         try:
-            found = TfidfVectorizer(min_df=least, max_df=most, **options).fit_transform(texts)
+            words = TfidfVectorizer(min_df=least, max_df=most, **options)
+            found = words.fit_transform(texts)
         except ValueError:  # no word is left
             continue
         break
     if found is None or found.shape[1] < 2:
-        return np.zeros((len(texts), 1), np.float32)
-    if found.shape[1] <= dimensions:
-        dense = found.toarray()
-    else:
+        return lambda texts: np.zeros((len(texts), 1), np.float32)
+    directions = None
+    if found.shape[1] > dimensions:
         size = min(dimensions, len(texts))
-        dense = TruncatedSVD(size, n_iter=3, random_state=0).fit_transform(found)
-    return np.asarray(normalize(dense), dtype=np.float32)
+        directions = TruncatedSVD(size, n_iter=3, random_state=0).fit(found)
+
+    def of(texts: Sequence[str]) -> Rows:
+        sparse = words.transform(texts)
+        dense = sparse.toarray() if directions is None else directions.transform(sparse)
+        return np.asarray(normalize(dense), dtype=np.float32)
+
+    return of
 
 
 def _wordllama(samples: Any) -> Encoder:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]
 
 SHARD = 512  # samples that are computed, and kept, at a time
+LEARNED = 20_000  # samples that are enough to learn from
 
 
 @dataclass(frozen=True)
@@ -117,14 +118,18 @@ def encode(
     if not writer.complete:
         cuts = [*range(0, len(samples), SHARD)]
         todo = [cut for cut in cuts if cut // SHARD not in writer.finished]
-        everything = _rows(chosen, samples, 0, len(samples)) if chosen.whole and todo else None
+        if chosen.learn is not None and todo:
+            some = np.linspace(0, len(samples) - 1, min(LEARNED, len(samples))).astype(np.int64)
+            chosen = replace(chosen, of=chosen.learn(_contents(chosen, samples, some.tolist())))
+        everything = _rows(chosen, samples, range(len(samples))) if chosen.whole and todo else None
         for cut in todo:
             end = min(cut + SHARD, len(samples))
-            rows = _rows(chosen, samples, cut, end) if everything is None else everything[cut:end]
-            missing = ~np.isfinite(rows).all(axis=1)
+            rows = range(cut, end)
+            found = _rows(chosen, samples, rows) if everything is None else everything[cut:end]
+            missing = ~np.isfinite(found).all(axis=1)
             broken += int(missing.sum())
-            rows[missing] = rows[~missing].mean(axis=0) if not missing.all() else 0
-            writer.write(cut // SHARD, features=rows, ids=samples.ids[cut:end])
+            found[missing] = found[~missing].mean(axis=0) if not missing.all() else 0
+            writer.write(cut // SHARD, features=found, ids=samples.ids[cut:end])
             if progress is not None:
                 progress(end, len(samples))
         writer.finish(len(cuts))
@@ -218,15 +223,21 @@ def _refuse_if_moved(samples: Samples) -> None:
         )
 
 
-def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:
-    """Return the features of some samples, checked."""
-    contents: Sequence[Any] = samples.contents[start:end]
+def _contents(encoder: Encoder, samples: Samples, rows: Sequence[int]) -> list[Any]:
+    """Return what an encoder is given of some samples."""
+    contents = [samples.contents[row] for row in rows]
     if samples.kind in IN_FILES:
-        contents = [os.fspath((samples.root or Path()) / path) for path in contents]
-    elif samples.kind == "row":
-        contents = [json.loads(text) for text in contents]
-    elif samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
-        contents = [_without_tags(text) for text in contents]
+        return [os.fspath((samples.root or Path()) / path) for path in contents]
+    if samples.kind == "row":
+        return [json.loads(text) for text in contents]
+    if samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
+        return [_without_tags(text) for text in contents]
+    return contents
+
+
+def _rows(encoder: Encoder, samples: Samples, rows: Sequence[int]) -> Rows:
+    """Return the features of some samples, checked."""
+    contents = _contents(encoder, samples, rows)
     found = encoder.of(contents)
     found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
     if found.ndim != 2 or len(found) != len(contents) or found.dtype.kind not in "fiub":
