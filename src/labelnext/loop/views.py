@@ -88,6 +88,12 @@ def event(loop: Loop, number: int) -> _events.Event:
         return _events.find(db, number)
 
 
+def was_sent(loop: Loop, client: str) -> bool:
+    """Tell whether an event with this client id was written."""
+    with loop._database.reading() as db:
+        return bool(db.execute("SELECT 1 FROM events WHERE client = ?", (client,)).fetchone())
+
+
 def agreement(loop: Loop) -> list[dict[str, Any]]:
     """Return how often each two people say the same of samples that both have labelled."""
     with loop._database.reading() as db:

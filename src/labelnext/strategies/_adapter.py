@@ -203,7 +203,11 @@ def _two_classes(proba: NDArray[Any]) -> NDArray[Any]:
 
 def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_label: Any) -> Fit:
     """Check a classifier and return what fits a copy of it."""
-    _check_classifier(clf)
+    if isinstance(clf, type):
+        raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
+    # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
+    if not (is_module(final_step(clf)) or hasattr(type(clf), "predict_proba")):
+        refuse_without_proba(clf)
     check_flag("fit_clf", fit_clf)
     if not fit_clf and not is_fitted(clf):
         raise NotFittedError(
@@ -221,16 +225,6 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
         return fitted
 
     return fit
-
-
-def _check_classifier(clf: Any) -> None:
-    if isinstance(clf, type):
-        raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
-    if is_module(final_step(clf)):
-        return
-    # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
-    if not hasattr(type(clf), "predict_proba"):
-        refuse_without_proba(clf)
 
 
 @dataclass(frozen=True)

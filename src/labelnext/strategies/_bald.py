@@ -33,13 +33,7 @@ _ZERO = 1e-12
 
 @parameters
 class CommitteeQueryStrategy(QueryStrategy):
-    """Base of the query strategies that ask several members of a committee.
-
-    Parameters
-    ----------
-    committee, n_members, missing_label, random_state
-        As in `Bald`.
-    """
+    """Base of the strategies that ask several members of a committee; parameters as in `Bald`."""
 
     needs = ("members",)
 

@@ -8,7 +8,6 @@ import pickle
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -253,10 +252,6 @@ def stateless(asker: Asker) -> None:
     assert pickle.dumps(vars(strategy)) == before, "its attributes have changed"
 
 
-def _framed(frame: Any, X: Any) -> Any:
-    return frame({f"x{column}": values for column, values in enumerate(X.T)})
-
-
 def containers() -> dict[str, Callable[[Any], Any]]:
     """Return what may hold samples; frames where their library is there."""
     found: dict[str, Callable[[Any], Any]] = {
@@ -267,7 +262,9 @@ def containers() -> dict[str, Callable[[Any], Any]]:
     for library in ("pandas", "polars"):
         with suppress(ImportError):
             frame = importlib.import_module(library).DataFrame
-            found[f"a frame of {library}"] = partial(_framed, frame)
+            found[f"a frame of {library}"] = lambda X, frame=frame: frame(
+                {f"x{column}": values for column, values in enumerate(X.T)}
+            )
     return found
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
     from numpy.typing import NDArray
 
-    from labelnext.engine import Gradients
     from labelnext.strategies._points import Points
     from labelnext.strategies._query import Mask
 
@@ -93,19 +92,12 @@ class CoreSet(QueryStrategy):
         scores = np.sqrt(batch.d2)
         if not query.return_utilities:
             return Choice(picks, scores=scores)
-        return Choice(picks, _distances(points, batch.indices, exclude, query), scores)
-
-
-def _distances(
-    points: Gradients, rows: NDArray[np.int64], exclude: NDArray[np.int64], query: Query
-) -> NDArray[np.float64]:
-    """Return the distance of each candidate to the nearest centre before each pick."""
-    d2 = np.zeros((len(rows), points.n_rows))
-    trace_d2(points, rows, exclude, query.labeled, d2)
-    if len(query.labeled) == 0:
-        d2[0] = 0.0
-    picks = np.searchsorted(query.candidates, rows)
-    return query.without_taken(np.sqrt(d2[:, query.candidates]), picks)
+        d2 = np.zeros((query.k, points.n_rows))
+        trace_d2(points, batch.indices, exclude, query.labeled, d2)
+        if len(query.labeled) == 0:
+            d2[0] = 0.0
+        distances = np.sqrt(d2[:, query.candidates])
+        return Choice(picks, query.without_taken(distances, picks), scores)
 
 
 @parameters

@@ -112,7 +112,10 @@ class TypiClust(QueryStrategy):
                 typicality[members[own]] = self._typicality(points, members)[own]
                 is_known[cluster] = True
             n_covered[cluster] += 1
-            pick = _most_typical(typicality, members[members < n], is_free)
+            # The first of those that differ by rounding only, as the two of a pair do.
+            free = members[members < n]
+            free = free[is_free[free]]
+            pick = int(free[typicality[free] >= typicality[free].max() * (1 - 1e-6)][0])
             return pick, typicality[pick], np.where(of_candidate == cluster, typicality, 0.0)
 
         return query.one_by_one(step)
@@ -134,11 +137,3 @@ class TypiClust(QueryStrategy):
         # Each is its own nearest, and adds 0.
         nearest = np.sqrt(points.take(members).in_float64().smallest(k + 1))
         return np.asarray(k / (nearest.sum(axis=1) + SMALLEST))
-
-
-def _most_typical(
-    typicality: NDArray[np.float64], members: NDArray[np.intp], is_free: NDArray[np.bool_]
-) -> int:
-    """Return the first of those that differ by rounding only, as the two of a pair do."""
-    free = members[is_free[members]]
-    return int(free[typicality[free] >= typicality[free].max() * (1 - 1e-6)][0])

@@ -102,14 +102,13 @@ class UncertaintySampling(QueryStrategy):
             )
 
     def _choose(self, query: Query) -> Choice:
-        return query.largest(self._scores(self._ask(query)))
-
-    def _ask(self, query: Query) -> NDArray[np.float64]:
         if self.cost_matrix is not None and query.model is not None and query.model.is_cold:
             # No class is known from labels, but the costs tell how many there are.
             n_classes = len(np.asarray(self.cost_matrix))
-            return np.full((query.n_candidates, n_classes), 1 / n_classes)
-        return query.proba()
+            return query.largest(
+                self._scores(np.full((query.n_candidates, n_classes), 1 / n_classes))
+            )
+        return query.largest(self._scores(query.proba()))
 
     def _scores(self, proba: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.cost_matrix is not None:
