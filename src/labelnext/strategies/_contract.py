@@ -8,6 +8,7 @@ import pickle
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,6 +253,10 @@ def stateless(asker: Asker) -> None:
     assert pickle.dumps(vars(strategy)) == before, "its attributes have changed"
 
 
+def _framed(frame: Any, X: Any) -> Any:
+    return frame({f"x{column}": values for column, values in enumerate(X.T)})
+
+
 def containers() -> dict[str, Callable[[Any], Any]]:
     """Return what may hold samples; frames where their library is there."""
     found: dict[str, Callable[[Any], Any]] = {
@@ -262,9 +267,7 @@ def containers() -> dict[str, Callable[[Any], Any]]:
     for library in ("pandas", "polars"):
         with suppress(ImportError):
             frame = importlib.import_module(library).DataFrame
-            found[f"a frame of {library}"] = lambda X, frame=frame: frame(
-                {f"x{column}": values for column, values in enumerate(X.T)}
-            )
+            found[f"a frame of {library}"] = partial(_framed, frame)
     return found
 
 
