@@ -17,7 +17,7 @@ function el(tag, props = {}, ...kids) {
     else if (name === "style") Object.assign(node.style, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...kids.flat().filter((kid) => kid !== null && kid !== undefined && kid !== false));
+  node.append(...kids.flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false));
   return node;
 }
 
