@@ -183,7 +183,9 @@ class PoolWriter:
         arrays, rounded = _shard_arrays(proba, features)
         n_rows = len(next(iter(arrays.values())))
         arrays |= check_known(n_rows, ids, groups, labels, missing_label)
-        shard = _checked(shard)
+        if isinstance(shard, bool) or not isinstance(shard, int | np.integer) or shard < 0:
+            raise ValueError(f"shard must be a number from 0 on, got {shard!r}.")
+        shard = int(shard)
         folder = self.path / shard_name(shard)
         if self.complete:
             raise FileExistsError(
@@ -308,12 +310,6 @@ def check_known(
     if labels is not None:
         arrays["labels"] = _stored_labels(labels, n_rows, missing_label)
     return arrays
-
-
-def _checked(shard: int) -> int:
-    if isinstance(shard, bool) or not isinstance(shard, int | np.integer) or shard < 0:
-        raise ValueError(f"shard must be a number from 0 on, got {shard!r}.")
-    return int(shard)
 
 
 def _shard_arrays(proba: Any, features: Any) -> tuple[dict[str, NDArray[Any]], str | None]:

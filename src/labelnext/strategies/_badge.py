@@ -8,9 +8,9 @@ import numpy as np
 
 from labelnext.engine import open_gradients
 from labelnext.sampling import d2_utilities
-from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import badge_needs, choose_badge
+from labelnext.utils.given import check_flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from scipy.linalg import helmert
 
 from labelnext.engine.threads import SPAN, for_each, for_each_span, n_threads
-from labelnext.strategies._arguments import check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._points import parts
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

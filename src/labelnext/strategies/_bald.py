@@ -12,8 +12,8 @@ from labelnext.engine.threads import for_each, n_threads
 from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.estimators.predict import ask_committee, ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
-from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.utils.given import check_integer
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:

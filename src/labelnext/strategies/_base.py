@@ -14,9 +14,10 @@ from sklearn.base import BaseEstimator
 
 from labelnext.sampling import Batch
 from labelnext.strategies._adapter import Asked, find_candidates, fitter, pool_of_model
-from labelnext.strategies._arguments import check_flag, check_integer, number_groups
+from labelnext.strategies._arguments import number_groups
 from labelnext.strategies._query import WORDS, Choice, Query
 from labelnext.utils import MISSING_LABEL
+from labelnext.utils.given import check_flag, check_integer
 from labelnext.utils.random import as_generator
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import euclidean_distances
 
-from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Choice, Free, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
+from labelnext.utils.given import check_integer, check_number
 from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:

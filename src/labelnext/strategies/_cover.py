@@ -10,11 +10,11 @@ from labelnext.engine import open_gradients
 from labelnext.pools import Pool
 from labelnext.sampling import farthest_first
 from labelnext.sampling.utilities import trace_d2
-from labelnext.strategies._arguments import check_flag, check_integer, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_flag, check_integer, check_positive
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

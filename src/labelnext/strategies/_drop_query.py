@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.strategies._arguments import check_integer, check_number
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import nearest_to_centres
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_integer, check_number
 from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.engine.threads import SPAN
-from labelnext.strategies._arguments import check_flag, check_positive
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
+from labelnext.utils.given import check_flag, check_positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

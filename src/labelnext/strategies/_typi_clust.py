@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._arguments import check_integer
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import lay_out
+from labelnext.utils.given import check_integer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

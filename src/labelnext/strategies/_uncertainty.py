@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.special import entr, logsumexp
 
-from labelnext.strategies._arguments import check_number
 from labelnext.strategies._base import QueryStrategy, parameters
 from labelnext.strategies._query import Choice, Free, Query
+from labelnext.utils.given import check_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
