@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -135,6 +135,16 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
         if row == k - 1 and k > SHOWN + 1:
             table.add_row(*("…" for _ in names))
         table.add_row(*(cell(columns[name][row]) for name in names))
+    return table
+
+
+def answer(title: str, caption: str, columns: Mapping[str, Iterable[object]]) -> Table:
+    """Lay an answer out by columns, the first of names; the first row is the one to look at."""
+    table = Table(title=title, title_style="bold", caption=caption, caption_justify="left")
+    for place, name in enumerate(columns):
+        table.add_column(escape(printable(name)), justify="right" if place else "left")
+    for place, row in enumerate(zip(*columns.values(), strict=True)):
+        table.add_row(*(escape(printable(each)) for each in row), style="" if place else "bold")
     return table
 
 

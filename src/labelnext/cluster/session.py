@@ -186,7 +186,11 @@ def _start(ray: Any, folder: str) -> None:
     """Start a cluster on this machine, with its files in a folder."""
     if _MODE:
         os.environ[MODE] = _MODE[0]
-    if not _has_token() and os.environ.get(MODE, "token") == "token":
+    has_token = (
+        os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+        or (Path.home() / ".ray" / "auth_token").exists()
+    )
+    if not has_token and os.environ.get(MODE, "token") == "token":
         # Else Ray writes one into the home directory.
         os.environ["RAY_AUTH_TOKEN"] = _token()
     short = folder if len(folder) <= LONGEST_FOLDER else None
@@ -310,12 +314,6 @@ def _check_mode(address: str | None) -> None:
             f"and this process has been on one that has: Ray cannot be told otherwise until a "
             f"process ends. Join it from a new one (in a notebook, restart the kernel)."
         )
-
-
-def _has_token() -> bool:
-    """Tell whether Ray has what to prove its identity by."""
-    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return given or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def in_short(error: BaseException) -> str:

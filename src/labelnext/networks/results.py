@@ -169,7 +169,9 @@ class Result:
         features, overflow = caught.features, torch.zeros((), dtype=torch.bool)
         if "features" in plan.parts and plan.given is None:
             if self._features is None:
-                dtype = plan.dtype or _kept_as(features)
+                # NumPy has no bfloat16.
+                on_cpu = features.device.type == "cpu" and features.dtype == torch.bfloat16
+                dtype = plan.dtype or (torch.float32 if on_cpu else features.dtype)
                 self._features = Rows(plan.n_rows, features.shape[1], dtype, features.device)
             kept = self._features.write(start, features)
             if kept.dtype.itemsize < features.dtype.itemsize:
@@ -250,12 +252,6 @@ def features_given(
     if not (data.is_floating_point() and exact and dtype in (None, data.dtype)):
         return None
     return data.detach()
-
-
-def _kept_as(features: torch.Tensor) -> torch.dtype:
-    # NumPy has no bfloat16.
-    on_cpu = features.device.type == "cpu"
-    return torch.float32 if on_cpu and features.dtype == torch.bfloat16 else features.dtype
 
 
 class Rows:

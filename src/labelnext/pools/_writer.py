@@ -29,7 +29,6 @@ from labelnext.pools.manifest import (
     read_shard,
     shard_name,
     shard_number,
-    shard_text,
     text_of,
 )
 from labelnext.pools.source import digest_of_bytes
@@ -413,7 +412,7 @@ def _write_shard(
             written = write_npy(new / f"{name}.npy", array)
             files[name] = _record(array, name, stored_as, *written)
         record = ShardRecord(len(next(iter(arrays.values()))), files)
-        write_through(new / SHARD, shard_text(record))
+        write_through(new / SHARD, text_of(record.plain))
         sync_folder(new)
         try:
             new.rename(folder)

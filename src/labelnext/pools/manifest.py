@@ -85,6 +85,15 @@ class ShardRecord:
                 kinds[name] = np.dtype(file.dtype).kind
         return kinds
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What is written down of it."""
+        files = {name: asdict(file) for name, file in self.files.items()}
+        for file in files.values():
+            if file["stored_as"] is None:
+                del file["stored_as"]
+        return {"n_rows": self.n_rows, "files": files}
+
     def npy(self, folder: str, name: str) -> NpyFile:
         """Return one of its files as what rows are read from."""
         known = self.files[name]
@@ -288,11 +297,6 @@ def shard_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def shard_text(record: ShardRecord) -> bytes:
-    """Lay out what is known of a shard."""
-    return text_of(_plain(record))
-
-
 def read_shard(content: bytes, path: str) -> ShardRecord:
     """Read what is known of a shard."""
     with _said_to_be_damaged(path):
@@ -337,7 +341,7 @@ def manifest_text(head: Mapping[str, Any], shards: Sequence[ShardRecord]) -> byt
         "ids": None,
         **{w: SAID[first.kind[w]] for w in KNOWN if w in first.files},
     }
-    return text_of({**head, **summary, "shards": [_plain(shard) for shard in shards]})
+    return text_of({**head, **summary, "shards": [shard.plain for shard in shards]})
 
 
 def read_manifest(content: bytes, path: str) -> tuple[dict[str, Any], list[ShardRecord]]:
@@ -399,14 +403,6 @@ def expect(true: object) -> None:
     """Raise where a manifest does not say what it should."""
     if not true:
         raise ValueError
-
-
-def _plain(record: ShardRecord) -> dict[str, Any]:
-    files = {name: asdict(file) for name, file in record.files.items()}
-    for file in files.values():
-        if file["stored_as"] is None:
-            del file["stored_as"]
-    return {"n_rows": record.n_rows, "files": files}
 
 
 def text_of(known: Mapping[str, Any]) -> bytes:
