@@ -61,7 +61,11 @@ def simulate(
 ) -> None:
     """Compare query strategies on data whose labels are known."""
     if example:
-        _write_example(file)
+        from labelnext.experiment.toml import EXAMPLE
+
+        check_output(file, "EXPERIMENT", (".toml",), force=None)
+        write(file, EXAMPLE.format(name=file.name).encode(), force=None)
+        typer.echo(printable(f"Written: {os.fspath(file)}"))
         return
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: there must be at least one process")
@@ -75,14 +79,6 @@ def simulate(
     _print(results, files, time.perf_counter() - start)
     if len(results.failures) == len(results.rounds):
         raise typer.Exit(1)
-
-
-def _write_example(file: Path) -> None:
-    from labelnext.experiment.toml import EXAMPLE
-
-    check_output(file, "EXPERIMENT", (".toml",), force=None)
-    write(file, EXAMPLE.format(name=file.name).encode(), force=None)
-    typer.echo(printable(f"Written: {os.fspath(file)}"))
 
 
 def _check(out: Path) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from labelnext.cli._errors import InputError
-from labelnext.utils.text import printable
+from labelnext.utils.text import counted, printable
 
 SHOWN = 5
 
@@ -77,7 +77,12 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
     task = bar.add_task("", total=k, counts="")
 
     def show(stats: Mapping[str, int]) -> None:
-        bar.update(task, completed=stats["picks"], counts=_counts(stats))
+        accepted = stats["accepted"] / max(stats["proposals"], 1)
+        # The rest of the pairs were ruled out by bounds.
+        evaluated = stats["feature_products"] / max(stats["pairs"], 1)
+        passes = counted(stats["passes"], "pass", "passes")
+        counts = f"{passes} · {accepted:.0%} accepted · {evaluated:.2%} evaluated"
+        bar.update(task, completed=stats["picks"], counts=counts)
 
     with bar if console.is_terminal else nullcontext():
         yield show
@@ -101,14 +106,6 @@ def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]
 
     with bar if console.is_terminal else nullcontext():
         yield show
-
-
-def _counts(stats: Mapping[str, int]) -> str:
-    passes = f"{stats['passes']} pass" + "es" * (stats["passes"] != 1)
-    accepted = stats["accepted"] / max(stats["proposals"], 1)
-    evaluated = stats["feature_products"] / max(stats["pairs"], 1)
-    # The rest of the pairs were ruled out by bounds.
-    return f"{passes} · {accepted:.0%} accepted · {evaluated:.2%} evaluated"
 
 
 def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:

@@ -272,8 +272,11 @@ class Rows:
     def write(self, start: int, values: torch.Tensor) -> torch.Tensor:
         """Write rows from `start` on, and return where they are kept."""
         stop = start + len(values)
-        if self._fixed is None:
-            self._reserve(stop)
+        needed = stop * self._bytes_a_row
+        if self._fixed is None and needed > len(self._grown):
+            # The allocator moves pages, not numbers: an eighth more at a time is cheap. No view
+            # of the old memory is alive: each lasts for one batch.
+            self._grown.resize(needed + needed // 8, refcheck=False)
         kept = self._view(stop)[start:]
         kept.copy_(values)
         return kept
@@ -290,13 +293,6 @@ class Rows:
             return self._fixed[:stop]
         part = torch.from_numpy(self._grown[: stop * self._bytes_a_row])
         return part.view(self.dtype).view(stop, self.width)
-
-    def _reserve(self, n_rows: int) -> None:
-        needed = n_rows * self._bytes_a_row
-        if needed > len(self._grown):
-            # The allocator moves pages, not numbers: an eighth more at a time is cheap. No view
-            # of the old memory is alive: each lasts for one batch.
-            self._grown.resize(needed + needed // 8, refcheck=False)
 
 
 def as_arrays(proba: Any, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -26,6 +26,7 @@ from labelnext.pools._npy import NpyFile, RowsSource
 from labelnext.pools.files import FileError, LocalFiles, reading
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, by_block, digest_of, digest_of_bytes
 from labelnext.utils.given import TASKS
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -232,7 +233,12 @@ def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
     """Read a pool folder's manifest and see that all its files are there."""
     found = files.listing(folder)
     if MANIFEST not in found:
-        raise _unfinished(name, found)
+        n_shards = sum(path.endswith(f"/{SHARD}") for path in found)
+        raise ValueError(
+            f"{name} is unfinished: {counted(n_shards, 'shard')} and no {MANIFEST}; complete it by "
+            "the command that began it: `labelnext convert`, labelnext.extract(..., resume=True), "
+            "or PoolWriter.finish if all shards are there."
+        )
     path = posixpath.join(folder, MANIFEST)
     head, shards = read_manifest(files.read_some(path, MOST), path)
     for number, shard in enumerate(shards):
@@ -273,17 +279,6 @@ def _said(kind: Any) -> str:
         shape, dtype = kind
         return f"have {shape[0]} columns in {dtype}" if shape else f"have one dimension in {dtype}"
     return f"are {SAID[kind]}"
-
-
-def _unfinished(name: str, found: Mapping[str, int]) -> ValueError:
-    shards = [path for path in found if path.endswith(f"/{SHARD}")]
-    if not looks_like_a_pool(path.split("/")[0] for path in found):
-        return ValueError(f"{name} is no pool folder: it has no {MANIFEST}.")
-    return ValueError(
-        f"{name} is unfinished: {len(shards):,} shard{'s' * (len(shards) != 1)} and no {MANIFEST}; "
-        "complete it by the command that began it: `labelnext convert`, labelnext.extract(..., "
-        "resume=True), or PoolWriter.finish if all shards are there."
-    )
 
 
 def shard_name(number: int) -> str:
