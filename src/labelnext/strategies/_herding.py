@@ -297,8 +297,6 @@ class UncertaintyHerding(QueryStrategy):
 def temper(proba: NDArray[Any], temperature: float) -> NDArray[np.float64]:
     """Return softmax(z / T) where the probabilities are softmax(z).
 
-    Examples
-    --------
     >>> temper(np.array([[0.8, 0.2], [1.0, 0.0]]), 2.0).round(3)
     array([[0.667, 0.333],
            [1.   , 0.   ]])
@@ -312,8 +310,6 @@ def temper(proba: NDArray[Any], temperature: float) -> NDArray[np.float64]:
 def calibration_error(proba: NDArray[np.float64], is_right: NDArray[np.bool_]) -> float:
     """Return the expected calibration error, with as many bins as there are classes.
 
-    Examples
-    --------
     >>> calibration_error(np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([True, False]))
     0.3
     """
