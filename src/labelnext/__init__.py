@@ -55,10 +55,13 @@ _SUBPACKAGES = {
     "experiment",
     "loop",
     "networks",
+    "page",
     "pool",
     "pools",
+    "samples",
     "sampling",
     "strategies",
+    "tools",
     "utils",
     "visualization",
 }

@@ -269,9 +269,7 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
     import starlette  # noqa: F401
 
     served = []
-    monkeypatch.setattr(
-        "labelnext.loop.server.serve", lambda loop, **options: served.append(options)
-    )
+    monkeypatch.setattr("labelnext.page.serve", lambda loop, **options: served.append(options))
     assert "chosen" not in ran(run, "label", "--no-browser")
     answer()
     said = ran(run, "label", "-k", 3, "--strategy", "typi-clust", "--people", "ann, bo")
@@ -413,7 +411,7 @@ def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):
         def pull(self, loop):
             return 2
 
-    monkeypatch.setattr("labelnext.loop.tools.LabelStudio", Studio)
+    monkeypatch.setattr("labelnext.tools.LabelStudio", Studio)
     url = "http://localhost:8080"
     assert "6 samples" in ran(run, "push", "label-studio", url, "--project", 3, "--token", "t")
     assert "2 new answers" in ran(run, "pull", url)

@@ -76,8 +76,9 @@ def init(
     """Make a loop of samples."""
     asked = SimpleNamespace(**options)
     with loop_errors():
-        from labelnext.loop import Loop, samples
-        from labelnext.loop.encode import encode, find
+        from labelnext import samples
+        from labelnext.loop import Loop
+        from labelnext.samples.encode import encode, find
 
         given = {name: options[name] for name in ("text", "image", "audio", "html", "id", "group")}
         columns = None if asked.columns is None else names_of(asked.columns)
@@ -122,7 +123,7 @@ def label(**options: Any) -> None:
         check_choice(asked)
         loop = open_here(asked.loop)
         end_with(os.environ.get(BESIDE))
-        from labelnext.loop.server import serve
+        from labelnext.page import serve
 
         if not waits(loop):
             step(loop, asked)
@@ -266,8 +267,8 @@ def export(
     """Write the labels to a file, with who said what and in which round."""
     asked = SimpleNamespace(**options)
     with loop_errors():
-        from labelnext.loop.export import FORMATS
-        from labelnext.loop.export import export as write
+        from labelnext.tools.export import FORMATS
+        from labelnext.tools.export import export as write
 
         check_output(file, "FILE", FORMATS, force=asked.force)
         loop = open_here(asked.loop)
@@ -351,7 +352,7 @@ def pull(target: Annotated[list[str], TARGET], **options: Any) -> None:
 
 def _tool(target: list[str], asked: Any) -> Any:
     """Return the labelling tool that is meant."""
-    from labelnext.loop.tools import File, LabelStudio
+    from labelnext.tools import File, LabelStudio
 
     *kind, place = target
     shared = {"media": asked.media, "guesses": asked.guesses, "label": asked.control}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.loop.encode import encode
 from labelnext.pools import Pool
 from labelnext.pools.known import some
+from labelnext.samples.encode import encode
 from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ def fit(
     """
     Train the default model on the labels of a loop, and measure it on the test set.
 
-    It is a logistic regression on features that are computed once, see `labelnext.loop.encode`; of
-    several labels one for each, and for numbers a ridge regression. While it has nothing to learn
-    from, because fewer than two classes have a label, the pool has features alone.
+    It is a logistic regression on features that are computed once, see `labelnext.samples.encode`;
+    of several labels one for each, and for numbers a ridge regression. While it has nothing to
+    learn from, because fewer than two classes have a label, the pool has features alone.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def fit(
     classifier : fitted classifier, default=None
         One to use in its place.
     encoder, progress : optional
-        As for `labelnext.loop.encode.encode`.
+        As for `labelnext.samples.encode.encode`.
 
     Returns
     -------

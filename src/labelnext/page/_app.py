@@ -19,9 +19,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from labelnext.loop import _media, _views
-from labelnext.loop._schema import LoopError
-from labelnext.loop._security import Guard
+from labelnext.loop import LoopError, views
+from labelnext.page import _media
+from labelnext.page._security import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from labelnext.loop._rounds import Item
-    from labelnext.loop._security import Keys
+    from labelnext.loop import Item
     from labelnext.loop.loop import Loop
+    from labelnext.page._security import Keys
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "web"
 FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css", "/icon.svg": "icon.svg"}
 SOURCE = "page"
 AT_ONCE = 100  # events of a request, and samples that a tab may hold
@@ -159,7 +159,7 @@ class Page:
             if guess is None:
                 leased = self.loop.take(person, wanted)
             else:
-                leased = _views.take_predicted(self.loop, person, str(guess), wanted, LEASE)
+                leased = views.take_predicted(self.loop, person, str(guess), wanted, LEASE)
             leased = [item for item in leased if item.key not in have]
             # Where nothing else is left, better twice than waiting for a tab that is forgotten.
             items = [item for item in leased if item.key not in others][:n] or leased[:n]
@@ -204,7 +204,7 @@ class Page:
             return None
         first = self.loop.take(person, 1)  # what was taken back comes before all else
         item = next((item for item in first if item.id == undo.sample), None)
-        back = _views.event(self.loop, undo.supersedes or undo.number)
+        back = views.event(self.loop, undo.supersedes or undo.number)
         return {
             "item": self._shown(item or self.loop.sample(undo.sample)),
             "action": back.action,
@@ -247,12 +247,12 @@ class Page:
                 }
                 for sample, said in odd[:1]
             ],
-            "pairs": _views.agreement(self.loop),
+            "pairs": views.agreement(self.loop),
         }
 
     def guesses(self, person: str, _: dict[str, Any]) -> dict[str, Any]:
         """Return how many samples of each predicted class wait for this person."""
-        found = _views.guesses(self.loop, person)
+        found = views.guesses(self.loop, person)
         return {"classes": [{"name": name, "left": n} for name, n in found.items()]}
 
     # --- how it goes
@@ -263,7 +263,7 @@ class Page:
             tab = person, str(data.get("tab"))
             if tab in self._tabs:
                 self._tabs[tab] = time.monotonic(), self._tabs[tab][1]
-        at = _views.asked_now(self.loop)
+        at = views.asked_now(self.loop)
         if "all" in data:
             at |= self._all(person)
         return {"progress": at, "training": self._training_state()}
@@ -281,7 +281,7 @@ class Page:
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "curve": _views.curve(self.loop, at["test_labeled"]),
+            "curve": views.curve(self.loop, at["test_labeled"]),
             "people": [
                 {
                     "name": name,

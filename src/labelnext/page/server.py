@@ -67,13 +67,13 @@ def serve(
     Examples
     --------
     >>> import labelnext
-    >>> from labelnext.loop.server import serve
+    >>> from labelnext.page import serve
     >>> serve(labelnext.open_loop("loop"), people=["ann", "bo"])  # doctest: +SKIP
     """
     require("starlette", extra="label", what="The page of a loop")
     require("uvicorn", extra="label", what="The page of a loop")
-    from labelnext.loop._app import Page, name_of
-    from labelnext.loop._security import Keys
+    from labelnext.page._app import Page, name_of
+    from labelnext.page._security import Keys
 
     names = _people(people, host)
     keys = Keys(loop.folder)

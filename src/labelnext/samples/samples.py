@@ -63,7 +63,7 @@ class Samples:
 
     Examples
     --------
-    >>> from labelnext.loop.samples import Samples
+    >>> from labelnext.samples import Samples
     >>> Samples(["a", "b"], "text", ["Well made", "Broke at once"])
     2 samples: texts
     """
@@ -87,7 +87,7 @@ class Samples:
         Examples
         --------
         >>> from pathlib import Path
-        >>> from labelnext.loop.samples import Samples
+        >>> from labelnext.samples import Samples
         >>> Samples(["a"], "image", ["gone.png"], root=Path("/nowhere")).missing()
         ['a']
         """
@@ -146,7 +146,7 @@ def read(
 
     Examples
     --------
-    >>> from labelnext.loop import samples
+    >>> from labelnext import samples
     >>> found = samples.read([{"id": "r1", "body": "Well made"}, {"id": "r2", "body": "Broke"}])
     >>> found
     2 samples: texts

@@ -14,9 +14,9 @@ import pytest
 
 import labelnext
 import pages
-from labelnext.loop import server
-from labelnext.loop._app import Page, name_of
-from labelnext.loop._security import Keys
+from labelnext.page import server
+from labelnext.page._app import Page, name_of
+from labelnext.page._security import Keys
 
 
 def page_of(loop, people=("ann", "bo"), train=None):
@@ -355,7 +355,7 @@ def answer(address):
 
 def test_served_from_the_first_to_ctrl_c_and_again_on_its_port(loop):
     code = (
-        "import labelnext, sys\nfrom labelnext.loop.server import serve\n"
+        "import labelnext, sys\nfrom labelnext.page import serve\n"
         f"serve(labelnext.open_loop({str(loop.folder)!r}), open_browser=False, people=['ann'])"
     )
     said = []

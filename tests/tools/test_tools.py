@@ -11,8 +11,8 @@ from PIL import Image
 import labelnext
 from labelnext.loop import Loop
 from labelnext.loop.receive import Answer, asked, identity, receive
-from labelnext.loop.samples import Samples
-from labelnext.loop.tools import FORMATS, File
+from labelnext.samples import Samples
+from labelnext.tools import FORMATS, File
 
 TEXTS = [{"id": f"s{i}", "text": f'=text, {i}\n"&<b>'} for i in range(6)]
 

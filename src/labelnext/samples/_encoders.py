@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.loop.samples import Kind
+    from labelnext.samples.samples import Kind
 
     Rows = NDArray[np.float32]
     Images = NDArray[np.uint8]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from labelnext.loop import encode as module
-from labelnext.loop import samples
-from labelnext.loop._encoders import columns_of, words_of
-from labelnext.loop.encode import encode
+from labelnext import samples
+from labelnext.samples import encode as module
+from labelnext.samples._encoders import columns_of, words_of
+from labelnext.samples.encode import encode
 
 GOOD = [
     "a well made film with fine actors",

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.loop._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
-from labelnext.loop.samples import IN_FILES, SAID
 from labelnext.pools import Pool, PoolWriter, open_pool
 from labelnext.pools.manifest import SETTINGS, read_head
 from labelnext.pools.source import digest_of
+from labelnext.samples._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
+from labelnext.samples.samples import IN_FILES, SAID
 from labelnext.utils.libraries import imported
 from labelnext.utils.text import did_you_mean
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.loop.samples import Samples
+    from labelnext.samples.samples import Samples
 
     Rows = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ def encode(
     Parameters
     ----------
     samples : Samples
-        What `labelnext.loop.samples.read` returns.
+        What `labelnext.samples.read` returns.
     folder : str or path-like
         The pool folder.
     encoder : str, default=None
@@ -92,8 +92,8 @@ def encode(
     Examples
     --------
     >>> import tempfile
-    >>> from labelnext.loop import samples
-    >>> from labelnext.loop.encode import encode
+    >>> from labelnext import samples
+    >>> from labelnext.samples.encode import encode
     >>> folder = tempfile.TemporaryDirectory()
     >>> found = encode(samples.read(["good film", "bad film"]), folder.name, encoder="tfidf")
     >>> found.pool.ids, found.pool.n_features

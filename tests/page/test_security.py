@@ -8,8 +8,8 @@ import stat
 import pytest
 
 import pages
-from labelnext.loop import _security, server
-from labelnext.loop._security import HEADERS, Keys, Rate
+from labelnext.page import _security, server
+from labelnext.page._security import HEADERS, Keys, Rate
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(40)
