@@ -162,7 +162,7 @@ def _spread(n: int) -> Floats:
 
 def labels_dtype(n_columns: int) -> np.dtype[Any]:
     """Return what pseudo-labels are kept in: two bytes do for most pools."""
-    return np.dtype(np.uint16 if n_columns <= np.iinfo(np.uint16).max else np.int32)
+    return np.dtype(np.uint16 if n_columns < 1 << 16 else np.int32)
 
 
 def own_rows(rows: Ints, n_rows: int) -> Ints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,11 @@ class PrunedGradients(PlainGradients):
     # Features that are NaN or far too large are found by the checks of the rows.
     @np.errstate(over="ignore", invalid="ignore")
     def _read(self) -> None:
-        mean = np.asarray(self.rows.sample().mean(axis=0, dtype=np.float64)).ravel()
-        norm = np.linalg.norm(mean)
+        sample = self.rows.sample()
+        mean = np.asarray(sample.sum(axis=0, dtype=np.float64)).ravel() / sample.shape[0]
+        norm = math.sqrt(mean @ mean)
         # Any unit vector gives true bounds.
-        usable = np.isfinite(norm) and norm > 0
+        usable = 0 < norm < math.inf
         self.direction = mean / norm if usable else np.full(len(mean), max(len(mean), 1) ** -0.5)
         self.scalars = np.empty((self.n_rows, _kernels.N_SCALARS))
         self.runners_up = np.empty_like(self.pseudo_labels)

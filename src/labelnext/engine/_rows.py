@@ -105,7 +105,9 @@ class Rows(ABC):
     def sample(self) -> Any:
         """Return the features of some rows, evenly spread."""
         n = len(self)
-        return self.features[np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64)]
+        if n <= SAMPLE:
+            return self.features[:]
+        return self.features[np.linspace(0, n - 1, SAMPLE).astype(np.int64)]
 
     @abstractmethod
     def where(self, row: int, part: Part = "proba") -> str:

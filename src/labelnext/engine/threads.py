@@ -50,14 +50,28 @@ def threads_set() -> int | None:
 
 
 @cache
-def _blas() -> tuple[ThreadpoolController, ThreadpoolController]:
+def _blas() -> tuple[list[Any], list[Any]]:
     """Return the libraries with one setting for the process, and those with one for each thread."""
     # Looking the libraries up takes milliseconds; they stay loaded.
-    all_of_them = ThreadpoolController()
-    files: dict[bool, list[str]] = {True: [], False: []}
-    for library in all_of_them.select(user_api="blas").lib_controllers:
-        files[getattr(library, "threading_layer", None) == "openmp"].append(library.filepath)
-    return all_of_them.select(filepath=files[False]), all_of_them.select(filepath=files[True])
+    found: dict[bool, list[Any]] = {True: [], False: []}
+    for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+        found[getattr(library, "threading_layer", None) == "openmp"].append(library)
+    return found[False], found[True]
+
+
+# `ThreadpoolController.limit` does this and more, and takes longer than a small selection.
+def _hold(libraries: list[Any]) -> list[tuple[Any, int]]:
+    """Set libraries to one thread, and return those that had more, with how many."""
+    held = [(each, n) for each in libraries if (n := each.num_threads) not in (None, 1)]
+    _set([(library, 1) for library, _ in held])
+    return held
+
+
+def _set(numbers: list[tuple[Any, int]]) -> None:
+    for library, n in numbers:
+        library.set_num_threads(n)
+        # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
+        getattr(library, "clear_controlling_thread", int)()
 
 
 class _Held:
@@ -66,19 +80,16 @@ class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.n = 0
-        self.before: Any = None
+        self.before: list[tuple[Any, int]] = []
 
     def count(self, more: int) -> None:
         """Count one more that holds it, or one less."""
         with self.lock:
             if self.n == 0:
-                self.before = _blas()[0].limit(limits=1, user_api="blas")
+                self.before = _hold(_blas()[0])
             self.n += more
             if self.n == 0:
-                self.before.restore_original_limits()
-            # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
-            for library in _blas()[0].lib_controllers:
-                getattr(library, "clear_controlling_thread", int)()
+                _set(self.before)
 
 
 _held = _Held()
@@ -103,10 +114,11 @@ def blas_on_one_thread() -> Iterator[None]:
     """
     held = _held
     held.count(1)
+    of_thread = _hold(_blas()[1])
     try:
-        with _blas()[1].limit(limits=1, user_api="blas"):
-            yield
+        yield
     finally:
+        _set(of_thread)
         held.count(-1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from markdown_it import MarkdownIt
@@ -22,6 +23,11 @@ from starlette.routing import Route
 from labelnext.loop import LoopError, views
 from labelnext.page import _media
 from labelnext.page._security import Guard
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,7 +189,10 @@ class Page:
         try:
             client = event["client"]
             if event["action"] == "undo":
-                return {"undone": self._undo(person, client)}
+                # Of a decision that was refused there is nothing to take back, nor an earlier one.
+                of = event.get("of")
+                there = of is None or _views.was_sent(self.loop, of)
+                return {"undone": self._undo(person, client) if there else None}
             self.loop.record(
                 event["sample"],
                 event["action"],
@@ -292,11 +301,18 @@ class Page:
             ],
         }
 
-    def train(self, person: str, _: dict[str, Any]) -> dict[str, Any]:
-        """Start what trains and chooses the next batch, in a process of its own, once."""
+    def train(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Start what trains and chooses the next batch, in a process of its own, once.
+
+        Whoever asks names the round that they see: when it is over, somebody else was first.
+        """
         with self._lock:
-            if self._training is None or self._training.poll() is not None:
-                with open(self._log, "wb") as log:
+            seen = data.get("round", ...)
+            if seen is ... or seen == _views.asked_now(self.loop)["round"]:
+                with open(self._log, "ab") as log, contextlib.suppress(BlockingIOError):
+                    # The lock is of the process that is started: it outlives a server that dies.
+                    _lock(log)
+                    log.truncate(0)
                     self._training = subprocess.Popen(
                         self._train, stdin=subprocess.DEVNULL, stdout=log, stderr=log
                     )
@@ -307,10 +323,18 @@ class Page:
         return self.loop.folder / "next.log"
 
     def _training_state(self) -> dict[str, Any]:
-        if self._training is None:
+        if self._training is not None:
+            state = {None: "running", 0: "done"}.get(self._training.poll(), "failed")
+        else:
+            state = "none"
+        if state != "running" and self._log.exists():  # one that another server has started?
+            with open(self._log, "ab") as log:
+                try:
+                    _lock(log)
+                except BlockingIOError:
+                    state = "running"
+        if state == "none":
             return {"state": "none", "log": ""}
-        code = self._training.poll()
-        state = {None: "running", 0: "done"}.get(code, "failed")
         text = self._log.read_bytes()[-LOG_SHOWN:].decode(errors="replace")
         return {"state": state, "log": text}
 
@@ -347,6 +371,12 @@ class Page:
         if sample["kind"] not in ("image", "audio", "html"):
             raise _media.MediaError("This sample has no file.")
         return _media.answer(sample["kind"], sample["content"], self._roots)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file for as long as this or a process that inherits it has it open."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _default_training(loop: Loop) -> list[str]:

@@ -105,18 +105,19 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
     """Return what serves an application, and nothing that it was not told of."""
     import uvicorn
 
+    from labelnext.loop._security import Connection
+
     return uvicorn.Server(
         uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=200,
             timeout_graceful_shutdown=3,
         )
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block, open_gradients
-from labelnext.engine.threads import n_threads
+from labelnext.engine.threads import threads_set
 from labelnext.sampling._checkpoint import Checkpoint
 from labelnext.sampling._picks import Picks, Room
 
@@ -84,7 +84,7 @@ def opened(
     pool: Pool, memory_limit: int | str | None = None, cluster: Ray | None = None
 ) -> Iterator[Gradients]:
     """Have the gradients of a pool: in this process, or in shards for as long as the context."""
-    n_threads()  # a wrong setting is told of small pools, too
+    threads_set()  # a wrong setting is told of small pools, too
     if cluster is None:
         yield open_gradients(pool, memory_limit=memory_limit)
         return

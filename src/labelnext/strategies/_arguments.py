@@ -42,7 +42,7 @@ def number_groups(
 
 def excluded_rows(exclude: Any, exclude_ids: Any, pool: Pool) -> NDArray[np.int64]:
     """Return the rows that must not be chosen, each once, ascending; either may be a batch."""
-    rows = [np.empty(0, dtype=np.int64)]
+    rows: list[NDArray[np.int64]] = []
     if exclude is not None:
         picked = exclude.indices if isinstance(exclude, Batch) else exclude
         try:
@@ -63,4 +63,4 @@ def excluded_rows(exclude: Any, exclude_ids: Any, pool: Pool) -> NDArray[np.int6
             raise ValueError("exclude_ids is a batch without ids; pass exclude=batch, its rows.")
     if exclude_ids is not None:
         rows.append(pool.rows_of(exclude_ids))
-    return np.unique(np.concatenate(rows))
+    return np.unique(np.concatenate(rows)) if rows else np.empty(0, dtype=np.int64)

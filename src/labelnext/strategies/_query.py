@@ -464,7 +464,7 @@ def choose_badge(query: Query, *, condition_on_labeled: bool) -> Batch:
     return choose_by_d2(
         query.pool,
         query.k,
-        exclude=np.setdiff1d(query.excluded, centres),
+        exclude=np.setdiff1d(query.excluded, centres) if len(centres) else query.excluded,
         centres=centres,
         groups=query.groups,
         rng=query.rng,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+class _Spare(threading.local):
+    """A generator for each thread, to be seeded: a new one takes longer than a small selection."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.RandomState(0)
+
+
+_spare = _Spare()
+
+
 def as_generator(random_state: Any, n_candidates: int) -> np.random.Generator:
     """Make the generator of one selection: the rule for `random_state` in all of labelnext.
 
@@ -25,9 +36,15 @@ def as_generator(random_state: Any, n_candidates: int) -> np.random.Generator:
     >>> as_generator(0, 100).integers(10, size=3)
     array([9, 1, 0])
     """
-    seed = check_random_state(random_state).randint(2**32, dtype=np.uint32)
+    generators = np.random.RandomState, np.random.Generator
+    if isinstance(random_state, generators) or (given := _seed_of(random_state)) >= 2**32:
+        generator = check_random_state(random_state)
+    else:
+        generator = _spare.generator
+        generator.seed(given)
+    seed = int(generator.randint(2**32, dtype=np.uint32))
     # The bit generator is named, so that a seed keeps its batch when NumPy's default changes.
-    return np.random.Generator(np.random.PCG64([int(seed), n_candidates]))
+    return np.random.Generator(np.random.PCG64([seed, n_candidates]))
 
 
 def check_random_state(random_state: Any = None) -> np.random.RandomState:
@@ -61,13 +78,21 @@ def check_random_state(random_state: Any = None) -> np.random.RandomState:
     >>> check_random_state(mine).randint(100), check_random_state(mine).randint(100)
     (44, 44)
     """
-    if random_state is None or random_state is np.random:
-        # A copy of the global generator would repeat itself call after call.
-        return np.random.RandomState(np.random.randint(2**32, dtype=np.uint32))  # noqa: NPY002
     if isinstance(random_state, np.random.RandomState):
         return copy.deepcopy(random_state)
     if isinstance(random_state, np.random.Generator):
         return np.random.RandomState(copy.deepcopy(random_state.bit_generator))
+    seed = _seed_of(random_state)
+    if seed < 2**32:
+        return np.random.RandomState(seed)
+    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
+
+
+def _seed_of(random_state: Any) -> int:
+    """Return the seed that was given; one of NumPy's global generator if none was."""
+    if random_state is None or random_state is np.random:
+        # A copy of the global generator would repeat itself call after call.
+        return int(np.random.randint(2**32, dtype=np.uint32))  # noqa: NPY002
     if not isinstance(random_state, int | np.integer) or isinstance(random_state, bool):
         raise TypeError(
             f"random_state must be None, an integer from 0, a numpy Generator or a numpy "
@@ -76,9 +101,7 @@ def check_random_state(random_state: Any = None) -> np.random.RandomState:
     seed = int(random_state)
     if seed < 0:
         raise ValueError(f"random_state must not be negative, got {seed}.")
-    if seed < 2**32:
-        return np.random.RandomState(seed)
-    return np.random.RandomState(np.random.MT19937(np.random.SeedSequence(seed)))
+    return seed
 
 
 def rand_argmax(
