@@ -72,7 +72,9 @@ def main():
             tab.goto(server.addresses["ann"])
             tab.wait_for_selector("body[data-shown]")
             for name, pause in (("two a second", 450), ("as fast as it goes", 0)):
-                times, painted, waited = tab.evaluate(LABEL, [given.labels if not pause else 60, pause])
+                times, painted, waited = tab.evaluate(
+                    LABEL, [given.labels if not pause else 60, pause]
+                )
                 line(name, times)
                 line(f"{name}, painted", painted)
                 line("of it waiting for the server", waited)
