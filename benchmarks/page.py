@@ -28,7 +28,8 @@ async ([n, pause]) => {
     document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "12"[i % 2], bubbles: true}));
     while (document.body.dataset.shown === before) await new Promise((r) => setTimeout(r, 0));
     times.push(performance.getEntriesByName("shown").at(-1).startTime - start);
-    const asked = performance.getEntriesByType("resource").filter((one) => one.name.endsWith("record")).at(-1);
+    const sent = performance.getEntriesByType("resource").filter((e) => e.name.endsWith("record"));
+    const asked = sent.at(-1);
     waited.push(asked.responseEnd - asked.startTime);
     await new Promise((r) => requestAnimationFrame(() => setTimeout(r, 0)));
     painted.push(performance.now() - start);
