@@ -185,7 +185,7 @@ def test_events_are_append_only(folder, statement):
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_files_are_found_where_the_folders_have_moved(tmp_path, beside):
-    from labelnext.loop.samples import Samples
+    from labelnext.samples import Samples
 
     photos = tmp_path / "one" / "photos" if beside else tmp_path / "photos"
     photos.mkdir(parents=True)
@@ -231,7 +231,7 @@ def test_a_loop_that_cannot_be_meant_is_refused(tmp_path, options, said):
     ],
 )
 def test_samples_that_cannot_be_kept_are_refused(tmp_path, samples, said):
-    from labelnext.loop.samples import Samples
+    from labelnext.samples import Samples
 
     with pytest.raises(ValueError, match=said):
         Loop.create(tmp_path, Samples(samples[0], "text", samples[1]), classes=["a", "b"])

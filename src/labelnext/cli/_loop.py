@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,8 +76,9 @@ def init(
     """Make a loop of samples."""
     asked = SimpleNamespace(**options)
     with loop_errors():
-        from labelnext.loop import Loop, samples
-        from labelnext.loop.encode import encode, find
+        from labelnext import samples
+        from labelnext.loop import Loop
+        from labelnext.samples.encode import encode, find
 
         given = {name: options[name] for name in ("text", "image", "audio", "html", "id", "group")}
         columns = None if asked.columns is None else names_of(asked.columns)
@@ -98,6 +99,11 @@ def init(
             overlap=asked.overlap,
         )
         tell_out(f"{found!r}, in the loop {asked.loop}.")
+        guessed = [name for name in found.columns if getattr(asked, name) is None]
+        if guessed:
+            said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
+            others = " or ".join(f"--{name}" for name in guessed)
+            tell_out(f"{said.capitalize()}; to take others remove {asked.loop}, and say {others}.")
         if asked.test:
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
@@ -110,8 +116,18 @@ def init(
                 done = encode(
                     found, loop.folder / "features", encoder=asked.encoder, progress=progress
                 )
-            tell_out(f"Features: {done.said}.")
+            for line in done.told():
+                tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _column(name: str | Sequence[str]) -> str:
+    """Say what samples were taken from."""
+    from labelnext.pools.known import some
+
+    if name == "row":
+        return "the number of the row"
+    return f"'{name}'" if isinstance(name, str) else some(name)
 
 
 @with_options({WHERE: (FOLDER,), "The page": PAGE, "What is chosen": CHOICE})
@@ -122,7 +138,7 @@ def label(**options: Any) -> None:
         check_choice(asked)
         loop = open_here(asked.loop)
         end_with(os.environ.get(BESIDE))
-        from labelnext.loop.server import serve
+        from labelnext.page import serve
 
         if not waits(loop):
             step(loop, asked)
@@ -266,8 +282,8 @@ def export(
     """Write the labels to a file, with who said what and in which round."""
     asked = SimpleNamespace(**options)
     with loop_errors():
-        from labelnext.loop.export import FORMATS
-        from labelnext.loop.export import export as write
+        from labelnext.tools.export import FORMATS
+        from labelnext.tools.export import export as write
 
         check_output(file, "FILE", FORMATS, force=asked.force)
         loop = open_here(asked.loop)
@@ -351,7 +367,7 @@ def pull(target: Annotated[list[str], TARGET], **options: Any) -> None:
 
 def _tool(target: list[str], asked: Any) -> Any:
     """Return the labelling tool that is meant."""
-    from labelnext.loop.tools import File, LabelStudio
+    from labelnext.tools import File, LabelStudio
 
     *kind, place = target
     shared = {"media": asked.media, "guesses": asked.guesses, "label": asked.control}

@@ -198,7 +198,7 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         labels = loop.labels()
         if asked.model is None or len({*map(str, labels.y[labels.labeled])}) < 2:
             return model.fit(loop, encoder=asked.encoder, progress=progress)
-        from labelnext.loop.encode import encode
+        from labelnext.samples.encode import encode
 
         folder = loop.folder / "features"
         encoded = encode(loop.samples(), folder, encoder=asked.encoder, progress=progress)

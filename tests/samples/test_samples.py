@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from labelnext.loop import samples
+from labelnext import samples
 
 RECORDS = [
     {"id": "r1", "body": "Well made", "stars": 5},

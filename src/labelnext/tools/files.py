@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.loop.receive import Answer, asked, identity, opened, receive, sample_of
-from labelnext.loop.tools import studio_json
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.pools.known import some
+from labelnext.tools import studio_json
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class File:
     >>> import tempfile
     >>> from pathlib import Path
     >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.tools import File
+    >>> from labelnext.tools import File
     >>> folder = Path(tempfile.mkdtemp())
     >>> loop = Loop.create(folder / "loop", ["Fine", "Broke"], classes=["good", "bad"], test=1)
     >>> file = File(folder / "batch.csv")
