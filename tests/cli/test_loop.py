@@ -149,6 +149,11 @@ def test_an_encoder_of_the_users_that_fails(made, run):
     assert "--encoder own_code:fails failed: RuntimeError: out of memory" in result.output
 
 
+def test_fewer_are_left_than_were_asked_for(made, run):
+    said = ran(run, "next", "-k", 50, "--strategy", "random")
+    assert "24 samples chosen by random, all that are left (-k 50 asked for more)." in said
+
+
 def test_from_a_folder_of_pictures(here, run):
     (here / "photos").mkdir()
     for i in range(8):
@@ -156,8 +161,11 @@ def test_from_a_folder_of_pictures(here, run):
     (here / "photos" / "9.png").symlink_to("gone.png")
     said = ran(run, "init", "photos", "--labels", "red,blue", "--encoder", "plain")
     assert "9 samples: pictures" in said
-    assert "1 files are not there, the first is 9.png" in said
+    assert "1 file is not there, the first is 9.png" in said
     assert "a plain descriptor" in said
+    assert (
+        "1 of 9 samples could not be read, and have the features of an average one: 9.png" in said
+    )
     loop = labelnext.open_loop("loop")
     loop.add_labels(["0.png", "1.png"], ["blue", "red"], annotator="ann", source="x")
     assert "uncertainty-herding" in ran(run, "next", "-k", 2)
@@ -305,7 +313,8 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["init", "gone.csv"], "There is no gone.csv"),
+        (["init", "gone.csv"], "gone.csv); give the path of a table or of a folder\n"),
+        (["init", "reviews.csv", "--task", "many"], "'--task': 'many' is not one of 'multiclass'"),
         (["init", "reviews.csv", "--text", "bodi"], "no column 'bodi' (--text)"),
         (["init", "reviews.csv", "--text", "body", "--html", "body"], "--text and --html both say"),
         (["init", "reviews.csv", "--text", "body"], "give --labels good,bad"),

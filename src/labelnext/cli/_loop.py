@@ -110,7 +110,10 @@ def init(
             )
         missing = found.missing()
         if missing:
-            tell_out(f"{len(missing):,} files are not there, the first is {missing[0]}; skip them.")
+            are = "file is" if len(missing) == 1 else "files are"
+            tell_out(
+                f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks."
+            )
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
                 done = encode(
