@@ -236,7 +236,8 @@ def status(**options: Any) -> None:
     if rounds:
         Console().print(_rounds(rounds, metrics))
     for each in at["people"]:
-        tell_out(f"{each['annotator']}: {each['events']:,} decisions, holds {each['holds']:,}")
+        n = each["events"]
+        tell_out(f"{each['annotator']}: {n:,} decision{'s' * (n != 1)}, holds {each['holds']:,}")
     missing = at["missing_in_all"]
     tell_out(
         f"{missing:,} answers missing: labelnext loop label{same_loop(asked.loop)}"
