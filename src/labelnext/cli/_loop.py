@@ -124,6 +124,10 @@ def init(
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def _column(name: str | Sequence[str]) -> str:
     """Say what samples were taken from."""
     from labelnext.pools.known import some
@@ -169,7 +173,7 @@ def next_(**options: Any) -> None:
         step(loop, asked)
         if missing:
             say(
-                f"{missing:,} answers of earlier rounds are missing still; they are asked for first"
+                f"{_counted(missing, 'answer')} of earlier rounds still missing, and asked for first"
             )
 
 
@@ -223,6 +227,7 @@ def status(**options: Any) -> None:
     with loop_errors():
         loop = open_here(asked.loop)
         at, rounds, metrics = loop.progress(), loop.rounds(), loop.metrics()
+        odd = len(loop.disagreements())
     if asked.json:
         found = {"progress": at, "rounds": rounds, "metrics": metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -236,11 +241,16 @@ def status(**options: Any) -> None:
     if rounds:
         Console().print(_rounds(rounds, metrics))
     for each in at["people"]:
-        n = each["events"]
-        tell_out(f"{each['annotator']}: {n:,} decision{'s' * (n != 1)}, holds {each['holds']:,}")
+        done = _counted(each["events"], "decision")
+        tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
+    if odd:
+        tell_out(
+            f"People disagree on {_counted(odd, 'sample')}, without a label where it is a tie: "
+            f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
+        )
     missing = at["missing_in_all"]
     tell_out(
-        f"{missing:,} answers missing: labelnext loop label{same_loop(asked.loop)}"
+        f"{_counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
         if missing
         else f"Nothing is asked for: labelnext loop next{same_loop(asked.loop)}"
     )
