@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._own import folder_of, in_place_of
 from labelnext.pools._writer import PoolWriter, check_known
 from labelnext.pools.disk import clear_drafts_of
+from labelnext.pools.own import folder_of, in_place_of
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
 from labelnext.utils.given import check_integer

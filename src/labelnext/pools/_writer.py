@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.check import as_part, check_lengths, check_shape
 from labelnext.pools.disk import draft, sync_folder, write_npy, write_once, write_through, writing
 from labelnext.pools.files import LocalFiles
@@ -30,6 +29,7 @@ from labelnext.pools.manifest import (
     shard_number,
     text_of,
 )
+from labelnext.pools.own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.source import digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
