@@ -494,9 +494,12 @@ def test_training_is_started_and_shows_the_next_batch(tmp_path, context):
         assert tab.errors == []
 
 
+VIEWS = ("label", "grid", "history", "agree", "progress", "refused", "settings", "help")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everyone_can_use_it(tmp_path, browser, scheme):
+def test_everyone_can_use_it(tmp_path, browser, scheme, monkeypatch):
     """axe-core finds no fault of WCAG 2.2 AA, in no view and at no width."""
     import axe_playwright_python
 
@@ -512,8 +515,12 @@ def test_everyone_can_use_it(tmp_path, browser, scheme):
         with pages.served(loop) as page:
             tab = opened(context, page.address())
             press(tab, "1")
+            with monkeypatch.context() as refusing:
+                refusing.setattr(type(loop), "record", refuse)
+                press(tab, "1")
+            tab.wait_for_selector("#refused")
             tab.evaluate(source)
-            for view in ("label", "grid", "history", "agree", "progress", "settings", "help"):
+            for view in VIEWS:
                 if view in ("settings", "help"):
                     tab.evaluate("() => document.querySelector('dialog')?.close()")
                     tab.evaluate(f"() => document.querySelector('#open-{view}').click()")
@@ -871,3 +878,15 @@ def test_a_phone_is_tapped_and_text_is_selected(tmp_path, browser):
         assert again == places
         assert [e.value for e in loop.events()] == ["bad"]
     context.close()
+
+
+@pytest.mark.slow
+def test_a_text_as_long_as_a_book_is_shown_whole_and_at_once(tmp_path, context):
+    text = "".join(f"Line {i} 🙂 字\n\n  and so on; " * (i % 7) for i in range(20_000)) + "x" * 9000
+    loop = pages.loop_of(tmp_path, [text, text, text], test=2)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        assert tab.text_content(".words") == text
+        assert tab.locator(".part").count() > 100
+        press(tab, "1")
+        assert tab.errors == []

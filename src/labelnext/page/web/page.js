@@ -176,7 +176,7 @@ const outbox = {
     if (result.error) {
       this.refused.set(name, { ...operation, refused: result.error });
       store.set(name, this.refused.get(name));
-      toast(`Not taken, but kept: ${result.error}`, "bad");
+      toast("Not taken, but kept; the link above says why", "bad");
       news();
     } else {
       localStorage.removeItem(name);
@@ -289,8 +289,8 @@ function prefetch(item) {
 function next() {
   S.mending = null;
   S.now = S.queue.shift() ?? null;
-  refill();
   if (S.view === "label") show_now();
+  refill();
   S.queue[0]?.image?.decode().catch(() => {}); // a large one takes longer than a glance
 }
 
@@ -347,9 +347,8 @@ async function decide(action, value = null) {
     }
     const back = S.mending?.back;
     if (back) S.queue.unshift(back);
-    const left = S.queue[0] ? `Next: ${spoken(S.queue[0])}` : "";
-    say(`${result?.error ? `Not taken: ${result.error}` : said(action, value)}. ${left}`);
     next();
+    say(`${result?.error ? `Not taken: ${result.error}` : said(action, value)}. ${S.now ? `Next: ${spoken(S.now)}` : ""}`);
   } finally { S.deciding = false; }
 }
 
@@ -395,11 +394,15 @@ function broken(item, why) {
     el("p", {}, why), el("p", { class: "soft" }, name_of(item), " · Say that you cannot tell, or flag it."));
 }
 
+// A text as long as a book, so that the browser lays out no more of it than shows.
+const in_parts = (text) => (text.length < 20000 ? text
+  : text.match(/[^]{1,3000}(?:\s|$)|[^]{1,3000}/gu).map((part) => el("span", { class: "part" }, part)));
+
 function body_of(item, small = false) {
   if (item.error) return broken(item, item.error);
   if (item.kind === "text") {
     const size = small ? "" : item.content.length < 180 ? "large" : item.content.length < 700 ? "middle" : "";
-    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : item.content);
+    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : in_parts(item.content));
   }
   if (item.kind === "image") {
     const image = item.image && !item.image.parentNode ? item.image : el("img", { src: item.media });
