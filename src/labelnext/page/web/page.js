@@ -732,7 +732,7 @@ function why(item) {
   const facts = settings.why && el("dl", {},
     line("Why", PICKED[item.pick]),
     line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
-    !settings.hide && line("Guess", item.guess !== null && item.guess !== undefined && [item.guess].flat().join(", ")),
+    !settings.hide && line("Guess", [item.guess ?? "none yet"].flat().join(", ") || "no class"),
     line("D²", number(item.d2), "Squared distance to the nearest earlier pick: how new this is"),
     line("Nearest", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
     line("Id", el("span", { class: "id" }, short(name_of(item), 60))));
@@ -752,7 +752,7 @@ function nothing_left() {
   const done = known && !p.left && !training;
   const [text, more] = S.queue_known === false ? ["No connection, and nothing more kept here", "What you decided is safe. It goes on when the server answers."]
     : !known ? ["Looking for the next sample …"]
-      : training ? ["Training, and choosing the next batch …", "You need not wait here: the next samples show when they are there."]
+      : training ? ["Training, and choosing the next batch …", "The next samples show here as soon as they are chosen."]
         : p.left ? ["Nothing more for you now", `${plural(p.left, "answer")} of this round ${p.left === 1 ? "is" : "are"} with others. What they hold and leave comes back to you after some minutes.`]
           : p.round === null ? ["No batch is waiting", "A batch is the samples that are worth a label next."]
             : p.kind === "test" ? ["The test set is labelled", "It will measure the model. Now the samples that the model learns from can be chosen."]
@@ -1048,10 +1048,10 @@ function settings_dialog() {
 
 function show_progress(p) {
   if (!p) return;
-  const first = !S.progress;
   S.progress = { ...S.progress, ...p };
+  const changed = S.picks !== S.progress.picks;
   S.picks = S.progress.picks;
-  if (first && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
+  if (changed && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
   const bar = $("#bar");
   bar.setAttribute("aria-valuemax", p.total);
   bar.setAttribute("aria-valuenow", p.decided);
