@@ -141,13 +141,13 @@ def test_classes_are_counted_and_the_warning_is_there(simulated):
 def test_agreement_of_people_who_guess_and_who_know(tmp_path, simulated):
     value, low, high = statistics(simulated.loop).agreement
     assert value == low == high == 1
-    assert statistics(simulated.loop).pairs[0][:2] == ("ann", "bob")
+    assert statistics(simulated.loop).pairs[0].people == ("ann", "bob")
     one = Simulated(tmp_path / "l", test=100, overlap=1.0)
     one.answer("ann")
     one.answer("bob", wrong=1.0)
     value, low, high = statistics(one.loop).agreement
     assert low < 0.2
-    assert value == pytest.approx(statistics(one.loop).pairs[0][3], abs=0.15)
+    assert value == pytest.approx(statistics(one.loop).pairs[0].kappa, abs=0.15)
 
 
 def test_what_was_taken_back_is_no_disagreement(tmp_path):
@@ -236,7 +236,7 @@ def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict)
         right = np.random.default_rng(5).permutation(len(y)) < share * len(y)
         return {}, np.where(right, truth, "none")
 
-    monkeypatch.setitem(module.model.FITS, "multiclass", fit)
+    monkeypatch.setitem(module.linear.FITS, "multiclass", fit)
     saved = statistics(loop).saved
     low, high = saved.saved
     assert (low > 0) if speed > 1 else (high < 0)

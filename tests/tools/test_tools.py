@@ -86,7 +86,7 @@ def test_one_wrong_label_writes_none(loop, tmp_path, name):
     file = tool(tmp_path, name)
     file.push(loop)
     file.path.write_text(said(file.path.read_text("utf-8"), name, ["good", "unheard of"]))
-    with pytest.raises(ValueError, match=r"1 of 2 answers cannot be taken.*Nothing was written"):
+    with pytest.raises(ValueError, match=r"1 of 2 labels cannot be taken.*Nothing was written"):
         file.pull(loop)
     assert loop.events() == []
 
@@ -139,7 +139,7 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
         "s3": "good",
     }
     file.path.write_text(content.replace("s3", "s9"))
-    with pytest.raises(ValueError, match="1 of 2 answers are of samples that are not in the"):
+    with pytest.raises(ValueError, match="1 of 2 ids are not in the loop"):
         file.pull(loop)
 
 
@@ -267,7 +267,7 @@ def test_a_label_that_was_changed_back_counts_again(loop):
 
 def test_answers_of_samples_that_are_not_there_are_named_and_none_is_written(loop):
     answers = [Answer("s1", "ann", "label", "good"), Answer("s99", "ann", "label", "good")]
-    with pytest.raises(ValueError, match=r"1 of 2 answers .* not in the loop: 's99'. Nothing"):
+    with pytest.raises(ValueError, match=r"1 of 2 ids are not in the loop: 's99'.* Nothing"):
         receive(loop, answers, "csv")
     assert loop.events() == []
 

@@ -39,35 +39,7 @@ ON_MAP = 1000
 
 
 def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """
-    Write the report of a loop: a page that needs no network, and appears whole or not at all.
-
-    Parameters
-    ----------
-    loop : Loop
-        The loop.
-    path : str or path-like
-        Ends in ``.html``.
-    overwrite : bool, default=False
-        Whether to replace a file that exists.
-
-    Raises
-    ------
-    ValueError
-        If the ending is another.
-    FileExistsError, OSError
-        If the file exists and `overwrite` is False, or it cannot be written there.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.report import write_report
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
-    >>> write_report(loop, folder.name + "/loop.html")
-    >>> folder.cleanup()
-    """
+    """Write the report of a loop, see `Loop.report`; it appears whole or not at all."""
     path = Path(path)
     if path.suffix.lower() != ".html":
         raise ValueError(f"The name of a report must end in .html, got {str(path)!r}.")
@@ -243,10 +215,10 @@ def _people(found: Statistics) -> str:
             body.append(
                 page.table(
                     {
-                        "annotator": [pair[0] for pair in found.pairs],
-                        "and": [pair[1] for pair in found.pairs],
-                        "common": [pair[2] for pair in found.pairs],
-                        "Cohen's kappa": [round(pair[3], 2) for pair in found.pairs],
+                        "annotator": [pair.people[0] for pair in found.pairs],
+                        "and": [pair.people[1] for pair in found.pairs],
+                        "common": [pair.n for pair in found.pairs],
+                        "Cohen's kappa": [round(pair.kappa, 2) for pair in found.pairs],
                     }
                 )
             )

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.estimators import linear
 from labelnext.experiment import fallen_at, stable_at
-from labelnext.loop import model
 from labelnext.pools import open_pool
-from labelnext.utils.agreement import alpha, kappa
+from labelnext.utils.agreement import Pair, alpha, kappa, pairs
 from labelnext.utils.interval import first_reached, wilson
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Statistics:
     saved: Saved | None
     agreement: tuple[float, float, float] | None
     common: int
-    pairs: list[tuple[str, str, int, float]]
+    pairs: list[Pair]
     times: dict[str, tuple[int, float, float, float]]
     stability: list[Point]
     potential: list[Point]
@@ -100,7 +99,7 @@ def statistics(loop: Any) -> Statistics:
     of = _Read(loop)
     why: dict[str, str] = {}
     models = _models(of, why)
-    agreement, common, pairs = _agreement(of)
+    agreement, common, compared = _agreement(of)
     stability, potential = _stability(of, models), _potential(of)
     advice = {}
     if len(stability) > 1:
@@ -115,7 +114,7 @@ def statistics(loop: Any) -> Statistics:
         saved=None if models is None else _saved(of, models, why),
         agreement=agreement,
         common=common,
-        pairs=pairs,
+        pairs=compared,
         times=_times(of),
         stability=stability,
         potential=potential,
@@ -229,7 +228,7 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
         why["saved"] = "It is told where the loop has features, which loop.next() computes."
         return None
     try:
-        X = model.scaled(open_pool(folder).features[:])
+        X = linear.scaled(open_pool(folder).features[:])
     except (OSError, ValueError) as error:
         why["saved"] = f"The loop's features cannot be read: {error}"
         return None
@@ -240,7 +239,7 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
     def fit(rows: Sequence[int]) -> NDArray[Any]:
         y = np.full(len(of.pool), None, object)
         y[list(rows)] = of.pool[list(rows)]
-        predicted = model.FITS["multiclass"](X, y, of.loop.classes)[1]
+        predicted = linear.FITS["multiclass"](X, y, of.loop.classes)[1]
         if predicted is None:  # one class is all that it has seen
             predicted = np.full(len(y), y[rows[0]], object)
         return predicted  # type: ignore[no-any-return]
@@ -306,33 +305,23 @@ def _turns() -> Rows:
 
 def _agreement(
     of: _Read,
-) -> tuple[tuple[float, float, float] | None, int, list[tuple[str, str, int, float]]]:
+) -> tuple[tuple[float, float, float] | None, int, list[Pair]]:
     """Compare what people say of the same samples, of each the latest."""
     said: dict[str, dict[str, Any]] = defaultdict(dict)
+    numbers = of.task == "regression"
     for event in of.events:
         if event.action in ("label", "import", "cannot-tell", "skip") and not event.undone:
             if event.action in ("label", "import"):
-                said[event.sample][event.annotator] = event.value
+                value = event.value if numbers else json.dumps(event.value, ensure_ascii=False)
+                said[event.sample][event.annotator] = value
             else:
                 said[event.sample].pop(event.annotator, None)
     shared = [votes for votes in said.values() if len(votes) > 1]
     if not shared:
         return None, 0, []
-    numbers = of.task == "regression"
-
-    def name(value: Any) -> Any:
-        return value if numbers else json.dumps(value, ensure_ascii=False)
-
-    found = alpha([[name(v) for v in votes.values()] for votes in shared], numbers=numbers)
-    people = Counter(pair for votes in shared for pair in combinations(sorted(votes), 2))
-    pairs = []
-    for (one, other), n in sorted(people.items()):
-        if n < FEW_COMMON or numbers:
-            continue
-        both = [(name(v[one]), name(v[other])) for v in shared if one in v and other in v]
-        first, second = map(np.array, zip(*both, strict=True))
-        pairs.append((one, other, n, kappa(first, second)))
-    return found, len(shared), pairs
+    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
+    compared = [] if numbers else [pair for pair in pairs(shared) if pair.n >= FEW_COMMON]
+    return found, len(shared), compared
 
 
 def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:

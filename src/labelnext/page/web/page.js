@@ -721,8 +721,6 @@ const PICKED = {
   strategy: "The strategy chose it",
   random: "Drawn at random, to keep the learning curve honest",
   test: "Drawn at random for the test set, which measures the model",
-  overlap: "Asked of more than one person",
-  gold: "A sample whose label is known",
 };
 
 function why(item) {
