@@ -305,6 +305,12 @@ def test_the_grid_confirms_all_but_some(tmp_path, context):
         tab.goto(f"http://127.0.0.1:{page.port}/#grid")
         tab.wait_for_selector(".card:focus")
         cards = tab.locator(".card")
+        tab.focus("#guessed")
+        tab.keyboard.press("ArrowDown")  # whoever chooses a class by keyboard stays there
+        tab.keyboard.press("ArrowUp")
+        tab.wait_for_timeout(300)
+        assert tab.evaluate("document.activeElement.id") == "guessed"
+        cards.first.focus()
         n = cards.count()
         tab.keyboard.press("ArrowRight")
         tab.keyboard.press(" ")

@@ -802,7 +802,8 @@ VIEWS.grid = {
     const choose = el("select", { id: "guessed", onchange: (event) => this.open(event.target.value) }, classes.map(({ name, left }) => el("option", { value: name, selected: name === guess }, `${name} (${left})`)));
     const card = (item, i) => el("div", { class: "card", role: "checkbox", "aria-checked": "true", tabindex: i ? "-1" : "0", "data-at": i, "aria-label": short(spoken(item), 120), onclick: () => this.toggle(i) },
       body_of(item, true), el("span", { class: "verdict", "aria-hidden": "true" }, "✓"));
-    $("#main").replaceChildren(el("div", { class: "page wide" },
+    const choosing = document.activeElement?.id === "guessed";
+    put(el("div", { class: "page wide" },
       el("h2", {}, "Many at once"),
       el("p", { class: "soft" }, "The model takes all of these for one class. Take out what is not, then confirm the rest; what you take out comes back one by one. A guess that shows sways: use this where the model is good."),
       classes.length > 0 && el("label", { class: "check middle" }, "The model says", choose),
@@ -810,7 +811,7 @@ VIEWS.grid = {
         el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft keys-hint" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
         : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "Nothing here yet: the model guesses once a batch is labelled.")));
     this.count();
-    $(".card")?.focus();
+    if (!choosing) $(".card")?.focus();
   },
   count() {
     const node = $("#confirm");
