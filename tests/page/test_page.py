@@ -892,5 +892,26 @@ def test_a_text_as_long_as_a_book_is_shown_whole_and_at_once(tmp_path, context):
         tab = opened(context, page.address())
         assert tab.text_content(".words") == text
         assert tab.locator(".part").count() > 100
+        tab.keyboard.press("PageDown")
+        tab.wait_for_function("() => document.querySelector('.item').scrollTop > 100")
         press(tab, "1")
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_what_is_skipped_comes_back_until_it_is_labelled(tmp_path, context):
+    loop = pages.loop_of(tmp_path, test=2)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        first = shown(tab)
+        for _ in range(4):
+            press(tab, "s")
+        assert shown(tab) == first
+        press(tab, "1")
+        tab.keyboard.press("s")  # the only one left
+        tab.wait_for_timeout(300)
+        until(lambda: shown(tab))
+        tab.keyboard.press("2")
+        tab.wait_for_selector(".done")
+        assert sorted(v for [v] in labels(loop).values()) == ["bad", "good"]
         assert tab.errors == []

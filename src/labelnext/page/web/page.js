@@ -619,6 +619,16 @@ function same_key({ key, code = "", shiftKey }) {
   return key.length === 1 ? key.toLowerCase() : key;
 }
 
+// The part of a long sample that shows; also while one types in the search field.
+function scrolled(key, typing) {
+  const frame = $(".desk .item");
+  if (!frame || $("dialog[open]") || frame.scrollHeight <= frame.clientHeight) return false;
+  const page = 0.9 * frame.clientHeight;
+  const by = { PageDown: page, PageUp: -page, ...(!typing && { ArrowDown: 60, ArrowUp: -60 }) }[key];
+  if (by) frame.scrollBy(0, by);
+  return Boolean(by);
+}
+
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, dialog");
   if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
@@ -626,6 +636,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     return void undo();
   }
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && scrolled(event.key, typing)) return void event.preventDefault();
   if (typing || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || settings.keysOff || S.view === "") return;
   const key = same_key(event);
   if (key === "Escape" && S.mending) { const { back } = S.mending; if (back) S.queue.unshift(back); return next(); }
@@ -1009,7 +1020,7 @@ function help_dialog() {
   const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
   const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
   dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
-    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
+    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("PgUp / PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
   el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
 }
 
