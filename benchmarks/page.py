@@ -28,7 +28,8 @@ async ([n, pause]) => {
     document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "12"[i % 2], bubbles: true}));
     while (document.body.dataset.shown === before) await new Promise((r) => setTimeout(r, 0));
     times.push(performance.getEntriesByName("shown").at(-1).startTime - start);
-    const asked = performance.getEntriesByType("resource").filter((one) => one.name.endsWith("record")).at(-1);
+    const sent = performance.getEntriesByType("resource").filter((e) => e.name.endsWith("record"));
+    const asked = sent.at(-1);
     waited.push(asked.responseEnd - asked.startTime);
     await new Promise((r) => requestAnimationFrame(() => setTimeout(r, 0)));
     painted.push(performance.now() - start);
@@ -72,7 +73,9 @@ def main():
             tab.goto(server.addresses["ann"])
             tab.wait_for_selector("body[data-shown]")
             for name, pause in (("two a second", 450), ("as fast as it goes", 0)):
-                times, painted, waited = tab.evaluate(LABEL, [given.labels if not pause else 60, pause])
+                times, painted, waited = tab.evaluate(
+                    LABEL, [given.labels if not pause else 60, pause]
+                )
                 line(name, times)
                 line(f"{name}, painted", painted)
                 line("of it waiting for the server", waited)

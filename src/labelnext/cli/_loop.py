@@ -110,7 +110,10 @@ def init(
             )
         missing = found.missing()
         if missing:
-            tell_out(f"{len(missing):,} files are not there, the first is {missing[0]}; skip them.")
+            are = "file is" if len(missing) == 1 else "files are"
+            tell_out(
+                f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks."
+            )
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
                 done = encode(
@@ -119,6 +122,10 @@ def init(
             for line in done.told():
                 tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _column(name: str | Sequence[str]) -> str:
@@ -166,7 +173,7 @@ def next_(**options: Any) -> None:
         step(loop, asked)
         if missing:
             say(
-                f"{missing:,} answers of earlier rounds are missing still; they are asked for first"
+                f"{_counted(missing, 'answer')} of earlier rounds still missing, and asked for first"
             )
 
 
@@ -220,6 +227,7 @@ def status(**options: Any) -> None:
     with loop_errors():
         loop = open_here(asked.loop)
         at, rounds, metrics = loop.progress(), loop.rounds(), loop.metrics()
+        odd = len(loop.disagreements())
     if asked.json:
         found = {"progress": at, "rounds": rounds, "metrics": metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -233,10 +241,16 @@ def status(**options: Any) -> None:
     if rounds:
         Console().print(_rounds(rounds, metrics))
     for each in at["people"]:
-        tell_out(f"{each['annotator']}: {each['events']:,} decisions, holds {each['holds']:,}")
+        done = _counted(each["events"], "decision")
+        tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
+    if odd:
+        tell_out(
+            f"People disagree on {_counted(odd, 'sample')}, without a label where it is a tie: "
+            f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
+        )
     missing = at["missing_in_all"]
     tell_out(
-        f"{missing:,} answers missing: labelnext loop label{same_loop(asked.loop)}"
+        f"{_counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
         if missing
         else f"Nothing is asked for: labelnext loop next{same_loop(asked.loop)}"
     )

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from labelnext.cli._errors import InputError
-from labelnext.utils.text import printable
+from labelnext.utils.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,7 +83,12 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
     task = bar.add_task("", total=k, counts="")
 
     def show(stats: Mapping[str, int]) -> None:
-        bar.update(task, completed=stats["picks"], counts=_counts(stats))
+        accepted = stats["accepted"] / max(stats["proposals"], 1)
+        # The rest of the pairs were ruled out by bounds.
+        evaluated = stats["feature_products"] / max(stats["pairs"], 1)
+        passes = counted(stats["passes"], "pass", "passes")
+        counts = f"{passes} · {accepted:.0%} accepted · {evaluated:.2%} evaluated"
+        bar.update(task, completed=stats["picks"], counts=counts)
 
     with bar:
         yield show
@@ -120,14 +125,6 @@ def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]
         yield show
 
 
-def _counts(stats: Mapping[str, int]) -> str:
-    passes = f"{stats['passes']} pass" + "es" * (stats["passes"] != 1)
-    accepted = stats["accepted"] / max(stats["proposals"], 1)
-    evaluated = stats["feature_products"] / max(stats["pairs"], 1)
-    # The rest of the pairs were ruled out by bounds.
-    return f"{passes} · {accepted:.0%} accepted · {evaluated:.2%} evaluated"
-
-
 def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> "Table":
     """Lay out the first picks of a batch, and its last."""
     from rich.table import Table
@@ -154,6 +151,18 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> "Table":
         if row == k - 1 and k > SHOWN + 1:
             table.add_row(*("…" for _ in names))
         table.add_row(*(cell(columns[name][row]) for name in names))
+    return table
+
+
+def answer(title: str, caption: str, columns: Mapping[str, Iterable[object]]) -> "Table":
+    """Lay an answer out by columns, the first of names; the first row is the one to look at."""
+    from rich.table import Table
+
+    table = Table(title=title, title_style="bold", caption=caption, caption_justify="left")
+    for place, name in enumerate(columns):
+        table.add_column(escape(printable(name)), justify="right" if place else "left")
+    for place, row in enumerate(zip(*columns.values(), strict=True)):
+        table.add_row(*(escape(printable(each)) for each in row), style="" if place else "bold")
     return table
 
 

@@ -188,7 +188,7 @@ class PrunedFactors(Factors):
         )
 
     @property
-    def squared_norms(self) -> Floats:  # type: ignore[override]
+    def squared_norms(self) -> Floats:
         """‖G_i‖², shape (m,), as the pass has read them."""
         return self.squares
 

@@ -143,7 +143,12 @@ class LocalFiles(Files):
     ) -> None:
         handle, view = self._handle(path), buffer.data
         for offset, (lo, hi) in zip(offsets, spots, strict=True):
-            _fill(handle, path, offset, view[lo:hi])
+            done = lo
+            while done < hi:  # a call returns 2 GiB at most
+                got = os.preadv(handle.number, [view[done:hi]], offset + done - lo)
+                if not got:
+                    raise cut_short(path, offset + done - lo, offset + hi - lo)
+                done += got
         self.see(path, _stamp_of(os.fstat(handle.number)))
 
     def is_folder(self, path: str) -> bool:
@@ -216,15 +221,6 @@ class _Handle:
     def __del__(self) -> None:
         if hasattr(self, "number"):  # it was opened
             os.close(self.number)
-
-
-def _fill(handle: _Handle, path: str, offset: int, view: memoryview) -> None:
-    done, length = 0, len(view)
-    while done < length:  # a call returns 2 GiB at most
-        got = os.preadv(handle.number, [view[done:]], offset + done)
-        if not got:
-            raise cut_short(path, offset + done, offset + length)
-        done += got
 
 
 class StoreError(OSError):

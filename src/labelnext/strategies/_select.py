@@ -8,13 +8,9 @@ import numpy as np
 
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
-from labelnext.strategies._arguments import (
-    check_flag,
-    check_integer,
-    excluded_rows,
-    number_groups,
-)
+from labelnext.strategies._arguments import excluded_rows, number_groups
 from labelnext.strategies._query import Query, badge_needs, check_needs, choose_badge
+from labelnext.utils.given import check_flag, check_integer
 from labelnext.utils.memory import clear_if_out_of_memory
 from labelnext.utils.random import as_generator
 

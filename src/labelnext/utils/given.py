@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import reprlib
 import sys
 from itertools import combinations
@@ -92,3 +94,35 @@ def refuse_other_order(**given: Any) -> None:
             f"position: row {row} is {shown(one[row])} in {first} and {shown(other[row])} in "
             f"{second}. Say what counts: pass {aligned}{second}.to_numpy() if the position does."
         )
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Raise if a parameter is no integer, or below the least that makes sense."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        kind = type(value).__name__
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {kind}.")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}.")
+
+
+def check_number(name: str, value: Any, least: float = 0.0) -> None:
+    """Raise if a parameter is no finite number, or below the least that makes sense."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}.")
+    if not least <= float(value) < math.inf:
+        raise ValueError(f"{name} must be finite and at least {least:g}, got {value}.")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise if a parameter is no finite number over 0."""
+    check_number(name, value)
+    if value == 0:
+        raise ValueError(f"{name} must be over 0, got {value}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise if a parameter is neither True nor False."""
+    import numpy as np
+
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}.")
