@@ -342,7 +342,7 @@ async function decide(action, value = null) {
     if (!result?.error) {
       S.done.push({ item, action, value, client: operation.client });
       S.done.splice(0, S.done.length - 100);
-      store.set("labelnext:used", true);
+      if (S.done.length === 1) store.set("labelnext:used", true);
       if (!S.mending && action !== "skip") count(1);
     }
     const back = S.mending?.back;
