@@ -61,7 +61,9 @@ def cvat_answers(
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = [name for name in archive.namelist() if name.endswith("annotations.xml")]
             if len(names) != 1 or archive.getinfo(names[0]).file_size > READABLE:
-                raise ValueError("expected one annotations.xml in it")
+                raise ValueError(
+                    "expected one annotations.xml, of an export 'CVAT for images 1.1', in it"
+                )
             content = archive.read(names[0])
     try:
         root = ElementTree.fromstring(content)
