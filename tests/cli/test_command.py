@@ -59,6 +59,16 @@ def test_help_comes_without_heavy_imports(tmp_path):
     assert "demo" in done.stdout
 
 
+def test_commands_of_a_loop_come_without_heavy_imports(tmp_path):
+    code = (
+        "import sys, labelnext.loop, labelnext.loop.train\n"
+        "heavy = {'matplotlib', 'pyarrow', 'sklearn', 'scipy', 'pandas', 'polars', 'torch'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    done = shell(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.stdout == "[]\n"
+
+
 def test_help_and_no_command_are_the_same(run):
     assert run().exit_code == 0
     assert run().stdout.strip() == run("--help").stdout.strip()

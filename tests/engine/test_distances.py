@@ -115,6 +115,9 @@ def test_the_first_and_the_last_ticket_of_each_row_find_it(n):
         found, _, found_weights = state.find(tickets)
         np.testing.assert_array_equal(found, rows)
         np.testing.assert_array_equal(found_weights, weights[rows])
+        # Few of a large pool are found by tiles.
+        alone = [state.find(tickets[[at]])[0].item() for at in range(0, len(rows), 7)]
+        assert alone == rows[::7].tolist()
 
 
 def test_a_duplicate_is_at_exactly_0(storage, bias, tmp_path):

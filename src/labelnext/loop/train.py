@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from labelnext.loop.model import Fitted, measure_pool
 from labelnext.pools import Pool, open_pool, write_pool
 from labelnext.pools.disk import write_whole
 from labelnext.pools.manifest import MANIFEST
@@ -29,6 +28,8 @@ except ImportError:  # Windows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from labelnext.loop.model import Fitted
 
 # A function is named so; anything else is a command.
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -113,6 +114,9 @@ def train(
             )
     opened = open_pool(pool)
     _forget(work)
+    # Late: it brings scikit-learn, which most commands of a loop have no use for.
+    from labelnext.loop.model import Fitted, measure_pool
+
     return Fitted(opened, measure_pool(loop, opened) | given, (f"Trained by {what}.",))
 
 
