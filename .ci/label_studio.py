@@ -71,7 +71,7 @@ def main():
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(server, url)
-            tests = [sys.executable, "-m", "pytest", "-q", "tests/loop/test_label_studio.py"]
+            tests = [sys.executable, "-m", "pytest", "-q", "tests/tools/test_label_studio.py"]
             env = os.environ | {"LABELNEXT_LABEL_STUDIO": url}
             sys.exit(subprocess.run(tests, cwd=ROOT, env=env, check=False).returncode)
         finally:

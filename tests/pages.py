@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from labelnext.loop import Loop
-from labelnext.loop.samples import Samples
+from labelnext.samples import Samples
 
 TEXTS = [f"Review {i}: {'well made' if i % 2 else 'broke at once'}" for i in range(40)]
+# For a script in a tab: it presses a key at once where a person would look first.
+AT_ONCE = """if (origin !== "null") localStorage["labelnext:settings"] ??= '{"soon": 0}'"""
 # As root, without a screen, and asking nobody on the network.
 FLAGS = [
     "--no-sandbox",
@@ -103,9 +105,9 @@ class Served:
 @contextmanager
 def served(loop, *, people=("ann", "bo"), train=None, host="127.0.0.1", port=0):
     """Serve the page of a loop in a thread of this process."""
-    from labelnext.loop import server
-    from labelnext.loop._app import Page
-    from labelnext.loop._security import Keys
+    from labelnext.page import server
+    from labelnext.page._app import Page
+    from labelnext.page._security import Keys
 
     keys = Keys(loop.folder)
     listening = server._listen(host, port, 0)
@@ -127,7 +129,7 @@ def served(loop, *, people=("ann", "bo"), train=None, host="127.0.0.1", port=0):
 def process(folder, port, *, people=("ann", "bo")):
     """Serve a loop's page in a process of its own, which may be killed; yields the process."""
     code = (
-        "import labelnext\nfrom labelnext.loop.server import serve\n"
+        "import labelnext\nfrom labelnext.page import serve\n"
         f"serve(labelnext.open_loop({str(folder)!r}), port={port}, people={list(people)!r}, "
         "open_browser=False)"
     )

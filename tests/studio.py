@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 REAL = os.environ.get("LABELNEXT_LABEL_STUDIO", "")
-RECORD = Path(__file__).with_name("loop") / "label_studio.json"
+RECORD = Path(__file__).with_name("tools") / "label_studio.json"
 # The token of the server's only user, which exists as long as the test runs.
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 

@@ -8,32 +8,23 @@ classifiers and plots are in `labelnext.pool`, `labelnext.classifier` and
 """
 
 import importlib
+import pkgutil
 import sys
 import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from labelnext._version import __version__
+from labelnext._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from labelnext.cluster import Ray
-    from labelnext.loop import open_loop
-    from labelnext.networks import extract
-    from labelnext.pools import Pool, open_pool, write_pool
-    from labelnext.sampling import Batch
-    from labelnext.strategies import select
-
-__all__ = [
-    "Batch",
-    "Pool",
-    "Ray",
-    "__version__",
-    "extract",
-    "open_loop",
-    "open_pool",
-    "select",
-    "write_pool",
-]
+    from labelnext.cluster import Ray as Ray
+    from labelnext.loop import open_loop as open_loop
+    from labelnext.networks import extract as extract
+    from labelnext.pools import Pool as Pool
+    from labelnext.pools import open_pool as open_pool
+    from labelnext.pools import write_pool as write_pool
+    from labelnext.sampling import Batch as Batch
+    from labelnext.strategies import select as select
 
 # Where each name is. All is imported when it is used first: importing labelnext costs nothing.
 _NAMES = {
@@ -46,23 +37,7 @@ _NAMES = {
     "select": "strategies",
     "write_pool": "pools",
 }
-_SUBPACKAGES = {
-    "classifier",
-    "cluster",
-    "datasets",
-    "engine",
-    "estimators",
-    "experiment",
-    "loop",
-    "networks",
-    "pool",
-    "pools",
-    "sampling",
-    "strategies",
-    "utils",
-    "visualization",
-}
-
+__all__ = ["__version__", *_NAMES]  # noqa: PLE0604
 
 # The packages that had another name in 0.1.
 _MOVED = {
@@ -100,10 +75,14 @@ def __getattr__(name: str) -> Any:
         found = getattr(importlib.import_module(f"labelnext.{_NAMES[name]}"), name)
         globals()[name] = found
         return found
-    if name in _SUBPACKAGES:
+    if name in _subpackages():
         return importlib.import_module(f"labelnext.{name}")
     raise AttributeError(f"module 'labelnext' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES, *_SUBPACKAGES})
+    return sorted({*globals(), *_NAMES, *_subpackages()})
+
+
+def _subpackages() -> set[str]:
+    return {found.name for found in pkgutil.iter_modules(__path__) if found.name[0] != "_"}

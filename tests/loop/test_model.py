@@ -5,8 +5,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import labelnext
+from labelnext.estimators.linear import measure
 from labelnext.loop import Loop
-from labelnext.loop.model import fit, measure, pool_of, strategy_for, without_features
+from labelnext.loop.model import fit, pool_of, strategy_for, without_features
 
 KINDS = [*"aabbcc"] * 5
 TEXTS = [f"{ {'a': 'apples and pears', 'b': 'wood and stone', 'c': 'rain or snow'}[k] } {i % 7}"

@@ -10,7 +10,7 @@ import scipy.sparse
 
 import labelnext
 from labelnext.loop import Loop, LoopError, _rounds, _schema, open_loop
-from labelnext.loop.samples import Samples
+from labelnext.samples import Samples
 
 TEXTS = [f"text {row}" for row in range(20)]
 ANN = {"annotator": "ann"}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from labelnext.utils.memory import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,21 @@ def n_threads() -> int:
     ``LABELNEXT_NUM_THREADS``, else ``OMP_NUM_THREADS`` (which joblib sets in its workers, so
     that nested parallelism does not oversubscribe), else the cores that this process may use.
     """
-    return threads_set() or int(joblib.cpu_count())
+    return threads_set() or cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # What a container may take of them, as the two versions of control groups say it.
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            quota, period = map(int, " ".join((GROUP / name).read_text() for name in names).split())
+        except (OSError, ValueError):  # there is no such file, or no limit
+            continue
+        if quota > 0 < period:
+            n = min(n, math.ceil(quota / period))
+    return max(n, 1)
 
 
 def threads_set() -> int | None:
@@ -50,14 +65,28 @@ def threads_set() -> int | None:
 
 
 @cache
-def _blas() -> tuple[ThreadpoolController, ThreadpoolController]:
+def _blas() -> tuple[list[Any], list[Any]]:
     """Return the libraries with one setting for the process, and those with one for each thread."""
     # Looking the libraries up takes milliseconds; they stay loaded.
-    all_of_them = ThreadpoolController()
-    files: dict[bool, list[str]] = {True: [], False: []}
-    for library in all_of_them.select(user_api="blas").lib_controllers:
-        files[getattr(library, "threading_layer", None) == "openmp"].append(library.filepath)
-    return all_of_them.select(filepath=files[False]), all_of_them.select(filepath=files[True])
+    found: dict[bool, list[Any]] = {True: [], False: []}
+    for library in ThreadpoolController().select(user_api="blas").lib_controllers:
+        found[getattr(library, "threading_layer", None) == "openmp"].append(library)
+    return found[False], found[True]
+
+
+# `ThreadpoolController.limit` does this and more, and takes longer than a small selection.
+def _hold(libraries: list[Any]) -> list[tuple[Any, int]]:
+    """Set libraries to one thread, and return those that had more, with how many."""
+    held = [(each, n) for each in libraries if (n := each.num_threads) not in (None, 1)]
+    _set([(library, 1) for library, _ in held])
+    return held
+
+
+def _set(numbers: list[tuple[Any, int]]) -> None:
+    for library, n in numbers:
+        library.set_num_threads(n)
+        # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
+        getattr(library, "clear_controlling_thread", int)()
 
 
 class _Held:
@@ -66,19 +95,16 @@ class _Held:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.n = 0
-        self.before: Any = None
+        self.before: list[tuple[Any, int]] = []
 
     def count(self, more: int) -> None:
         """Count one more that holds it, or one less."""
         with self.lock:
             if self.n == 0:
-                self.before = _blas()[0].limit(limits=1, user_api="blas")
+                self.before = _hold(_blas()[0])
             self.n += more
             if self.n == 0:
-                self.before.restore_original_limits()
-            # Else threadpoolctl, from 3.8 on, would let nobody but this thread change it again.
-            for library in _blas()[0].lib_controllers:
-                getattr(library, "clear_controlling_thread", int)()
+                _set(self.before)
 
 
 _held = _Held()
@@ -103,10 +129,11 @@ def blas_on_one_thread() -> Iterator[None]:
     """
     held = _held
     held.count(1)
+    of_thread = _hold(_blas()[1])
     try:
-        with _blas()[1].limit(limits=1, user_api="blas"):
-            yield
+        yield
     finally:
+        _set(of_thread)
         held.count(-1)
 
 
@@ -142,6 +169,8 @@ def for_each(work: Callable[[int], None], n_tasks: int, n_workers: Callable[[], 
                 work(task)
             except Exception as error:
                 errors[task] = error
+
+    from concurrent.futures import ThreadPoolExecutor
 
     threads = min(n_workers(), n_tasks)
     with blas_on_one_thread(), ThreadPoolExecutor(threads) as pool:

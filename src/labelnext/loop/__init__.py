@@ -4,10 +4,10 @@ A loop is a folder with one SQLite file. `Loop.create` makes one, `open_loop` op
 of processes may do so at once.
 """
 
-from labelnext.loop._events import Event, Labels
+from labelnext.loop._events import Event, Labels, Rule
 from labelnext.loop._rounds import Item
 from labelnext.loop._schema import LoopError
 from labelnext.loop._shares import ClassCounts
 from labelnext.loop.loop import Loop, open_loop
 
-__all__ = ["ClassCounts", "Event", "Item", "Labels", "Loop", "LoopError", "open_loop"]
+__all__ = ["ClassCounts", "Event", "Item", "Labels", "Loop", "LoopError", "Rule", "open_loop"]

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.loop import _rounds, _schema
-from labelnext.loop.samples import IN_FILES, Samples
 from labelnext.pools.known import is_text, some
+from labelnext.samples.samples import IN_FILES, Samples
 
 if TYPE_CHECKING:
     import sqlite3

@@ -16,7 +16,7 @@ from labelnext.pools.known import some
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -354,11 +354,41 @@ def disagreements(db: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+def checked_values(
+    db: sqlite3.Connection, ids: Sequence[str], values: Mapping[int, Any]
+) -> tuple[list[int], dict[int, Any]]:
+    """Return the row of each id, and values as they are written, by their places among the ids.
+
+    All of them are refused for one that cannot be taken.
+    """
+    known = dict(db.execute("SELECT id, key FROM samples").fetchall())
+    unknown = [name for name in ids if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{len(unknown):,} of {len(ids):,} ids are not in the loop: {some(unknown)}; it has "
+            f"ids like {some(list(known)[:3])}. Nothing was written."
+        )
+    checked, odd, why, check = {}, [], "", value_checker(db)
+    for at, value in values.items():
+        try:
+            checked[at] = check(value)
+        except (TypeError, ValueError) as error:
+            odd.append(ids[at])
+            why = why or str(error)
+    if odd:
+        raise ValueError(
+            f"{len(odd):,} of {len(ids):,} labels cannot be taken, the first of {odd[0]!r}: {why} "
+            "Nothing was written."
+        )
+    return [known[name] for name in ids], checked
+
+
 def bring_in(
     db: sqlite3.Connection, ids: list[str], values: list[Any], annotator: str, source: str
 ) -> int:
     """Write labels from elsewhere, all of them or none; return how many are new."""
-    keys = dict(db.execute("SELECT id, key FROM samples").fetchall())
+    given = {at: value for at, value in enumerate(values) if not is_missing(value)}
+    keys, checked = checked_values(db, ids, given)
     mine = (
         "SELECT sample, value FROM {} WHERE annotator = ? AND action IN ('label', 'import')",
         "AND source = ? AND action = 'import' ORDER BY number",
@@ -367,36 +397,15 @@ def bring_in(
     brought = dict(
         db.execute(f"{mine[0].format('events')} {mine[1]}", (annotator, source)).fetchall()
     )
-    unknown = [name for name in ids if name not in keys]
-    if unknown:
-        raise ValueError(
-            f"{len(unknown):,} of {len(ids):,} ids are not in the loop: {some(unknown)}; it has "
-            f"ids like {some(list(keys)[:3])}. Nothing was written."
-        )
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise ValueError(
             f"{len(twice):,} ids are there more than once: {some(twice)}; nothing was written."
         )
-    checked, odd, why = [], [], ""
-    check = value_checker(db)
-    for name, value in zip(ids, values, strict=True):
-        if is_missing(value):
-            continue
-        try:
-            checked.append((keys[name], check(value)))
-        except (TypeError, ValueError) as error:
-            odd.append(name)
-            why = why or str(error)
-    if odd:
-        raise ValueError(
-            f"{len(odd):,} of {len(ids):,} labels cannot be taken, the first of {odd[0]!r}: {why} "
-            "Nothing was written."
-        )
     # What has not changed since it was brought in last must not undo what the person said later.
     new = [
         (key, value)
-        for key, value in checked
+        for key, value in ((keys[at], value) for at, value in checked.items())
         if all(key not in old or json.loads(old[key]) != value for old in (stands, brought))
     ]
     for key, value in new:

@@ -24,9 +24,9 @@ from labelnext.loop._choice import Plan, choose
 from labelnext.loop._create import create, root_of, samples_of
 from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, Event, Labels
 from labelnext.loop._shares import ClassCounts, class_counts
-from labelnext.loop.samples import Samples, read
 from labelnext.pools import Pool
 from labelnext.pools.known import plain, some
+from labelnext.samples.samples import Samples, read
 from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Loop:
         ----------
         folder : str or path-like
             Where; it is created if it is not there.
-        samples : Samples, or whatever `labelnext.loop.samples.read` takes
+        samples : Samples, or whatever `labelnext.samples.read` takes
             What is to be labelled.
         classes : sequence of str, default=None
             The names of the classes, in the order in which they are shown. None for regression.

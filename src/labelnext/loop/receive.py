@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from labelnext.loop import _events, _schema
-from labelnext.loop._check import name_of, value_checker
+from labelnext.loop._check import name_of
 from labelnext.pools.known import some
 
 if TYPE_CHECKING:
@@ -147,17 +147,19 @@ def receive(loop: Loop, answers: Iterable[Answer], source: str) -> int:
         How many were written.
     """
     answers, written = list(answers), 0
+    for answer in answers:
+        name_of("annotator", answer.annotator)
     with loop._database.writing() as db:
-        keys = dict(db.execute("SELECT id, key FROM samples").fetchall())
+        given = {at: each.value for at, each in enumerate(answers) if each.action == "label"}
+        keys, values = _events.checked_values(db, [each.sample for each in answers], given)
         standing = {
             (sample, annotator): ("label" if action == "import" else action, value)
             for sample, annotator, action, value in db.execute(
                 "SELECT sample, annotator, action, value FROM standing"
             )
         }
-        checked = _checked(answers, keys, value_checker(db))
-        for answer, value in zip(answers, checked, strict=True):
-            client, key = answer.client, keys[answer.sample]
+        for at, (key, answer) in enumerate(zip(keys, answers, strict=True)):
+            client, value = answer.client, values.get(at)
             if client and db.execute("SELECT 1 FROM events WHERE client = ?", (client,)).fetchone():
                 continue
             text = None if value is None else json.dumps(value, ensure_ascii=False)
@@ -177,31 +179,3 @@ def receive(loop: Loop, answers: Iterable[Answer], source: str) -> int:
             )
             written += 1
     return written
-
-
-def _checked(answers: list[Answer], keys: dict[str, int], check: Any) -> list[Any]:
-    """Return the values as they are written; refuse them all for one that cannot be."""
-    values, unknown, odd, why = [], [], [], ""
-    for answer in answers:
-        name_of("annotator", answer.annotator)
-        if answer.sample not in keys:
-            unknown.append(answer.sample)
-        elif answer.action == "label":
-            try:
-                values.append(check(answer.value))
-            except (TypeError, ValueError) as error:
-                odd.append(answer.sample)
-                why = why or str(error)
-        else:
-            values.append(None)
-    if unknown:
-        raise ValueError(
-            f"{len(unknown):,} of {len(answers):,} answers are of samples that are not in the "
-            f"loop: {some(unknown)}. Nothing was written."
-        )
-    if odd:
-        raise ValueError(
-            f"{len(odd):,} of {len(answers):,} answers cannot be taken, the first of {odd[0]!r}: "
-            f"{why} Nothing was written."
-        )
-    return values

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from labelnext.estimators import linear
 from labelnext.experiment import fallen_at, stable_at
-from labelnext.loop import model
 from labelnext.pools import open_pool
-from labelnext.utils.agreement import alpha, kappa
+from labelnext.utils.agreement import Pair, alpha, kappa, pairs
 from labelnext.utils.interval import first_reached, wilson
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Statistics:
     saved: Saved | None
     agreement: tuple[float, float, float] | None
     common: int
-    pairs: list[tuple[str, str, int, float]]
+    pairs: list[Pair]
     times: dict[str, tuple[int, float, float, float]]
     stability: list[Point]
     potential: list[Point]
@@ -94,13 +93,13 @@ def statistics(loop: Any) -> Statistics:
     >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["0", "1"], ["good", "bad"], annotator="ann", source="memory")
     >>> statistics(loop).why["saved"]
-    'It is told where the loop has features, which loop.next() computes.'
+    'It is told where the loop has features, which the choice of a round computes.'
     >>> folder.cleanup()
     """
     of = _Read(loop)
     why: dict[str, str] = {}
     models = _models(of, why)
-    agreement, common, pairs = _agreement(of)
+    agreement, common, compared = _agreement(of)
     stability, potential = _stability(of, models), _potential(of)
     advice = {}
     if len(stability) > 1:
@@ -110,12 +109,12 @@ def statistics(loop: Any) -> Statistics:
         at = fallen_at([point.value for point in potential])
         advice["potential"] = None if at is None else potential[at].round
     return Statistics(
-        curves=_curves(of),
+        curves=_curves(of, models, why),
         right=_right(of),
         saved=None if models is None else _saved(of, models, why),
         agreement=agreement,
         common=common,
-        pairs=pairs,
+        pairs=compared,
         times=_times(of),
         stability=stability,
         potential=potential,
@@ -173,19 +172,35 @@ class _Read:
         return [self.row[name] for name in dict.fromkeys(names)]
 
 
-def _curves(of: _Read) -> dict[str, list[Point]]:
-    """Return what was reached on the test set, by metric, over the labels."""
+def _curves(of: _Read, models: _Models | None, why: dict[str, str]) -> dict[str, list[Point]]:
+    """Return what was reached on the test set, by metric, over the labels.
+
+    Where nobody has said what a model reached, it is what the default model would have.
+    """
     n = len([value for value in of.test if not _missing(value)])
     found: dict[str, list[Point]] = defaultdict(list)
-    for each in of.loop.metrics():
-        if each["split"] != "test" or each["value"] is None:
-            continue
-        value, number = float(each["value"]), each["round"]
+    told = [
+        (each["round"], each["name"], float(each["value"]))
+        for each in of.loop.metrics()
+        if each["split"] == "test" and each["value"] is not None
+    ]
+    if not told and models is not None:
+        told = [
+            (number, name, value)
+            for number, _, predicted in models.rounds
+            for name, value in linear.measure(of.task, of.test, predicted).items()
+        ]
+        if told:
+            why["curves"] = (
+                "The loop was told no metrics, so these are of the default model on the loop's "
+                "features, computed for this report."
+            )
+    for number, name, value in told:
         low = high = np.nan
         # A share of right ones; of other metrics no interval is known.
-        if each["name"] == "accuracy" and n and 0 <= value <= 1:
+        if name == "accuracy" and n and 0 <= value <= 1:
             low, high = map(float, wilson(value * n, n))
-        found[each["name"]].append(Point(number, of.labels_until(number), value, low, high, n))
+        found[name].append(Point(number, of.labels_until(number), value, low, high, n))
     return {name: sorted(points, key=lambda p: p.round) for name, points in found.items()}
 
 
@@ -222,14 +237,13 @@ class _Models(NamedTuple):
 def _models(of: _Read, why: dict[str, str]) -> _Models | None:
     """Train the default model after each round, where there are features."""
     folder = of.loop.folder / "features"
-    if of.task != "multiclass":
-        why["saved"] = "It is told for classes, of which a sample has one."
-        return None
     if not folder.is_dir():
-        why["saved"] = "It is told where the loop has features, which loop.next() computes."
+        why["saved"] = (
+            "It is told where the loop has features, which the choice of a round computes."
+        )
         return None
     try:
-        X = model.scaled(open_pool(folder).features[:])
+        X = linear.scaled(open_pool(folder).features[:])
     except (OSError, ValueError) as error:
         why["saved"] = f"The loop's features cannot be read: {error}"
         return None
@@ -238,11 +252,11 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
         return None
 
     def fit(rows: Sequence[int]) -> NDArray[Any]:
-        y = np.full(len(of.pool), None, object)
+        y = np.full(len(of.pool), np.nan if of.task == "regression" else None, of.pool.dtype)
         y[list(rows)] = of.pool[list(rows)]
-        predicted = model.FITS["multiclass"](X, y, of.loop.classes)[1]
-        if predicted is None:  # one class is all that it has seen
-            predicted = np.full(len(y), y[rows[0]], object)
+        predicted = linear.FITS[of.task](X, y, of.loop.classes)[1]
+        if predicted is None:  # one class, or number, is all that it has seen
+            predicted = np.full(len(y), y[rows[0]], y.dtype)
         return predicted  # type: ignore[no-any-return]
 
     order = of.order(("strategy", "random"))
@@ -256,6 +270,9 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
 
 def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
     """Hold the loop's order against its random slices, with one model and on the test set."""
+    if of.task != "multiclass":
+        why["saved"] = "It is told for classes, of which a sample has one."
+        return None
     testing = [row for row, value in enumerate(of.test) if not _missing(value)]
     order, at_random = of.order(("strategy", "random")), of.order(("random",))
     few = len(testing) < FEW_TEST, len(at_random) < FEW_RANDOM
@@ -306,33 +323,23 @@ def _turns() -> Rows:
 
 def _agreement(
     of: _Read,
-) -> tuple[tuple[float, float, float] | None, int, list[tuple[str, str, int, float]]]:
+) -> tuple[tuple[float, float, float] | None, int, list[Pair]]:
     """Compare what people say of the same samples, of each the latest."""
     said: dict[str, dict[str, Any]] = defaultdict(dict)
+    numbers = of.task == "regression"
     for event in of.events:
         if event.action in ("label", "import", "cannot-tell", "skip") and not event.undone:
             if event.action in ("label", "import"):
-                said[event.sample][event.annotator] = event.value
+                value = event.value if numbers else json.dumps(event.value, ensure_ascii=False)
+                said[event.sample][event.annotator] = value
             else:
                 said[event.sample].pop(event.annotator, None)
     shared = [votes for votes in said.values() if len(votes) > 1]
     if not shared:
         return None, 0, []
-    numbers = of.task == "regression"
-
-    def name(value: Any) -> Any:
-        return value if numbers else json.dumps(value, ensure_ascii=False)
-
-    found = alpha([[name(v) for v in votes.values()] for votes in shared], numbers=numbers)
-    people = Counter(pair for votes in shared for pair in combinations(sorted(votes), 2))
-    pairs = []
-    for (one, other), n in sorted(people.items()):
-        if n < FEW_COMMON or numbers:
-            continue
-        both = [(name(v[one]), name(v[other])) for v in shared if one in v and other in v]
-        first, second = map(np.array, zip(*both, strict=True))
-        pairs.append((one, other, n, kappa(first, second)))
-    return found, len(shared), pairs
+    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
+    compared = [] if numbers else [pair for pair in pairs(shared) if pair.n >= FEW_COMMON]
+    return found, len(shared), compared
 
 
 def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:
@@ -350,7 +357,7 @@ def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:
 
 def _stability(of: _Read, models: _Models | None) -> list[Point]:
     """Return kappa of the predictions of successive models, on samples drawn from the pool."""
-    if models is None or not models.rounds:
+    if models is None or not models.rounds or of.task != "multiclass":
         return []
     rng, n = np.random.default_rng(1), len(of.pool)
     rows = np.sort(rng.choice(n, min(STOP_SET, n), replace=False))

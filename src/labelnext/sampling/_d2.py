@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block, open_gradients
-from labelnext.engine.threads import n_threads
+from labelnext.engine.threads import threads_set
 from labelnext.sampling._checkpoint import Checkpoint
 from labelnext.sampling._picks import Picks, Room
 
@@ -84,7 +84,7 @@ def opened(
     pool: Pool, memory_limit: int | str | None = None, cluster: Ray | None = None
 ) -> Iterator[Gradients]:
     """Have the gradients of a pool: in this process, or in shards for as long as the context."""
-    n_threads()  # a wrong setting is told of small pools, too
+    threads_set()  # a wrong setting is told of small pools, too
     if cluster is None:
         yield open_gradients(pool, memory_limit=memory_limit)
         return
@@ -155,7 +155,7 @@ def d2_sample(
     array([4.5, 2. ])
     """
     rng = np.random.default_rng(random_state)
-    with blas_on_one_thread():
+    with blas_on_one_thread() if gradients.uses_blas else nullcontext():
         picks = Picks(gradients, gradients.start(exclude), k, progress, Room(groups))
         for _ in _sample(picks, centres, rng, checkpoint):
             if checkpoint is not None:

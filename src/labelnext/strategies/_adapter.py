@@ -15,9 +15,14 @@ from labelnext.estimators.predict import has_members, last_step, refuse_without_
 from labelnext.estimators.rows import as_numbers, as_samples, check_weights, stack_rows, take_rows
 from labelnext.pools import Pool
 from labelnext.sampling import Groups
-from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
-from labelnext.utils.given import refuse_masked, refuse_masked_rows, refuse_other_order, shown
+from labelnext.utils.given import (
+    check_flag,
+    refuse_masked,
+    refuse_masked_rows,
+    refuse_other_order,
+    shown,
+)
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -203,7 +208,11 @@ def _two_classes(proba: NDArray[Any]) -> NDArray[Any]:
 
 def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_label: Any) -> Fit:
     """Check a classifier and return what fits a copy of it."""
-    _check_classifier(clf)
+    if isinstance(clf, type):
+        raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
+    # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
+    if not (is_module(final_step(clf)) or hasattr(type(clf), "predict_proba")):
+        refuse_without_proba(clf)
     check_flag("fit_clf", fit_clf)
     if not fit_clf and not is_fitted(clf):
         raise NotFittedError(
@@ -221,16 +230,6 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
         return fitted
 
     return fit
-
-
-def _check_classifier(clf: Any) -> None:
-    if isinstance(clf, type):
-        raise TypeError(f"clf must be a classifier, got the class {clf.__name__}; call it first.")
-    if is_module(final_step(clf)):
-        return
-    # Of some, a StackingClassifier say, only the fitted one knows whether it has predict_proba.
-    if not hasattr(type(clf), "predict_proba"):
-        refuse_without_proba(clf)
 
 
 @dataclass(frozen=True)

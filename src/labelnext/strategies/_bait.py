@@ -11,12 +11,13 @@ import scipy.sparse as sp
 from scipy.linalg import helmert
 
 from labelnext.engine.threads import SPAN, for_each, for_each_span, n_threads
-from labelnext.strategies._arguments import check_positive
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, checked, parameters
+from labelnext.strategies._points import parts
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_positive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,26 +35,15 @@ class Design:
     coordinates across it, and C below is one less than the classes are. Rows and columns of the
     matrices are weights of the last layer, those of one coordinate together. With M the information
     gathered so far and F that of the pool, N = M⁻¹ and Q = M⁻¹ F M⁻¹. A sample with features h
-    looks at them through ``H = 1 ⊗ h``, shape (C·d, C).
-
-    Parameters
-    ----------
-    spreads : ndarray of shape (n, C, C)
-        diag(p) - p pᵀ of the candidates.
-    features : ndarray of shape (n, d)
-        Their features.
-    inverse, weighted : ndarray of shape (C·d, C·d)
-        N and Q but for what is in `late`; changed in place.
-    seen_inverse, seen_weighted : ndarray of shape (n, C, C)
-        Hᵀ N H and Hᵀ Q H for each candidate; changed in place.
+    looks at them through ``H = 1 ⊗ h``, shape (C·d, C). All but the first two change in place.
     """
 
-    spreads: NDArray[np.float64]
-    features: NDArray[Any]
-    inverse: NDArray[np.float64]
-    weighted: NDArray[np.float64]
-    seen_inverse: NDArray[np.float64]
-    seen_weighted: NDArray[np.float64]
+    spreads: NDArray[np.float64]  # diag(p) - p pᵀ of the candidates, shape (n, C, C)
+    features: NDArray[Any]  # theirs, shape (n, d)
+    inverse: NDArray[np.float64]  # N but for what is `late`, shape (C·d, C·d)
+    weighted: NDArray[np.float64]  # Q likewise
+    seen_inverse: NDArray[np.float64]  # Hᵀ N H for each candidate, shape (n, C, C)
+    seen_weighted: NDArray[np.float64]  # Hᵀ Q H likewise
     late: list[tuple[int, NDArray[np.float64], NDArray[Any]]] = field(default_factory=list)
     """s, W and Z of changes N - s W Wᵀ and Q - s (Z Wᵀ + W Zᵀ) that are yet to be made."""
 
@@ -177,10 +167,10 @@ def fisher(spreads: NDArray[np.float64], features: NDArray[Any]) -> NDArray[np.f
     def of_pair(i: int, j: int) -> None:
         # Of a symmetric block: what is on the diagonal and after it.
         block = np.zeros((d, d))
-        for rows in _slices(n, SPAN):
+        for rows in parts(n, SPAN):
             h = features[rows].astype(np.float64, copy=False)
             weighed = h * spreads[rows, i, j, None]
-            for strip in _slices(d, STRIP):
+            for strip in parts(d, STRIP):
                 block[strip, strip.start :] += weighed[:, strip].T @ h[:, strip.start :]
         block = np.triu(block) / max(n, 1)
         total[i, :, j] = total[j, :, i] = block + np.triu(block, 1).T
@@ -199,9 +189,9 @@ def seen(matrices: Sequence[NDArray[np.float64]], features: NDArray[Any]) -> NDA
         blocks = np.stack([matrix.reshape(size, d, size, d)[i, :, j] for matrix in matrices])
         # What is before the diagonal counts after it.
         blocks = np.triu(blocks) + np.tril(blocks, -1).transpose(0, 2, 1)
-        for rows in _slices(n, SPAN):
+        for rows in parts(n, SPAN):
             h = features[rows].astype(np.float64, copy=False)
-            for strip in _slices(d, STRIP):
+            for strip in parts(d, STRIP):
                 factors = blocks[:, strip, strip.start :].reshape(-1, d - strip.start).T
                 products = (h[:, strip.start :] @ factors).reshape(len(h), len(matrices), -1)
                 out[:, rows, i, j] += np.einsum("na,nma->mn", h[:, strip], products)
@@ -215,10 +205,6 @@ def _for_each_pair(work: Callable[[int, int], None], size: int) -> None:
     """Call ``work(i, j)`` for all i and j up to it, side by side: each has its own place."""
     pairs = list(combinations_with_replacement(range(size), 2))
     for_each(lambda number: work(*pairs[number][::-1]), len(pairs), n_threads)
-
-
-def _slices(n: int, size: int) -> Iterator[slice]:
-    return (slice(start, start + size) for start in range(0, n, size))
 
 
 @parameters
@@ -283,12 +269,9 @@ class Bait(QueryStrategy):
     paper = "Ash et al., NeurIPS 2021"
     batches_are_prefixes = False
 
-    regularization: float = 1.0
+    # What no sample tells of has no inverse without it.
+    regularization: float = checked(check_positive, default=1.0)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        # What no sample tells of has no inverse without it.
-        check_positive("regularization", self.regularization)
 
     def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features(with_labeled=True)

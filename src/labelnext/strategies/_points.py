@@ -84,7 +84,7 @@ class Points:
         Rounding may take distances a little below 0.
         """
         with nullcontext() if self.xp is np else plain_float32(self.rows.device):
-            for part in _parts(others.n, self._block):
+            for part in parts(others.n, self._block):
                 other = others.rows[part]
                 h, ends = -2 * other[:, :-2], other[:, -2:]
                 if sp.issparse(other):
@@ -118,7 +118,7 @@ class Points:
         own, most = self._moved(limits), min(PAIRS_OF_EACH * self.n, MOST_PAIRS)
         found: dict[tuple[int, int], tuple[NDArray[Any], ...]] = {}
         n_found, lock = 0, Lock()
-        for part in _parts(self.n, self._block):
+        for part in parts(self.n, self._block):
 
             def work(span: slice, _: slice, tile: Any, part: slice = part) -> None:
                 nonlocal n_found
@@ -157,7 +157,7 @@ class Points:
         """
         weights, floors = self._moved(weights), self._moved(floor[:, None])
         out = np.empty(others.n)
-        for part in _parts(others.n, self._block):
+        for part in parts(others.n, self._block):
             sums: dict[int, Any] = {}
 
             def work(span: slice, _: slice, tile: Any, sums: dict[int, Any] = sums) -> None:
@@ -168,13 +168,9 @@ class Points:
                 sums[span.start] = weights[span] @ tile
 
             self.for_each_tile(others.take(part), work)
-            parts = self.xp.stack([sums[start] for start in sorted(sums)])
-            out[part] = _fetched(parts.sum(axis=0, dtype=self.xp.float64))
+            of_spans = self.xp.stack([sums[start] for start in sorted(sums)])
+            out[part] = _fetched(of_spans.sum(axis=0, dtype=self.xp.float64))
         return out
-
-    def nearest(self, others: Points) -> Floats:
-        """Return the squared distance of each point to the nearest other one, inf for none."""
-        return self._least(others)
 
     def nearest_of_another(self, kinds: NDArray[np.int64]) -> Floats:
         """Return the squared distance of each point to the nearest of another kind, or inf."""
@@ -188,7 +184,7 @@ class Points:
                 tile[own[span][:, None] == own[part]] = np.inf
 
         out = np.empty(self.n)
-        out[order] = points._least(points, mask)
+        out[order] = points.nearest(points, mask)
         return out
 
     def least_apart(self) -> float:
@@ -197,10 +193,10 @@ class Points:
         def mask(_: slice, __: slice, tile: Any) -> None:
             tile[tile <= self.rounding] = np.inf
 
-        return float(self._least(self, mask).min())
+        return float(self.nearest(self, mask).min())
 
-    def _least(self, others: Points, mask: Work = lambda *_: None) -> Floats:
-        """Return the least of each point's squared distances, of those that a mask leaves."""
+    def nearest(self, others: Points, mask: Work = lambda *_: None) -> Floats:
+        """Return the squared distance of each to the nearest other that a mask leaves, or inf."""
         out = self._new(self.n) + np.inf
 
         def work(span: slice, part: slice, tile: Any) -> None:
@@ -266,7 +262,7 @@ class Points:
             return sums.total
         total, names = self._new(shape), self.xp.arange(n_clusters, **self.beside)
         with plain_float32(self.rows.device):
-            for span in _parts(self.n, min(ROWS, max(1, NUMBERS // n_clusters))):
+            for span in parts(self.n, min(ROWS, max(1, NUMBERS // n_clusters))):
                 hot = weighed[span] * (clusters[span] == names[:, None])
                 total += hot @ self.rows[span]
         return _fetched(total)
@@ -349,8 +345,8 @@ def _squared_norms(h: Any) -> Any:
     """Return ‖h‖² in float64, some rows at a time."""
     if is_tensor(h):
         return _library(h)[0].hstack([(part.double() ** 2).sum(1) for part in h.split(ROWS)])
-    parts = (h[part].astype(np.float64) for part in _parts(h.shape[0], SPAN))
-    return np.hstack([row_norms(part, squared=True) for part in parts])
+    spans = (h[span].astype(np.float64) for span in parts(h.shape[0], SPAN))
+    return np.hstack([row_norms(span, squared=True) for span in spans])
 
 
 def _library(values: Any) -> tuple[Any, dict[str, Any]]:
@@ -369,7 +365,8 @@ def first_by_lot(values: NDArray[Any], lots: NDArray[np.int64], rounding: float 
     return int(equal[lots[equal].argmin()])
 
 
-def _parts(n: int, size: int) -> Iterator[slice]:
+def parts(n: int, size: int) -> Iterator[slice]:
+    """Cut n in slices of a size; the last may be shorter."""
     return (slice(lo, min(lo + size, n)) for lo in range(0, n, size))
 
 

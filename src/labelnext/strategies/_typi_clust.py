@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._arguments import check_integer
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, check_count, checked, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import lay_out
 
@@ -82,14 +81,10 @@ class TypiClust(QueryStrategy):
     paper = "Hacohen et al., ICML 2022"
     batches_are_prefixes = False
 
-    n_neighbors: int = 20
-    max_clusters: int = 500
-    max_iter: int = 50
+    n_neighbors: int = checked(check_count, default=20)
+    max_clusters: int = checked(check_count, default=500)
+    max_iter: int = checked(check_count, default=50)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        for name in ("n_neighbors", "max_clusters", "max_iter"):
-            check_integer(name, getattr(self, name), least=1)
 
     def _choose(self, query: Query) -> Choice:
         features, n = query.features(with_labeled=True, on_device=True), query.n_candidates
@@ -112,7 +107,10 @@ class TypiClust(QueryStrategy):
                 typicality[members[own]] = self._typicality(points, members)[own]
                 is_known[cluster] = True
             n_covered[cluster] += 1
-            pick = _most_typical(typicality, members[members < n], is_free)
+            # The first of those that differ by rounding only, as the two of a pair do.
+            free = members[members < n]
+            free = free[is_free[free]]
+            pick = int(free[typicality[free] >= typicality[free].max() * (1 - 1e-6)][0])
             return pick, typicality[pick], np.where(of_candidate == cluster, typicality, 0.0)
 
         return query.one_by_one(step)
@@ -134,11 +132,3 @@ class TypiClust(QueryStrategy):
         # Each is its own nearest, and adds 0.
         nearest = np.sqrt(points.take(members).in_float64().smallest(k + 1))
         return np.asarray(k / (nearest.sum(axis=1) + SMALLEST))
-
-
-def _most_typical(
-    typicality: NDArray[np.float64], members: NDArray[np.intp], is_free: NDArray[np.bool_]
-) -> int:
-    """Return the first of those that differ by rounding only, as the two of a pair do."""
-    free = members[is_free[members]]
-    return int(free[typicality[free] >= typicality[free].max() * (1 - 1e-6)][0])

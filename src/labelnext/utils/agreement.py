@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,6 +25,34 @@ def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
     shares = [np.bincount(part, minlength=len(names)) / len(part) for part in np.split(codes, 2)]
     chance = float(shares[0] @ shares[1])
     return (agree - chance) / (1 - chance)
+
+
+class Pair(NamedTuple):
+    """Two people: of how many samples both have said something, how often the same, and kappa."""
+
+    people: tuple[str, str]
+    n: int
+    same: float
+    kappa: float
+
+
+def pairs(units: Iterable[Mapping[str, Any]]) -> list[Pair]:
+    """Compare each two people on what both have labelled; a unit is what people say of a sample.
+
+    >>> pairs([{"ann": "a", "bo": "a"}, {"ann": "b", "bo": "a"}, {"ann": "b"}])
+    [Pair(people=('ann', 'bo'), n=2, same=0.5, kappa=0.0)]
+    """
+    both: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
+    for said in units:
+        for one, other in combinations(sorted(said), 2):
+            both.setdefault((one, other), []).append((said[one], said[other]))
+    found = []
+    for people, values in sorted(both.items()):
+        first, second = map(np.array, zip(*values, strict=True))
+        found.append(
+            Pair(people, len(values), float(np.mean(first == second)), kappa(first, second))
+        )
+    return found
 
 
 def alpha(units: Sequence[Sequence[Any]], *, numbers: bool = False) -> tuple[float, float, float]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from labelnext.loop import _events, _rounds, _schema
-from labelnext.utils.agreement import kappa
+from labelnext.utils.agreement import pairs
 from labelnext.utils.interval import wilson
 
 if TYPE_CHECKING:
@@ -91,21 +88,19 @@ def event(loop: Loop, number: int) -> _events.Event:
         return _events.find(db, number)
 
 
+def was_sent(loop: Loop, client: str) -> bool:
+    """Tell whether an event with this client id was written."""
+    with loop._database.reading() as db:
+        return bool(db.execute("SELECT 1 FROM events WHERE client = ?", (client,)).fetchone())
+
+
 def agreement(loop: Loop) -> list[dict[str, Any]]:
     """Return how often each two people say the same of samples that both have labelled."""
     with loop._database.reading() as db:
         votes = _events.votes(db, ("pool", "test"))
-    both: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for said in votes.values():
-        for pair in combinations(sorted(said), 2):
-            both.setdefault(pair, []).append((json.dumps(said[pair[0]]), json.dumps(said[pair[1]])))
-    found = []
-    for people, values in sorted(both.items()):
-        n, (first, second) = len(values), map(np.array, zip(*values, strict=True))
-        same = float(np.mean(first == second))
-        agreed = kappa(first, second) if loop.task == "multiclass" else None
-        found.append({"people": people, "n": n, "same": same, "kappa": agreed})
-    return found
+    told = {} if loop.task == "multiclass" else {"kappa": None}
+    named = ({who: json.dumps(value) for who, value in said.items()} for said in votes.values())
+    return [pair._asdict() | told for pair in pairs(named)]
 
 
 def curve(loop: Loop, n_test: int) -> list[dict[str, Any]]:

@@ -9,40 +9,56 @@ import html
 import json
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.loop._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
-from labelnext.loop.samples import IN_FILES, SAID
 from labelnext.pools import Pool, PoolWriter, open_pool
 from labelnext.pools.manifest import SETTINGS, read_head
 from labelnext.pools.source import digest_of
+from labelnext.samples._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
+from labelnext.samples.samples import IN_FILES, SAID
 from labelnext.utils.libraries import imported
 from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from labelnext.loop.samples import Samples
+    from labelnext.samples.samples import Samples
 
     Rows = NDArray[np.float32]
 
 SHARD = 512  # samples that are computed, and kept, at a time
+FEW = 3  # samples that could not be read, of which it is told why
+LEARNED = 20_000  # samples that are enough to learn from
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features in a pool folder, what made them, and how many samples could not be read."""
+    """Features in a pool folder, what made them, and which samples could not be read, and why."""
 
     pool: Pool
     said: str
-    broken: int
+    broken: dict[str, str]
+
+    def told(self) -> list[str]:
+        """Return what to tell the user, in sentences."""
+        told = [f"Features: {self.said}."]
+        if self.broken:
+            few = [f"{name} ({why})" for name, why in [*self.broken.items()][:FEW]]
+            more = ", ..." * (len(self.broken) > FEW)
+            told.append(
+                f"{len(self.broken):,} of {self.pool.n_rows:,} samples could not be read, and have "
+                f"the features of an average one: {', '.join(few)}{more}."
+            )
+        return told
 
 
 def encode(
@@ -61,7 +77,7 @@ def encode(
     Parameters
     ----------
     samples : Samples
-        What `labelnext.loop.samples.read` returns.
+        What `labelnext.samples.read` returns.
     folder : str or path-like
         The pool folder.
     encoder : str, default=None
@@ -77,8 +93,9 @@ def encode(
     Returns
     -------
     Encoded
-        The pool of the features, with the samples' ids; what made them; and how many samples could
-        not be read. These have the features of an average sample.
+        The pool of the features, with the samples' ids; what made them; and the ids of samples
+        that could not be read now, with the reasons of the first few. These have the features of
+        an average sample.
 
     Raises
     ------
@@ -92,8 +109,8 @@ def encode(
     Examples
     --------
     >>> import tempfile
-    >>> from labelnext.loop import samples
-    >>> from labelnext.loop.encode import encode
+    >>> from labelnext import samples
+    >>> from labelnext.samples.encode import encode
     >>> folder = tempfile.TemporaryDirectory()
     >>> found = encode(samples.read(["good film", "bad film"]), folder.name, encoder="tfidf")
     >>> found.pool.ids, found.pool.n_features
@@ -110,25 +127,49 @@ def encode(
     same = _said_there(Path(folder)) == settings
     if not same:
         _refuse_if_moved(samples)
-    writer = PoolWriter(
-        folder, task="vectors", settings=settings, resume=same, overwrite=not same and _ours(folder)
-    )
-    broken = 0
+    begin = partial(PoolWriter, folder, task="vectors", settings=settings)
+    try:
+        writer = begin(resume=same, overwrite=not same and _ours(folder))
+    except FileExistsError:
+        if same or _said_there(Path(folder)) != settings:
+            raise
+        writer = begin(resume=True)  # another process has just begun with the same
+    broken: dict[str, str] = {}
     if not writer.complete:
         cuts = [*range(0, len(samples), SHARD)]
         todo = [cut for cut in cuts if cut // SHARD not in writer.finished]
-        everything = _rows(chosen, samples, 0, len(samples)) if chosen.whole and todo else None
+        if chosen.learn is not None and todo:
+            some = np.linspace(0, len(samples) - 1, min(LEARNED, len(samples))).astype(np.int64)
+            chosen = replace(chosen, of=chosen.learn(_contents(chosen, samples, some.tolist())))
+        everything = _rows(chosen, samples, range(len(samples))) if chosen.whole and todo else None
         for cut in todo:
+            if writer.complete or cut // SHARD in writer.finished:
+                continue
             end = min(cut + SHARD, len(samples))
-            rows = _rows(chosen, samples, cut, end) if everything is None else everything[cut:end]
-            missing = ~np.isfinite(rows).all(axis=1)
-            broken += int(missing.sum())
-            rows[missing] = rows[~missing].mean(axis=0) if not missing.all() else 0
-            writer.write(cut // SHARD, features=rows, ids=samples.ids[cut:end])
+            rows = range(cut, end)
+            found = _rows(chosen, samples, rows) if everything is None else everything[cut:end]
+            missing = ~np.isfinite(found).all(axis=1)
+            for row in np.flatnonzero(missing) + cut:
+                few = len(broken) < FEW
+                broken[samples.ids[row]] = _why(chosen, samples, row) if few else ""
+            found[missing] = found[~missing].mean(axis=0) if not missing.all() else 0
+            with _or_another(writer, cut // SHARD):
+                writer.write(cut // SHARD, features=found, ids=samples.ids[cut:end])
             if progress is not None:
                 progress(end, len(samples))
-        writer.finish(len(cuts))
+        with _or_another(writer):
+            writer.finish(len(cuts))
     return Encoded(open_pool(folder), chosen.said, broken)
+
+
+@contextmanager
+def _or_another(writer: PoolWriter, shard: int | None = None) -> Iterator[None]:
+    """Let another process, which computes the same, be faster."""
+    try:
+        yield
+    except FileExistsError:
+        if not (writer.complete or shard in writer.finished):
+            raise
 
 
 def find(name: str, samples: Samples) -> Encoder:
@@ -169,8 +210,12 @@ def _default(samples: Samples) -> Encoder:
     names = {"image": image, "audio": "plain", "row": "columns"}
     name = names.get(samples.kind, "wordllama" if find_spec("wordllama") else "tfidf")
     try:
-        return find(name, samples)
-    except ImportError as error:  # of something that it needs
+        found = find(name, samples)
+        found.load()
+        return found
+    except (ImportError, ValueError) as error:  # of something that it needs
+        if name not in ("wordllama", "efficientnet"):
+            raise
         instead = find({"wordllama": "tfidf", "efficientnet": "plain"}[name], samples)
         return replace(instead, said=f"{instead.said} ({name} cannot be loaded: {error})")
 
@@ -218,15 +263,21 @@ def _refuse_if_moved(samples: Samples) -> None:
         )
 
 
-def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:
-    """Return the features of some samples, checked."""
-    contents: Sequence[Any] = samples.contents[start:end]
+def _contents(encoder: Encoder, samples: Samples, rows: Sequence[int]) -> list[Any]:
+    """Return what an encoder is given of some samples."""
+    contents = [samples.contents[row] for row in rows]
     if samples.kind in IN_FILES:
-        contents = [os.fspath((samples.root or Path()) / path) for path in contents]
-    elif samples.kind == "row":
-        contents = [json.loads(text) for text in contents]
-    elif samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
-        contents = [_without_tags(text) for text in contents]
+        return [os.fspath((samples.root or Path()) / path) for path in contents]
+    if samples.kind == "row":
+        return [json.loads(text) for text in contents]
+    if samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
+        return [_without_tags(text) for text in contents]
+    return contents
+
+
+def _rows(encoder: Encoder, samples: Samples, rows: Sequence[int]) -> Rows:
+    """Return the features of some samples, checked."""
+    contents = _contents(encoder, samples, rows)
     found = encoder.of(contents)
     found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
     if found.ndim != 2 or len(found) != len(contents) or found.dtype.kind not in "fiub":
@@ -235,6 +286,19 @@ def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:
             f"{len(contents):,} samples that it is given, got {found.dtype} of shape {found.shape}."
         )
     return np.array(found, dtype=np.float32)
+
+
+def _why(encoder: Encoder, samples: Samples, row: int) -> str:
+    """Say why a sample could not be read."""
+    (content,) = _contents(encoder, samples, [row])
+    try:
+        if encoder.read is not None:
+            encoder.read(content)
+    except FileNotFoundError:
+        return "it is not there"
+    except Exception as error:  # a damaged file makes libraries raise anything
+        return " ".join(str(error).split()) or type(error).__name__
+    return "its features are not finite"
 
 
 def _without_tags(page: str) -> str:

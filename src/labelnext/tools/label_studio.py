@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from labelnext.loop.receive import asked, identity, opened, receive, sample_of
-from labelnext.loop.tools import studio_json
 from labelnext.pools.known import some
+from labelnext.tools import studio_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ class ToolError(ConnectionError):
 
     Examples
     --------
-    >>> from labelnext.loop.tools import ToolError
+    >>> from labelnext.tools import ToolError
     >>> issubclass(ToolError, OSError)
     True
     """
@@ -75,7 +75,7 @@ class LabelStudio:
 
     Examples
     --------
-    >>> from labelnext.loop.tools import LabelStudio
+    >>> from labelnext.tools import LabelStudio
     >>> tool = LabelStudio("http://localhost:8080", project=3, token="secret")
     >>> tool
     LabelStudio('http://localhost:8080', project=3)

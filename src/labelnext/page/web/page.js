@@ -17,7 +17,7 @@ function el(tag, props = {}, ...kids) {
     else if (name === "style") Object.assign(node.style, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...kids.flat().filter((kid) => kid !== null && kid !== undefined && kid !== false));
+  node.append(...kids.flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false));
   return node;
 }
 
@@ -39,6 +39,18 @@ function toast(text, kind = "") {
 }
 const say = (text) => { $("#spoken").textContent = text; };
 
+// Puts a view in the place of another, if it differs; who has the focus keeps it.
+function put(...nodes) {
+  const main = $("#main");
+  const focused = main.contains(document.activeElement) && document.activeElement.id;
+  const open = $("#main details[open]");
+  const fresh = el("div", {}, nodes);
+  if (open) fresh.querySelector("details")?.setAttribute("open", "");
+  if (fresh.isEqualNode(el("div", {}, [...main.childNodes].map((node) => node.cloneNode(true))))) return;
+  main.replaceChildren(...fresh.childNodes);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
 // --- what this browser keeps ----------------------------------------------------------------------
 
 const store = {
@@ -56,9 +68,9 @@ const unique = () => [...crypto.getRandomValues(new Uint8Array(12))]
 const TAB = unique();
 const GRID = `${TAB} grid`; // what it holds, the one-by-one view does not show
 
-const S = { me: "", queue: [], now: null, mending: null, done: [], view: "", sent: 0 };
+const S = { me: "", queue: [], now: null, mending: null, done: [], gone: new Set(), view: "", sent: 0 };
 let settings = store.get("labelnext:settings", {});
-settings = { hide: true, why: true, sound: true, keysOff: false, theme: "", keys: {}, ...settings };
+settings = { hide: true, why: true, sound: true, keysOff: false, soon: 100, theme: "", keys: {}, ...settings };
 function keep(changes) {
   Object.assign(settings, changes);
   store.set("labelnext:settings", settings);
@@ -74,33 +86,51 @@ async function ask(name, body, seconds = 8) {
   try {
     answer = await fetch(`api/${name}`, {
       signal: AbortSignal.timeout(seconds * 1000),
-      ...(body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+      headers: { ...(S.me && { "Labelnext-Person": encodeURIComponent(S.me) }), ...(body && { "Content-Type": "application/json" }) },
+      ...(body && { method: "POST", body: JSON.stringify(body) }),
     });
   } catch { throw new Offline("No connection"); }
   const data = await answer.json().catch(() => ({}));
   if (answer.status === 429 || answer.status === 503) throw new Offline(data.error ?? "The server is busy");
-  if (answer.status === 401) locked(data.error);
-  if (!answer.ok) throw new Error(data.error ?? `The server answered ${answer.status}.`);
+  if (answer.status === 401 || answer.status === 409) locked(data.error);
+  if (!answer.ok) throw Object.assign(new Error(data.error ?? `The server answered ${answer.status}.`), { status: answer.status });
   return data;
 }
 
-// Decisions on their way. Tabs share localStorage: what a closed one left, the next one sends.
+// Decisions on their way. Tabs share localStorage: what a closed one left, the next one sends. What
+// the server refuses for good stays there, until the person corrects, repeats or discards it.
 const outbox = {
-  waiting: new Map(), // by name: [operation, who waits for its result]
+  waiting: new Map(), // by name: [operation, who waits for its result, whether localStorage has it]
+  refused: new Map(), // by name: the operation, with why
   sending: null,
   delay: 0,
+  at_once: 100,
   prefix: "",
 
   start(loop, me) {
     this.prefix = `labelnext:out:${loop}:${me}:`;
     const left = Object.keys(localStorage).filter((name) => name.startsWith(this.prefix)).sort();
-    for (const name of left) this.waiting.set(name, [store.get(name), () => {}]);
-    if (left.length) this.flush();
+    for (const name of left) {
+      const operation = store.get(name);
+      if (operation?.refused) this.refused.set(name, operation);
+      else if (operation) this.waiting.set(name, [operation, () => {}, true]);
+    }
+    // What is decided now comes after what was kept, whatever the clock says.
+    S.sent = Number(left.at(-1)?.slice(this.prefix.length).split("-")[0]) || 0;
+    addEventListener("storage", ({ key, newValue }) => {
+      if (!key?.startsWith(this.prefix)) return;
+      const operation = JSON.parse(newValue);
+      if (operation?.refused) this.refused.set(key, operation);
+      else if (!operation) this.refused.delete(key);
+      saved();
+    });
+    if (this.waiting.size) this.flush();
   },
 
   // Resolves with the server's result, or with null when the operation waits here for a server.
   send(operation) {
-    const name = `${this.prefix}${Date.now()}-${String((S.sent += 1)).padStart(6, "0")}-${TAB}`;
+    S.sent = Math.max(S.sent + 1, Date.now());
+    const name = `${this.prefix}${S.sent}-${TAB}`;
     const kept = store.set(name, operation);
     return new Promise((resolve) => {
       let timer = 0;
@@ -118,18 +148,18 @@ const outbox = {
 
   async empty() {
     while (this.waiting.size) {
-      const part = [...this.waiting].slice(0, 100);
+      const part = [...this.waiting].slice(0, this.at_once);
       saved();
       try {
         const { results } = await ask("record", { events: part.map(([, [operation]]) => operation) });
-        [this.delay, this.why] = [0, ""];
-        part.forEach(([name, [, once]], i) => {
-          this.waiting.delete(name);
-          localStorage.removeItem(name);
-          if (results[i].error) toast(`Not taken: ${results[i].error}`, "bad");
-          once(results[i]);
-        });
+        [this.delay, this.why, this.at_once] = [0, "", 100];
+        part.forEach(([name], i) => this.done(name, results[i]));
       } catch (error) {
+        if ([400, 404, 413].includes(error.status)) { // one of them stops the others: which?
+          if (part.length === 1) this.done(part[0][0], { error: error.message });
+          this.at_once = Math.max(1, part.length >> 1);
+          continue;
+        }
         if (error.message !== this.why && error.message !== "No connection") toast(error.message, "bad");
         this.why = error.message;
         for (const [, [, once, kept]] of part) if (kept) once(null);
@@ -139,6 +169,35 @@ const outbox = {
       }
     }
   },
+
+  done(name, result) {
+    const [operation, once] = this.waiting.get(name);
+    this.waiting.delete(name);
+    if (result.error) {
+      this.refused.set(name, { ...operation, refused: result.error });
+      store.set(name, this.refused.get(name));
+      toast("Not taken, but kept; the link above says why", "bad");
+      news();
+    } else {
+      localStorage.removeItem(name);
+      // Who takes back what was refused wants it no more.
+      if (result.undone === null && operation.of) [...this.refused].forEach(([other, { client }]) => client === operation.of && this.discard(other));
+    }
+    once(result);
+  },
+
+  discard(name) {
+    this.refused.delete(name);
+    localStorage.removeItem(name);
+    saved();
+  },
+
+  again(name) {
+    const { refused, ...operation } = this.refused.get(name);
+    const sent = this.send({ ...operation, client: unique() });
+    this.discard(name);
+    return sent;
+  },
 };
 addEventListener("online", () => outbox.prefix && outbox.flush());
 addEventListener("beforeunload", (event) => {
@@ -146,20 +205,39 @@ addEventListener("beforeunload", (event) => {
   if (lost) event.preventDefault();
 });
 
-function saved() {
+// Nothing flickers where the server answers at once, as it mostly does.
+let slow = 0;
+function saved(waited = false) {
   const n = outbox.waiting.size;
-  const node = $("#saved");
+  const refused = $("#refused");
+  refused.hidden = !outbox.refused.size;
+  refused.textContent = `⚠ ${outbox.refused.size} not taken`;
   const offline = outbox.delay > 0;
+  if (!offline && n && !waited) { slow ||= setTimeout(saved, 400, true); return; }
+  clearTimeout(slow);
+  slow = 0;
+  const node = $("#saved");
   const text = offline ? `${outbox.why === "No connection" ? outbox.why : "Not saved yet"} · ${n} kept here` : n ? "Saving …" : "✓ All saved";
   if (node.textContent !== text) node.textContent = text;
   node.className = `saved ${offline ? "offline" : n ? "busy" : ""}`;
 }
 
+// After a refusal: have the classes changed since this tab was opened?
+async function news() {
+  const data = await ask("start").catch(() => null);
+  if (!data || JSON.stringify([data.classes, data.guidelines]) === JSON.stringify([S.classes, S.guidelines])) return;
+  [S.classes, S.guidelines] = [data.classes, data.guidelines];
+  if (["label", "agree"].includes(S.view)) VIEWS[S.view].open();
+}
+
 function locked(why) {
-  outbox.delay = 0;
-  $("#main").replaceChildren(el("div", { class: "empty", role: "alert" },
+  S.view = "";
+  document.body.dataset.view = "";
+  const n = outbox.waiting.size;
+  put(el("div", { class: "empty", role: "alert" },
     el("h2", {}, "This page needs its key"),
-    el("p", {}, why ?? "Open the whole address that the server printed, with what follows the #.")));
+    el("p", {}, why ?? "Open the whole address that the server printed, with what follows the #."),
+    n ? el("p", {}, `${plural(n, "decision")} of yours ${n === 1 ? "is" : "are"} kept in this browser, and sent when your own address is opened here.`) : null));
 }
 
 // Other tabs of this person: what one decides, the others drop.
@@ -167,6 +245,7 @@ let tabs = null;
 function listen(loop) {
   tabs = new BroadcastChannel(`labelnext:${loop}:${S.me}`);
   tabs.onmessage = ({ data }) => {
+    S.gone.add(data);
     S.queue = S.queue.filter((item) => item.key !== data);
     if (S.now?.key === data && !S.mending) { toast("Decided in another tab"); next(); }
   };
@@ -177,20 +256,24 @@ function listen(loop) {
 const AHEAD = 8;
 let refilling = null;
 
+// What this tab shows or will, and what was decided but is not with the server.
+const in_hand = () => new Set([
+  ...[S.now, ...S.queue].filter(Boolean), ...[...outbox.waiting.values()].map(([operation]) => operation), ...outbox.refused.values(),
+].map(({ key }) => key).filter((key) => key !== undefined));
+
 function refill() {
   if (S.queue.length > AHEAD / 2 || refilling) return refilling;
   refilling = (async () => {
     const before = S.queue.length;
+    S.gone.clear(); // what another tab decides while this asks
     try {
-      const have = [...S.queue, S.now].filter(Boolean).map((item) => item.key);
-      const { items } = await ask("take", { n: AHEAD, have, tab: TAB });
-      const known = new Set([...S.queue, S.now].filter(Boolean).map((item) => item.key));
-      for (const [operation] of outbox.waiting.values()) known.add(operation.key);
+      const { items } = await ask("take", { n: AHEAD, have: [...in_hand()], tab: TAB });
+      const known = new Set([...in_hand(), ...S.gone]);
       for (const item of items) if (!known.has(item.key)) { S.queue.push(item); prefetch(item); }
       S.queue_known = true;
       if (items.some((item) => item.round !== S.progress?.round)) update();
     } catch (error) {
-      if (!(error instanceof Offline)) throw error;
+      if (!(error instanceof Offline)) toast(error.message, "bad");
       S.queue_known = false;
     } finally { refilling = null; }
     if (!S.now && S.view === "label") S.queue.length ? next() : nothing_left();
@@ -206,8 +289,9 @@ function prefetch(item) {
 function next() {
   S.mending = null;
   S.now = S.queue.shift() ?? null;
-  refill();
   if (S.view === "label") show_now();
+  refill();
+  S.queue[0]?.image?.decode().catch(() => {}); // a large one takes longer than a glance
 }
 
 let shown_at = 0; let hidden_for = 0; let hid_at = 0;
@@ -215,7 +299,13 @@ addEventListener("visibilitychange", () => {
   if (document.hidden) hid_at = performance.now();
   else { hidden_for += hid_at && performance.now() - hid_at; hid_at = 0; }
 });
-const spent = () => Math.round(performance.now() - shown_at - hidden_for);
+const spent = () => Math.max(0, Math.round(performance.now() - shown_at - hidden_for));
+function shows_now() {
+  [shown_at, hidden_for] = [performance.now(), 0];
+  if (document.hidden) hid_at = shown_at;
+}
+// A second press of a finger or a worn key is no decision on what nobody has seen yet.
+const too_soon = () => performance.now() - shown_at < settings.soon;
 
 const VERBS = { skip: "skipped", "cannot-tell": "cannot tell", flag: "flagged", comment: "comment", undo: "undone", adjudicate: "settled" };
 const said = (action, value) => (action === "label" || action === "adjudicate" || action === "import"
@@ -227,33 +317,38 @@ const operation_on = (item, action, value, comment = null) => ({ client: unique(
 async function remark(action, comment = null) {
   const item = S.now;
   if (!item) return;
-  const result = await outbox.send(operation_on(item, action, null, comment));
+  const operation = operation_on(item, action, null, comment);
+  const result = await outbox.send(operation);
   if (result?.error) return;
   toast(action === "flag" ? "Flagged" : "Comment kept");
   item.flagged ||= action === "flag";
-  S.done.push({ item, action, value: null });
+  S.done.push({ item, action, value: null, client: operation.client });
   if (S.now === item) show_mark();
 }
 
 // A decision on what is shown: kept, sent, and only then the next item.
 async function decide(action, value = null) {
   const item = S.now;
-  if (!item || S.deciding) return;
+  if (!item || S.deciding || too_soon()) return;
   S.deciding = true;
   performance.mark("decided");
   try {
     S.choices?.chosen(value);
-    const result = await outbox.send(operation_on(item, action, value));
-    if (result?.error) return;
-    S.done.push({ item, action, value });
-    S.done.splice(0, S.done.length - 100);
+    const operation = operation_on(item, action === "label" && S.mending?.adjudicate ? "adjudicate" : action, value);
+    const sent = outbox.send(operation);
+    if (S.mending?.refused) outbox.discard(S.mending.refused); // this one takes its place
+    const result = await sent;
     tabs.postMessage(item.key);
-    if (!S.mending && action !== "skip") count(1);
+    if (!result?.error) {
+      S.done.push({ item, action, value, client: operation.client });
+      S.done.splice(0, S.done.length - 100);
+      if (S.done.length === 1) store.set("labelnext:used", true);
+      if (!S.mending && action !== "skip") count(1);
+    }
     const back = S.mending?.back;
     if (back) S.queue.unshift(back);
-    const left = S.queue[0] ? `Next: ${spoken(S.queue[0])}` : "";
-    say(`${said(action, value)}. ${left}`);
     next();
+    say(`${result?.error ? `Not taken: ${result.error}` : said(action, value)}. ${S.now ? `Next: ${spoken(S.now)}` : ""}`);
   } finally { S.deciding = false; }
 }
 
@@ -261,11 +356,17 @@ async function undo() {
   if (S.deciding) return;
   S.deciding = true;
   try {
-    const result = await outbox.send({ client: unique(), action: "undo" });
     const local = S.done.at(-1);
+    const result = await outbox.send({ client: unique(), action: "undo", of: local?.client });
     const undone = result ? result.undone : local;
     if (!undone) return toast("Nothing to undo");
     if (local?.item.key === undone.item.key) S.done.pop();
+    if (!["label", "skip", "cannot-tell"].includes(undone.action)) { // it took nothing out of the queue
+      toast(`Undone: ${said(undone.action, undone.value)} on ${short(name_of(undone.item), 40)}`);
+      for (const item of [S.now, ...S.queue]) if (item?.key === undone.item.key && undone.action === "flag") item.flagged = false;
+      if (S.view === "label") show_mark(); else VIEWS[S.view].open();
+      return;
+    }
     if (S.now && S.now.key !== undone.item.key && !S.mending) S.queue.unshift(S.now);
     S.queue = S.queue.filter((item) => item.key !== undone.item.key);
     S.mending = null;
@@ -277,8 +378,8 @@ async function undo() {
   } finally { S.deciding = false; }
 }
 
-function mend(item, value) {
-  S.mending = { back: S.mending ? S.mending.back : S.now, value };
+function mend(item, value, more = {}) {
+  S.mending = { back: S.mending ? S.mending.back : S.now, value, ...more };
   S.now = item;
   if (S.view !== "label") location.hash = "label"; else show_now();
 }
@@ -293,11 +394,15 @@ function broken(item, why) {
     el("p", {}, why), el("p", { class: "soft" }, name_of(item), " · Say that you cannot tell, or flag it."));
 }
 
+// A text as long as a book, so that the browser lays out no more of it than shows.
+const in_parts = (text) => (text.length < 20000 ? text
+  : text.match(/[^]{1,3000}(?:\s|$)|[^]{1,3000}/gu).map((part) => el("span", { class: "part" }, part)));
+
 function body_of(item, small = false) {
   if (item.error) return broken(item, item.error);
   if (item.kind === "text") {
     const size = small ? "" : item.content.length < 180 ? "large" : item.content.length < 700 ? "middle" : "";
-    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : item.content);
+    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : in_parts(item.content));
   }
   if (item.kind === "image") {
     const image = item.image && !item.image.parentNode ? item.image : el("img", { src: item.media });
@@ -316,7 +421,7 @@ function body_of(item, small = false) {
     if (settings.sound && !small) audio.play().catch(() => {});
     return audio;
   }
-  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}` });
+  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}`, tabindex: small && "-1" });
   return el("table", { class: "row" }, el("tbody", {}, Object.entries(item.content).slice(0, small ? 4 : 500).map(
     ([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { dir: "auto" }, value === null ? "–" : String(value))))));
 }
@@ -352,7 +457,8 @@ function few_choices(choose) {
     { class: "choice", onclick: () => press(name), "aria-keyshortcuts": class_key(i), ...(many && { "aria-pressed": "false" }) },
     kbd(class_key(i)), swatch(name), el("span", { dir: "auto" }, name)));
   const done = () => choose([...picked].sort());
-  const node = el("div", { class: "choices", role: "group", "aria-label": "Classes" }, buttons,
+  const long = S.classes.some((name) => name.length > 16) ? "long" : ""; // one a line on a phone
+  const node = el("div", { class: `choices ${long}`, role: "group", "aria-label": "Classes" }, buttons,
     many && button({ class: "choice go", onclick: done }, kbd("Enter"), "Done"));
   return {
     node,
@@ -426,14 +532,16 @@ function many_choices(choose) {
   };
   field.addEventListener("input", () => { at = field.value.trim() ? 0 : -1; draw(); });
   field.addEventListener("keydown", (event) => {
+    if (event.isComposing) return; // Enter ends the word that is being composed
+    const digit = same_key(event);
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const n = Math.max(1, shown.length);
       at = (event.key === "ArrowDown" ? at + 1 : Math.max(at, 0) - 1 + n) % n;
       draw();
-    } else if (event.key === "Enter" && !event.repeat) {
-      if (many && !field.value && !event.shiftKey) done(); else use(shown[at]);
+    } else if (event.key === "Enter") {
+      if (many && !field.value && !event.shiftKey) event.repeat || done(); else event.repeat || use(shown[at]);
     } else if (event.key === "Escape") field.blur();
-    else if (!digits && !field.value && /^[1-9]$/.test(event.key) && !event.repeat) use(shown[event.key - 1]);
+    else if (!field.value && /^[1-9]$/.test(digit) && !S.classes.some((name) => name.toLowerCase().startsWith(event.key.toLowerCase()))) event.repeat || use(shown[digit - 1]);
     else return;
     event.preventDefault();
   });
@@ -464,7 +572,8 @@ function number_choice(choose) {
     choose(value);
   };
   field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.repeat) done(); else if (event.key === "Escape") field.blur(); else return;
+    if (event.isComposing) return;
+    if (event.key === "Enter") event.repeat || done(); else if (event.key === "Escape") field.blur(); else return;
     event.preventDefault();
   });
   return {
@@ -501,7 +610,24 @@ const action_key = (name) => settings.keys[name] ?? ACTIONS[name][1];
 const own_digits = () => S.classes.every((name) => /^\d$/.test(name));
 const first_key = (i) => (own_digits() ? S.classes[i] : String((i + 1) % 10));
 const class_key = (i) => settings.keys[`class ${S.classes[i]}`] ?? first_key(i);
-const same_key = (event) => (event.key.length === 1 ? event.key.toLowerCase() : event.key);
+// Digits by their place, as on a French or Czech keyboard they need Shift; letters as well where the
+// keyboard has others than Latin ones.
+function same_key({ key, code = "", shiftKey }) {
+  const [, digit, letter] = /^(?:Digit(\d)|Key([A-Z]))$/.exec(code) ?? [];
+  if (digit && !shiftKey) return digit;
+  if (letter && (key > "\x7f" || key === "Process")) return letter.toLowerCase();
+  return key.length === 1 ? key.toLowerCase() : key;
+}
+
+// The part of a long sample that shows; also while one types in the search field.
+function scrolled(key, typing) {
+  const frame = $(".desk .item");
+  if (!frame || $("dialog[open]") || frame.scrollHeight <= frame.clientHeight) return false;
+  const page = 0.9 * frame.clientHeight;
+  const by = { PageDown: page, PageUp: -page, ...(!typing && { ArrowDown: 60, ArrowUp: -60 }) }[key];
+  if (by) frame.scrollBy(0, by);
+  return Boolean(by);
+}
 
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, dialog");
@@ -510,7 +636,8 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     return void undo();
   }
-  if (typing || event.ctrlKey || event.metaKey || event.altKey || settings.keysOff || S.view === "") return;
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && scrolled(event.key, typing)) return void event.preventDefault();
+  if (typing || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || settings.keysOff || S.view === "") return;
   const key = same_key(event);
   if (key === "Escape" && S.mending) { const { back } = S.mending; if (back) S.queue.unshift(back); return next(); }
   const on_control = event.target.closest?.("button, a, summary, audio, [role=option], [tabindex='0']");
@@ -561,7 +688,7 @@ function guidelines_node() {
 
 function show_mark() {
   $(".item .mark")?.remove();
-  if (S.now.flagged) $(".item")?.prepend(el("span", { class: "mark" }, "⚑ flagged"));
+  if (S.now?.flagged) $(".item")?.prepend(el("span", { class: "mark" }, "⚑ flagged"));
 }
 
 function show_now(same = false) {
@@ -577,7 +704,7 @@ function show_now(same = false) {
     frame.className = `item ${item.kind}`;
     frame.replaceChildren(body_of(item));
     frame.scrollTo(0, 0);
-    [shown_at, hidden_for] = [performance.now(), 0];
+    shows_now();
     show_mark();
     S.choices.reset(S.mending?.value, guess);
   } else S.choices.reset(null, guess);
@@ -585,7 +712,8 @@ function show_now(same = false) {
   $("#mending").replaceChildren(...(S.mending ? [el("p", { class: "notice" }, "You are changing an earlier decision. ",
     button({ class: "quiet", onclick: () => { if (S.mending.back) S.queue.unshift(S.mending.back); next(); } }, kbd("Escape"), "Leave it as it is"))] : []));
   $("#why").replaceChildren(...why(item));
-  $("#trail").replaceChildren(...S.done.slice(-6).reverse().map(({ item: old, action, value }) => button({
+  if (!S.done.length && !store.get("labelnext:used")) $("#trail").replaceChildren(hint());
+  else $("#trail").replaceChildren(...S.done.slice(-6).reverse().map(({ item: old, action, value }) => button({
     class: "chip", title: `Change: ${spoken(old)}`, "aria-label": `Change ${said(action, value)} on ${short(spoken(old), 80)}`,
     onclick: () => mend(old, action === "label" ? value : null),
   }, action === "label" && !Array.isArray(value) && S.task !== "regression" && swatch(value), short(said(action, value), 24))));
@@ -593,12 +721,17 @@ function show_now(same = false) {
   document.body.dataset.shown = item.key;
 }
 
+// For whoever sees the page for the first time.
+function hint() {
+  const keys = S.task === "regression" ? [kbd("Enter"), " takes the number."] : S.classes.length > FEW ? ["Type a part of the class, then ", kbd("Enter"), "."]
+    : ["Click a class, or press its key", S.task === "multilabel" && [", then ", kbd("Enter")], "."];
+  return el("p", { class: "soft hint" }, keys, " ", kbd(S.choices.focus ? "Ctrl Z" : action_key("undo")), " takes back", !S.choices.focus && [", ", kbd(action_key("help")), " shows all keys"], ". All is saved at once.");
+}
+
 const PICKED = {
   strategy: "The strategy chose it",
   random: "Drawn at random, to keep the learning curve honest",
-  test: "Part of the test set, drawn at random",
-  overlap: "Asked of more than one person",
-  gold: "A sample whose label is known",
+  test: "Drawn at random for the test set, which measures the model",
 };
 
 function why(item) {
@@ -608,7 +741,7 @@ function why(item) {
   const facts = settings.why && el("dl", {},
     line("Why", PICKED[item.pick]),
     line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
-    !settings.hide && line("Guess", item.guess !== null && item.guess !== undefined && [item.guess].flat().join(", ")),
+    !settings.hide && line("Guess", [item.guess ?? "none yet"].flat().join(", ") || "no class"),
     line("D²", number(item.d2), "Squared distance to the nearest earlier pick: how new this is"),
     line("Nearest", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
     line("Id", el("span", { class: "id" }, short(name_of(item), 60))));
@@ -620,33 +753,43 @@ async function peek(id) {
   if (item) dialog(`Nearest earlier pick: ${name_of(item)}`, el("div", { class: `item ${item.kind}` }, body_of(item)));
 }
 
-async function nothing_left() {
+function nothing_left() {
   delete document.body.dataset.shown;
-  const main = $("#main");
-  const offline = S.queue_known === false;
+  const p = S.progress;
+  const known = S.queue_known && p;
   const training = S.training?.state === "running";
-  const open = S.progress?.left > 0;
-  const text = !S.queue_known && !offline ? "Looking for the next sample …" : offline ? "No connection, and nothing more kept here. What you decided is safe; it goes on when the server answers."
-    : training ? "Training, and choosing the next batch …" : open ? `Nothing more for you now. ${plural(S.progress.left, "decision")} of this round ${S.progress.left === 1 ? "is" : "are"} with others, or come back when what they hold is released.`
-      : "All of this round is labelled.";
-  main.replaceChildren(el("div", { class: "empty done" },
-    S.queue_known && !open && !training && el("div", { class: "tick", "aria-hidden": "true" }, "✓"),
-    el("h2", {}, text),
-    training ? log_node() : S.queue_known && !open && [train_button(), el("p", { class: "soft" }, "Or look over what you did in the ", el("a", { href: "#history" }, "history"), ".")],
-    S.done.length ? button({ class: "act", onclick: undo }, kbd(action_key("undo")), "Undo the last decision") : null));
+  const done = known && !p.left && !training;
+  const [text, more] = S.queue_known === false ? ["No connection, and nothing more kept here", "What you decided is safe. It goes on when the server answers."]
+    : !known ? ["Looking for the next sample …"]
+      : training ? ["Training, and choosing the next batch …", "The next samples show here as soon as they are chosen."]
+        : p.left ? ["Nothing more for you now", `${plural(p.left, "answer")} of this round ${p.left === 1 ? "is" : "are"} with others. What they hold and leave comes back to you after some minutes.`]
+          : p.round === null ? ["No batch is waiting", "A batch is the samples that are worth a label next."]
+            : p.kind === "test" ? ["The test set is labelled", "It will measure the model. Now the samples that the model learns from can be chosen."]
+              : ["All of this round is labelled", "The model can learn from it, and choose what it knows least about."];
+  const failed = done && S.training?.state === "failed";
+  put(el("div", { class: "empty done" },
+    done && el("div", { class: "tick", "aria-hidden": "true" }, "✓"),
+    el("h2", {}, text), more && el("p", { class: "soft" }, more),
+    training && log_node(),
+    done && train_button(),
+    failed && [el("p", { class: "bad" }, "It failed. This is what it said:"), log_node()],
+    done && p.round !== null && el("p", { class: "soft" }, "You can also look over what you did in the ", el("a", { href: "#history" }, "history"), "."),
+    S.done.length ? button({ class: "act", id: "undo-last", onclick: undo }, kbd(action_key("undo")), "Undo the last decision") : null));
   clearTimeout(S.looking);
   S.looking = setTimeout(async () => {
     if (S.now || S.view !== "label") return;
     await refill();
-    if (!S.now) { await update(); nothing_left(); }
+    if (!S.now && S.view === "label") { await update(); if (!S.now && S.view === "label") nothing_left(); }
   }, 2000);
 }
 
-const train_button = () => button({ class: "go", disabled: S.training?.state === "running", onclick: train }, "Train and choose the next batch");
-const log_node = () => el("pre", { class: "log", tabindex: "0", "aria-label": "What training says" }, S.training?.log || "…");
+const train_button = () => button({ class: "go", id: "train", disabled: S.training?.state === "running", onclick: train },
+  S.progress?.kind === "test" ? "Choose the first batch" : S.progress?.round === null ? "Choose a batch" : "Train and choose the next batch");
+const log_node = () => el("pre", { class: "log", id: "log", tabindex: "0", "aria-label": "What training says" }, S.training?.log || "…");
 async function train() {
-  S.training = await attempt(ask("train", {})) ?? S.training;
-  if (S.view === "label") nothing_left(); else VIEWS[S.view].open();
+  const asked = await attempt(ask("train", { round: S.progress?.round }));
+  if (asked) { S.training = asked; if (asked.state !== "running") toast("Somebody was first: the next batch is there"); }
+  if (S.view === "label") { await update(); if (!S.now) nothing_left(); } else VIEWS[S.view]?.open();
 }
 async function attempt(promise) {
   try { return await promise; } catch (error) {
@@ -667,18 +810,19 @@ VIEWS.grid = {
     guess = classes.some(({ name }) => name === guess) ? guess : classes[0]?.name;
     const { items } = guess === undefined ? { items: [] } : await attempt(ask("take", { guess, n: 24, tab: GRID })) ?? { items: [] };
     S.grid = { guess, items, out: new Set(), at: performance.now() };
-    const tab = ({ name, left }) => button({ class: "chip", "aria-pressed": String(name === guess), onclick: () => this.open(name) }, swatch(name), name, el("small", {}, ` ${left}`));
+    const choose = el("select", { id: "guessed", onchange: (event) => this.open(event.target.value) }, classes.map(({ name, left }) => el("option", { value: name, selected: name === guess }, `${name} (${left})`)));
     const card = (item, i) => el("div", { class: "card", role: "checkbox", "aria-checked": "true", tabindex: i ? "-1" : "0", "data-at": i, "aria-label": short(spoken(item), 120), onclick: () => this.toggle(i) },
       body_of(item, true), el("span", { class: "verdict", "aria-hidden": "true" }, "✓"));
-    $("#main").replaceChildren(el("div", { class: "page wide" },
-      el("h2", {}, "A screenful of one predicted class"),
-      el("p", { class: "soft" }, "Take out what does not belong; confirm the rest at once. What you take out comes back one by one. Here the guess shows, and it sways: use this where the model is good."),
-      el("div", { class: "chips", role: "group", "aria-label": "Predicted class" }, classes.map(tab)),
+    const choosing = document.activeElement?.id === "guessed";
+    put(el("div", { class: "page wide" },
+      el("h2", {}, "Many at once"),
+      el("p", { class: "soft" }, "The model takes all of these for one class. Take out what is not, then confirm the rest; what you take out comes back one by one. A guess that shows sways: use this where the model is good."),
+      classes.length > 0 && el("label", { class: "check middle" }, "The model says", choose),
       items.length ? [el("div", { class: "grid", role: "group", "aria-label": `Predicted ${guess}`, onkeydown: (event) => this.move(event) }, items.map(card)),
-        el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
-        : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "No sample with a predicted class is waiting. A model predicts after the first batch.")));
+        el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft keys-hint" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
+        : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "Nothing here yet: the model guesses once a batch is labelled.")));
     this.count();
-    $(".card")?.focus();
+    if (!choosing) $(".card")?.focus();
   },
   count() {
     const node = $("#confirm");
@@ -708,15 +852,20 @@ VIEWS.grid = {
   async confirm() {
     const { guess, items, out, at } = S.grid;
     const sure = items.filter((_, i) => !out.has(i));
-    if (S.deciding || !sure.length) return;
+    if (S.deciding || !sure.length || performance.now() - at < settings.soon) return;
     S.deciding = true;
     const milliseconds = Math.round((performance.now() - at) / items.length);
     try {
       const value = S.task === "multilabel" ? [guess].flat() : guess;
-      await Promise.all(sure.map((item) => { tabs.postMessage(item.key); return outbox.send({ ...operation_on(item, "label", value), milliseconds }); }));
-      S.done.push(...sure.map((item) => ({ item, action: "label", value })));
-      count(sure.length);
-      toast(`Confirmed ${sure.length} as ${guess}`);
+      const sent = await Promise.all(sure.map(async (item) => {
+        tabs.postMessage(item.key);
+        const operation = { ...operation_on(item, "label", value), milliseconds };
+        return { item, action: "label", value, client: operation.client, refused: (await outbox.send(operation))?.error };
+      }));
+      const taken = sent.filter(({ refused }) => !refused);
+      S.done.push(...taken);
+      count(taken.length);
+      if (taken.length) toast(`Confirmed ${taken.length} as ${guess}`);
     } finally { S.deciding = false; }
     this.open();
   },
@@ -733,10 +882,10 @@ VIEWS.history = {
       el("div", { class: "what" }, el("strong", {}, action === "label" && typeof value === "string" && swatch(value), said(action, value), undone && el("small", {}, " · undone")),
         comment && el("q", { dir: "auto" }, comment), el("span", { class: "soft" }, `${ago(at)} · ${short(name_of(item), 40)}`)),
       !undone && button({ class: "act", "aria-label": `Change ${said(action, value)} on ${short(spoken(item), 60)}`, onclick: () => mend(item, action === "label" ? value : null) }, "Change"))));
-    const more = data.more ? [button({ class: "act", onclick: () => this.open(data.more, list) }, "Earlier ones")] : [];
-    $("#main").replaceChildren(el("div", { class: "page" }, el("h2", {}, "What you decided"),
+    const more = data.more && button({ class: "act", id: "more", onclick: () => this.open(data.more, list) }, "Earlier ones");
+    put(el("div", { class: "page" }, el("h2", {}, "What you decided"),
       el("p", { class: "soft" }, "Latest first. Nothing is erased: a change is a new decision that takes the place of the old one."),
-      list.children.length ? list : el("p", { class: "empty" }, "Nothing yet."), more));
+      list.children.length ? list : el("p", { class: "empty" }, "Nothing yet."), more || null));
   },
 };
 
@@ -746,26 +895,54 @@ VIEWS.agree = {
     const data = await attempt(ask("conflicts"));
     if (!data || S.view !== "agree") return;
     const [first] = data.conflicts;
-    const table = data.pairs.length && el("table", { class: "plain" }, el("caption", {}, "Where two people labelled the same sample, each without seeing the other's"),
+    const table = data.pairs.length > 0 && el("table", { class: "plain" }, el("caption", {}, "Where two people labelled the same sample, each without seeing the other's"),
       el("thead", {}, el("tr", {}, ["People", "Samples", "The same", "Cohen's κ"].map((name) => el("th", { scope: "col" }, name)))),
       el("tbody", {}, data.pairs.map((pair) => el("tr", {}, el("th", { scope: "row" }, pair.people.join(" and ")), el("td", {}, pair.n), el("td", {}, `${Math.round(100 * pair.same)} %`), el("td", {}, pair.kappa === null ? "–" : pair.kappa.toFixed(2))))));
     this.choices = first && make_choices((value) => this.settle(first.item, value));
     $("#main").replaceChildren(el("div", { class: "page" }, el("h2", {}, "Agreement"),
-      table || el("p", { class: "soft" }, "No sample has labels of two people yet. A share of each round can be asked of two: labelnext loop next --overlap 0.1"),
+      table || el("p", { class: "soft" }, "Nobody has labelled what another person has labelled, too. To learn how far people agree, ask two of them for a part of each round: ", el("code", {}, "labelnext loop next --overlap 0.1")),
       first ? [el("h3", {}, plural(data.n, "sample"), " to settle"),
         el("section", { class: `item ${first.item.kind}`, "aria-label": "Sample", tabindex: "0" }, body_of(first.item)),
         el("ul", { class: "votes" }, first.votes.map(({ annotator, value }) => el("li", {}, el("b", {}, annotator), " said ", el("span", { class: "vote" }, typeof value === "string" && swatch(value), said("label", value))))),
         this.choices.node] : data.pairs.length ? el("p", { class: "empty" }, "✓ Nothing to settle.") : null));
     this.choices?.reset(null, null);
-    [shown_at, hidden_for] = [performance.now(), 0];
+    shows_now();
   },
   key(key, event) { return !event.repeat && Boolean(this.choices?.key(key)); },
   async settle(item, value) {
-    if (S.deciding) return;
+    if (S.deciding || too_soon()) return;
     S.deciding = true;
-    try { await outbox.send(operation_on(item, "adjudicate", value)); } finally { S.deciding = false; }
-    toast(`Settled: ${said("label", value)}`);
-    this.open();
+    const operation = operation_on(item, "adjudicate", value);
+    try {
+      const result = await outbox.send(operation);
+      if (!result?.error) {
+        S.done.push({ item, action: "adjudicate", value, client: operation.client });
+        toast(`Settled: ${said("label", value)}`);
+      }
+    } finally { S.deciding = false; }
+    if (S.view === "agree") this.open();
+  },
+};
+
+VIEWS.refused = {
+  title: "Not taken",
+  hidden: true,
+  async open() {
+    const all = [...outbox.refused];
+    const items = await Promise.all(all.slice(0, 50).map(([, { sample }]) => sample && ask("item", { sample }).then(({ item }) => item, () => null)));
+    if (S.view !== "refused") return;
+    const redo = async (names) => { await Promise.all(names.map((name) => outbox.again(name))); this.open(); };
+    const row = ([name, { action, value, sample, comment, refused, client }], i) => el("li", {},
+      items[i] ? el("div", { class: `thumb ${items[i].kind}` }, body_of(items[i], true)) : el("span", { class: "soft" }, sample === undefined ? "Your last decision" : `Sample ${sample}, which cannot be shown`),
+      el("div", { class: "what" }, el("strong", {}, said(action, value)), comment && el("q", { dir: "auto" }, comment), el("span", { class: "bad" }, refused)),
+      el("div", { class: "acts" },
+        items[i] && ["label", "adjudicate"].includes(action) && button({ class: "act", id: `correct-${client}`, onclick: () => mend(items[i], null, { refused: name, adjudicate: action === "adjudicate" }) }, "Correct"),
+        button({ class: "act", id: `again-${client}`, onclick: () => redo([name]) }, "Send again"),
+        button({ class: "act", id: `discard-${client}`, onclick: () => { if (confirm("Discard this decision for good?")) { outbox.discard(name); this.open(); } } }, "Discard")));
+    put(el("div", { class: "page" }, el("h2", {}, "What the server did not take"),
+      el("p", { class: "soft" }, "This browser keeps it until you correct it, send it again, or discard it."),
+      all.length ? el("ol", { class: "history" }, all.slice(0, 50).map(row)) : el("p", { class: "empty" }, "Nothing: all was taken."),
+      all.length > 1 && button({ class: "act", id: "again", onclick: () => redo(all.map(([name]) => name)) }, `Send all ${all.length} again`)));
   },
 };
 
@@ -776,14 +953,14 @@ VIEWS.progress = {
     const p = S.progress;
     const fact = (value, text) => el("div", { class: "fact" }, el("b", {}, value), el("span", {}, text));
     const most = Math.max(1, ...Object.values(p.classes));
-    $("#main").replaceChildren(el("div", { class: "page wide" },
-      el("h2", {}, `Round ${p.round ?? 0}`), el("div", { class: "facts" },
-        fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
-        p.rate && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
+    put(el("div", { class: "page wide" },
+      el("h2", {}, p.round === null ? "Between two rounds" : p.kind === "test" ? "Test set" : `Round ${p.round}`), el("div", { class: "facts" },
+        p.round !== null && fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
+        p.rate > 0 && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
-        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
-        el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You need not wait for them.` : p.round === null ? "No batch is waiting." : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
+        el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, n > 0 && el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
         el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))))));
     clearTimeout(S.looking);
     S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
@@ -843,7 +1020,7 @@ function help_dialog() {
   const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
   const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
   dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
-    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
+    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
   el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
 }
 
@@ -867,10 +1044,11 @@ function settings_dialog() {
     return el("tr", {}, el("th", { scope: "row", dir: "auto" }, text), el("td", {}, input));
   };
   const problem = el("p", { class: "bad", role: "status" });
-  const theme = el("select", { "aria-label": "Colours", onchange: (event) => keep({ theme: event.target.value }) }, [["", "As the system"], ["light", "Light"], ["dark", "Dark"]].map(([value, text]) => el("option", { value, selected: settings.theme === value }, text)));
+  const choice = (name, options, type = String) => el("select", { onchange: (event) => keep({ [name]: type(event.target.value) }) }, options.map(([value, text]) => el("option", { value: String(value), selected: settings[name] === value }, text)));
   const node = dialog("Settings", el("p", { class: "soft" }, "You are ", el("b", {}, S.me), ". This browser keeps these settings."),
-    el("label", { class: "check middle" }, el("span", {}, "Colours"), theme),
+    el("label", { class: "check middle" }, el("span", {}, "Colours"), choice("theme", [["", "As the system"], ["light", "Light"], ["dark", "Dark"]])),
     check("hide", "Hide the model's guess", "A guess that shows sways who labels."), check("why", "Show why a sample was chosen"), check("sound", "Play sounds at once"), check("keysOff", "Switch single keys off", "For speech input. Buttons and Tab still do everything."),
+    el("label", { class: "check middle" }, el("span", {}, "Take no decision until a sample has shown for"), choice("soon", [[0, "no time"], [100, "0.1 s"], [300, "0.3 s"], [1000, "1 s"]], Number)),
     el("h3", {}, "Keys"), el("p", { class: "soft" }, "Choose a field and press the new key."), problem, el("table", { class: "plain keys" }, el("tbody", {}, names.map(field))),
     el("p", { class: "foot" }, button({ class: "act", onclick: () => { keep({ keys: {} }); node.close(); settings_dialog(); } }, "Keys as they were")));
   node.addEventListener("close", () => { if (S.view === "label" && S.now) VIEWS.label.open(); });
@@ -880,16 +1058,16 @@ function settings_dialog() {
 
 function show_progress(p) {
   if (!p) return;
-  const first = !S.progress;
   S.progress = { ...S.progress, ...p };
+  const changed = S.picks !== S.progress.picks;
   S.picks = S.progress.picks;
-  if (first && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
+  if (changed && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
   const bar = $("#bar");
   bar.setAttribute("aria-valuemax", p.total);
   bar.setAttribute("aria-valuenow", p.decided);
-  bar.setAttribute("aria-valuetext", `${p.decided} of ${p.total} in round ${p.round ?? 0}`);
+  bar.setAttribute("aria-valuetext", `${p.decided} of ${p.total} in this round`);
   bar.firstElementChild.style.width = `${p.total ? 100 * p.decided / p.total : 0}%`;
-  $("#people").textContent = `${p.kind === "test" ? "Test set" : `Round ${p.round ?? 0}`} · ${p.decided} of ${p.total}`;
+  $("#people").textContent = p.round === null ? "" : `${p.kind === "test" ? "Test set" : `Round ${p.round}`} · ${p.decided} of ${p.total}`;
 }
 const count = (n) => S.progress && show_progress({ ...S.progress, decided: Math.max(0, Math.min(S.progress.total, S.progress.decided + n)), left: Math.max(0, S.progress.left - n) });
 
@@ -921,7 +1099,7 @@ async function start() {
   const data = await ask("start");
   Object.assign(S, { me: data.me, name: data.name, loop: data.loop, task: data.task, classes: data.classes, guidelines: data.guidelines });
   $("#title").textContent = data.name;
-  $("#views").replaceChildren(...Object.entries(VIEWS).filter(([name]) => name !== "grid" || S.task !== "regression").map(([name, { title }]) => el("a", { href: `#${name}` }, title)));
+  $("#views").replaceChildren(...Object.entries(VIEWS).filter(([name, { hidden }]) => !hidden && (name !== "grid" || S.task !== "regression")).map(([name, { title }]) => el("a", { href: `#${name}` }, title)));
   $("#open-settings").addEventListener("click", settings_dialog);
   $("#open-help").addEventListener("click", help_dialog);
   outbox.start(data.loop, data.me);
@@ -930,7 +1108,8 @@ async function start() {
   addEventListener("hashchange", route);
   route();
   saved();
-  setInterval(() => S.view === "progress" || update(), 15000);
+  addEventListener("pageshow", ({ persisted }) => persisted && location.reload()); // its samples are not held any more
+  setInterval(() => S.view && S.view !== "progress" && update(), 15000);
   addEventListener("pagehide", () => [TAB, GRID].forEach((tab) => navigator.sendBeacon("api/release", new Blob([JSON.stringify({ tab })], { type: "application/json" }))));
 }
 

@@ -7,6 +7,7 @@ import getpass
 import html
 import ipaddress
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -67,13 +68,13 @@ def serve(
     Examples
     --------
     >>> import labelnext
-    >>> from labelnext.loop.server import serve
+    >>> from labelnext.page import serve
     >>> serve(labelnext.open_loop("loop"), people=["ann", "bo"])  # doctest: +SKIP
     """
     require("starlette", extra="label", what="The page of a loop")
     require("uvicorn", extra="label", what="The page of a loop")
-    from labelnext.loop._app import Page, name_of
-    from labelnext.loop._security import Keys
+    from labelnext.page._app import Page, name_of
+    from labelnext.page._security import Keys
 
     names = _people(people, host)
     keys = Keys(loop.folder)
@@ -93,30 +94,43 @@ def serve(
     with contextlib.ExitStack() as stack:
         stack.callback(listening.close)
         stack.callback(page.stop)
-        # uvicorn raises Ctrl-C again when it has ended.
-        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+        stack.enter_context(_stopped_by_hand(server))
         _announce(name_of(loop), addresses, host)
         if open_browser and is_loopback(host):
             stack.enter_context(_opened(addresses[names[0]]))
         server.run(sockets=[listening])
 
 
+@contextlib.contextmanager
+def _stopped_by_hand(server: uvicorn.Server) -> Iterator[None]:
+    """Let Ctrl-C stop a server before it has begun, too, and once more when it has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, server.handle_exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def server_of(app: ASGIApp) -> uvicorn.Server:
     """Return what serves an application, and nothing that it was not told of."""
     import uvicorn
+
+    from labelnext.page._security import Connection
 
     return uvicorn.Server(
         uvicorn.Config(
             app,
             loop="asyncio",
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_level="warning",
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=200,
             timeout_graceful_shutdown=3,
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from markdown_it import MarkdownIt
@@ -19,9 +20,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from labelnext.loop import _media, _views
-from labelnext.loop._schema import LoopError
-from labelnext.loop._security import Guard
+from labelnext.loop import LoopError, views
+from labelnext.page import _media
+from labelnext.page._security import Guard
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,11 +35,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
-    from labelnext.loop._rounds import Item
-    from labelnext.loop._security import Keys
+    from labelnext.loop import Item
     from labelnext.loop.loop import Loop
+    from labelnext.page._security import Keys
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "web"
 FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css", "/icon.svg": "icon.svg"}
 SOURCE = "page"
 AT_ONCE = 100  # events of a request, and samples that a tab may hold
@@ -159,7 +165,7 @@ class Page:
             if guess is None:
                 leased = self.loop.take(person, wanted)
             else:
-                leased = _views.take_predicted(self.loop, person, str(guess), wanted, LEASE)
+                leased = views.take_predicted(self.loop, person, str(guess), wanted, LEASE)
             leased = [item for item in leased if item.key not in have]
             # Where nothing else is left, better twice than waiting for a tab that is forgotten.
             items = [item for item in leased if item.key not in others][:n] or leased[:n]
@@ -183,7 +189,10 @@ class Page:
         try:
             client = event["client"]
             if event["action"] == "undo":
-                return {"undone": self._undo(person, client)}
+                # Of a decision that was refused there is nothing to take back, nor an earlier one.
+                of = event.get("of")
+                there = of is None or views.was_sent(self.loop, of)
+                return {"undone": self._undo(person, client) if there else None}
             self.loop.record(
                 event["sample"],
                 event["action"],
@@ -204,7 +213,7 @@ class Page:
             return None
         first = self.loop.take(person, 1)  # what was taken back comes before all else
         item = next((item for item in first if item.id == undo.sample), None)
-        back = _views.event(self.loop, undo.supersedes or undo.number)
+        back = views.event(self.loop, undo.supersedes or undo.number)
         return {
             "item": self._shown(item or self.loop.sample(undo.sample)),
             "action": back.action,
@@ -247,12 +256,12 @@ class Page:
                 }
                 for sample, said in odd[:1]
             ],
-            "pairs": _views.agreement(self.loop),
+            "pairs": views.agreement(self.loop),
         }
 
     def guesses(self, person: str, _: dict[str, Any]) -> dict[str, Any]:
         """Return how many samples of each predicted class wait for this person."""
-        found = _views.guesses(self.loop, person)
+        found = views.guesses(self.loop, person)
         return {"classes": [{"name": name, "left": n} for name, n in found.items()]}
 
     # --- how it goes
@@ -263,7 +272,7 @@ class Page:
             tab = person, str(data.get("tab"))
             if tab in self._tabs:
                 self._tabs[tab] = time.monotonic(), self._tabs[tab][1]
-        at = _views.asked_now(self.loop)
+        at = views.asked_now(self.loop)
         if "all" in data:
             at |= self._all(person)
         return {"progress": at, "training": self._training_state()}
@@ -281,7 +290,7 @@ class Page:
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "curve": _views.curve(self.loop, at["test_labeled"]),
+            "curve": views.curve(self.loop, at["test_labeled"]),
             "people": [
                 {
                     "name": name,
@@ -292,11 +301,18 @@ class Page:
             ],
         }
 
-    def train(self, person: str, _: dict[str, Any]) -> dict[str, Any]:
-        """Start what trains and chooses the next batch, in a process of its own, once."""
+    def train(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Start what trains and chooses the next batch, in a process of its own, once.
+
+        Whoever asks names the round that they see: when it is over, somebody else was first.
+        """
         with self._lock:
-            if self._training is None or self._training.poll() is not None:
-                with open(self._log, "wb") as log:
+            seen = data.get("round", ...)
+            if seen is ... or seen == views.asked_now(self.loop)["round"]:
+                with open(self._log, "ab") as log, contextlib.suppress(BlockingIOError):
+                    # The lock is of the process that is started: it outlives a server that dies.
+                    _lock(log)
+                    log.truncate(0)
                     self._training = subprocess.Popen(
                         self._train, stdin=subprocess.DEVNULL, stdout=log, stderr=log
                     )
@@ -307,10 +323,18 @@ class Page:
         return self.loop.folder / "next.log"
 
     def _training_state(self) -> dict[str, Any]:
-        if self._training is None:
+        if self._training is not None:
+            state = {None: "running", 0: "done"}.get(self._training.poll(), "failed")
+        else:
+            state = "none"
+        if state != "running" and self._log.exists():  # one that another server has started?
+            with open(self._log, "rb") as log:
+                try:
+                    _lock(log)
+                except BlockingIOError:
+                    state = "running"
+        if state == "none":
             return {"state": "none", "log": ""}
-        code = self._training.poll()
-        state = {None: "running", 0: "done"}.get(code, "failed")
         text = self._log.read_bytes()[-LOG_SHOWN:].decode(errors="replace")
         return {"state": state, "log": text}
 
@@ -347,6 +371,12 @@ class Page:
         if sample["kind"] not in ("image", "audio", "html"):
             raise _media.MediaError("This sample has no file.")
         return _media.answer(sample["kind"], sample["content"], self._roots)
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file for as long as this or a process that inherits it has it open."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _default_training(loop: Loop) -> list[str]:

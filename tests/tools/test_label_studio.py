@@ -9,7 +9,7 @@ import pytest
 
 import labelnext
 from labelnext.loop import Loop, _schema
-from labelnext.loop.tools import LabelStudio, ToolError, label_studio
+from labelnext.tools import LabelStudio, ToolError, label_studio
 from studio import TOKEN, Studio, serving
 
 CLASSES = ["good", 'b"ad', "<i>&"]

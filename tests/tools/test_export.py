@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelnext.loop import Loop
-from labelnext.loop.export import export, table_of
-from labelnext.loop.samples import read
+from labelnext.samples import read
+from labelnext.tools.export import export, table_of
 
 TEXTS = ["Well made", "=SUM(A1)", "Ça va", "-1", "nothing"]
 

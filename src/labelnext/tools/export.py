@@ -11,7 +11,7 @@ from labelnext.pools.disk import write_whole
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
-    from labelnext.loop._events import Rule
+    from labelnext.loop import Rule
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 # What one person says of a sample; None is "cannot tell".
@@ -70,7 +70,7 @@ def export(
     --------
     >>> import pathlib, tempfile
     >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.export import export
+    >>> from labelnext.tools.export import export
     >>> folder = tempfile.TemporaryDirectory()
     >>> loop = Loop.create(folder.name + "/loop", ["Well made", "Broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["1"], ["bad"], annotator="ann", source="memory")
@@ -124,7 +124,7 @@ def table_of(loop: Any, *, rule: Rule = "majority", content: bool = True) -> dic
     --------
     >>> import tempfile
     >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.export import table_of
+    >>> from labelnext.tools.export import table_of
     >>> folder = tempfile.TemporaryDirectory()
     >>> loop = Loop.create(folder.name + "/loop", ["Well made", "Broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["1"], ["bad"], annotator="ann", source="memory")

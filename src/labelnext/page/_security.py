@@ -1,4 +1,4 @@
-"""Who may speak to the page: tokens and cookies, hosts and origins, sizes and rates."""
+"""Who may speak to the page: tokens and cookies, hosts and origins, sizes, rates and places."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import socket
 import time
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +33,9 @@ KEY_FILE = "page.json"
 # A screenful of pictures comes at once; a person decides a few times a second.
 REQUESTS = (300, 50.0)
 TRIES = (10, 0.2)  # of a token, from one address
+CONNECTIONS = 200
+FROM_ADDRESS = 64  # a browser has six; people behind a tunnel or a router share an address
+REQUEST_SECONDS = 10.0
 
 # Guidelines are the only HTML that the script puts in: Markdown that the server has rendered.
 POLICY = (
@@ -126,6 +130,54 @@ class Rate:
         return left >= 1
 
 
+class Connection(H11Protocol):
+    """A connection that holds no place for long without asking, nor more places than its share."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._late: asyncio.TimerHandle | None = None
+        network = _network(self.client)
+        near = sum(
+            isinstance(other, H11Protocol) and _network(other.client) == network
+            for other in self.connections
+        )
+        if near > FROM_ADDRESS or len(self.connections) > CONNECTIONS:
+            self.transport.abort()
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(REQUEST_SECONDS, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        self._stop_waiting()
+        self._wait()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+
+
+def _network(client: tuple[str, int] | None) -> str:
+    """Return what one machine can have many addresses in: those of IPv6 that differ in the end."""
+    address = client[0] if client else "?"
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    mapped = found.ipv4_mapped
+    return str(mapped or ipaddress.IPv6Address(int(found) >> 64 << 64))
+
+
 class RefusedError(Exception):
     """A request that is not answered; its status, and why in words."""
 
@@ -189,6 +241,13 @@ class Guard:
         person = scope["person"] = self._person(headers)
         if not self._requests.allows(f"person {person}" if person else f"address {address}"):
             raise RefusedError(429, "Too many requests; wait a moment.")
+        told = unquote(headers.get("labelnext-person", ""))
+        if person is not None and told not in ("", person):
+            raise RefusedError(
+                409,
+                f"Since this tab was opened, this browser has opened the page as {person}: "
+                "nothing more of yours is sent from here. Open your own address again.",
+            )
         path = scope["path"]
         if path == "/api/enter":
             if not self._tries.allows(address):

@@ -29,9 +29,10 @@ def context(browser):
     context.close()
 
 
-def opened(context, address):
+def opened(context, address, soon=pages.AT_ONCE):
     """A tab of the page, with its first sample; any error in its script fails the test."""
     tab = context.new_page()
+    tab.add_init_script(soon)
     tab.errors = []
     tab.on("pageerror", lambda error: tab.errors.append(str(error)))
     tab.goto(address)
@@ -263,7 +264,7 @@ def test_skip_flag_comment_cannot_tell_and_mend(tmp_path, context):
         assert shown(tab) == skipped  # at the end of the queue
         tab.keyboard.press("1")
         tab.wait_for_selector(".done")
-        assert "All of this round is labelled" in tab.inner_text(".done")
+        assert "The test set is labelled" in tab.inner_text(".done")
         assert tab.errors == []
 
 
@@ -300,6 +301,12 @@ def test_the_grid_confirms_all_but_some(tmp_path, context):
         tab.goto(f"http://127.0.0.1:{page.port}/#grid")
         tab.wait_for_selector(".card:focus")
         cards = tab.locator(".card")
+        tab.focus("#guessed")
+        tab.keyboard.press("ArrowDown")  # whoever chooses a class by keyboard stays there
+        tab.keyboard.press("ArrowUp")
+        tab.wait_for_timeout(300)
+        assert tab.evaluate("document.activeElement.id") == "guessed"
+        cards.first.focus()
         n = cards.count()
         tab.keyboard.press("ArrowRight")
         tab.keyboard.press(" ")
@@ -479,7 +486,7 @@ def test_training_is_started_and_shows_the_next_batch(tmp_path, context):
     with pages.served(loop, train=[sys.executable, "-c", code]) as page:
         tab = opened(context, page.address())
         tab.keyboard.press("1")
-        tab.get_by_role("button", name="Train and choose").click()
+        tab.get_by_role("button", name="Choose the first batch").click()
         tab.wait_for_selector(".item", timeout=30_000)
         tab.wait_for_function(
             "() => document.querySelector('#people').textContent === 'Round 1 · 0 of 5'"
@@ -489,9 +496,12 @@ def test_training_is_started_and_shows_the_next_batch(tmp_path, context):
         assert tab.errors == []
 
 
+VIEWS = ("label", "grid", "history", "agree", "progress", "refused", "settings", "help")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everyone_can_use_it(tmp_path, browser, scheme):
+def test_everyone_can_use_it(tmp_path, browser, scheme, monkeypatch):
     """axe-core finds no fault of WCAG 2.2 AA, in no view and at no width."""
     import axe_playwright_python
 
@@ -507,8 +517,12 @@ def test_everyone_can_use_it(tmp_path, browser, scheme):
         with pages.served(loop) as page:
             tab = opened(context, page.address())
             press(tab, "1")
+            with monkeypatch.context() as refusing:
+                refusing.setattr(type(loop), "record", refuse)
+                press(tab, "1")
+            tab.wait_for_selector("#refused")
             tab.evaluate(source)
-            for view in ("label", "grid", "history", "agree", "progress", "settings", "help"):
+            for view in VIEWS:
                 if view in ("settings", "help"):
                     tab.evaluate("() => document.querySelector('dialog')?.close()")
                     tab.evaluate(f"() => document.querySelector('#open-{view}').click()")
@@ -537,3 +551,363 @@ def test_where_nothing_is_left_it_asks_now_and_then(tmp_path, context):
         tab.wait_for_selector(".done")
         tab.wait_for_timeout(2500)
         assert 2 <= sum(url.endswith("/api/take") for url in asked) <= 7
+
+
+def test_what_is_refused_is_kept_until_it_is_corrected_or_discarded(tmp_path, context, monkeypatch):
+    """A class that is gone, and a sample: the decision survives a reload, and says why."""
+    loop = pages.loop_of(tmp_path, classes=["good", "bad", "odd"])
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        first = shown(tab)
+        loop.change(classes=["good", "bad"])
+        press(tab, "3")
+        assert loop.events() == []
+        until(lambda: tab.locator(".choice").count() == 2)  # it has asked which there are
+        press(tab, "1")
+        tab.reload()
+        tab.wait_for_selector("body[data-shown]")
+        assert shown(tab) != first  # it waits to be corrected
+        assert tab.inner_text("#refused") == "⚠ 1 not taken"
+        tab.click("#refused")
+        row = tab.locator(".history li")
+        assert "odd" in row.inner_text()
+        assert "not a class" in row.inner_text() or "'odd'" in row.inner_text()
+        tab.get_by_role("button", name="Send again").click()
+        tab.wait_for_timeout(200)
+        assert len(loop.events()) == 1
+        tab.get_by_role("button", name="Correct").click()
+        tab.wait_for_selector("#mending .notice")
+        assert shown(tab) == first
+        press(tab, "2")
+        until(lambda: len(loop.events()) == 2)
+        assert str(loop.sample(loop.events()[-1].sample)["key"]) == first
+        assert tab.locator("#refused").is_hidden()
+        loop.change(classes=["good", "bad", "new"])
+        loop.change(classes=["bad", "good"])
+        monkeypatch.setattr(type(loop), "record", refuse)
+        press(tab, "1")
+        monkeypatch.undo()
+        tab.click("#refused")
+        tab.on("dialog", lambda dialog: dialog.accept())
+        tab.get_by_role("button", name="Discard").click()
+        tab.wait_for_selector(".page .empty")
+        assert tab.locator("#refused").is_hidden()
+        assert tab.evaluate("Object.keys(localStorage).filter((n) => n.includes(':out:'))") == []
+        assert tab.errors == []
+
+
+def refuse(*_, **__):
+    raise ValueError("No sample has that id.")
+
+
+@pytest.mark.slow
+def test_whoever_takes_back_what_was_refused_takes_back_nothing_else(tmp_path, context):
+    loop = pages.loop_of(tmp_path, classes=["good", "bad", "odd"])
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        press(tab, "1")
+        context.set_offline(True)
+        loop.change(classes=["good", "bad"])
+        press(tab, "3")
+        press(tab, "u")
+        context.set_offline(False)
+        tab.wait_for_selector("#saved:not(.offline)")
+        assert [(e.action, e.undone) for e in loop.events()] == [("label", False)]
+        assert tab.locator("#refused").is_hidden()
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_a_request_that_is_too_large_is_sent_in_parts(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        context.set_offline(True)
+        for _ in range(30):
+            tab.keyboard.press("c")
+            tab.keyboard.insert_text("字" * 4000)
+            tab.keyboard.press("Control+Enter")
+        context.set_offline(False)
+        until(lambda: len(loop.events()) == 30)
+        tab.wait_for_selector("#saved:not(.offline)")
+
+
+@pytest.mark.slow
+def test_a_tab_of_somebody_else_sends_nothing_under_a_new_name(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        ann = opened(context, page.address("ann"))
+        press(ann, "1")
+        bo = opened(context, page.address("bo"))
+        press(bo, "2")
+        ann.keyboard.press("1")
+        ann.wait_for_selector("[role=alert]")
+        assert "as bo" in ann.inner_text("[role=alert]")
+        assert "1 decision of yours is kept" in ann.inner_text("[role=alert]")
+        again = opened(context, page.address("ann"))
+        until(lambda: len(loop.events()) == 3)
+        assert [(e.annotator, e.value) for e in loop.events()] == [
+            *(("ann", "good"), ("bo", "bad"), ("ann", "good")),
+        ]
+        assert again.errors == []
+
+
+@pytest.mark.slow
+def test_keys_of_other_layouts_and_words_that_are_composed(tmp_path, context):
+    """Digits of a French keyboard, Cyrillic letters; Enter that ends a word is no decision."""
+    loop = pages.loop_of(tmp_path)
+    names = [f"класс {i}" for i in range(12)]
+    (tmp_path / "many").mkdir()
+    many = pages.loop_of(tmp_path / "many", classes=names)
+    send = """([to, given]) => document.querySelector(to).dispatchEvent(
+        new KeyboardEvent("keydown", {bubbles: true, cancelable: true, ...given}))"""
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+
+        def type_key(key, code, **more):
+            tab.evaluate(send, ["body", {"key": key, "code": code, **more}])
+
+        typed = [("é", "Digit2"), ("Process", "Digit1"), ("г", "KeyU"), ("1", "Numpad1")]
+        for key, code in typed:  # "г" is where u is
+            before = shown(tab)
+            type_key(key, code)
+            tab.wait_for_function("was => document.body.dataset.shown !== was", arg=before)
+        for more in ("repeat", "ctrlKey", "isComposing"):
+            type_key("1", "Digit1", **{more: True})
+        type_key("!", "Digit1", shiftKey=True)
+        tab.wait_for_timeout(300)
+        actions = [e.value or e.action for e in loop.events()]
+        assert actions == ["bad", "good", "undo", "good"]
+    with pages.served(many) as page:
+        tab = opened(context, page.address())
+        tab.keyboard.insert_text("класс 11")
+        tab.evaluate(send, ["#search", {"key": "Enter", "code": "Enter", "isComposing": True}])
+        tab.wait_for_timeout(100)
+        assert many.events() == []
+        press(tab, "Enter")
+        assert [e.value for e in many.events()] == ["класс 11"]
+
+
+@pytest.mark.slow
+def test_nobody_decides_on_what_has_just_come(tmp_path, context):
+    """A second press of a worn key, or of a mouse, falls on a sample that nobody has seen."""
+    loop = pages.loop_of(tmp_path)
+    soon = pages.AT_ONCE.replace(" 0", " 1000")
+    with pages.served(loop) as page:
+        tab = opened(context, page.address(), soon)
+        tab.wait_for_timeout(1100)
+        press(tab, "1")
+        tab.keyboard.press("1")
+        tab.click(".choice >> nth=0", click_count=2)
+        tab.wait_for_timeout(300)
+        assert len(loop.events()) == 1
+
+
+@pytest.mark.slow
+def test_time_in_a_hidden_tab_is_no_time_spent(tmp_path, context):
+    """Nor is it taken off the time of what came while the tab was hidden: that was below 0."""
+    loop = pages.loop_of(tmp_path)
+    hide = """(is) => {
+        Object.defineProperty(document, "hidden", {value: is, configurable: true});
+        dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.evaluate(hide, True)
+        tab.wait_for_timeout(600)
+        press(tab, "1")
+        tab.evaluate(hide, False)
+        press(tab, "1")
+        assert [e.milliseconds < 500 for e in loop.events()][1:] == [True]
+
+
+@pytest.mark.slow
+def test_what_was_settled_or_flagged_is_taken_back_where_one_is(tmp_path, context):
+    loop = pages.loop_of(tmp_path, overlap=1.0)
+    for person, value in {"ann": "good", "bo": "bad"}.items():
+        loop.record(loop.take(person, 1)[0], "label", value, annotator=person)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        now = shown(tab)
+        tab.keyboard.press("f")
+        tab.wait_for_selector(".mark")
+        tab.keyboard.press("u")
+        tab.wait_for_selector(".mark", state="detached")
+        assert shown(tab) == now
+        tab.evaluate("location.hash = 'agree'")
+        tab.wait_for_selector(".votes")
+        tab.keyboard.press("2")
+        tab.wait_for_selector(".page .empty")
+        tab.keyboard.press("u")
+        tab.wait_for_selector(".votes")
+        assert loop.events()[-1].action == "undo"
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_waiting_takes_the_focus_from_nobody(tmp_path, context):
+    loop = pages.loop_of(tmp_path, test=1)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.keyboard.press("1")
+        tab.get_by_role("button", name="Choose the first batch").focus()
+        tab.wait_for_timeout(4500)
+        assert tab.evaluate("document.activeElement.id") == "train"
+
+
+@pytest.mark.slow
+def test_a_person_who_labels_no_more_is_told(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        port, address = page.port, page.address()
+        tab = opened(context, address)
+        press(tab, "1")
+    with pages.served(loop, people=["bo"], port=port):
+        tab.keyboard.press("1")
+        tab.wait_for_selector("[role=alert]")
+        assert "1 decision of yours" in tab.inner_text("[role=alert]")
+        tab.wait_for_timeout(2500)
+        assert tab.locator("[role=alert]").is_visible()
+        assert tab.errors == []
+    with pages.served(loop, port=port):
+        opened(context, address)
+        until(lambda: len(loop.events()) == 2)
+
+
+@pytest.mark.slow
+def test_a_round_that_somebody_closes_while_others_label(tmp_path, browser):
+    loop = pages.loop_of(tmp_path)
+    contexts = [browser.new_context() for _ in range(2)]
+    with pages.served(loop) as page:
+        ann, bo = (opened(c, page.address(p)) for c, p in zip(contexts, ("ann", "bo"), strict=True))
+        press(ann, "1")
+        loop.close()
+        for key in "1212":  # what they hold they may say
+            press(bo, key)
+        assert len(labels(loop, "bo")) == 4
+        for tab in (ann, bo):
+            while not tab.locator(".done").count():
+                tab.keyboard.press("1")
+                tab.wait_for_timeout(30)
+            tab.wait_for_selector("text=No batch is waiting")
+        assert "Choose a batch" in bo.inner_text(".done")
+        assert ann.errors == bo.errors == []
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.slow
+def test_three_tabs_of_one_person_to_the_end(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tabs = [opened(context, page.address())]
+        tabs += [opened(context, f"http://127.0.0.1:{page.port}/") for _ in range(2)]
+        assert len({shown(tab) for tab in tabs}) == 3
+        for tab in itertools.cycle(tabs):
+            if len(labels(loop)) == 30:
+                break
+            tab.keyboard.press("1")
+            tab.wait_for_timeout(150)  # a person goes from tab to tab
+        assert all(len(values) == 1 for values in labels(loop).values())
+        for tab in tabs:
+            tab.wait_for_selector(".done")
+            assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_back_and_forward_and_a_decision_that_is_left_as_it_was(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        press(tab, "1")
+        now = shown(tab)
+        tab.click("#views a[href='#history']")
+        tab.get_by_role("button", name=re.compile("^Change")).click()
+        tab.wait_for_selector("#mending .notice")
+        tab.go_back()
+        tab.wait_for_selector(".history")
+        tab.go_forward()
+        tab.wait_for_selector("#mending .notice")
+        tab.keyboard.press("Escape")
+        tab.wait_for_selector("#mending .notice", state="detached")
+        assert shown(tab) == now
+        assert len(loop.events()) == 1
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_the_clock_of_a_browser_says_nothing_of_the_order(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.route("**/api/record", lambda route: route.abort())
+        for key in "12":
+            press(tab, key)
+        tab.close()
+        later = context.new_page()
+        later.add_init_script("Date.now = () => 1000")
+        later.add_init_script(pages.AT_ONCE)
+        later.route("**/api/record", lambda route: route.abort())
+        later.goto(f"http://127.0.0.1:{page.port}/")
+        later.wait_for_selector("body[data-shown]")
+        press(later, "1")
+        press(later, "u")
+        later.unroute("**/api/record")
+        until(lambda: len(loop.events()) == 4)
+        assert [e.value or e.action for e in loop.events()] == ["good", "bad", "good", "undo"]
+
+
+@pytest.mark.slow
+def test_a_phone_is_tapped_and_text_is_selected(tmp_path, browser):
+    loop = pages.loop_of(tmp_path)
+    context = browser.new_context(
+        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True
+    )
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        first = shown(tab)
+        tab.dblclick(".words")
+        assert tab.evaluate("getSelection().toString()").strip()
+        tab.keyboard.press("Control+c")
+        assert shown(tab) == first
+        places = tab.evaluate("document.querySelector('.choices').getBoundingClientRect().top")
+        tab.tap(".choice >> nth=1")
+        tab.wait_for_function("was => document.body.dataset.shown !== was", arg=first)
+        # Classes stay where the thumb is.
+        again = tab.evaluate("document.querySelector('.choices').getBoundingClientRect().top")
+        assert again == places
+        assert [e.value for e in loop.events()] == ["bad"]
+    context.close()
+
+
+@pytest.mark.slow
+def test_a_text_as_long_as_a_book_is_shown_whole_and_at_once(tmp_path, context):
+    text = "".join(f"Line {i} 🙂 字\n\n  and so on; " * (i % 7) for i in range(20_000)) + "x" * 9000
+    loop = pages.loop_of(tmp_path, [text, text, text], test=2)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        assert tab.text_content(".words") == text
+        assert tab.locator(".part").count() > 100
+        tab.keyboard.press("PageDown")
+        tab.wait_for_function("() => document.querySelector('.item').scrollTop > 100")
+        press(tab, "1")
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_what_is_skipped_comes_back_until_it_is_labelled(tmp_path, context):
+    loop = pages.loop_of(tmp_path, test=2)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        first = shown(tab)
+        for _ in range(4):
+            press(tab, "s")
+        assert shown(tab) == first
+        press(tab, "1")
+        tab.keyboard.press("s")  # the only one left
+        tab.wait_for_timeout(300)
+        until(lambda: shown(tab))
+        tab.keyboard.press("2")
+        tab.wait_for_selector(".done")
+        assert sorted(v for [v] in labels(loop).values()) == ["bad", "good"]
+        assert tab.errors == []
