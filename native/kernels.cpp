@@ -353,14 +353,24 @@ void changing(const Known& known, const int64_t* cuts, int64_t n_groups, const d
 
 // The first place of the largest of some numbers of which none is NaN.
 int64_t first_largest(const double* p, int64_t n) {
-    double lanes[LANES], largest = p[0];
+    // Four vectors of lanes: one would wait for the comparison before.
+    constexpr int MANY = 4 * LANES;
+    double lanes[MANY], largest = p[0];
     int64_t j = 0;
-    for (double& lane : lanes) lane = p[0];
-    for (; j + LANES <= n; j += LANES)
-        for (int l = 0; l < LANES; ++l) lanes[l] = max(lanes[l], p[j + l]);
+    if (n >= MANY) {
+        for (double& lane : lanes) lane = p[0];
+        for (; j + MANY <= n; j += MANY)
+            for (int l = 0; l < MANY; ++l) lanes[l] = lanes[l] < p[j + l] ? p[j + l] : lanes[l];
+        for (const double lane : lanes) largest = max(largest, lane);
+    }
     for (; j < n; ++j) largest = max(largest, p[j]);
-    for (const double lane : lanes) largest = max(largest, lane);
-    for (j = 0; j < n - 1 && p[j] != largest;) ++j;
+    // Many at a time, as long as it is not among them.
+    for (j = 0; j + MANY < n; j += MANY) {
+        int n_found = 0;
+        for (int l = 0; l < MANY; ++l) n_found += p[j + l] == largest;
+        if (n_found) break;
+    }
+    while (j < n - 1 && p[j] != largest) ++j;
     return j;
 }
 
