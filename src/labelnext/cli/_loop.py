@@ -56,7 +56,7 @@ HELP = (
     "[green]labelnext loop next -k 100[/]\n\n"
     "[green]labelnext loop export labels.csv[/]"
 )
-FORMATS = ("label-studio", "csv", "jsonl", "prodigy")
+FORMATS = ("label-studio", "csv", "jsonl", "prodigy", "cvat", "argilla")
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
 
@@ -86,7 +86,7 @@ def init(
         labels = class_names(asked.labels)
         if asked.encoder is not None:
             own_code()
-            find(asked.encoder, found)
+            find(asked.encoder, found).load()
         keep_apart({"--loop": asked.loop / FILE}, [source])
         loop = Loop.create(
             asked.loop,
@@ -363,7 +363,10 @@ def push(target: Annotated[list[str], TARGET], **options: Any) -> None:
             n = tool.push(loop, asked.round, overwrite=asked.force)
         else:
             n = tool.push(loop, asked.round)
-    then = f"labelnext loop pull {shlex.join(target)}{same_loop(asked.loop)}"
+    # A table is filled in where it is; what another tool exports is a file of its own.
+    filled = getattr(tool, "format", "csv") in ("csv", "jsonl")
+    back = shlex.join(target) if filled else " ".join([*map(shlex.quote, target[:-1]), "EXPORT"])
+    then = f"labelnext loop pull {back}{same_loop(asked.loop)}"
     tell_out(f"{n:,} samples: {target[-1]}. Then: {then}")
 
 

@@ -210,8 +210,12 @@ def _default(samples: Samples) -> Encoder:
     names = {"image": image, "audio": "plain", "row": "columns"}
     name = names.get(samples.kind, "wordllama" if find_spec("wordllama") else "tfidf")
     try:
-        return find(name, samples)
-    except ImportError as error:  # of something that it needs
+        found = find(name, samples)
+        found.load()
+        return found
+    except (ImportError, ValueError) as error:  # of something that it needs
+        if name not in ("wordllama", "efficientnet"):
+            raise
         instead = find({"wordllama": "tfidf", "efficientnet": "plain"}[name], samples)
         return replace(instead, said=f"{instead.said} ({name} cannot be loaded: {error})")
 
