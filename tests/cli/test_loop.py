@@ -383,7 +383,7 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
         (["run", "--rounds", 0], "--rounds 0: there must be at least one"),
         (["push", "reviews.csv"], "exists already"),
         (["push", "batch.xls"], "a file's format is one of csv, jsonl"),
-        (["push", "cvat", "batch.csv"], "tools are label-studio, csv"),
+        (["push", "doccano", "batch.csv"], "tools are label-studio, csv"),
         (["push", "prodigy", "http://localhost"], "only Label Studio has an address"),
         (["push", "http://localhost"], "give it as --token or in the environment"),
         (["push", "batch.csv", "--token", "t"], "--token is for Label Studio's address"),

@@ -439,3 +439,12 @@ def test_a_server_for_all_is_asked_by_address_or_its_own_name(tmp_path):
         for host in ("192.0.2.7:80", socket.gethostname(), "localhost"):
             assert page.ask("GET", "/api/start", Host=host, Origin=f"http://{host}")[0] == 200
         assert page.ask("GET", "/api/start", Host="evil.example", Origin=None)[0] == 421
+
+
+def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(_security.os, "open", refuse)
+    with pytest.raises(PermissionError, match=r"Cannot write .*page\.json: permission denied; ch"):
+        Keys(tmp_path)

@@ -32,24 +32,8 @@ class Fitted:
 
 
 def pool_of(loop: Any, classifier: Any = None) -> Pool:
-    """
-    Return the pool that a classifier, or the default model, makes of a loop's samples.
+    """Return the pool that a fitted classifier, or the default model, makes of a loop's samples.
 
-    Parameters
-    ----------
-    loop : Loop
-        The loop.
-    classifier : fitted classifier, default=None
-        Anything with `predict_proba` that was fitted on the loop's features; None for the default,
-        see `fit`.
-
-    Returns
-    -------
-    Pool
-        With the samples' ids.
-
-    Examples
-    --------
     >>> import tempfile
     >>> from labelnext.loop import Loop
     >>> from labelnext.loop.model import pool_of
@@ -71,37 +55,12 @@ def fit(
     encoder: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
-    """
-    Train the default model on the labels of a loop, and measure it on the test set.
+    """Train the default model on the labels of a loop, and measure it on the test set.
 
     It is a logistic regression on features that are computed once, see `labelnext.samples.encode`;
     of several labels one for each, and for numbers a ridge regression. While it has nothing to
-    learn from, because fewer than two classes have a label, the pool has features alone.
-
-    Parameters
-    ----------
-    loop : Loop
-        The loop.
-    classifier : fitted classifier, default=None
-        One to use in its place.
-    encoder, progress : optional
-        As for `labelnext.samples.encode.encode`.
-
-    Returns
-    -------
-    Fitted
-        The pool, metrics by name, and what to tell.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.model import fit
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> loop = Loop.create(folder.name + "/loop", ["a good film", "bad"], classes=["good", "bad"])
-    >>> fit(loop).pool.proba is None
-    True
-    >>> folder.cleanup()
+    learn from, because fewer than two classes have a label, the pool has features alone. A
+    classifier of the user's, fitted on the features, takes its place.
     """
     samples = loop.samples()
     encoded = encode(samples, loop.folder / "features", encoder=encoder, progress=progress)

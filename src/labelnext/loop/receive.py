@@ -80,15 +80,9 @@ def sample_of(key: object, identity: str) -> str | None:
 
 
 def asked(loop: Loop, round: int | None = None) -> list[Asked]:  # noqa: A002
-    """
-    Return what people are to be asked for: the picks that lack answers, in their order.
+    """Return what people are to be asked for: the picks that lack answers, in their order.
 
-    Parameters
-    ----------
-    loop : Loop
-        The loop.
-    round : int, default=None
-        Of which round; None is every round that is not closed.
+    Of a round, or of every one that is not closed.
     """
     rounds = {each["number"]: each["closed_at"] is not None for each in loop.rounds()}
     if round is not None and round not in rounds:
@@ -129,22 +123,9 @@ def opened(loop: Loop, rounds: Iterable[int]) -> None:
 
 
 def receive(loop: Loop, answers: Iterable[Answer], source: str) -> int:
-    """
-    Write answers of a tool, all of them or none; what was written before is left out.
+    """Write answers of a tool, all of them or none; what was written before is left out.
 
-    Parameters
-    ----------
-    loop : Loop
-        The loop.
-    answers : iterable of Answer
-        The answers, of each person the earlier before the later.
-    source : str
-        The name of the tool.
-
-    Returns
-    -------
-    int
-        How many were written.
+    Of each person the earlier come before the later. Returns how many were written.
     """
     answers, written = list(answers), 0
     for answer in answers:

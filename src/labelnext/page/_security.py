@@ -21,6 +21,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from labelnext.pools.disk import writing
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
@@ -80,16 +82,17 @@ class Keys:
 
     def _write(self, content: dict[str, Any], *, new: bool = False) -> None:
         draft = self._path.with_name(f".{KEY_FILE}.{secrets.token_hex(4)}")
-        try:
-            with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-                json.dump(content, file)
-            if new:
-                with contextlib.suppress(FileExistsError):  # another server was first
-                    os.link(draft, self._path)
-            else:
-                draft.replace(self._path)
-        finally:
-            draft.unlink(missing_ok=True)
+        with writing(str(self._path), "free some space and do it again."):
+            try:
+                with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+                    json.dump(content, file)
+                if new:
+                    with contextlib.suppress(FileExistsError):  # another server was first
+                        os.link(draft, self._path)
+                else:
+                    draft.replace(self._path)
+            finally:
+                draft.unlink(missing_ok=True)
 
     def remember(self, port: int) -> None:
         """Keep the port, so that an open page finds the server that is started again."""
