@@ -65,9 +65,9 @@ type: $(VENV)/.dev  ## Check types (mypy, strict)
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html, no warning let through
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going -b doctest docs docs/_build/doctest
+	$(BIN)/python -m sphinx -W --keep-going -b doctest -d docs/_build/doctrees docs docs/_build/doctest
 
 fuzz: $(VENV)/.dev  ## Read damaged and forged files for a minute, or FUZZ=3600
 	PYTHONPATH=. $(BIN)/python -m tests.fuzz --seconds $(FUZZ)
