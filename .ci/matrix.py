@@ -165,7 +165,8 @@ def prepare(row):
         lowest = ["--resolution", "lowest-direct", "--python", env / "bin/python", "--quiet"]
         run([UV, "pip", "compile", "pyproject.toml", *extras, *lowest, "-o", env / "lowest.txt"])
     install = [UV, "pip", "install", "--quiet", "--python", env / "bin/python", *row.uv, *pins]
-    run([*there, *install, ours, *row.more, *TOOLS])
+    # What is cached of ours may be of older code: uv looks at pyproject.toml alone.
+    run([*there, *install, "--refresh-package", "labelnext", ours, *row.more, *TOOLS])
     run([*there, UV, "pip", "check", "--python", env / "bin/python"])
     return there, env / "bin/python"
 

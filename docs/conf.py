@@ -55,6 +55,8 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "matplotlib_animations": (True, "jshtml"),
     "image_scrapers": ("offline_scraper.scrape",),
+    "reset_modules": ("matplotlib", "seaborn", "strict_examples.reset"),
+    "reset_modules_order": "both",
     "download_all_examples": False,
     "min_reported_time": 1e9,  # how long it took is of this machine
     "show_signature": False,
