@@ -64,6 +64,27 @@ def made(here, run):
     return here
 
 
+def test_it_is_said_which_columns_were_taken(here, run):
+    said = ran(run, "init", "reviews.csv", "--labels", "good,bad")
+    assert (
+        "\nText from 'body' and id from the number of the row; to take others remove loop" in said
+    )
+    said = ran(
+        run,
+        "init",
+        "reviews.csv",
+        "--labels",
+        "a,b",
+        "--text",
+        "body",
+        "--id",
+        "row",
+        "--loop",
+        "2",
+    )
+    assert "to take others" not in said
+
+
 def answer(folder="loop", most=1000):
     """Label what is asked for, as the samples' other column says."""
     loop = labelnext.open_loop(folder)
@@ -82,6 +103,7 @@ def ran(run, *arguments):
 def test_from_a_table_to_labels(here, run):
     said = ran(run, "init", "reviews.csv", "--text", "body", "--labels", "good,bad", "--test", 6)
     assert "30 samples: texts" in said
+    assert "Id from the number of the row; to take others remove loop, and say --id.\n" in said
     assert "Test set: 6" in said
     assert "Next: labelnext loop label\n" in said
     assert "6 answers missing: labelnext loop label" in ran(run, "status")
@@ -127,6 +149,21 @@ def test_an_encoder_of_the_users_that_fails(made, run):
     assert "--encoder own_code:fails failed: RuntimeError: out of memory" in result.output
 
 
+def test_status_says_where_people_disagree(made, run):
+    answer()
+    assert "disagree" not in ran(run, "status")
+    loop = labelnext.open_loop("loop")
+    sample = loop.picks(0)[0]["id"]
+    other = {"good": "bad", "bad": "good"}[loop.labels(split="test").y[int(sample)]]
+    loop.record(sample, "label", other, annotator="bo")
+    assert "People disagree on 1 sample, without a label where it is a tie" in ran(run, "status")
+
+
+def test_fewer_are_left_than_were_asked_for(made, run):
+    said = ran(run, "next", "-k", 50, "--strategy", "random")
+    assert "24 samples chosen by random, all that are left (-k 50 asked for more)." in said
+
+
 def test_from_a_folder_of_pictures(here, run):
     (here / "photos").mkdir()
     for i in range(8):
@@ -134,8 +171,11 @@ def test_from_a_folder_of_pictures(here, run):
     (here / "photos" / "9.png").symlink_to("gone.png")
     said = ran(run, "init", "photos", "--labels", "red,blue", "--encoder", "plain")
     assert "9 samples: pictures" in said
-    assert "1 files are not there, the first is 9.png" in said
+    assert "1 file is not there, the first is 9.png" in said
     assert "a plain descriptor" in said
+    assert (
+        "1 of 9 samples could not be read, and have the features of an average one: 9.png" in said
+    )
     loop = labelnext.open_loop("loop")
     loop.add_labels(["0.png", "1.png"], ["blue", "red"], annotator="ann", source="x")
     assert "uncertainty-herding" in ran(run, "next", "-k", 2)
@@ -160,9 +200,7 @@ def test_a_model_a_pool_and_features_of_the_users(made, run):
     assert "by uncertainty." in ran(run, "next", "-k", 2, "--pool", "pool")
     result = run("loop", "next", "-k", 2, "--strategy", "random")
     assert "by random." in result.stdout
-    assert (
-        "6 answers of earlier rounds are missing" in result.stderr or "4 answers" in result.stderr
-    )
+    assert "answers of earlier rounds still missing, and asked for first" in result.stderr
 
 
 def test_training_of_the_users(made, run):
@@ -283,7 +321,8 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["init", "gone.csv"], "There is no gone.csv"),
+        (["init", "gone.csv"], "gone.csv); give the path of a table or of a folder\n"),
+        (["init", "reviews.csv", "--task", "many"], "'--task': 'many' is not one of 'multiclass'"),
         (["init", "reviews.csv", "--text", "bodi"], "no column 'bodi' (--text)"),
         (["init", "reviews.csv", "--text", "body", "--html", "body"], "--text and --html both say"),
         (["init", "reviews.csv", "--text", "body"], "give --labels good,bad"),

@@ -495,8 +495,8 @@ class TestRay:
         ("option", "words"),
         [
             (("--num-shards", 0), "--num-shards must be at least 1, got 0"),
-            (("--num-cpus", -1), "--num-cpus must be at least 0, got -1"),
-            (("--timeout", 0), "timeout must be above 0"),
+            (("--num-cpus", -1), "--num-cpus must be finite and at least 0, got -1"),
+            (("--timeout", 0), "timeout must be over 0"),
             (("--engine", "dask"), "'--engine'"),
         ],
     )

@@ -18,9 +18,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from labelnext.experiment import Split, simulate, split
-from labelnext.experiment._simulate import global_seed, rounds, with_seed
+from labelnext.experiment._simulate import rounds, with_seed
 from labelnext.experiment._stopping import STOP_SET, Watched, kappa
 from labelnext.pool import Badge, RandomSampling
+from labelnext.utils.random import seeded
 from oracle import gradients
 
 X, y = load_digits(return_X_y=True)
@@ -138,7 +139,7 @@ def test_the_global_seed_is_lifted_after_an_error():
     random.seed(1)
     expected = random.random()
     random.seed(1)
-    with pytest.raises(ZeroDivisionError), global_seed(0):
+    with pytest.raises(ZeroDivisionError), seeded(0):
         random.random() / 0
     assert random.random() == expected
 

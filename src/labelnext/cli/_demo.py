@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelnext.cli._errors import InputError, input_errors, make_folder
-from labelnext.cli._terminal import counting, tell, terminal
+from labelnext.cli._terminal import answer, counting, tell, terminal
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
@@ -117,25 +117,15 @@ def _picture(results: "Curves") -> bytes:
 
 
 def _table(results: "Curves") -> "Table":
-    from rich.table import Table
-
     from labelnext.experiment.digits import BATCH, LEVELS, describe
 
-    table = Table(
-        title="Labels needed for an accuracy of",
-        title_style="bold",
-        caption=f"{describe(len(results.seeds))} Labels are counted at the first accuracy at or "
-        f"above the level, in steps of {BATCH}.",
-        caption_justify="left",
+    caption = (
+        f"{describe(len(results.seeds))} Labels are counted at the first accuracy at or above the "
+        f"level, in steps of {BATCH}."
     )
-    table.add_column("strategy")
-    for level in LEVELS:
-        table.add_column(f"{100 * level:.0f} %", justify="right")
-    needed = [results.labels_needed(level) for level in LEVELS]
-    for place, strategy in enumerate(results.accuracy):
-        style = "bold" if place == 0 else ""
-        table.add_row(strategy, *(str(column[strategy]) for column in needed), style=style)
-    return table
+    needed = {f"{100 * level:.0f} %": results.labels_needed(level).values() for level in LEVELS}
+    columns = {"strategy": results.accuracy, **needed}
+    return answer("Labels needed for an accuracy of", caption, columns)
 
 
 def _print(results: "Curves", out: Path, seconds: float) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,20 +99,42 @@ def init(
             overlap=asked.overlap,
         )
         tell_out(f"{found!r}, in the loop {asked.loop}.")
+        guessed = [name for name in found.columns if getattr(asked, name) is None]
+        if guessed:
+            said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
+            others = " or ".join(f"--{name}" for name in guessed)
+            tell_out(f"{said.capitalize()}; to take others remove {asked.loop}, and say {others}.")
         if asked.test:
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
             )
         missing = found.missing()
         if missing:
-            tell_out(f"{len(missing):,} files are not there, the first is {missing[0]}; skip them.")
+            are = "file is" if len(missing) == 1 else "files are"
+            tell_out(
+                f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks."
+            )
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
                 done = encode(
                     found, loop.folder / "features", encoder=asked.encoder, progress=progress
                 )
-            tell_out(f"Features: {done.said}.")
+            for line in done.told():
+                tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+def _column(name: str | Sequence[str]) -> str:
+    """Say what samples were taken from."""
+    from labelnext.pools.known import some
+
+    if name == "row":
+        return "the number of the row"
+    return f"'{name}'" if isinstance(name, str) else some(name)
 
 
 @with_options({WHERE: (FOLDER,), "The page": PAGE, "What is chosen": CHOICE})
@@ -151,7 +173,8 @@ def next_(**options: Any) -> None:
         step(loop, asked)
         if missing:
             say(
-                f"{missing:,} answers of earlier rounds are missing still; they are asked for first"
+                f"{_counted(missing, 'answer')} of earlier rounds still missing, and asked for "
+                "first"
             )
 
 
@@ -205,6 +228,7 @@ def status(**options: Any) -> None:
     with loop_errors():
         loop = open_here(asked.loop)
         at, rounds, metrics = loop.progress(), loop.rounds(), loop.metrics()
+        odd = len(loop.disagreements())
     if asked.json:
         found = {"progress": at, "rounds": rounds, "metrics": metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -218,10 +242,16 @@ def status(**options: Any) -> None:
     if rounds:
         Console().print(_rounds(rounds, metrics))
     for each in at["people"]:
-        tell_out(f"{each['annotator']}: {each['events']:,} decisions, holds {each['holds']:,}")
+        done = _counted(each["events"], "decision")
+        tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
+    if odd:
+        tell_out(
+            f"People disagree on {_counted(odd, 'sample')}, without a label where it is a tie: "
+            f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
+        )
     missing = at["missing_in_all"]
     tell_out(
-        f"{missing:,} answers missing: labelnext loop label{same_loop(asked.loop)}"
+        f"{_counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
         if missing
         else f"Nothing is asked for: labelnext loop next{same_loop(asked.loop)}"
     )

@@ -128,7 +128,7 @@ def refuse_values(paths: Sequence[str | None]) -> None:
 def class_names(classes: str | None) -> list[Any] | None:
     """Read the names of classes from a file, or from a list with commas."""
     from labelnext.pools import lists_values, read_values
-    from labelnext.pools.known import is_text
+    from labelnext.pools.known import is_text, whole_numbers
 
     if classes is None:
         return None
@@ -141,11 +141,8 @@ def class_names(classes: str | None) -> list[Any] | None:
             raise InputError(
                 f"--classes: {odd!r} is no text in UTF-8; give the names in a file, saved as UTF-8"
             )
-    texts = [str(name) for name in names]
-    # Labels are numbers then.
-    if all(text.isdecimal() and str(int(text)) == text for text in texts):
-        return [int(text) for text in texts]
-    return names
+    numbers = whole_numbers([str(name) for name in names])
+    return names if any(isinstance(each, str) for each in numbers) else numbers
 
 
 def excluded_rows(pool: "Pool", sources: Sequence[str]) -> "Rows":

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,13 +16,10 @@ from labelnext.cli._errors import (
     one_line,
     write,
 )
-from labelnext.cli._terminal import counting, tell, terminal
-from labelnext.utils.text import printable
+from labelnext.cli._terminal import answer, counting, tell, terminal
+from labelnext.utils.text import counted, printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
     from labelnext.experiment import Experiment, Results
 
 SIMULATE_HELP = (
@@ -64,7 +61,11 @@ def simulate(
 ) -> None:
     """Compare query strategies on data whose labels are known."""
     if example:
-        _write_example(file)
+        from labelnext.experiment.toml import EXAMPLE
+
+        check_output(file, "EXPERIMENT", (".toml",), force=None)
+        write(file, EXAMPLE.format(name=file.name).encode(), force=None)
+        typer.echo(printable(f"Written: {os.fspath(file)}"))
         return
     if jobs is not None and jobs < 1:
         raise InputError(f"--jobs {jobs}: there must be at least one process")
@@ -78,14 +79,6 @@ def simulate(
     _print(results, files, time.perf_counter() - start)
     if len(results.failures) == len(results.rounds):
         raise typer.Exit(1)
-
-
-def _write_example(file: Path) -> None:
-    from labelnext.experiment.toml import EXAMPLE
-
-    check_output(file, "EXPERIMENT", (".toml",), force=None)
-    write(file, EXAMPLE.format(name=file.name).encode(), force=None)
-    typer.echo(printable(f"Written: {os.fspath(file)}"))
 
 
 def _check(out: Path) -> None:
@@ -132,7 +125,18 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(_table(results))
+    caption = (
+        "Accuracy is averaged over the learning curves. A strategy was beaten where a paired "
+        f"t-test says so, by each other one in {counted(len(results.budgets), 'setting')} at most. "
+        "The report has the intervals and tests."
+    )
+    # On 80 columns there is no room for all that the report has.
+    shown = {
+        name: [f"{each:.3g}" if isinstance(each, float) else each for each in column]
+        for name, column in results.tables()["summary"].items()
+        if name not in ("beat others", "runs", "failed")
+    }
+    console.print(answer("Over all settings", caption, shown))
     if results.failures:
         first = results.failures[0]
         left = len(results.rounds) - len(results.failures)
@@ -144,31 +148,3 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
         )
     tell(console, f"Written: {os.fspath(files[0])}")
     tell(console, f"{seconds:.0f} seconds.")
-
-
-def _table(results: "Results") -> "Table":
-    from rich.table import Table
-
-    summary = results.tables()["summary"]
-    settings = f"{len(results.budgets)} setting{'s' * (len(results.budgets) != 1)}"
-    table = Table(
-        title="Over all settings",
-        title_style="bold",
-        caption="Accuracy is averaged over the learning curves. A strategy was beaten where a "
-        f"paired t-test says so, by each other one in {settings} at most. The report has the "
-        "intervals and tests.",
-        caption_justify="left",
-    )
-    # On 80 columns there is no room for all that the report has.
-    shown = [name for name in summary if name not in ("beat others", "runs", "failed")]
-    for name in shown:
-        table.add_column(_cell(name), justify="left" if name == "strategy" else "right")
-    for row in zip(*(summary[name] for name in shown), strict=True):
-        table.add_row(*map(_cell, row))
-    return table
-
-
-def _cell(value: Any) -> "Text":
-    from rich.text import Text
-
-    return Text(f"{value:.3g}" if isinstance(value, float) else printable(value))

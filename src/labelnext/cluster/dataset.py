@@ -200,7 +200,6 @@ class DatasetSource(Source):
         )
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        """Fetch rows lo to hi of one part."""
         values = self._blocks.part(lo, hi).columns(self._names[part].__eq__)[self._names[part]]
         first = self._first[part]
         if (values.dtype, values.shape[1:]) != (first.dtype, first.shape[1:]):
@@ -212,7 +211,6 @@ class DatasetSource(Source):
         return values.reshape(hi - lo, self.width(part))
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Fetch some rows of one part, in the order asked for."""
         values = np.empty((len(rows), self.width(part)), self.dtypes[part])
         for block, places, inside in by_block(self.cuts, rows):
             values[places] = self.read(part, *self.cuts[block : block + 2].tolist())[inside]
@@ -233,11 +231,9 @@ class DatasetSource(Source):
         return as_ids(values.tolist())
 
     def has(self, what: Known) -> bool:
-        """Tell whether there are ids."""
         return what in self._names
 
     def where(self, row: int, part: Part | None = None) -> str:
-        """Say in which block a row is."""
         stretch = self._blocks.part(row, row + 1).stretches[0]
         return f"row {stretch.lo} of block {stretch.number} of {self.name}"
 
@@ -246,6 +242,5 @@ class DatasetSource(Source):
         return digest_of(self.cuts.tolist(), self.dtypes, self.n_columns, self.n_features)
 
     def part(self, lo: int, hi: int) -> DatasetSource:
-        """Return rows lo to hi as a source of their own."""
         check_range(self, lo, hi)
         return DatasetSource(self._blocks.part(lo, hi), self._names, self._first)

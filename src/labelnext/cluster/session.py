@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelnext.utils.given import check_integer, check_number, check_positive
 from labelnext.utils.libraries import require
 
 if TYPE_CHECKING:
@@ -94,20 +95,13 @@ class Ray:
     def __post_init__(self) -> None:
         if self.address is not None and not isinstance(self.address, str):
             raise TypeError(f"address must be a string, got {type(self.address).__name__}.")
-        shards: Any = self.num_shards
-        if shards is not None and (not isinstance(shards, int) or isinstance(shards, bool)):
-            raise TypeError(f"num_shards must be an integer, got {shards!r}.")
-        if shards is not None and shards < 1:
-            raise ValueError(f"num_shards must be at least 1, got {shards}.")
-        for name in ("num_cpus", "num_gpus", "timeout", "start_timeout"):
-            value: Any = getattr(self, name)
-            if name == "timeout" and value is None:
-                continue
-            if not isinstance(value, int | float) or isinstance(value, bool):
-                raise TypeError(f"{name} must be a number, got {value!r}.")
-            if value < 0 or (value == 0 and "timeout" in name):
-                least = "above 0" if "timeout" in name else "at least 0"
-                raise ValueError(f"{name} must be {least}, got {value}.")
+        if self.num_shards is not None:
+            check_integer("num_shards", self.num_shards, least=1)
+        for name in ("num_cpus", "num_gpus"):
+            check_number(name, getattr(self, name))
+        for name in ("timeout", "start_timeout"):
+            if name != "timeout" or self.timeout is not None:
+                check_positive(name, getattr(self, name))
 
     @property
     def each(self) -> dict[str, float]:
@@ -192,7 +186,11 @@ def _start(ray: Any, folder: str) -> None:
     """Start a cluster on this machine, with its files in a folder."""
     if _MODE:
         os.environ[MODE] = _MODE[0]
-    if not _has_token() and os.environ.get(MODE, "token") == "token":
+    has_token = (
+        os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+        or (Path.home() / ".ray" / "auth_token").exists()
+    )
+    if not has_token and os.environ.get(MODE, "token") == "token":
         # Else Ray writes one into the home directory.
         os.environ["RAY_AUTH_TOKEN"] = _token()
     short = folder if len(folder) <= LONGEST_FOLDER else None
@@ -316,12 +314,6 @@ def _check_mode(address: str | None) -> None:
             f"and this process has been on one that has: Ray cannot be told otherwise until a "
             f"process ends. Join it from a new one (in a notebook, restart the kernel)."
         )
-
-
-def _has_token() -> bool:
-    """Tell whether Ray has what to prove its identity by."""
-    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return given or (Path.home() / ".ray" / "auth_token").exists()
 
 
 def in_short(error: BaseException) -> str:

@@ -6,7 +6,6 @@ Imports torch and skorch, so it is imported late.
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,8 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset
 from skorch.utils import multi_indexing, noop, to_tensor
 
-from labelnext.networks.untouched import RandomStates, cast
+from labelnext.networks.untouched import cast
+from labelnext.utils.random import seeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,25 +196,12 @@ def main_output(output: Any) -> torch.Tensor:
 
 @contextmanager
 def own_randomness(device: Any, seed: int | None = None) -> Iterator[None]:
-    """Draw from a seed, or else on from where things are, and put all generators back."""
-    on_cuda = torch.device(device or "cpu").type == "cuda"
-    if on_cuda:
+    """Do as `seeded` does, for a network on a device."""
+    if torch.device(device or "cpu").type == "cuda":
         # Else it would start inside, with nothing to go back to.
         torch.cuda.init()  # type: ignore[no-untyped-call]
-    before = RandomStates()
-    try:
-        if seed is not None:
-            random.seed(seed)  # what a data set draws from, to change images say
-            np.random.seed(seed)  # noqa: NPY002
-            # torch.manual_seed would reach CUDA even where it has not started.
-            torch.default_generator.manual_seed(seed)
-            if on_cuda:
-                torch.cuda.manual_seed_all(seed)
-            if torch.backends.mps.is_available():
-                torch.mps.manual_seed(seed)
+    with seeded(seed):
         yield
-    finally:
-        before.restore()
 
 
 def _softmax(logits: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL
-from labelnext.utils.given import refuse_masked, shown
+from labelnext.utils.given import check_integer, refuse_masked, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,7 +125,8 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         samples = self._samples(X, reset=True)
         codes, weights = self._labels(X, y, sample_weight)
         _check_kernel(self.metric, self.metric_dict)
-        self._check_n_neighbors()
+        if self.n_neighbors is not None:
+            check_integer("n_neighbors", self.n_neighbors, least=1)
         self.class_prior_ = self._check_class_prior()
         self.metric_dict_ = dict(self.metric_dict or {})
         labelled = codes >= 0
@@ -169,7 +169,9 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
             return frequencies
         # The kernel of a whole pool may not fit into memory: a few rows at a time.
         for rows in gen_batches(X.shape[0], max(1, KERNEL_VALUES // len(self.V_))):
-            kernel = self._kernel(X[rows])
+            kernel = X[rows]
+            if self.metric != "precomputed":
+                kernel = pairwise_kernels(kernel, self.X_, metric=self.metric, **self.metric_dict_)
             if self.n_neighbors is not None:
                 kernel = _keep_highest(kernel, self.n_neighbors)
             frequencies[rows] = kernel @ self.V_
@@ -193,15 +195,6 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
         tags.input_tags.pairwise = self.metric == "precomputed"
         return tags
 
-    def _check_n_neighbors(self) -> None:
-        k: Any = self.n_neighbors
-        if k is None:
-            return
-        if isinstance(k, bool) or not isinstance(k, Integral):
-            raise TypeError(f"n_neighbors must be an integer or None, not {shown(k)}")
-        if int(k) < 1:
-            raise ValueError(f"n_neighbors must be at least 1, not {k}")
-
     def _check_class_prior(self) -> npt.NDArray[np.float64]:
         prior = np.asarray(self.class_prior, dtype=np.float64)
         n_classes = len(self.classes_)
@@ -223,14 +216,6 @@ class ParzenWindowClassifier(PartlyLabelledClassifier):
                 f"samples, but X has {X.shape[1]} columns"
             )
         return X
-
-    def _kernel(self, X: Any) -> npt.NDArray[Any]:
-        if self.metric == "precomputed":
-            return np.asarray(X)
-        kernel: npt.NDArray[Any] = pairwise_kernels(
-            X, self.X_, metric=self.metric, **self.metric_dict_
-        )
-        return kernel
 
 
 def _check_kernel(metric: Any, metric_dict: Any) -> None:

@@ -103,7 +103,9 @@ def train(
         for_now["train_split"] = HeldOut(held_out)
         n_trained -= len(held_out)
     step: Any = getattr(net, "iterator_train__batch_size", net.batch_size)
-    if 1 < step < n_trained and n_trained % step == 1 and _normalises(net.module_):
+    batch_norm = torch.nn.modules.batchnorm._BatchNorm
+    normalises = any(isinstance(module, batch_norm) for module in net.module_.modules())
+    if normalises and 1 < step < n_trained and n_trained % step == 1:
         for_now["iterator_train__drop_last"] = True
     before = {name: getattr(net, name, False) for name in for_now}
     _set(net, for_now)
@@ -183,10 +185,6 @@ def _loader(net: Net, X: npt.NDArray[Any]) -> torch.utils.data.DataLoader[Any]:
 def _set(net: Net, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(net, name, value)
-
-
-def _normalises(module: torch.nn.Module) -> bool:
-    return any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in module.modules())
 
 
 def _given_once(clf: Any) -> dict[str, Any]:

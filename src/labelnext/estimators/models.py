@@ -19,6 +19,7 @@ from labelnext.estimators._skorch import SkorchClassifier
 from labelnext.networks import proba_and_features
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import without_tensor
+from labelnext.utils.random import seeded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,16 +153,13 @@ def last_layer(clf: Any, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return weights, shape (n_features, n_outputs), and bias, 0 where there is none."""
     import torch
 
-    from labelnext.networks import find_head
+    from labelnext.networks import find_head, results
 
     module = _module_of(clf)
     example = torch.as_tensor(np.array(input_of(module, X)))
     head = find_head(module, example, head=getattr(clf, "head", None)).module
-    weights = np.asarray(without_tensor(head.weight.detach().float()).T)
-    bias: Any = head.bias  # which its type says is never None
-    if bias is None:
-        return weights, np.zeros(weights.shape[1])
-    return weights, np.asarray(without_tensor(bias.detach().float()))
+    weights, bias = results.last_layer(head)
+    return weights.T, np.zeros(len(weights)) if bias is None else bias
 
 
 def _module_of(clf: Any) -> Any:
@@ -213,28 +211,18 @@ def predict_proba(clf: Any, X: Any, arguments: dict[str, Any]) -> Any:
 
 def features_of_untrained(net: Any, X: Any) -> NDArray[Any]:
     """Return the features that a net of skorch starts from."""
-    from labelnext.networks.untouched import RandomStates
-
-    before = RandomStates()
-    try:
+    with seeded():
         return ask(clone(net).initialize(), X)[1]
-    finally:
-        before.restore()
 
 
 def fit_net(net: Any, X: Any, labels: NDArray[Any]) -> Any:
     """Fit a net of skorch itself to samples that all have labels, and return it."""
-    from labelnext.networks.untouched import RandomStates
-
-    before = RandomStates()
-    try:
-        numbers = class_numbers(net, labels)
+    numbers = class_numbers(net, labels)
+    with seeded():
         # Only a module that has been made tells what it takes.
         samples = _as_skorch_takes(clone(net).initialize(), X)
-        before.restore()
+    with seeded():
         return net.fit(samples, numbers)
-    finally:
-        before.restore()
 
 
 def class_numbers(net: Any, labels: NDArray[Any]) -> NDArray[Any]:

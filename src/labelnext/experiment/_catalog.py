@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import numbers
 import re
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,8 +15,10 @@ from sklearn.model_selection import train_test_split
 
 from labelnext import datasets, strategies
 from labelnext.estimators.rows import as_samples, take_rows
+from labelnext.pools.known import some
+from labelnext.utils.given import check_integer
 from labelnext.utils.libraries import imported
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import no_such
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,23 +42,20 @@ def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:
 
 def find_model(name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Make the model of that name, or ``"module:name"``."""
-    known = _models()
-    make = (
-        _imported("model", name, ("fit", "predict"))
-        if ":" in name
-        else _lookup("model", name, known)
-    )
+    if ":" in name:
+        make = _imported("model", name, ("fit", "predict"))
+    else:
+        make = _lookup("model", name, _models())
     return _make("model", name, make, options)
 
 
 def find_data(name: str, options: Mapping[str, Any] | None = None) -> Data:
     """Name a data set, or a function ``"module:name"`` that returns samples and labels."""
     load = _imported("data set", name) if ":" in name else _lookup("data set", name, DATA)
-    samples = (options or {}).get("samples", 1)
-    if isinstance(samples, bool) or not isinstance(samples, numbers.Integral) or samples < 1:
-        raise ValueError(
-            f"data set {name!r}: samples must be a whole number from 1, got {samples!r}."
-        )
+    try:
+        check_integer("samples", (options or {}).get("samples", 1), least=1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"data set {name!r}: {error}") from None
     return Data(load, dict(options or {}), name)
 
 
@@ -65,10 +63,7 @@ def check_known(what: str, names: Iterable[str], known: Sequence[str], where: st
     """Refuse settings that nothing reads, and offer the nearest that something does."""
     for name in names:
         if name not in known:
-            raise ValueError(
-                f"{where}: unknown {what} {name!r}{did_you_mean(name, known) or ';'} "
-                f"there are {', '.join(known)}."
-            )
+            raise ValueError(f"{where}: {no_such(what, name, known)}")
 
 
 def _models() -> dict[str, Callable[..., Any]]:
@@ -96,16 +91,8 @@ def _plain(name: str) -> str:
 def _lookup(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     plain = {_plain(key): value for key, value in known.items()}
     if _plain(name) not in plain:
-        raise _unknown(kind, name, known)
+        raise ValueError(no_such(kind, name, sorted(known), ", or module:name for your own"))
     return plain[_plain(name)]
-
-
-def _unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    known = sorted(known)
-    return ValueError(
-        f"unknown {kind} {name!r}{did_you_mean(name.lower(), known) or ';'} there are "
-        f"{', '.join(known)}, or module:name for your own."
-    )
 
 
 def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, Any] | None) -> Any:
@@ -172,11 +159,9 @@ def cut(y: ArrayLike, *, seed: int, **sizes: Any) -> tuple[Rows, Rows, Rows]:
         raise ValueError("all labels must be known, and some are NaN; leave those samples out.")
     rare = names[counts < 2].tolist()
     if len(rare) > len(names) / 2:
-        more = f" and {len(rare) - 3:,} more" if rare[3:] else ""
         raise ValueError(
-            f"most classes have one sample alone: {', '.join(map(repr, rare[:3]))}{more}; these "
-            "look like measurements or names, not classes: group them (numbers with "
-            "numpy.digitize)."
+            f"most classes have one sample alone: {some(rare, 3)}; these look like measurements or "
+            "names, not classes: group them (numbers with numpy.digitize)."
         )
     alone = counts[classes] < 2
     if isinstance(sizes.get("train_size"), int):

@@ -286,7 +286,13 @@ def _work(
     total = sum(run.task.budget.rounds + 1 for run in runs)
     report(sum(places), total)
     begun: set[int] = set()
-    for task, message in _play(tasks, data, max(1, min(n_jobs or cpu_count(), len(tasks)))):
+    n_jobs = min(n_jobs or cpu_count(), len(tasks))
+    events: Iterator[tuple[Task, Any]] = (
+        play_in_processes(tasks, data, n_jobs)
+        if n_jobs > 1
+        else ((task, message) for task in tasks for message in play(task, *data[task.data]))
+    )
+    for task, message in events:
         run, number = runs[task.number], task.number
         if number not in begun:
             begun.add(number)
@@ -300,15 +306,6 @@ def _work(
         else:
             continue
         report(sum(places), total)
-
-
-def _play(tasks: list[Task], data: Samples, n_jobs: int) -> Iterator[tuple[Task, Any]]:
-    if n_jobs > 1:
-        yield from play_in_processes(tasks, data, n_jobs)
-        return
-    for task in tasks:
-        for message in play(task, *data[task.data]):
-            yield task, message
 
 
 def _load(name: str, source: Any, experiment: Experiment) -> tuple[Any, Any]:

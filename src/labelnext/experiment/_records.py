@@ -291,11 +291,6 @@ def whole(curves: Curves, strategy: str) -> NDArray[np.float64]:
     return values[np.isfinite(values).all(axis=1)]
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Say how many of something there are, in the right number."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
 def as_columns(names: Iterable[str], rows: Iterable[Iterable[Any]]) -> Columns:
     """Turn rows into columns by name."""
     lists = [list(row) for row in rows]

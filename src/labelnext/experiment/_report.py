@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.experiment._records import counted
 from labelnext.experiment._results import Findings, levels_of
 from labelnext.experiment._store import versions
 from labelnext.experiment.outputs import REPORT, Outputs
 from labelnext.utils.page import details, image, page, section, table
-from labelnext.utils.text import as_csv
+from labelnext.utils.text import as_csv, counted
 from labelnext.visualization import (
     plot_error_distribution,
     plot_learning_curves,
@@ -21,7 +20,7 @@ from labelnext.visualization import (
     plot_seconds,
     plot_stability,
 )
-from labelnext.visualization.figures import picture
+from labelnext.visualization.figures import DOTTED, picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -301,7 +300,7 @@ def _learning_curves(results: Findings) -> Figure:
         low, high = panel.get_ylim()
         for level in levels_of(results, curve):
             if low <= level <= high:  # a line far from all curves would flatten them
-                panel.axhline(level, color="#1f2937", lw=0.8, ls=(0, (2, 3)), zorder=1)
+                panel.axhline(level, **DOTTED)
         _title(panel, setting)
     return _with_one_legend(figure)
 

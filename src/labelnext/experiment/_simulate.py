@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import random
-import sys
 import time
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.estimators.rows import as_samples, take_rows
 from labelnext.experiment._catalog import cut, find_strategy
-from labelnext.experiment._records import Round, counted
+from labelnext.experiment._records import Round
 from labelnext.experiment._stopping import Watched
 from labelnext.utils import MISSING_LABEL
+from labelnext.utils.random import seeded
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -245,7 +244,7 @@ def rounds(
             # Copies, so that no strategy can reach what it is not given, nor change what is ours.
             X, y_partial = parts.X.copy(), _partial(parts, labelled)
             begin = time.perf_counter()
-            with global_seed(parts.seed):
+            with seeded(parts.seed):
                 picks = np.asarray(own.query(X, y_partial, batch_size=batch_size, **asked))
             select_seconds = time.perf_counter() - begin
             _check_picks(picks, labelled, len(parts.y), batch_size, strategy)
@@ -274,7 +273,8 @@ def _partial(parts: Split, labelled: Rows) -> NDArray[np.float64]:
 
 def _fit(clf: Any, parts: Split, labelled: Rows) -> Any:
     """Fit a copy; where there is but one class, a `ColdStart` takes its place."""
-    with warnings.catch_warnings(), global_seed(parts.seed):
+    # Seeded, since some models draw from the global generators and take no seed.
+    with warnings.catch_warnings(), seeded(parts.seed):
         # That one of a thousand models stopped early is no news: its accuracy is measured.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return fit_on_labeled(with_seed(clf, parts.seed), parts.X, _partial(parts, labelled))
@@ -316,26 +316,3 @@ def with_seed(estimator: Any, seed: int) -> Any:
         ]
         estimator.set_params(**dict.fromkeys(names, seed))
     return estimator
-
-
-@contextmanager
-def global_seed(seed: int) -> Iterator[None]:
-    """Seed the global generators for a while: some models draw from them and take no seed."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    else:
-        from labelnext.networks.untouched import RandomStates
-
-        states = RandomStates()
-        torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        if torch is None:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-        else:
-            states.restore()

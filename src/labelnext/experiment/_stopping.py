@@ -30,10 +30,7 @@ FALL = 0.1
 class Watched:
     """A stop set: rows of the pool on which the models of a run are compared, without labels.
 
-    Bloodgood and Vijay-Shanker, "A method for stopping active learning based on stabilizing
-    predictions and the need for user-adjustable stopping" (CoNLL 2009), section 3.
-
-    The seed draws it, the same for all strategies.
+    The seed draws it, the same for all strategies; see `StoppingAdvice`.
     """
 
     def __init__(self, X: Any, seed: int) -> None:

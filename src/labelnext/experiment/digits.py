@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 from sklearn.manifold import TSNE
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from labelnext.estimators import proba_and_features
+from labelnext.experiment._catalog import find_data
 from labelnext.experiment._experiment import compare
 from labelnext.experiment._simulate import simulate, split
 from labelnext.visualization import Scene, animate_batches
@@ -40,13 +39,6 @@ def describe(n_seeds: int) -> str:
     )
 
 
-@lru_cache(maxsize=1)
-def load_samples() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Load the digits, with ink from 0 to 1."""
-    X, y = load_digits(return_X_y=True)
-    return X / 16, y
-
-
 def make_model() -> Any:
     """Make the network; stopped after 60 iterations, since the demo then takes half the time."""
     return MLPClassifier((32,), solver="lbfgs", alpha=0.1, max_iter=60)
@@ -62,7 +54,7 @@ def compare_on_digits(
     return compare(
         {"BADGE": "badge", "margin": "margin", "random": "random"},
         make_model(),
-        *load_samples(),
+        *find_data("digits")(),
         n_start=START,
         batch_size=BATCH,
         n_batches=n_batches,
@@ -75,7 +67,7 @@ def compare_on_digits(
 def animate_digits(file: Path | IO[bytes], n_batches: int = 7, seed: int = 0) -> None:
     """Write the animation of BADGE's first batches at one seed, beside random choice."""
     # A pool of a third, 599 digits: so many can be told apart on a map.
-    parts = split(*load_samples(), seed=seed, n_start=START, test_size=2 / 3)
+    parts = split(*find_data("digits")(), seed=seed, n_start=START, test_size=2 / 3)
     seen: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
 
     def watch(model: Any, y: NDArray[np.float64], picks: NDArray[np.int64]) -> None:

@@ -14,7 +14,7 @@ from labelnext.networks._outputs import listed
 from labelnext.utils.given import refuse_masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
@@ -121,7 +121,9 @@ class Arguments:
         if len(args) == 1 and isinstance(args[0], Mapping):
             inputs = {key: value for key, value in args[0].items() if key not in LABELS}
             self._check_keys(set(inputs), row)
-            named = inputs if self._named_none_of(inputs) else self._known(inputs)
+            named = {key: value for key, value in inputs.items() if key in self._named}
+            if self._takes_any and not named:
+                named = inputs
             if set(self._required) <= set(named):
                 return (), {key: self._move(value) for key, value in named.items()}
             if len(self._required) > 1:
@@ -148,12 +150,6 @@ class Arguments:
             )
         return tuple(batch[:n_inputs])
 
-    def _named_none_of(self, inputs: dict[str, Any]) -> bool:
-        return self._takes_any and not self._named & set(inputs)
-
-    def _known(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in inputs.items() if key in self._named}
-
     def _check_keys(self, keys: set[str], row: int) -> None:
         if self._keys is None:
             self._keys = keys
@@ -170,12 +166,8 @@ class Arguments:
         if isinstance(value, torch.Tensor):
             dtype = self._dtype if value.is_floating_point() and self._dtype else value.dtype
             return value.to(self._device, dtype, non_blocking=value.is_pinned(), copy=self._copy)
-        if isinstance(value, Mapping):
-            return {key: self._move(part) for key, part in value.items()}
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return type(value)(*map(self._move, value))
-        if isinstance(value, tuple | list):
-            return type(value)(map(self._move, value))
+        if isinstance(value, Mapping | tuple | list):
+            return mapped(value, self._move)
         # Batches of graphs, packed sequences and the like know the way themselves.
         return value.to(self._device) if hasattr(value, "to") else value
 
@@ -198,13 +190,17 @@ def few_rows(value: Any, length: int, few: int) -> Any:
     """Return the first rows of what has a row for each sample of a batch, however deep."""
     if isinstance(value, torch.Tensor):
         return value[:few] if value.ndim and len(value) == length else value
-    if isinstance(value, Mapping):
-        return {key: few_rows(part, length, few) for key, part in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(few_rows(part, length, few) for part in value))
-    if isinstance(value, tuple | list):
-        return type(value)(few_rows(part, length, few) for part in value)
+    if isinstance(value, Mapping | tuple | list):
+        return mapped(value, lambda part: few_rows(part, length, few))
     return value
+
+
+def mapped(parts: Any, function: Callable[[Any], Any]) -> Any:
+    """Apply a function to each part of a mapping, tuple or list."""
+    if isinstance(parts, Mapping):
+        return {key: function(part) for key, part in parts.items()}
+    done = map(function, parts)
+    return type(parts)(*done) if hasattr(parts, "_fields") else type(parts)(done)
 
 
 def is_frame(values: Any) -> bool:
@@ -285,7 +281,9 @@ def _samples_of(values: Any) -> Any:
         return array
     if columns is not None:
         return Records({name: _cells(column) for name, column in columns.items()}, len(values))
-    return _stacked(array) if _are_rows(array) else list(array)
+    shapes = {np.shape(cell) if isinstance(cell, list | np.ndarray) else () for cell in array}
+    are_rows = len(shapes) == 1 and len(*shapes) == 1  # of one length
+    return _stacked(array) if are_rows else list(array)
 
 
 def _numbers_in(values: Any, name: str) -> Any:
@@ -322,12 +320,6 @@ def _columns_of(values: Any) -> dict[Any, Any] | None:
 def _cells(column: Any) -> Any:
     array = _numbers_of(column)
     return array if array.dtype.kind in NUMBERS else column.to_list()
-
-
-def _are_rows(cells: Any) -> bool:
-    """Tell whether all cells are lists or arrays of one dimension and length."""
-    shapes = {np.shape(cell) if isinstance(cell, list | np.ndarray) else () for cell in cells}
-    return len(shapes) == 1 and len(*shapes) == 1
 
 
 def _stacked(cells: Any) -> Any:

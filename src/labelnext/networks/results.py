@@ -169,7 +169,9 @@ class Result:
         features, overflow = caught.features, torch.zeros((), dtype=torch.bool)
         if "features" in plan.parts and plan.given is None:
             if self._features is None:
-                dtype = plan.dtype or _kept_as(features)
+                # NumPy has no bfloat16.
+                on_cpu = features.device.type == "cpu" and features.dtype == torch.bfloat16
+                dtype = plan.dtype or (torch.float32 if on_cpu else features.dtype)
                 self._features = Rows(plan.n_rows, features.shape[1], dtype, features.device)
             kept = self._features.write(start, features)
             if kept.dtype.itemsize < features.dtype.itemsize:
@@ -252,12 +254,6 @@ def features_given(
     return data.detach()
 
 
-def _kept_as(features: torch.Tensor) -> torch.dtype:
-    # NumPy has no bfloat16.
-    on_cpu = features.device.type == "cpu"
-    return torch.float32 if on_cpu and features.dtype == torch.bfloat16 else features.dtype
-
-
 class Rows:
     """Rows written as they come, to where they stay, or of unknown length to memory that grows."""
 
@@ -276,8 +272,11 @@ class Rows:
     def write(self, start: int, values: torch.Tensor) -> torch.Tensor:
         """Write rows from `start` on, and return where they are kept."""
         stop = start + len(values)
-        if self._fixed is None:
-            self._reserve(stop)
+        needed = stop * self._bytes_a_row
+        if self._fixed is None and needed > len(self._grown):
+            # The allocator moves pages, not numbers: an eighth more at a time is cheap. No view
+            # of the old memory is alive: each lasts for one batch.
+            self._grown.resize(needed + needed // 8, refcheck=False)
         kept = self._view(stop)[start:]
         kept.copy_(values)
         return kept
@@ -294,13 +293,6 @@ class Rows:
             return self._fixed[:stop]
         part = torch.from_numpy(self._grown[: stop * self._bytes_a_row])
         return part.view(self.dtype).view(stop, self.width)
-
-    def _reserve(self, n_rows: int) -> None:
-        needed = n_rows * self._bytes_a_row
-        if needed > len(self._grown):
-            # The allocator moves pages, not numbers: an eighth more at a time is cheap. No view
-            # of the old memory is alive: each lasts for one batch.
-            self._grown.resize(needed + needed // 8, refcheck=False)
 
 
 def as_arrays(proba: Any, features: torch.Tensor) -> tuple[NDArray[Any], NDArray[Any]]:

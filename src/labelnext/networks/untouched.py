@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from torch import nn
 
 from labelnext.networks._outputs import same
 from labelnext.utils.given import shown
+from labelnext.utils.random import RandomStates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,34 +86,6 @@ def _put_back(current: dict[str, Any], contents: dict[str, Any]) -> None:
         # Hooks run in their order.
         for name in contents:
             current[name] = current.pop(name)
-
-
-class RandomStates:
-    """Remember the states of the global generators, and of one beside them, to bring them back."""
-
-    def __init__(self, generator: torch.Generator | None = None) -> None:
-        self._generator = generator
-        self._own = None if generator is None else generator.get_state()
-        self._python = random.getstate()
-        # The legacy generator: transforms of older data sets draw from it.
-        self._numpy = np.random.get_state()  # noqa: NPY002
-        self._cpu = torch.get_rng_state()
-        # Asking starts CUDA, which the process may not want.
-        started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-        self._cuda = torch.cuda.get_rng_state_all() if started else []
-        self._mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-
-    def restore(self) -> None:
-        """Put all generators where they were."""
-        if self._generator is not None and self._own is not None:
-            self._generator.set_state(self._own)
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002
-        torch.set_rng_state(self._cpu)
-        if self._cuda:
-            torch.cuda.set_rng_state_all(self._cuda)
-        if self._mps is not None:
-            torch.mps.set_rng_state(self._mps)
 
 
 def unwrap(model: Any) -> nn.Module:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from labelnext.pools.source import PARTS, Known, Part, Source, by_block, digest_
 from labelnext.utils.memory import refuse_too_large
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
@@ -332,6 +332,8 @@ class Archive:
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
+        import zipfile
+
         with (
             reading(self.name),
             self.files.opened(self.place) as file,

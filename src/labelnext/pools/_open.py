@@ -13,7 +13,7 @@ from labelnext.pools._text import (
     TABLES,
     Table,
     ids_of_records,
-    lists_no_records,
+    json_values,
     parse_text,
 )
 from labelnext.pools._text import SUFFIXES as TEXT
@@ -168,7 +168,7 @@ def names_nothing(path: str) -> bool:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in (".json", ".jsonl"):
         return suffix in (".txt", ".npy")
-    return lists_no_records(content_of(path), suffix, path)
+    return not any(isinstance(value, dict) for value in json_values(content_of(path), suffix, path))
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,10 @@ def open_source(
         others.append(ArraySource.of_known("ids", given_ids, "what was given"))
     elif "ids" in elsewhere and elsewhere["ids"] not in asked_for:
         others.append(sources["ids"])
-    _check_same_ids([*of_files.values()], others)
+    first, *rest = (*of_files.values(), *others) or (None,)
+    for other in rest:
+        if first is not None and other.n_rows == first.n_rows:
+            check_same(first, other, other_kind=other in others)
     return source
 
 
@@ -316,14 +319,6 @@ def _told_apart(
         else:
             raise _no_such(main, spec, what, asked=True)
     return names, elsewhere
-
-
-def _check_same_ids(alike: Sequence[Source], others: Sequence[Source]) -> None:
-    """Refuse ids that are not the same row by row; `others` may be of another kind."""
-    first, *rest = (*alike, *others) or (None,)
-    for other in rest:
-        if first is not None and other.n_rows == first.n_rows:
-            check_same(first, other, other_kind=other in others)
 
 
 def _ids_of_files(

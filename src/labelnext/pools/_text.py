@@ -13,7 +13,7 @@ import numpy as np
 
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.files import FileError, reading
-from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of
+from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of, whole_numbers
 from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
@@ -200,17 +200,6 @@ def check_listed(what: Known, values: list[Any], where: str) -> list[Any]:
                 f"{value!r}; convert them first."
             )
     return [*map(str, values)] if any(type(value) is str for value in values) else values
-
-
-def whole_numbers(texts: list[str]) -> list[Any]:
-    """Return texts as integers if all are such."""
-    whole = all(text.isdecimal() and str(int(text)) == text for text in texts)
-    return [*map(int, texts)] if whole else texts
-
-
-def lists_no_records(content: bytes, suffix: str, path: str) -> bool:
-    """Tell whether a .json or .jsonl file lists values alone, not records with names."""
-    return not any(isinstance(value, dict) for value in json_values(content, suffix, path))
 
 
 def ids_of_records(content: bytes, suffix: str, path: str) -> list[Any]:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools._own import folder_of, in_place_of
 from labelnext.pools._writer import PoolWriter, check_known
 from labelnext.pools.disk import clear_drafts_of
+from labelnext.pools.own import folder_of, in_place_of
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
+from labelnext.utils.given import check_integer
 from labelnext.utils.labels import MISSING_LABEL, split_labels
 
 if TYPE_CHECKING:
@@ -105,8 +106,8 @@ def write_pool(
         pool = Pool.of(proba, **said)
     else:
         pool = Pool(proba, features, **said)
-    if rows_per_shard is not None and rows_per_shard < 1:
-        raise ValueError(f"rows_per_shard must be at least 1, got {rows_per_shard}.")
+    if rows_per_shard is not None:
+        check_integer("rows_per_shard", rows_per_shard, least=1)
     write_in_shards(path, pool, rows_per_shard, overwrite=overwrite)
 
 

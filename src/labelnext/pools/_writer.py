@@ -7,9 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from labelnext.pools._own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.check import as_part, check_lengths, check_shape
 from labelnext.pools.disk import draft, sync_folder, write_npy, write_once, write_through, writing
 from labelnext.pools.files import LocalFiles
@@ -29,13 +27,13 @@ from labelnext.pools.manifest import (
     read_shard,
     shard_name,
     shard_number,
-    shard_text,
     text_of,
 )
+from labelnext.pools.own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.source import digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-from labelnext.utils.libraries import is_tensor
+from labelnext.utils.libraries import is_sparse, is_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,7 +181,9 @@ class PoolWriter:
         arrays, rounded = _shard_arrays(proba, features)
         n_rows = len(next(iter(arrays.values())))
         arrays |= check_known(n_rows, ids, groups, labels, missing_label)
-        shard = _checked(shard)
+        if isinstance(shard, bool) or not isinstance(shard, int | np.integer) or shard < 0:
+            raise ValueError(f"shard must be a number from 0 on, got {shard!r}.")
+        shard = int(shard)
         folder = self.path / shard_name(shard)
         if self.complete:
             raise FileExistsError(
@@ -310,12 +310,6 @@ def check_known(
     return arrays
 
 
-def _checked(shard: int) -> int:
-    if isinstance(shard, bool) or not isinstance(shard, int | np.integer) or shard < 0:
-        raise ValueError(f"shard must be a number from 0 on, got {shard!r}.")
-    return int(shard)
-
-
 def _shard_arrays(proba: Any, features: Any) -> tuple[dict[str, NDArray[Any]], str | None]:
     """Check what is to be a shard, and lay it out as it is stored; with what it was rounded to."""
     arrays, stored_as = {}, None
@@ -333,7 +327,7 @@ def _shard_arrays(proba: Any, features: Any) -> tuple[dict[str, NDArray[Any]], s
 
 
 def _array(part: Part, values: Any) -> tuple[NDArray[Any], str | None]:
-    if sp.issparse(values):
+    if is_sparse(values):
         raise TypeError(
             f"A pool folder holds dense arrays, got sparse {part}; convert it with .toarray(), or "
             "keep it in memory: Pool(proba, features)."
@@ -417,7 +411,7 @@ def _write_shard(
             written = write_npy(new / f"{name}.npy", array)
             files[name] = _record(array, name, stored_as, *written)
         record = ShardRecord(len(next(iter(arrays.values()))), files)
-        write_through(new / SHARD, shard_text(record))
+        write_through(new / SHARD, text_of(record.plain))
         sync_folder(new)
         try:
             new.rename(folder)

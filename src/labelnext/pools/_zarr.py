@@ -61,7 +61,14 @@ class ZarrSource(BlockSource):
         self._files, self._place, self._names = files, place, dict(names)
         self._arrays = self._open()
         self._there: list[Part] = [part for part in PARTS if part in names]
-        self._check()
+        where = {what: f"{place}/{name}" for what, name in names.items()}
+        check_arrays(
+            {what: (a.shape, a.dtype, where[what]) for what, a in self._arrays.items()},
+            members=False,
+        )
+        for what, array in self._arrays.items():
+            chunk = math.prod(array.chunks) * array.dtype.itemsize
+            refuse_too_large(f"A chunk of {where[what]}", chunk, "write it in smaller chunks.")
         super().__init__({part: _edges(array) for part, array in self._arrays.items()})
         self.dtypes = {part: self._arrays[part].dtype.newbyteorder("=") for part in self._there}
         shapes = {part: self._arrays[part].shape for part in self._there}
@@ -106,17 +113,6 @@ class ZarrSource(BlockSource):
         if part not in self._there:
             return decoded(part, rows, where)  # type: ignore[arg-type]
         return np.ascontiguousarray(rows.reshape(hi - lo, -1), rows.dtype.newbyteorder("="))
-
-    def _check(self) -> None:
-        """Refuse arrays that are no pool."""
-        where = {what: f"{self._place}/{name}" for what, name in self._names.items()}
-        check_arrays(
-            {what: (a.shape, a.dtype, where[what]) for what, a in self._arrays.items()},
-            members=False,
-        )
-        for what, array in self._arrays.items():
-            chunk = math.prod(array.chunks) * array.dtype.itemsize
-            refuse_too_large(f"A chunk of {where[what]}", chunk, "write it in smaller chunks.")
 
 
 def _open_group(files: Files, place: str) -> Any:
@@ -202,17 +198,11 @@ class FilesStore(Store):
         for name in dict.fromkeys(key.split("/")[0] for key in inside):
             yield name
 
-    async def set(self, key: str, value: Buffer) -> None:
+    async def delete(self, *_: Any, **__: Any) -> None:
         """Refuse to write."""
         self._check_writable()
 
-    async def set_partial_values(self, key_start_values: Any) -> None:
-        """Refuse to write."""
-        self._check_writable()
-
-    async def delete(self, key: str) -> None:
-        """Refuse to delete."""
-        self._check_writable()
+    set = set_partial_values = delete
 
 
 def _range(wanted: Any, size: int) -> tuple[int, int]:

@@ -17,8 +17,6 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 
@@ -145,7 +143,12 @@ class LocalFiles(Files):
     ) -> None:
         handle, view = self._handle(path), buffer.data
         for offset, (lo, hi) in zip(offsets, spots, strict=True):
-            _fill(handle, path, offset, view[lo:hi])
+            done = lo
+            while done < hi:  # a call returns 2 GiB at most
+                got = os.preadv(handle.number, [view[done:hi]], offset + done - lo)
+                if not got:
+                    raise cut_short(path, offset + done - lo, offset + hi - lo)
+                done += got
         self.see(path, _stamp_of(os.fstat(handle.number)))
 
     def is_folder(self, path: str) -> bool:
@@ -218,15 +221,6 @@ class _Handle:
     def __del__(self) -> None:
         if hasattr(self, "number"):  # it was opened
             os.close(self.number)
-
-
-def _fill(handle: _Handle, path: str, offset: int, view: memoryview) -> None:
-    done, length = 0, len(view)
-    while done < length:  # a call returns 2 GiB at most
-        got = os.preadv(handle.number, [view[done:]], offset + done)
-        if not got:
-            raise cut_short(path, offset + done, offset + length)
-        done += got
 
 
 class StoreError(OSError):
@@ -310,6 +304,9 @@ def scheme_of(path: str | os.PathLike[str]) -> str | None:
 def local_path(path: str) -> str:
     """Return a path of this machine, or a file:// URI, as an absolute path."""
     if scheme_of(path) == "file":
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname  # which imports what speaks HTTP
+
         path = url2pathname(urlsplit(path).path)
     return os.path.abspath(os.path.expanduser(path))
 

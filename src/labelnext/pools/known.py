@@ -119,6 +119,12 @@ def is_text(value: Any) -> bool:
     return True
 
 
+def whole_numbers(texts: list[str]) -> list[Any]:
+    """Return texts as integers if all are such."""
+    whole = all(text.isdecimal() and str(int(text)) == text for text in texts)
+    return [*map(int, texts)] if whole else texts
+
+
 def check_length(what: str, values: Any, n_rows: int) -> None:
     """Refuse values that do not line up with the rows."""
     if len(values) != n_rows:

@@ -26,6 +26,7 @@ from labelnext.pools._npy import NpyFile, RowsSource
 from labelnext.pools.files import FileError, LocalFiles, reading
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, by_block, digest_of, digest_of_bytes
 from labelnext.utils.given import TASKS
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,6 +85,15 @@ class ShardRecord:
             else:
                 kinds[name] = np.dtype(file.dtype).kind
         return kinds
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What is written down of it."""
+        files = {name: asdict(file) for name, file in self.files.items()}
+        for file in files.values():
+            if file["stored_as"] is None:
+                del file["stored_as"]
+        return {"n_rows": self.n_rows, "files": files}
 
     def npy(self, folder: str, name: str) -> NpyFile:
         """Return one of its files as what rows are read from."""
@@ -223,7 +233,12 @@ def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
     """Read a pool folder's manifest and see that all its files are there."""
     found = files.listing(folder)
     if MANIFEST not in found:
-        raise _unfinished(name, found)
+        n_shards = sum(path.endswith(f"/{SHARD}") for path in found)
+        raise ValueError(
+            f"{name} is unfinished: {counted(n_shards, 'shard')} and no {MANIFEST}; complete it by "
+            "the command that began it: `labelnext convert`, labelnext.extract(..., resume=True), "
+            "or PoolWriter.finish if all shards are there."
+        )
     path = posixpath.join(folder, MANIFEST)
     head, shards = read_manifest(files.read_some(path, MOST), path)
     for number, shard in enumerate(shards):
@@ -266,17 +281,6 @@ def _said(kind: Any) -> str:
     return f"are {SAID[kind]}"
 
 
-def _unfinished(name: str, found: Mapping[str, int]) -> ValueError:
-    shards = [path for path in found if path.endswith(f"/{SHARD}")]
-    if not looks_like_a_pool(path.split("/")[0] for path in found):
-        return ValueError(f"{name} is no pool folder: it has no {MANIFEST}.")
-    return ValueError(
-        f"{name} is unfinished: {len(shards):,} shard{'s' * (len(shards) != 1)} and no {MANIFEST}; "
-        "complete it by the command that began it: `labelnext convert`, labelnext.extract(..., "
-        "resume=True), or PoolWriter.finish if all shards are there."
-    )
-
-
 def shard_name(number: int) -> str:
     """Return the name of a shard's folder."""
     return f"shard-{number:05d}"
@@ -286,11 +290,6 @@ def shard_number(name: str) -> int | None:
     """Return the number of a shard's folder, None of any other."""
     match = re.fullmatch(r"shard-(\d{5,})", name)
     return int(match[1]) if match else None
-
-
-def shard_text(record: ShardRecord) -> bytes:
-    """Lay out what is known of a shard."""
-    return text_of(_plain(record))
 
 
 def read_shard(content: bytes, path: str) -> ShardRecord:
@@ -337,7 +336,7 @@ def manifest_text(head: Mapping[str, Any], shards: Sequence[ShardRecord]) -> byt
         "ids": None,
         **{w: SAID[first.kind[w]] for w in KNOWN if w in first.files},
     }
-    return text_of({**head, **summary, "shards": [_plain(shard) for shard in shards]})
+    return text_of({**head, **summary, "shards": [shard.plain for shard in shards]})
 
 
 def read_manifest(content: bytes, path: str) -> tuple[dict[str, Any], list[ShardRecord]]:
@@ -399,14 +398,6 @@ def expect(true: object) -> None:
     """Raise where a manifest does not say what it should."""
     if not true:
         raise ValueError
-
-
-def _plain(record: ShardRecord) -> dict[str, Any]:
-    files = {name: asdict(file) for name, file in record.files.items()}
-    for file in files.values():
-        if file["stored_as"] is None:
-            del file["stored_as"]
-    return {"n_rows": record.n_rows, "files": files}
 
 
 def text_of(known: Mapping[str, Any]) -> bytes:

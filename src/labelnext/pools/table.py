@@ -55,7 +55,12 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table | None:
         return as_table([{"text": line} for line in text_of(content, path).splitlines()], path)
     if suffix in JSON:
         return as_table(_records(json_values(content, suffix, path), path), path)
-    return _of_csv(Table(path, content))
+    table = Table(path, content)
+    names = [name or f"column {at}" for at, name in enumerate(table.names, 1)]
+    _refuse_same(names, path)
+    if not names:
+        raise FileError(f"{path} is empty; expected names of columns in its first line.")
+    return pa.table({name: table.cells(at) for at, name in enumerate(names)})
 
 
 def read_text(path: str) -> str:
@@ -140,14 +145,6 @@ def _of_file(file: Path) -> pa.Table:
             table = kind(opened).read_all()
     table.validate(full=True)
     return table
-
-
-def _of_csv(table: Table) -> pa.Table:
-    names = [name or f"column {at}" for at, name in enumerate(table.names, 1)]
-    _refuse_same(names, table.name)
-    if not names:
-        raise FileError(f"{table.name} is empty; expected names of columns in its first line.")
-    return pa.table({name: table.cells(at) for at, name in enumerate(names)})
 
 
 def _records(values: Iterable[Any], path: str) -> list[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -60,6 +60,9 @@ class Samples:
         The folder that the paths are in.
     table : pyarrow.Table, default=None
         The columns that are neither content, ids nor groups.
+    columns : mapping, default={}
+        Of a table the column that each of these was taken from, by the name of the option of
+        `read`; of ids "row" where they are the numbers of the rows.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Samples:
     groups: list[str] | None = None
     root: Path | None = None
     table: pa.Table | None = None
+    columns: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -165,7 +169,8 @@ def read(
     path = Path(where).expanduser().absolute()
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no {where}; give a file, a folder, or the samples themselves."
+            f"There is no {where} (looked for {path}); give the path of a table or of a folder, or "
+            "the samples themselves."
         )
     table = read_table(path)
     if table is not None:
@@ -243,18 +248,22 @@ def _of_table(table: pa.Table, where: str, root: Path, asked: _Asked) -> Samples
     groups = None if group is None else _texts(table, group, where)
     if groups is not None and "" in groups:
         raise ValueError(
-            f"{where}: '{group}' is empty at row {groups.index(''):,}; every sample needs a group."
+            f"{where}: '{group}' is empty at row {groups.index(''):,} (the first is row 0); every "
+            "sample needs a group."
         )
     rest = [name for name in names if name not in (shown_column, group, id_column)]
     others = table.select(rest) if rest else None
     if kind == "row":
         if not (wanted := asked.columns or rest):
             raise ValueError(f"{where} has no columns to show but {some(names)}.")
-        return Samples(ids, kind, _as_json(table, wanted), groups, None, others)
+        taken = {"columns": wanted, "id": id_column or ROW}
+        return Samples(ids, kind, _as_json(table, wanted), groups, None, others, taken)
     assert shown_column is not None
+    taken = {kind: shown_column, "id": id_column or ROW}
     if kind not in IN_FILES:
-        return Samples(ids, kind, _texts(table, shown_column, where), groups, None, others)
-    found = Samples(ids, kind, _paths(table, shown_column, where), groups, root, others)
+        texts = _texts(table, shown_column, where)
+        return Samples(ids, kind, texts, groups, None, others, taken)
+    found = Samples(ids, kind, _paths(table, shown_column, where), groups, root, others, taken)
     if len(found.missing()) == len(ids):
         raise ValueError(
             f"{where}: none of the {len(ids):,} files of '{shown_column}' is there; the first "
@@ -276,8 +285,8 @@ def _ids(
     ids = _texts(table, name, where)
     if "" in ids:
         raise ValueError(
-            f"{where}: '{name}' is empty at row {ids.index(''):,}; fill it in, name another "
-            f"column with id=, or say id='{ROW}' for the number of the row."
+            f"{where}: '{name}' is empty at row {ids.index(''):,} (the first is row 0); fill it "
+            f"in, name another column with id=, or say id='{ROW}' for the number of the row."
         )
     first: dict[str, int] = {}
     twice: dict[str, tuple[int, int]] = {}
@@ -288,8 +297,8 @@ def _ids(
         value, (one, other) = next(iter(twice.items()))
         raise ValueError(
             f"{where}: {len(twice):,} ids are there more than once: {some(twice)} ({value!r} at "
-            f"rows {one:,} and {other:,}); give each sample an id of its own, name another column "
-            f"with id=, or say id='{ROW}' for the number of the row."
+            f"rows {one:,} and {other:,}, the first is row 0); give each sample an id of its own, "
+            f"name another column with id=, or say id='{ROW}' for the number of the row."
         )
     return ids, name
 

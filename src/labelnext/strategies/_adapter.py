@@ -15,9 +15,14 @@ from labelnext.estimators.predict import has_members, last_step, refuse_without_
 from labelnext.estimators.rows import as_numbers, as_samples, check_weights, stack_rows, take_rows
 from labelnext.pools import Pool
 from labelnext.sampling import Groups
-from labelnext.strategies._arguments import check_flag
 from labelnext.strategies._query import Query
-from labelnext.utils.given import refuse_masked, refuse_masked_rows, refuse_other_order, shown
+from labelnext.utils.given import (
+    check_flag,
+    refuse_masked,
+    refuse_masked_rows,
+    refuse_other_order,
+    shown,
+)
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:

@@ -1,49 +1,19 @@
-"""Arguments of a strategy and of a selection, checked: numbers, groups, rows to exclude."""
+"""Arguments of a strategy and of a selection, checked: groups, rows to exclude."""
 
 from __future__ import annotations
 
-import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.pools.known import as_groups, as_rows
 from labelnext.sampling import Batch, Groups
+from labelnext.utils.given import check_integer
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.pools import Pool
-
-
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Raise if a parameter is no integer, or below the least that makes sense."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        kind = type(value).__name__
-        raise TypeError(f"{name} must be an integer, got {value!r} of type {kind}.")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}.")
-
-
-def check_number(name: str, value: Any, least: float = 0.0) -> None:
-    """Raise if a parameter is no finite number, or below the least that makes sense."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}.")
-    if not least <= float(value) < np.inf:
-        raise ValueError(f"{name} must be finite and at least {least:g}, got {value}.")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Raise if a parameter is no finite number over 0."""
-    check_number(name, value)
-    if value == 0:
-        raise ValueError(f"{name} must be over 0, got {value}.")
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Raise if a parameter is neither True nor False."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}.")
 
 
 def number_groups(

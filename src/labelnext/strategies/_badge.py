@@ -8,9 +8,9 @@ import numpy as np
 
 from labelnext.engine import open_gradients
 from labelnext.sampling import d2_utilities
-from labelnext.strategies._arguments import check_flag
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, checked, parameters
 from labelnext.strategies._query import badge_needs, choose_badge
+from labelnext.utils.given import check_flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,11 +88,8 @@ class Badge(QueryStrategy):
     counts_bias = True
 
     clf_embedding_flag_name: str | Mapping[str, Any] | None = None
-    condition_on_labeled: bool = False
+    condition_on_labeled: bool = checked(check_flag, default=False)
     max_per_group: int | None = None  # type: ignore[assignment]
-
-    def _check_parameters(self) -> None:
-        check_flag("condition_on_labeled", self.condition_on_labeled)
 
     @property
     def looks_at_labeled(self) -> bool:  # type: ignore[override]

@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from scipy.linalg import helmert
 
 from labelnext.engine.threads import SPAN, for_each, for_each_span, n_threads
-from labelnext.strategies._arguments import check_positive
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, checked, parameters
 from labelnext.strategies._points import parts
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -269,12 +269,9 @@ class Bait(QueryStrategy):
     paper = "Ash et al., NeurIPS 2021"
     batches_are_prefixes = False
 
-    regularization: float = 1.0
+    # What no sample tells of has no inverse without it.
+    regularization: float = checked(check_positive, default=1.0)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        # What no sample tells of has no inverse without it.
-        check_positive("regularization", self.regularization)
 
     def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features(with_labeled=True)

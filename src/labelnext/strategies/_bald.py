@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from labelnext.engine.threads import for_each, n_threads
 from labelnext.estimators import ColdStart, fit_on_labeled
 from labelnext.estimators.predict import ask_committee, ask_members, has_members, proba_of
 from labelnext.estimators.rows import take_rows
-from labelnext.strategies._arguments import check_integer
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, check_count, checked, parameters
+from labelnext.utils.given import check_integer
 from labelnext.utils.labels import split_labels
 
 if TYPE_CHECKING:
@@ -31,23 +32,23 @@ _AT_ONCE, _NUMBERS, _MERGED = 512, 1 << 17, 32
 _ZERO = 1e-12
 
 
+def _check_committee(name: str, committee: Any) -> None:
+    if not callable(committee):
+        raise TypeError(
+            f"{name} must be None or a function of (clf, X) that returns probabilities of shape "
+            f"(n_members, n_samples, n_classes), got {committee!r}; classifiers go to query, in a "
+            f"list, as clf."
+        )
+
+
 @parameters
 class CommitteeQueryStrategy(QueryStrategy):
     """Base of the strategies that ask several members of a committee; parameters as in `Bald`."""
 
     needs = ("members",)
 
-    committee: Callable[[Any, Any], ArrayLike] | None = None
-    n_members: int = 10
-
-    def _check_parameters(self) -> None:
-        if self.committee is not None and not callable(self.committee):
-            raise TypeError(
-                f"committee must be None or a function of (clf, X) that returns probabilities of "
-                f"shape (n_members, n_samples, n_classes), got {self.committee!r}; classifiers "
-                f"go to query, in a list, as clf."
-            )
-        check_integer("n_members", self.n_members, least=2)
+    committee: Callable[[Any, Any], ArrayLike] | None = checked(_check_committee, default=None)
+    n_members: int = checked(partial(check_integer, least=2), default=10)
 
     def _fitter(self, clf: Any, fit_clf: bool, sample_weight: ArrayLike | None) -> Fit | None:
         fitter = super()._fitter
@@ -282,11 +283,7 @@ class BatchBald(CommitteeQueryStrategy):
 
     paper = "Kirsch et al., NeurIPS 2019"
 
-    n_configurations: int = 1000
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_integer("n_configurations", self.n_configurations, least=1)
+    n_configurations: int = checked(check_count, default=1000)
 
     def _choose(self, query: Query) -> Choice:
         # Sample, class, member, so that a product with the members' weights is one of matrices.

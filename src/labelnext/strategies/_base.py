@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from functools import wraps
+from dataclasses import dataclass, field, fields
+from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 import numpy as np
@@ -14,23 +14,35 @@ from sklearn.base import BaseEstimator
 
 from labelnext.sampling import Batch
 from labelnext.strategies._adapter import Asked, find_candidates, fitter, pool_of_model
-from labelnext.strategies._arguments import check_flag, check_integer, number_groups
+from labelnext.strategies._arguments import number_groups
 from labelnext.strategies._query import WORDS, Choice, Query
 from labelnext.utils import MISSING_LABEL
+from labelnext.utils.given import check_flag, check_integer
 from labelnext.utils.random import as_generator
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
     from labelnext.pools import Pool
     from labelnext.sampling import Groups
     from labelnext.strategies._adapter import Fit
 
+    Check = Callable[[str, Any], None]
     Picks = NDArray[np.int64]
     Utilities = NDArray[np.float64]
 
 
-@dataclass_transform(kw_only_default=True, field_specifiers=(field,))
+def checked(check: Check, *, default: Any, kw_only: bool = True) -> Any:
+    """Declare a parameter, with what refuses a value under its name; a default of None will do."""
+    return field(default=default, kw_only=kw_only, metadata={"check": check})
+
+
+check_count = partial(check_integer, least=1)
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field, checked))
 def parameters(cls: type[Any]) -> Any:
     """Make a constructor of a strategy's fields, which keeps what it is given by name."""
     cls = dataclass(kw_only=True, eq=False, repr=False)(cls)
@@ -158,6 +170,10 @@ class QueryStrategy(BaseEstimator, ABC):  # type: ignore[misc]
 
     def _check_parameters(self) -> None:
         """Raise if a parameter of the strategy's own is not as it should be."""
+        for each in fields(self):
+            check, value = each.metadata.get("check"), getattr(self, each.name)
+            if check is not None and (value is not None or each.default is not None):
+                check(each.name, value)
 
     def _needs_of(self, pool: Pool) -> tuple[str, ...]:
         """Return what the strategy needs of this pool."""

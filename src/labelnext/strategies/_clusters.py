@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +10,11 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from sklearn.metrics.pairwise import euclidean_distances
 
-from labelnext.strategies._arguments import check_integer, check_number
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, check_count, checked, parameters
 from labelnext.strategies._points import lay_out
 from labelnext.strategies._query import Choice, Free, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
+from labelnext.utils.given import check_number
 from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
@@ -166,11 +166,8 @@ class KMeansSampling(QueryStrategy):
     paper = "Zhdanov, 2019"
     batches_are_prefixes = False
 
-    max_iter: int = 50
+    max_iter: int = checked(check_count, default=50)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        check_integer("max_iter", self.max_iter, least=1)
 
     def _choose(self, query: Query) -> Choice:
         features = query.features(on_device=True)
@@ -225,13 +222,9 @@ class Clue(QueryStrategy):
     paper = "Prabhu et al., ICCV 2021"
     batches_are_prefixes = False
 
-    method: str = field(default="entropy", kw_only=False)
-    max_iter: int = 50
+    method: str = checked(check_method, default="entropy", kw_only=False)
+    max_iter: int = checked(check_count, default=50)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        check_method(self.method)
-        check_integer("max_iter", self.max_iter, least=1)
 
     def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features(on_device=True)
@@ -291,13 +284,9 @@ class ClusterMargin(QueryStrategy):
     paper = "Citovsky et al., NeurIPS 2021"
     batches_are_prefixes = False
 
-    multiplier: float = 10
-    cluster_size: int = 10
+    multiplier: float = checked(partial(check_number, least=1), default=10)
+    cluster_size: int = checked(check_count, default=10)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        check_number("multiplier", self.multiplier, least=1)
-        check_integer("cluster_size", self.cluster_size, least=1)
 
     def _choose(self, query: Query) -> Choice:
         proba, features = query.proba_and_features(on_device=True)

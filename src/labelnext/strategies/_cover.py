@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,11 @@ from labelnext.engine import open_gradients
 from labelnext.pools import Pool
 from labelnext.sampling import farthest_first
 from labelnext.sampling.utilities import trace_d2
-from labelnext.strategies._arguments import check_flag, check_integer, check_positive
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, checked, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_flag, check_integer, check_positive
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -100,6 +101,12 @@ class CoreSet(QueryStrategy):
         return Choice(picks, query.without_taken(distances, picks), scores)
 
 
+def _check_share(name: str, value: Any) -> None:
+    check_positive(name, value)
+    if value > 1:
+        raise ValueError(f"{name} must be a share, at most 1, got {value}.")
+
+
 @parameters
 class ProbCover(QueryStrategy):
     """
@@ -164,21 +171,11 @@ class ProbCover(QueryStrategy):
     looks_at_labeled = True
     paper = "Yehuda et al., NeurIPS 2022"
 
-    delta: float | None = None
-    alpha: float = 0.95
-    n_classes: int | None = None
-    normalize: bool = True
+    delta: float | None = checked(check_positive, default=None)
+    alpha: float = checked(_check_share, default=0.95)
+    n_classes: int | None = checked(partial(check_integer, least=2), default=None)
+    normalize: bool = checked(check_flag, default=True)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        if self.delta is not None:
-            check_positive("delta", self.delta)
-        check_positive("alpha", self.alpha)
-        if self.alpha > 1:
-            raise ValueError(f"alpha must be a share, at most 1, got {self.alpha}.")
-        if self.n_classes is not None:
-            check_integer("n_classes", self.n_classes, least=2)
-        check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
         features = query.features(with_labeled=True, on_device=True)

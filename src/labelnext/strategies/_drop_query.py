@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from labelnext.strategies._arguments import check_integer, check_number
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, check_count, checked, parameters
 from labelnext.strategies._clusters import nearest_to_centres
 from labelnext.strategies._query import Choice, Query
+from labelnext.utils.given import check_number
 from labelnext.utils.libraries import is_tensor
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 # Rows that are copied at a time.
 _BLOCK = 4096
+
+
+def _check_dropout(name: str, value: Any) -> None:
+    check_number(name, value)
+    if value >= 1:
+        raise ValueError(f"{name} must be below 1, got {value}: nothing would be left.")
 
 
 @parameters
@@ -79,16 +85,9 @@ class DropQuery(QueryStrategy):
     paper = "Gupte et al., TMLR 2024"
     batches_are_prefixes = False
 
-    n_passes: int = 3
-    dropout: float = 0.75
-    max_iter: int = 100
-
-    def _check_parameters(self) -> None:
-        check_integer("n_passes", self.n_passes, least=1)
-        check_integer("max_iter", self.max_iter, least=1)
-        check_number("dropout", self.dropout)
-        if self.dropout >= 1:
-            raise ValueError(f"dropout must be below 1, got {self.dropout}: nothing would be left.")
+    n_passes: int = checked(check_count, default=3)
+    dropout: float = checked(_check_dropout, default=0.75)
+    max_iter: int = checked(check_count, default=100)
 
     def _choose(self, query: Query) -> Choice:
         features = query.features(on_device=True)

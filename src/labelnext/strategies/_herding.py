@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.engine.threads import SPAN
-from labelnext.strategies._arguments import check_flag, check_positive
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, checked, parameters
 from labelnext.strategies._points import first_by_lot, lay_out
 from labelnext.strategies._query import Choice, Query
 from labelnext.strategies._uncertainty import check_method, uncertainty
+from labelnext.utils.given import check_flag, check_positive
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -183,13 +182,9 @@ class MaxHerding(QueryStrategy):
     looks_at_labeled = True
     paper = "Bae et al., ECCV 2024"
 
-    radius: float = 1.0
-    normalize: bool = True
+    radius: float = checked(check_positive, default=1.0)
+    normalize: bool = checked(check_flag, default=True)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        check_positive("radius", self.radius)
-        check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
         # In one line: the features are not held beside the points.
@@ -262,18 +257,11 @@ class UncertaintyHerding(QueryStrategy):
     looks_at_labeled = True
     paper = "Bae et al., ICLR 2025"
 
-    method: str = field(default="margin_sampling", kw_only=False)
-    radius: float | None = None
-    temperature: float | None = None
-    normalize: bool = True
+    method: str = checked(check_method, default="margin_sampling", kw_only=False)
+    radius: float | None = checked(check_positive, default=None)
+    temperature: float | None = checked(check_positive, default=None)
+    normalize: bool = checked(check_flag, default=True)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        check_method(self.method)
-        for name in ("radius", "temperature"):
-            if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
-        check_flag("normalize", self.normalize)
 
     def _choose(self, query: Query) -> Choice:
         n = query.n_candidates
@@ -297,8 +285,6 @@ class UncertaintyHerding(QueryStrategy):
 def temper(proba: NDArray[Any], temperature: float) -> NDArray[np.float64]:
     """Return softmax(z / T) where the probabilities are softmax(z).
 
-    Examples
-    --------
     >>> temper(np.array([[0.8, 0.2], [1.0, 0.0]]), 2.0).round(3)
     array([[0.667, 0.333],
            [1.   , 0.   ]])
@@ -312,8 +298,6 @@ def temper(proba: NDArray[Any], temperature: float) -> NDArray[np.float64]:
 def calibration_error(proba: NDArray[np.float64], is_right: NDArray[np.bool_]) -> float:
     """Return the expected calibration error, with as many bins as there are classes.
 
-    Examples
-    --------
     >>> calibration_error(np.array([[0.9, 0.1], [0.7, 0.3]]), np.array([True, False]))
     0.3
     """

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.strategies._arguments import check_integer
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, check_count, checked, parameters
 from labelnext.strategies._clusters import k_means
 from labelnext.strategies._points import lay_out
 
@@ -82,14 +81,10 @@ class TypiClust(QueryStrategy):
     paper = "Hacohen et al., ICML 2022"
     batches_are_prefixes = False
 
-    n_neighbors: int = 20
-    max_clusters: int = 500
-    max_iter: int = 50
+    n_neighbors: int = checked(check_count, default=20)
+    max_clusters: int = checked(check_count, default=500)
+    max_iter: int = checked(check_count, default=50)
     clf_embedding_flag_name: Any = None
-
-    def _check_parameters(self) -> None:
-        for name in ("n_neighbors", "max_clusters", "max_iter"):
-            check_integer(name, getattr(self, name), least=1)
 
     def _choose(self, query: Query) -> Choice:
         features, n = query.features(with_labeled=True, on_device=True), query.n_candidates

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import entr, logsumexp
 
-from labelnext.strategies._arguments import check_number
-from labelnext.strategies._base import QueryStrategy, parameters
+from labelnext.strategies._base import QueryStrategy, checked, parameters
 from labelnext.strategies._query import Choice, Free, Query
+from labelnext.utils.given import check_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 METHODS = ("least_confident", "margin_sampling", "entropy")
 
 
-def check_method(method: Any) -> None:
+def check_method(name: str, method: Any) -> None:
     """Raise if a measure is not known."""
     if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
+        raise ValueError(f"{name} must be one of {', '.join(METHODS)}, got {method!r}.")
 
 
 def uncertainty(proba: NDArray[np.float64], method: str) -> NDArray[np.float64]:
@@ -90,11 +89,11 @@ class UncertaintySampling(QueryStrategy):
     needs = ("proba",)
     paper = "Settles, 2009"
 
-    method: str = field(default="least_confident", kw_only=False)
+    method: str = checked(check_method, default="least_confident", kw_only=False)
     cost_matrix: ArrayLike | None = None
 
     def _check_parameters(self) -> None:
-        check_method(self.method)
+        super()._check_parameters()
         if self.cost_matrix is not None and self.method == "entropy":
             raise ValueError(
                 "Entropy knows no costs; leave cost_matrix out, or choose least_confident or "
@@ -179,12 +178,8 @@ class PowerMargin(QueryStrategy):
     needs = ("proba",)
     paper = "Kirsch et al., TMLR 2023"
 
-    method: str = field(default="margin_sampling", kw_only=False)
-    beta: float = 1.0
-
-    def _check_parameters(self) -> None:
-        check_method(self.method)
-        check_number("beta", self.beta)
+    method: str = checked(check_method, default="margin_sampling", kw_only=False)
+    beta: float = checked(check_number, default=1.0)
 
     def _choose(self, query: Query) -> Choice:
         scores = uncertainty(query.proba(), self.method)
@@ -259,10 +254,7 @@ class Falcun(QueryStrategy):
     needs = ("proba",)
     paper = "Gilhuber et al., ECML PKDD 2024"
 
-    gamma: float = 10
-
-    def _check_parameters(self) -> None:
-        check_number("gamma", self.gamma)
+    gamma: float = checked(check_number, default=10)
 
     def _choose(self, query: Query) -> Choice:
         proba = query.proba()

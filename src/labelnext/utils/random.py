@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import random
+import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
 
@@ -25,15 +30,11 @@ _spare = _Spare()
 def as_generator(random_state: Any, n_candidates: int) -> np.random.Generator:
     """Make the generator of one selection: the rule for `random_state` in all of labelnext.
 
-    `check_random_state` makes a `RandomState` of what the caller gave, which draws a seed of 32
-    bits. The generator is `PCG64([seed, n_candidates])`: the same selection gives the same batch,
-    and the rounds of a loop, each with fewer candidates, differ although `random_state` stays the
-    same.
+    `PCG64([seed, n_candidates])`, of a seed of 32 bits that `check_random_state` draws: the rounds
+    of a loop, each with fewer candidates, differ although `random_state` stays the same.
 
     >>> as_generator(0, 100).integers(10, size=3)
     array([9, 1, 0])
-    >>> as_generator(0, 99).integers(10, size=3)
-    array([7, 1, 5])
     """
     generators = np.random.RandomState, np.random.Generator
     if isinstance(random_state, generators) or (given := _seed_of(random_state)) >= 2**32:
@@ -152,3 +153,53 @@ def rand_argmax(
     if axis is None:
         return np.array(np.unravel_index(np.argmax(lots), values.shape), dtype=np.int64)
     return np.atleast_1d(np.argmax(lots, axis=axis)).astype(np.int64, copy=False)
+
+
+class RandomStates:
+    """Remember the states of the global generators, torch's if it is loaded, and of one beside."""
+
+    def __init__(self, generator: Any = None) -> None:
+        self._generator = generator
+        self._own = None if generator is None else generator.get_state()
+        self._python = random.getstate()
+        # The legacy generator: transforms of older data sets draw from it.
+        self._numpy = np.random.get_state()  # noqa: NPY002
+        self._torch = torch = sys.modules.get("torch")
+        if torch is not None:
+            self._cpu = torch.get_rng_state()
+            # Asking starts CUDA, which the process may not want.
+            self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+            self._mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+
+    def restore(self) -> None:
+        """Put all generators where they were."""
+        if self._generator is not None:
+            self._generator.set_state(self._own)
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)  # noqa: NPY002
+        if self._torch is not None:
+            self._torch.set_rng_state(self._cpu)
+            if self._cuda:
+                self._torch.cuda.set_rng_state_all(self._cuda)
+            if self._mps is not None:
+                self._torch.mps.set_rng_state(self._mps)
+
+
+@contextmanager
+def seeded(seed: int | None = None) -> Iterator[None]:
+    """Draw from a seed, or else on from where things are, and put all generators back."""
+    before, torch = RandomStates(), sys.modules.get("torch")
+    try:
+        if seed is not None:
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+        if seed is not None and torch is not None:
+            # torch.manual_seed would reach CUDA even where it has not started.
+            torch.default_generator.manual_seed(seed)
+            if torch.cuda.is_initialized():
+                torch.cuda.manual_seed_all(seed)
+            if torch.backends.mps.is_available():
+                torch.mps.manual_seed(seed)
+        yield
+    finally:
+        before.restore()

@@ -28,6 +28,22 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def no_such(what: str, name: str, known: Iterable[str], more: str = "") -> str:
+    """Say that something has no such name, which names there are, and offer the nearest.
+
+    >>> no_such("model", "forset", ["forest", "mlp"])
+    "unknown model 'forset'; did you mean 'forest'? there are forest, mlp."
+    """
+    known = list(known)
+    near = did_you_mean(name.lower(), known) or ";"
+    return f"unknown {what} {name!r}{near} there are {', '.join(known)}{more}."
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Say how many of something there are, in the right number."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def printable(text: object) -> str:
     """Return a text of which nothing steers a terminal or turns the order of letters.
 

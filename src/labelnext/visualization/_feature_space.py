@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.utils import unlabeled_indices
+from labelnext.utils.given import check_integer
 from labelnext.visualization.figures import check_axes
 
 if TYPE_CHECKING:
@@ -215,10 +216,7 @@ class Mesh:
     @classmethod
     def over(cls, bound: Floats, res: Any) -> Mesh:
         """Lay `res` columns and rows over a rectangle `[[xmin, ymin], [xmax, ymax]]`."""
-        if isinstance(res, bool) or not isinstance(res, numbers.Integral):
-            raise TypeError(f"res must be an integer, got {res!r} of type {type(res).__name__}.")
-        if res < 2:
-            raise ValueError(f"res must be at least 2, the corners of the plot, got {res}.")
+        check_integer("res", res, least=2)
         (left, low), (right, high) = bound
         return cls(np.linspace(left, right, int(res)), np.linspace(low, high, int(res)))
 
