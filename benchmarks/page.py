@@ -69,7 +69,7 @@ def main():
         line("a decision written, no more", commits)
         with pages.process(loop.folder, 0) as server:
             tab = browser.new_page()
-            tab.add_init_script("localStorage['labelnext:settings'] = '{\"soon\": 0}'")
+            tab.add_init_script(pages.AT_ONCE)
             tab.goto(server.addresses["ann"])
             tab.wait_for_selector("body[data-shown]")
             for name, pause in (("two a second", 450), ("as fast as it goes", 0)):

@@ -255,6 +255,24 @@ def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):
     assert [each["state"] for each in loop.rounds()] == ["closed", *["trained"] * 3]
 
 
+def test_run_goes_on_with_the_round_that_another_process_has_chosen(made, run, monkeypatch):
+    answer()
+    monkeypatch.setattr(time, "sleep", lambda _: answer())
+    choose, others = labelnext.loop.Loop.next, []
+
+    def beside(loop, *arguments, **options):
+        if not others:
+            others.append(choose(loop, *arguments, **options))
+            raise labelnext.loop.LoopError("Another process has chosen a round meanwhile.")
+        return choose(loop, *arguments, **options)
+
+    monkeypatch.setattr(labelnext.loop.Loop, "next", beside)
+    result = run("loop", "run", "-k", 12, "--no-page", "--strategy", "random")
+    assert result.exit_code == 0, result.output
+    assert "another process has chosen a round; going on with it" in result.stderr
+    assert [each["picks"] for each in labelnext.open_loop("loop").rounds()] == [6, 12, 12]
+
+
 def test_a_callback_is_called_after_each_training(made, run):
     answer()
     ran(run, "next", "-k", 6, "--callback", "own_code:log")

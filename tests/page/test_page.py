@@ -29,11 +29,7 @@ def context(browser):
     context.close()
 
 
-# A script presses a key at once where a person would look first.
-AT_ONCE = """if (origin !== "null") localStorage["labelnext:settings"] ??= '{"soon": 0}'"""
-
-
-def opened(context, address, soon=AT_ONCE):
+def opened(context, address, soon=pages.AT_ONCE):
     """A tab of the page, with its first sample; any error in its script fails the test."""
     tab = context.new_page()
     tab.add_init_script(soon)
@@ -696,7 +692,7 @@ def test_keys_of_other_layouts_and_words_that_are_composed(tmp_path, context):
 def test_nobody_decides_on_what_has_just_come(tmp_path, context):
     """A second press of a worn key, or of a mouse, falls on a sample that nobody has seen."""
     loop = pages.loop_of(tmp_path)
-    soon = AT_ONCE.replace(" 0", " 1000")
+    soon = pages.AT_ONCE.replace(" 0", " 1000")
     with pages.served(loop) as page:
         tab = opened(context, page.address(), soon)
         tab.wait_for_timeout(1100)
@@ -850,7 +846,7 @@ def test_the_clock_of_a_browser_says_nothing_of_the_order(tmp_path, context):
         tab.close()
         later = context.new_page()
         later.add_init_script("Date.now = () => 1000")
-        later.add_init_script(AT_ONCE)
+        later.add_init_script(pages.AT_ONCE)
         later.route("**/api/record", lambda route: route.abort())
         later.goto(f"http://127.0.0.1:{page.port}/")
         later.wait_for_selector("body[data-shown]")

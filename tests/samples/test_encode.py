@@ -247,6 +247,36 @@ def test_features_are_computed_once_and_gone_on_with(tmp_path, monkeypatch):
     assert encode(given, tmp_path, encoder="tfidf").pool.n_features > 2  # another encoder
 
 
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_two_who_compute_the_same_at_once(tmp_path, monkeypatch, at):
+    """Another process writes all of it while this one is at its first, second or last shard."""
+    monkeypatch.setattr(module, "SHARD", 2)
+    given, calls = samples.read(["a", "bb", "ccc", "dddd", "e", "ff", "ggg"]), []
+
+    def of(texts):
+        calls.append(texts)
+        if len(calls) == at + 1:
+            encode(given, tmp_path / "f", encoder="mine:of")
+        return np.array([[len(text), 1] for text in texts])
+
+    module_of_user("mine", of=of)
+    found = encode(given, tmp_path / "f", encoder="mine:of")
+    assert found.pool.features[:][:, 0].tolist() == [1, 2, 3, 4, 1, 2, 3]
+
+
+def test_another_begins_with_the_same_just_before(tmp_path, monkeypatch):
+    given, begin, begun = samples.read(["a", "bb"]), module.PoolWriter, []
+
+    def slow(*arguments, **options):
+        if not begun:
+            begun.append(1)
+            encode(given, tmp_path / "f", encoder="tfidf")
+        return begin(*arguments, **options)
+
+    monkeypatch.setattr(module, "PoolWriter", slow)
+    assert encode(given, tmp_path / "f", encoder="tfidf").pool.ids.tolist() == ["0", "1"]
+
+
 def test_records_and_paths_go_to_a_function_of_the_users(tmp_path):
     got = []
 

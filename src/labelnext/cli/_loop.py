@@ -172,10 +172,8 @@ def next_(**options: Any) -> None:
         missing = waits(loop)
         step(loop, asked)
         if missing:
-            say(
-                f"{_counted(missing, 'answer')} of earlier rounds still missing, and asked for "
-                "first"
-            )
+            still = _counted(missing, "answer")
+            say(f"{still} of earlier rounds still missing, and asked for first")
 
 
 @with_options(
@@ -200,11 +198,18 @@ def run(**options: Any) -> None:
     page = None
     try:
         with loop_errors():
+            from labelnext.loop import LoopError
+
             check_choice(asked)
             loop = open_here(asked.loop)
             while True:
-                if not waits(loop) and not step(loop, asked, most=asked.rounds):
-                    break
+                try:
+                    if not waits(loop) and not step(loop, asked, most=asked.rounds):
+                        break
+                except LoopError:
+                    if not waits(loop):
+                        raise
+                    say("another process has chosen a round; going on with it")
                 if page is None and not asked.no_page:
                     page = serve_beside(loop, asked)
                 while waits(loop):

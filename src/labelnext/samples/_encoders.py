@@ -37,8 +37,7 @@ class Encoder:
 
     `of` returns a row for each, of NaN for what cannot be read; one that is `whole` has to see
     all samples at once. One that has to `learn` from some of them makes of these what `of` is.
-    `read` reads one, and raises if it cannot. `load` gets its model ready, which `of` does by
-    itself.
+    `read` reads one, and raises if it cannot. `load` gets its model ready, which `of` does, too.
     """
 
     name: str

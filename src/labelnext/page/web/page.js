@@ -342,7 +342,7 @@ async function decide(action, value = null) {
     if (!result?.error) {
       S.done.push({ item, action, value, client: operation.client });
       S.done.splice(0, S.done.length - 100);
-      store.set("labelnext:used", true);
+      if (S.done.length === 1) store.set("labelnext:used", true);
       if (!S.mending && action !== "skip") count(1);
     }
     const back = S.mending?.back;
@@ -1020,7 +1020,7 @@ function help_dialog() {
   const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
   const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
   dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
-    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("PgUp / PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
+    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
   el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
 }
 
