@@ -384,6 +384,7 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
         (["push", "reviews.csv"], "exists already"),
         (["push", "batch.xls"], "a file's format is one of csv, jsonl"),
         (["push", "doccano", "batch.csv"], "tools are label-studio, csv"),
+        (["push", "cvat", "batch.zip"], "CVAT has classes for pictures"),
         (["push", "prodigy", "http://localhost"], "only Label Studio has an address"),
         (["push", "http://localhost"], "give it as --token or in the environment"),
         (["push", "batch.csv", "--token", "t"], "--token is for Label Studio's address"),
