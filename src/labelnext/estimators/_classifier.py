@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
@@ -22,9 +23,6 @@ from labelnext.utils import (
 from labelnext.utils.encoding import narrow
 from labelnext.utils.given import refuse_masked, refuse_other_order
 from labelnext.utils.labels import split_labels
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 
 class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

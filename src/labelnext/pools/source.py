@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import is_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
 Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
