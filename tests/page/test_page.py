@@ -29,9 +29,14 @@ def context(browser):
     context.close()
 
 
-def opened(context, address):
+# A script presses a key at once where a person would look first.
+AT_ONCE = "localStorage['labelnext:settings'] ??= JSON.stringify({soon: 0})"
+
+
+def opened(context, address, soon=AT_ONCE):
     """A tab of the page, with its first sample; any error in its script fails the test."""
     tab = context.new_page()
+    tab.add_init_script(soon)
     tab.errors = []
     tab.on("pageerror", lambda error: tab.errors.append(str(error)))
     tab.goto(address)
@@ -479,7 +484,7 @@ def test_training_is_started_and_shows_the_next_batch(tmp_path, context):
     with pages.served(loop, train=[sys.executable, "-c", code]) as page:
         tab = opened(context, page.address())
         tab.keyboard.press("1")
-        tab.get_by_role("button", name="Train and choose").click()
+        tab.get_by_role("button", name="Choose the first batch").click()
         tab.wait_for_selector(".item", timeout=30_000)
         tab.wait_for_function(
             "() => document.querySelector('#people').textContent === 'Round 1 · 0 of 5'"
@@ -537,3 +542,226 @@ def test_where_nothing_is_left_it_asks_now_and_then(tmp_path, context):
         tab.wait_for_selector(".done")
         tab.wait_for_timeout(2500)
         assert 2 <= sum(url.endswith("/api/take") for url in asked) <= 7
+
+
+def test_what_is_refused_is_kept_until_it_is_corrected_or_discarded(tmp_path, context, monkeypatch):
+    """A class that is gone, and a sample: the decision survives a reload, and says why."""
+    loop = pages.loop_of(tmp_path, classes=["good", "bad", "odd"])
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        first = shown(tab)
+        loop.change(classes=["good", "bad"])
+        press(tab, "3")
+        assert loop.events() == []
+        assert tab.locator(".choice").count() == 2  # it has asked which classes there are
+        press(tab, "1")
+        tab.reload()
+        tab.wait_for_selector("body[data-shown]")
+        assert shown(tab) != first  # it waits to be corrected
+        assert tab.inner_text("#refused") == "⚠ 1 not taken"
+        tab.click("#refused")
+        row = tab.locator(".history li")
+        assert "odd" in row.inner_text()
+        assert "not a class" in row.inner_text() or "'odd'" in row.inner_text()
+        tab.get_by_role("button", name="Send again").click()
+        tab.wait_for_timeout(200)
+        assert len(loop.events()) == 1
+        tab.get_by_role("button", name="Correct").click()
+        tab.wait_for_selector("#mending .notice")
+        assert shown(tab) == first
+        press(tab, "2")
+        until(lambda: len(loop.events()) == 2)
+        assert str(loop.sample(loop.events()[-1].sample)["key"]) == first
+        assert tab.locator("#refused").is_hidden()
+        loop.change(classes=["good", "bad", "new"])
+        loop.change(classes=["bad", "good"])
+        monkeypatch.setattr(type(loop), "record", refuse)
+        press(tab, "1")
+        monkeypatch.undo()
+        tab.click("#refused")
+        tab.on("dialog", lambda dialog: dialog.accept())
+        tab.get_by_role("button", name="Discard").click()
+        tab.wait_for_selector(".page .empty")
+        assert tab.locator("#refused").is_hidden()
+        assert tab.evaluate("Object.keys(localStorage).filter((n) => n.includes(':out:'))") == []
+        assert tab.errors == []
+
+
+def refuse(*_, **__):
+    raise ValueError("No sample has that id.")
+
+
+@pytest.mark.slow
+def test_whoever_takes_back_what_was_refused_takes_back_nothing_else(tmp_path, context):
+    loop = pages.loop_of(tmp_path, classes=["good", "bad", "odd"])
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        press(tab, "1")
+        context.set_offline(True)
+        loop.change(classes=["good", "bad"])
+        press(tab, "3")
+        press(tab, "u")
+        context.set_offline(False)
+        tab.wait_for_selector("#saved:not(.offline)")
+        assert [(e.action, e.undone) for e in loop.events()] == [("label", False)]
+        assert tab.locator("#refused").is_hidden()
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_a_request_that_is_too_large_is_sent_in_parts(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        context.set_offline(True)
+        for _ in range(30):
+            tab.keyboard.press("c")
+            tab.keyboard.insert_text("字" * 4000)
+            tab.keyboard.press("Control+Enter")
+        context.set_offline(False)
+        until(lambda: len(loop.events()) == 30)
+        tab.wait_for_selector("#saved:not(.offline)")
+
+
+@pytest.mark.slow
+def test_a_tab_of_somebody_else_sends_nothing_under_a_new_name(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        ann = opened(context, page.address("ann"))
+        press(ann, "1")
+        bo = opened(context, page.address("bo"))
+        press(bo, "2")
+        ann.keyboard.press("1")
+        ann.wait_for_selector("[role=alert]")
+        assert "as bo" in ann.inner_text("[role=alert]")
+        assert "1 decision of yours is kept" in ann.inner_text("[role=alert]")
+        again = opened(context, page.address("ann"))
+        until(lambda: len(loop.events()) == 3)
+        assert [(e.annotator, e.value) for e in loop.events()] == [
+            *(("ann", "good"), ("bo", "bad"), ("ann", "good")),
+        ]
+        assert again.errors == []
+
+
+@pytest.mark.slow
+def test_keys_of_other_layouts_and_words_that_are_composed(tmp_path, context):
+    """Digits of a French keyboard, Cyrillic letters; Enter that ends a word is no decision."""
+    loop = pages.loop_of(tmp_path)
+    names = [f"класс {i}" for i in range(12)]
+    (tmp_path / "many").mkdir()
+    many = pages.loop_of(tmp_path / "many", classes=names)
+    send = """([to, given]) => document.querySelector(to).dispatchEvent(
+        new KeyboardEvent("keydown", {bubbles: true, cancelable: true, ...given}))"""
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+
+        def type_key(key, code, **more):
+            before = shown(tab)
+            tab.evaluate(send, ["body", {"key": key, "code": code, **more}])
+            tab.wait_for_timeout(150)
+            return shown(tab) != before
+
+        assert type_key("é", "Digit2")
+        assert type_key("Process", "Digit1")
+        assert type_key("г", "KeyU")  # where u is
+        assert type_key("1", "Numpad1")
+        assert not type_key("!", "Digit1", shiftKey=True)
+        assert not type_key("1", "Digit1", repeat=True)
+        assert not type_key("1", "Digit1", ctrlKey=True)
+        assert not type_key("1", "Digit1", isComposing=True)
+        actions = [e.value or e.action for e in loop.events()]
+        assert actions == ["bad", "good", "undo", "good"]
+    with pages.served(many) as page:
+        tab = opened(context, page.address())
+        tab.keyboard.insert_text("класс 11")
+        tab.evaluate(send, ["#search", {"key": "Enter", "code": "Enter", "isComposing": True}])
+        tab.wait_for_timeout(100)
+        assert many.events() == []
+        press(tab, "Enter")
+        assert [e.value for e in many.events()] == ["класс 11"]
+
+
+@pytest.mark.slow
+def test_nobody_decides_on_what_has_just_come(tmp_path, context):
+    """A second press of a worn key, or of a mouse, falls on a sample that nobody has seen."""
+    loop = pages.loop_of(tmp_path)
+    soon = AT_ONCE.replace("0", "1000")
+    with pages.served(loop) as page:
+        tab = opened(context, page.address(), soon)
+        tab.wait_for_timeout(1100)
+        press(tab, "1")
+        tab.keyboard.press("1")
+        tab.click(".choice >> nth=0", click_count=2)
+        tab.wait_for_timeout(300)
+        assert len(loop.events()) == 1
+
+
+@pytest.mark.slow
+def test_time_in_a_hidden_tab_is_no_time_spent(tmp_path, context):
+    """Nor is it taken off the time of what came while the tab was hidden: that was below 0."""
+    loop = pages.loop_of(tmp_path)
+    hide = """(is) => {
+        Object.defineProperty(document, "hidden", {value: is, configurable: true});
+        dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.evaluate(hide, True)
+        tab.wait_for_timeout(600)
+        press(tab, "1")
+        tab.evaluate(hide, False)
+        press(tab, "1")
+        assert [e.milliseconds < 500 for e in loop.events()][1:] == [True]
+
+
+@pytest.mark.slow
+def test_what_was_settled_or_flagged_is_taken_back_where_one_is(tmp_path, context):
+    loop = pages.loop_of(tmp_path, overlap=1.0)
+    for person, value in {"ann": "good", "bo": "bad"}.items():
+        loop.record(loop.take(person, 1)[0], "label", value, annotator=person)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        now = shown(tab)
+        tab.keyboard.press("f")
+        tab.wait_for_selector(".mark")
+        tab.keyboard.press("u")
+        tab.wait_for_selector(".mark", state="detached")
+        assert shown(tab) == now
+        tab.evaluate("location.hash = 'agree'")
+        tab.wait_for_selector(".votes")
+        tab.keyboard.press("2")
+        tab.wait_for_selector(".page .empty")
+        tab.keyboard.press("u")
+        tab.wait_for_selector(".votes")
+        assert loop.events()[-1].action == "undo"
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_waiting_takes_the_focus_from_nobody(tmp_path, context):
+    loop = pages.loop_of(tmp_path, test=1)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.keyboard.press("1")
+        tab.get_by_role("button", name="Choose the first batch").focus()
+        tab.wait_for_timeout(4500)
+        assert tab.evaluate("document.activeElement.id") == "train"
+
+
+@pytest.mark.slow
+def test_a_person_who_labels_no_more_is_told(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        port, address = page.port, page.address()
+        tab = opened(context, address)
+        press(tab, "1")
+    with pages.served(loop, people=["bo"], port=port):
+        tab.keyboard.press("1")
+        tab.wait_for_selector("[role=alert]")
+        assert "1 decision of yours" in tab.inner_text("[role=alert]")
+        tab.wait_for_timeout(2500)
+        assert tab.locator("[role=alert]").is_visible()
+        assert tab.errors == []
+    with pages.served(loop, port=port):
+        opened(context, address)
+        until(lambda: len(loop.events()) == 2)

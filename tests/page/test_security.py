@@ -1,9 +1,12 @@
 """The page answers its own people alone: each rule, and what tries to break it."""
 
+import contextlib
 import itertools
 import os
+import select
 import socket
 import stat
+import time
 
 import pytest
 
@@ -209,6 +212,95 @@ def test_a_rate_recovers_and_forgets(monkeypatch):
     for name in range(3000):
         rate.allows(str(name))
     assert len(rate._left) <= 1001
+
+
+def test_a_tab_speaks_for_the_person_who_opened_it(page):
+    """Another person's address, opened in the same browser, has changed the cookie."""
+    assert page.ask("GET", "/api/start", Labelnext_Person="ann")[0] == 200
+    status, _, answer = page.ask("GET", "/api/start", Labelnext_Person="bo")
+    assert status == 409
+    assert "as ann" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HTTP/1.1\r\nHost: a", b"POST /api/take HTTP/1.1\r\n"]
+)
+def test_whoever_connects_and_asks_for_nothing_is_let_go(tmp_path, monkeypatch, sent):
+    monkeypatch.setattr(_security, "REQUEST_SECONDS", 0.3)
+    with pages.served(pages.loop_of(tmp_path)) as page, dialled(page) as one:
+        one.sendall(sent)
+        assert closes(one)
+
+
+def test_a_header_that_dribbles_holds_no_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(_security, "REQUEST_SECONDS", 0.4)
+    with pages.served(pages.loop_of(tmp_path)) as page, dialled(page) as one:
+        one.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(200):
+            one.sendall(b"X-A: b\r\n")
+            time.sleep(0.02)
+            if one in select.select([one], [], [], 0)[0]:
+                break
+        assert closes(one)
+
+
+def test_a_request_that_is_being_answered_is_not_idle(tmp_path, monkeypatch):
+    monkeypatch.setattr(_security, "REQUEST_SECONDS", 0.05)
+    loop = pages.loop_of(tmp_path)
+    take = type(loop).take
+    monkeypatch.setattr(type(loop), "take", lambda *a, **k: time.sleep(0.3) or take(*a, **k))
+    with pages.served(loop) as page:
+        assert page.post("take", {"n": 1, "tab": "t"})["items"]
+
+
+def test_idle_connections_shut_nobody_out(tmp_path, monkeypatch):
+    """One address has its share of places and no more; others come in."""
+    monkeypatch.setattr(_security, "FROM_ADDRESS", 4)
+    with pages.served(pages.loop_of(tmp_path)) as page, contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(dialled(page))
+        assert closes(stack.enter_context(dialled(page)))
+        with dialled(page, "127.0.0.2") as other:
+            host = f"127.0.0.1:{page.port}"
+            other.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
+        stack.close()
+        until_open(page)
+
+
+@contextlib.contextmanager
+def dialled(page, source="127.0.0.1"):
+    with socket.create_connection(("127.0.0.1", page.port), 5, (source, 0)) as one:
+        yield one
+
+
+def closes(one):
+    try:
+        return one.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def until_open(page):
+    end = time.monotonic() + 5
+    while True:
+        try:
+            return page.get("start")
+        except OSError:
+            assert time.monotonic() < end
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("fe80::1", "fe80::ffff:2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+    ],
+)
+def test_the_addresses_of_one_machine(one, other, same):
+    assert (_security._network((one, 1)) == _security._network((other, 2))) == same
 
 
 def test_every_answer_has_the_headers(page):

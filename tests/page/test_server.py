@@ -249,6 +249,39 @@ def test_training_is_a_process_of_its_own_and_runs_once(loop):
     until(lambda: page.progress("ann", {})["training"] == {"state": "done", "log": "chosen\n"})
 
 
+def test_whoever_asks_for_the_batch_after_a_round_that_is_over_gets_none(loop):
+    page = page_of(loop, train=[sys.executable, "-c", "print('again')"])
+    assert page.train("bo", {"round": 7})["state"] == "none"
+    assert page.train("bo", {"round": None})["state"] == "none"
+    assert page.train("ann", {"round": 0})["state"] == "running"
+    page.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="without fcntl nobody knows")
+def test_training_that_outlives_its_server_is_not_started_twice(loop):
+    """A server that is killed leaves it running; the next one knows."""
+    code = "import time; print('begun', flush=True); time.sleep(30)"
+    page = page_of(loop, train=[sys.executable, "-c", code])
+    page.train("ann", {"round": 0})
+    other = page_of(loop, train=[sys.executable, "-c", "raise SystemExit(3)"])
+    until(lambda: "begun" in other.train("bo", {"round": 0})["log"])
+    assert other.train("bo", {"round": 0})["state"] == "running"
+    page.stop()
+    assert other.progress("bo", {})["training"] == {"state": "none", "log": ""}
+    other.train("bo", {"round": 0})
+    until(lambda: other.progress("bo", {})["training"]["state"] == "failed")
+
+
+def test_an_undo_of_what_was_refused_takes_nothing_back(loop):
+    page = page_of(loop)
+    page.record("ann", {"events": [event("1", client="taken")]})
+    sent = [event("nobody", client="refused"), {"client": "u", "action": "undo", "of": "refused"}]
+    assert page.record("ann", {"events": sent})["results"][1] == {"undone": None}
+    undo = {"client": "v", "action": "undo", "of": "taken"}
+    (result,) = page.record("ann", {"events": [undo]})["results"]
+    assert result["undone"]["item"]["id"] == "1"
+
+
 def test_a_server_that_stops_ends_training(loop):
     page = page_of(loop, train=[sys.executable, "-c", "import time; time.sleep(60)"])
     page.train("ann", {})

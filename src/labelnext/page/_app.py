@@ -191,7 +191,7 @@ class Page:
             if event["action"] == "undo":
                 # Of a decision that was refused there is nothing to take back, nor an earlier one.
                 of = event.get("of")
-                there = of is None or _views.was_sent(self.loop, of)
+                there = of is None or views.was_sent(self.loop, of)
                 return {"undone": self._undo(person, client) if there else None}
             self.loop.record(
                 event["sample"],
@@ -308,7 +308,7 @@ class Page:
         """
         with self._lock:
             seen = data.get("round", ...)
-            if seen is ... or seen == _views.asked_now(self.loop)["round"]:
+            if seen is ... or seen == views.asked_now(self.loop)["round"]:
                 with open(self._log, "ab") as log, contextlib.suppress(BlockingIOError):
                     # The lock is of the process that is started: it outlives a server that dies.
                     _lock(log)

@@ -137,7 +137,10 @@ class Connection(H11Protocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self._late: asyncio.TimerHandle | None = None
         network = _network(self.client)
-        near = sum(_network(other.client) == network for other in self.connections)
+        near = sum(
+            isinstance(other, H11Protocol) and _network(other.client) == network
+            for other in self.connections
+        )
         if near > FROM_ADDRESS or len(self.connections) > CONNECTIONS:
             self.transport.abort()
         else:

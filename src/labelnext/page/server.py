@@ -105,7 +105,7 @@ def server_of(app: ASGIApp) -> uvicorn.Server:
     """Return what serves an application, and nothing that it was not told of."""
     import uvicorn
 
-    from labelnext.loop._security import Connection
+    from labelnext.page._security import Connection
 
     return uvicorn.Server(
         uvicorn.Config(

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,10 @@ def stateless(asker: Asker) -> None:
     assert pickle.dumps(vars(strategy)) == before, "its attributes have changed"
 
 
+def _framed(frame: Any, X: Any) -> Any:
+    return frame({f"x{column}": values for column, values in enumerate(X.T)})
+
+
 def containers() -> dict[str, Callable[[Any], Any]]:
     """Return what may hold samples; frames where their library is there."""
     found: dict[str, Callable[[Any], Any]] = {
@@ -260,9 +265,7 @@ def containers() -> dict[str, Callable[[Any], Any]]:
     for library in ("pandas", "polars"):
         with suppress(ImportError):
             frame = importlib.import_module(library).DataFrame
-            found[f"a frame of {library}"] = lambda X, frame=frame: frame(
-                {f"x{column}": values for column, values in enumerate(X.T)}
-            )
+            found[f"a frame of {library}"] = partial(_framed, frame)
     return found
 
 

@@ -415,7 +415,7 @@ function body_of(item, small = false) {
     if (settings.sound && !small) audio.play().catch(() => {});
     return audio;
   }
-  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}` });
+  if (item.kind === "html") return el("iframe", { sandbox: "", src: item.media, title: `Document ${name_of(item)}`, tabindex: small && "-1" });
   return el("table", { class: "row" }, el("tbody", {}, Object.entries(item.content).slice(0, small ? 4 : 500).map(
     ([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", { dir: "auto" }, value === null ? "–" : String(value))))));
 }
@@ -708,7 +708,7 @@ function show_now(same = false) {
 function hint() {
   const keys = S.task === "regression" ? [kbd("Enter"), " takes the number."] : S.classes.length > FEW ? ["Type a part of the class, then ", kbd("Enter"), "."]
     : ["Click a class, or press its key", S.task === "multilabel" && [", then ", kbd("Enter")], "."];
-  return el("p", { class: "soft hint" }, keys, " ", kbd(action_key("undo")), " takes back, ", kbd(action_key("help")), " shows all keys. All is saved at once.");
+  return el("p", { class: "soft hint" }, keys, " ", kbd(S.choices.focus ? "Ctrl Z" : action_key("undo")), " takes back", !S.choices.focus && [", ", kbd(action_key("help")), " shows all keys"], ". All is saved at once.");
 }
 
 const PICKED = {
@@ -799,7 +799,7 @@ VIEWS.grid = {
     $("#main").replaceChildren(el("div", { class: "page wide" },
       el("h2", {}, "Many at once"),
       el("p", { class: "soft" }, "The model takes all of these for one class. Take out what is not, then confirm the rest; what you take out comes back one by one. A guess that shows sways: use this where the model is good."),
-      classes.length && el("label", { class: "check middle" }, "The model says", choose),
+      classes.length > 0 && el("label", { class: "check middle" }, "The model says", choose),
       items.length ? [el("div", { class: "grid", role: "group", "aria-label": `Predicted ${guess}`, onkeydown: (event) => this.move(event) }, items.map(card)),
         el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft keys-hint" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
         : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "Nothing here yet: the model guesses once a batch is labelled.")));
@@ -937,12 +937,12 @@ VIEWS.progress = {
     const most = Math.max(1, ...Object.values(p.classes));
     put(el("div", { class: "page wide" },
       el("h2", {}, p.round === null ? "Between two rounds" : p.kind === "test" ? "Test set" : `Round ${p.round}`), el("div", { class: "facts" },
-        fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
+        p.round !== null && fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
         p.rate > 0 && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
-        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You may train before they are all there.` : p.round === null ? "No batch is waiting." : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
-        el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
+        el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You need not wait for them.` : p.round === null ? "No batch is waiting." : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
+        el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, n > 0 && el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
         el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))))));
     clearTimeout(S.looking);
     S.looking = setTimeout(() => S.view === "progress" && !$("dialog[open]") && this.open(), S.training?.state === "running" ? 1500 : 10000);
