@@ -14,7 +14,6 @@ from sklearn.utils.validation import _num_samples, column_or_1d, validate_data
 
 from labelnext.estimators.rows import check_weights
 from labelnext.utils import (
-    MISSING_LABEL,
     check_classes,
     check_random_state,
     encode_labels,
@@ -29,15 +28,6 @@ class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[
     """A scikit-learn classifier whose labels may be missing."""
 
     _checks: ClassVar[dict[str, Any]]  # of samples, by scikit-learn's `validate_data`
-
-    def __init__(
-        self,
-        classes: npt.ArrayLike | None = None,
-        missing_label: Any = MISSING_LABEL,
-        cost_matrix: npt.ArrayLike | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self._keep(locals())
 
     def _keep(self, given: dict[str, Any], **others: Any) -> None:
         """Keep what a constructor is given, as scikit-learn asks: under its names, unchecked."""

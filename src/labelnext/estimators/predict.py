@@ -258,11 +258,9 @@ def ask_members(
         yield from [proba_of(clf, X)] * 2  # all of them know nothing
     elif _is_ensemble(inner):
         yield from _ask_ensemble(inner, seen)
-    elif is_network(inner):
+    else:
         for seed in rng.integers(2**63, size=n_passes):
             yield np.asarray(ask_with_dropout(inner, seen, int(seed)), dtype=np.float64)
-    else:
-        yield proba_of(inner, seen)
 
 
 def ask_committee(members: Sequence[Any], X: Any) -> Iterator[NDArray[np.float64]]:

@@ -150,9 +150,6 @@ class _View(Source):
         self.source: Source = source
         self.__dict__.update({name: getattr(source, name) for name in _SEEN})
 
-    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        return self.source.read(part, lo, hi)
-
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         return self.source.take(part, self._rows(rows))
 
