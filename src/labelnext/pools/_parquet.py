@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from labelnext.pools._blocks import BlockSource
-from labelnext.pools.files import FileError, broken, reading, some_bytes
+from labelnext.pools.files import FileError, Files, broken, reading, some_bytes
 from labelnext.pools.known import as_ids, decoded, numbered, stems_of
 from labelnext.pools.source import PARTS, Part, digest_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from labelnext.pools.files import Files
 
 # The dtype of the numbers in a column, and whether they are in lists.
 Kind = tuple[np.dtype[Any], bool]
