@@ -20,18 +20,21 @@ from labelnext.loop import Loop
 
 LABEL = """
 async ([n, pause]) => {
-  const times = [], painted = [];
+  const times = [], painted = [], waited = [];
+  performance.setResourceTimingBufferSize(10000);
   for (let i = 0; i < n; i += 1) {
     const before = document.body.dataset.shown;
     const start = performance.now();
     document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "12"[i % 2], bubbles: true}));
     while (document.body.dataset.shown === before) await new Promise((r) => setTimeout(r, 0));
     times.push(performance.getEntriesByName("shown").at(-1).startTime - start);
+    const asked = performance.getEntriesByType("resource").filter((one) => one.name.endsWith("record")).at(-1);
+    waited.push(asked.responseEnd - asked.startTime);
     await new Promise((r) => requestAnimationFrame(() => setTimeout(r, 0)));
     painted.push(performance.now() - start);
     await new Promise((r) => setTimeout(r, pause));
   }
-  return [times, painted];
+  return [times, painted, waited];
 }
 """
 
@@ -57,15 +60,25 @@ def main():
             f"A loop of {n:,} samples, {n - 1:,} of them waiting: "
             f"{time.perf_counter() - start:.1f} s"
         )
+        commits = []
+        for item in loop.take("cyd", 200):
+            start = time.perf_counter()
+            loop.record(item, "label", "good", annotator="cyd")
+            commits.append(1000 * (time.perf_counter() - start))
+        line("a decision written, no more", commits)
         with pages.process(loop.folder, 0) as server:
             tab = browser.new_page()
+            tab.add_init_script("localStorage['labelnext:settings'] = '{\"soon\": 0}'")
             tab.goto(server.addresses["ann"])
             tab.wait_for_selector("body[data-shown]")
             for name, pause in (("two a second", 450), ("as fast as it goes", 0)):
-                times, painted = tab.evaluate(LABEL, [given.labels if not pause else 60, pause])
+                times, painted, waited = tab.evaluate(
+                    LABEL, [given.labels if not pause else 60, pause]
+                )
                 line(name, times)
                 line(f"{name}, painted", painted)
-        assert len(loop.events()) == given.labels + 60
+                line("of it waiting for the server", waited)
+        assert len(loop.events()) == given.labels + 260
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ constexpr uint64_t ALL = ~uint64_t{0};
 // Of a block that nothing is known of yet one centre is looked at first, then seven: they sift
 // the rest.
 constexpr uint64_t FIRST = 1, NEXT = 0xFE, REST = ~uint64_t{0xFF};
+constexpr int64_t FEW = 8;  // those of both
 
 inline int count_bits(uint64_t word) {
 #if defined(__GNUC__)
@@ -171,7 +172,7 @@ class Pass {
             look_at(0, FIRST, nullptr);
             if (d > 0.0) test(0, NEXT);
         }
-        if (d > 0.0) look_at_rest(fresh);
+        if (d > 0.0 && !(fresh && centres.n <= FEW)) look_at_rest(fresh);
         features.clear();
         return d;
     }
@@ -187,7 +188,7 @@ class Pass {
             return;
         }
         // Few: they are put into the order of picks first.
-        const int64_t done = fresh ? count_bits(FIRST | NEXT) : 0;
+        const int64_t done = fresh ? FEW : 0;
         counters[TESTED] += found.n();
         for_each_near(row, d, centres, found, [&](int64_t c) {
             if (c >= done) scratch.marks[c / WORD] |= uint64_t{1} << c % WORD;
@@ -203,9 +204,13 @@ class Pass {
     // Test the centres of a word that `bits` names, and look at those that may be nearer than d.
     void test(int64_t w, uint64_t bits) {
         const int64_t n_left = centres.n - w * WORD;
-        const int n_tested = count_bits(n_left < WORD ? bits & ~(ALL << n_left) : bits);
+        const uint64_t there = n_left < WORD ? bits & ~(ALL << n_left) : bits;
+        const int n_tested = count_bits(there);
         counters[TESTED] += n_tested;
-        uint64_t word = near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
+        // A few are tested one by one sooner than a word of 64.
+        const uint64_t word =
+            centres.n <= FEW ? there
+                             : near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
         const int64_t many = centres.n_classes > 32 ? centres.n_classes : 32;
         if (centres.columns && 4 * count_bits(word) > many) {
             counters[RESIDUAL_PRODUCTS] += n_tested;

@@ -50,7 +50,7 @@ def test_help_comes_without_heavy_imports(tmp_path):
         "import sys; from labelnext.cli import app\n"
         "try: app(['--help'])\n"
         "except SystemExit as end: assert not end.code\n"
-        "heavy = {'matplotlib', 'pyarrow', 'sklearn', 'pandas', 'polars', 'torch'}\n"
+        "heavy = {'matplotlib', 'numpy', 'pyarrow', 'sklearn', 'pandas', 'polars', 'torch'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = shell(sys.executable, "-c", code, cwd=tmp_path)

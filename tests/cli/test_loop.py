@@ -64,6 +64,27 @@ def made(here, run):
     return here
 
 
+def test_it_is_said_which_columns_were_taken(here, run):
+    said = ran(run, "init", "reviews.csv", "--labels", "good,bad")
+    assert (
+        "\nText from 'body' and id from the number of the row; to take others remove loop" in said
+    )
+    said = ran(
+        run,
+        "init",
+        "reviews.csv",
+        "--labels",
+        "a,b",
+        "--text",
+        "body",
+        "--id",
+        "row",
+        "--loop",
+        "2",
+    )
+    assert "to take others" not in said
+
+
 def answer(folder="loop", most=1000):
     """Label what is asked for, as the samples' other column says."""
     loop = labelnext.open_loop(folder)
@@ -82,6 +103,7 @@ def ran(run, *arguments):
 def test_from_a_table_to_labels(here, run):
     said = ran(run, "init", "reviews.csv", "--text", "body", "--labels", "good,bad", "--test", 6)
     assert "30 samples: texts" in said
+    assert "Id from the number of the row; to take others remove loop, and say --id.\n" in said
     assert "Test set: 6" in said
     assert "Next: labelnext loop label\n" in said
     assert "6 answers missing: labelnext loop label" in ran(run, "status")

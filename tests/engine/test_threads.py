@@ -34,6 +34,25 @@ class TestSetting:
     def test_without_one_all_cores_that_we_may_use(self, no_setting):
         assert n_threads() == cpu_count()
 
+    @pytest.mark.parametrize(
+        ("files", "cores"),
+        [
+            ({"cpu.max": "150000 100000\n"}, 2),
+            ({"cpu.max": "50000 100000\n"}, 1),
+            ({"cpu.max": "max 100000\n"}, 4),
+            ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+            ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4),
+            ({}, 4),
+        ],
+    )
+    def test_a_container_has_a_share(self, no_setting, tmp_path, files, cores):
+        (tmp_path / "cpu").mkdir()
+        for name, said in files.items():
+            (tmp_path / name).write_text(said)
+        no_setting.setattr(_threads, "GROUP", tmp_path)
+        no_setting.setattr(os, "sched_getaffinity", lambda pid: range(4), raising=False)
+        assert n_threads() == cores
+
     def test_ours_comes_before_openmps(self, no_setting):
         no_setting.setenv("OMP_NUM_THREADS", "3")
         assert n_threads() == 3

@@ -30,7 +30,7 @@ def context(browser):
 
 
 # A script presses a key at once where a person would look first.
-AT_ONCE = "localStorage['labelnext:settings'] ??= JSON.stringify({soon: 0})"
+AT_ONCE = """if (origin !== "null") localStorage["labelnext:settings"] ??= '{"soon": 0}'"""
 
 
 def opened(context, address, soon=AT_ONCE):
@@ -268,7 +268,7 @@ def test_skip_flag_comment_cannot_tell_and_mend(tmp_path, context):
         assert shown(tab) == skipped  # at the end of the queue
         tab.keyboard.press("1")
         tab.wait_for_selector(".done")
-        assert "All of this round is labelled" in tab.inner_text(".done")
+        assert "The test set is labelled" in tab.inner_text(".done")
         assert tab.errors == []
 
 
@@ -685,7 +685,7 @@ def test_keys_of_other_layouts_and_words_that_are_composed(tmp_path, context):
 def test_nobody_decides_on_what_has_just_come(tmp_path, context):
     """A second press of a worn key, or of a mouse, falls on a sample that nobody has seen."""
     loop = pages.loop_of(tmp_path)
-    soon = AT_ONCE.replace("0", "1000")
+    soon = AT_ONCE.replace(" 0", " 1000")
     with pages.served(loop) as page:
         tab = opened(context, page.address(), soon)
         tab.wait_for_timeout(1100)
@@ -765,3 +765,109 @@ def test_a_person_who_labels_no_more_is_told(tmp_path, context):
     with pages.served(loop, port=port):
         opened(context, address)
         until(lambda: len(loop.events()) == 2)
+
+
+@pytest.mark.slow
+def test_a_round_that_somebody_closes_while_others_label(tmp_path, browser):
+    loop = pages.loop_of(tmp_path)
+    contexts = [browser.new_context() for _ in range(2)]
+    with pages.served(loop) as page:
+        ann, bo = (opened(c, page.address(p)) for c, p in zip(contexts, ("ann", "bo"), strict=True))
+        press(ann, "1")
+        loop.close()
+        for key in "1212":  # what they hold they may say
+            press(bo, key)
+        assert len(labels(loop, "bo")) == 4
+        for tab in (ann, bo):
+            while not tab.locator(".done").count():
+                tab.keyboard.press("1")
+                tab.wait_for_timeout(30)
+            tab.wait_for_selector("text=No batch is waiting")
+        assert "Choose a batch" in bo.inner_text(".done")
+        assert ann.errors == bo.errors == []
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.slow
+def test_three_tabs_of_one_person_to_the_end(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tabs = [opened(context, page.address())]
+        tabs += [opened(context, f"http://127.0.0.1:{page.port}/") for _ in range(2)]
+        assert len({shown(tab) for tab in tabs}) == 3
+        for tab in itertools.cycle(tabs):
+            if len(labels(loop)) == 30:
+                break
+            tab.keyboard.press("1")
+            tab.wait_for_timeout(150)  # a person goes from tab to tab
+        assert all(len(values) == 1 for values in labels(loop).values())
+        for tab in tabs:
+            tab.wait_for_selector(".done")
+            assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_back_and_forward_and_a_decision_that_is_left_as_it_was(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        press(tab, "1")
+        now = shown(tab)
+        tab.click("#views a[href='#history']")
+        tab.get_by_role("button", name=re.compile("^Change")).click()
+        tab.wait_for_selector("#mending .notice")
+        tab.go_back()
+        tab.wait_for_selector(".history")
+        tab.go_forward()
+        tab.wait_for_selector("#mending .notice")
+        tab.keyboard.press("Escape")
+        tab.wait_for_selector("#mending .notice", state="detached")
+        assert shown(tab) == now
+        assert len(loop.events()) == 1
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_the_clock_of_a_browser_says_nothing_of_the_order(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        tab.route("**/api/record", lambda route: route.abort())
+        for key in "12":
+            press(tab, key)
+        tab.close()
+        later = context.new_page()
+        later.add_init_script("Date.now = () => 1000")
+        later.add_init_script(AT_ONCE)
+        later.route("**/api/record", lambda route: route.abort())
+        later.goto(f"http://127.0.0.1:{page.port}/")
+        later.wait_for_selector("body[data-shown]")
+        press(later, "1")
+        press(later, "u")
+        later.unroute("**/api/record")
+        until(lambda: len(loop.events()) == 4)
+        assert [e.value or e.action for e in loop.events()] == ["good", "bad", "good", "undo"]
+
+
+@pytest.mark.slow
+def test_a_phone_is_tapped_and_text_is_selected(tmp_path, browser):
+    loop = pages.loop_of(tmp_path)
+    context = browser.new_context(
+        viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True
+    )
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        first = shown(tab)
+        tab.dblclick(".words")
+        assert tab.evaluate("getSelection().toString()").strip()
+        tab.keyboard.press("Control+c")
+        assert shown(tab) == first
+        places = tab.evaluate("document.querySelector('.choices').getBoundingClientRect().top")
+        tab.tap(".choice >> nth=1")
+        tab.wait_for_function("was => document.body.dataset.shown !== was", arg=first)
+        # Classes stay where the thumb is.
+        again = tab.evaluate("document.querySelector('.choices').getBoundingClientRect().top")
+        assert again == places
+        assert [e.value for e in loop.events()] == ["bad"]
+    context.close()

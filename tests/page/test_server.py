@@ -421,3 +421,17 @@ def test_the_browser_is_given_a_file_and_no_token(monkeypatch):
     assert "secret" not in address
     assert 'url=http://127.0.0.1:1/#token=secret"' in content
     assert not Path(address.removeprefix("file://")).exists()
+
+
+def test_ctrl_c_before_the_server_has_begun_ends_it(loop, monkeypatch, capsys):
+    uvicorn = pytest.importorskip("uvicorn")
+    begin = uvicorn.Config.get_loop_factory
+
+    def interrupted(config):
+        signal.raise_signal(signal.SIGINT)
+        return begin(config)
+
+    monkeypatch.setattr(uvicorn.Config, "get_loop_factory", interrupted)
+    server.serve(loop, open_browser=False)
+    assert capsys.readouterr().out.endswith("Ctrl-C stops.\n")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

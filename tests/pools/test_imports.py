@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = {"pyarrow", "zarr", "fsspec", "pandas", "torch", "ray", "sklearn"}
+HEAVY = {"pyarrow", "zarr", "fsspec", "pandas", "torch", "ray", "sklearn", "scipy", "joblib", "ssl"}
 
 ALONE = f"""
 import sys, tempfile
@@ -12,6 +12,7 @@ import labelnext, labelnext.pools
 with tempfile.TemporaryDirectory() as folder:
     labelnext.write_pool(folder, np.full((3, 2), 0.5), np.ones((3, 4)), ids=["a", "b", "c"])
     source = labelnext.pools.open_source(folder)
+    labelnext.select(labelnext.open_pool(folder), 2)
     source.read("proba", 0, 3), source.take("features", np.array([1])), source.ids()
 print(sorted(set(sys.modules) & {HEAVY}))
 """

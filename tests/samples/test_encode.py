@@ -1,6 +1,7 @@
 """Features of samples: each kind, kept and gone on with, and what cannot be read."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labelnext import samples
 from labelnext.samples import encode as module
-from labelnext.samples._encoders import columns_of, words_of
+from labelnext.samples._encoders import columns_of, learned_words, words_of
 from labelnext.samples.encode import encode
 
 GOOD = [
@@ -51,11 +52,26 @@ def test_texts_without_a_network(tmp_path):
     found = encode(samples.read(GOOD + BAD), tmp_path / "f", encoder="tfidf")
     assert found.pool.task == "vectors"
     assert found.pool.ids.tolist() == [*"012345"]
-    assert found.broken == 0
+    assert not found.broken
     features = np.asarray(found.pool.features)
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-6)
     assert nearest(features, 0) in (1, 2)
     assert nearest(features, 4) in (3, 5)
+
+
+def test_many_texts_learn_from_some_and_say_how_far_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 2)
+    monkeypatch.setattr(module, "LEARNED", 3)
+    said = []
+    many = samples.read(GOOD + BAD)
+    found = encode(many, tmp_path / "f", encoder="tfidf", progress=lambda *at: said.append(at))
+    assert said == [(2, 6), (4, 6), (6, 6)]
+    learned = learned_words([many.contents[row] for row in (0, 2, 5)])
+    np.testing.assert_array_equal(found.pool.features[:], learned(many.contents))
+    # Gone on with after a cut, it is the same.
+    (tmp_path / "f" / "pool.json").unlink()
+    again = encode(many, tmp_path / "f", encoder="tfidf")
+    np.testing.assert_array_equal(again.pool.features[:], found.pool.features[:])
 
 
 @pytest.mark.parametrize(
@@ -155,7 +171,10 @@ def test_broken_pictures_are_counted_and_are_average(tmp_path):
     (tmp_path / "3.png").write_bytes((tmp_path / "2.png").read_bytes()[:60])
     (tmp_path / "9.png").symlink_to("gone.png")
     found = encode(samples.read(tmp_path), tmp_path / "f", encoder="plain")
-    assert found.broken == 3
+    assert [*found.broken] == ["1.png", "3.png", "9.png"]
+    (_, told) = found.told()
+    assert told.startswith("3 of 9 samples could not be read, and have the features of an average")
+    assert re.search(r"1\.png \(cannot identify image file.* 3\.png \(.* 9\.png \(it is not", told)
     features = np.asarray(found.pool.features)
     np.testing.assert_allclose(features[1], features[[0, 2, 4, 5, 6, 7]].mean(axis=0), rtol=1e-5)
 
@@ -173,7 +192,7 @@ def test_features_stay_when_the_files_have_moved(tmp_path):
     (tmp_path / "moved").rename(photos)
     again = encode(found, tmp_path / "f", encoder="plain")
     np.testing.assert_array_equal(again.pool.features, before)
-    assert again.broken == 0
+    assert not again.broken
 
 
 def test_shards_of_broken_pictures_alone(tmp_path, monkeypatch):
@@ -182,7 +201,10 @@ def test_shards_of_broken_pictures_alone(tmp_path, monkeypatch):
         (tmp_path / f"{i}.png").write_bytes(b"no picture")
     pictures(tmp_path, 2)
     found = encode(samples.read(tmp_path), tmp_path / "f", encoder="plain")
-    assert found.broken == 2
+    assert len(found.broken) == 2
+    module_of_user("mine", nan=lambda texts: [[1.0], [np.nan]])
+    odd = encode(samples.read(["a", "b"]), tmp_path / "g", encoder="mine:nan")
+    assert odd.broken == {"1": "its features are not finite"}
     assert np.isfinite(found.pool.features[:]).all()
 
 
@@ -190,7 +212,7 @@ def test_sounds(tmp_path):
     (tmp_path / "9.wav").write_bytes(b"RIFF")
     found = encode(sounds(tmp_path), tmp_path / "f")
     features = np.asarray(found.pool.features)
-    assert found.broken == 1
+    assert found.broken.keys() == {"9.wav"}
     assert [nearest(features[:4], row) for row in range(4)] == [2, 3, 0, 1]
 
 

@@ -117,6 +117,14 @@ def test_what_is_no_seed(wrong):
         as_generator(-3, 9)
 
 
+@pytest.mark.parametrize("seed", [0, 7, np.int64(7), 2**32 - 1, 2**32, 2**70])
+def test_seeds_mean_what_numpy_makes_of_them(seed):
+    first = int(check_random_state(seed).randint(2**32, dtype=np.uint32))
+    expected = np.random.Generator(np.random.PCG64([first, 9])).random(3)
+    as_generator(1, 9).random(3)
+    assert as_generator(seed, 9).random(3).tolist() == expected.tolist()
+
+
 def test_it_takes_no_scikit_learn():
     code = (
         "import sys, labelnext.utils.random as r; r.as_generator(0, 9); r.as_generator(None, 9); "

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -99,6 +99,11 @@ def init(
             overlap=asked.overlap,
         )
         tell_out(f"{found!r}, in the loop {asked.loop}.")
+        guessed = [name for name in found.columns if getattr(asked, name) is None]
+        if guessed:
+            said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
+            others = " or ".join(f"--{name}" for name in guessed)
+            tell_out(f"{said.capitalize()}; to take others remove {asked.loop}, and say {others}.")
         if asked.test:
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
@@ -111,8 +116,18 @@ def init(
                 done = encode(
                     found, loop.folder / "features", encoder=asked.encoder, progress=progress
                 )
-            tell_out(f"Features: {done.said}.")
+            for line in done.told():
+                tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _column(name: str | Sequence[str]) -> str:
+    """Say what samples were taken from."""
+    from labelnext.pools.known import some
+
+    if name == "row":
+        return "the number of the row"
+    return f"'{name}'" if isinstance(name, str) else some(name)
 
 
 @with_options({WHERE: (FOLDER,), "The page": PAGE, "What is chosen": CHOICE})

@@ -273,7 +273,7 @@ def _check_fit(data: "Pool", asked: SimpleNamespace) -> None:
     if asked.condition_on_labeled and "labels" not in data.known:
         raise InputError("--condition-on-labeled: the pool has no labels; give --labels SOURCE")
     if asked.samples is not None:
-        from labelnext.sampling import check_samples
+        from labelnext.sampling.report import check_samples
 
         with input_errors():
             check_samples(data, asked.samples)

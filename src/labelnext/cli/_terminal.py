@@ -3,16 +3,17 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from labelnext.cli._errors import InputError
 from labelnext.utils.text import counted, printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 SHOWN = 5
 
@@ -66,6 +67,11 @@ def working(console: Console, text: str) -> Iterator[None]:
 @contextmanager
 def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]], None]]:
     """Show how a selection goes on, on a terminal only; yields what is called with its counters."""
+    if not console.is_terminal:
+        yield lambda stats: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
     bar = Progress(
         # As wide as 80 columns, for k up to 9,999.
         TextColumn("Choosing"),
@@ -84,13 +90,24 @@ def choosing(console: Console, k: int) -> Iterator[Callable[[Mapping[str, int]],
         counts = f"{passes} · {accepted:.0%} accepted · {evaluated:.2%} evaluated"
         bar.update(task, completed=stats["picks"], counts=counts)
 
-    with bar if console.is_terminal else nullcontext():
+    with bar:
         yield show
 
 
 @contextmanager
 def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
     """Show how far something is, on a terminal only; yields what is called with done, total."""
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     bar = Progress(
         TextColumn(text),
         BarColumn(bar_width=24),
@@ -104,12 +121,14 @@ def counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]
     def show(done: int, total: int) -> None:
         bar.update(task, completed=done, total=total)
 
-    with bar if console.is_terminal else nullcontext():
+    with bar:
         yield show
 
 
-def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
+def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> "Table":
     """Lay out the first picks of a batch, and its last."""
+    from rich.table import Table
+
     from labelnext.sampling import COLUMNS
 
     k = len(columns["rank"])
@@ -135,8 +154,10 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> Table:
     return table
 
 
-def answer(title: str, caption: str, columns: Mapping[str, Iterable[object]]) -> Table:
+def answer(title: str, caption: str, columns: Mapping[str, Iterable[object]]) -> "Table":
     """Lay an answer out by columns, the first of names; the first row is the one to look at."""
+    from rich.table import Table
+
     table = Table(title=title, title_style="bold", caption=caption, caption_justify="left")
     for place, name in enumerate(columns):
         table.add_column(escape(printable(name)), justify="right" if place else "left")

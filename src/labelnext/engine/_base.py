@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.utils.given import CLASSIFICATION
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +85,9 @@ class Gradients(ABC):
     device: Any
     """Where the pool lives: "cpu", or a torch.device."""
 
+    uses_blas: ClassVar[bool] = True
+    """Whether distances are matrix products of NumPy's."""
+
     @property
     def has_pseudo_labels(self) -> bool:
         """Whether rows have pseudo-labels; those of factors are 0 where the features are G."""
@@ -118,7 +122,7 @@ class Gradients(ABC):
         spread = (np.arange(SAMPLED, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> 40
         rows = np.unique(spread.astype(np.int64) * n >> 24) if n > SAMPLED else np.arange(n)
         proba, features = self.stored(rows)
-        if sp.issparse(features):
+        if is_sparse(features):
             known += features.data, features.indices, features.indptr
         else:
             known += (features,)
@@ -161,7 +165,7 @@ class Scale:
     def choose(self, largest: float) -> int:
         """Return s for the largest D² of all."""
         # 2^(e-1) <= largest < 2^e, so no weight exceeds 2^(s+e), and n of them fit 62 bits.
-        self.own = int(62 - np.ceil(np.log2(self.n_rows)) - np.frexp(largest)[1])
+        self.own = 62 - (self.n_rows - 1).bit_length() - math.frexp(largest)[1]
         return self.own if self.limit is None else min(self.own, self.limit)
 
 

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
+
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ ROUNDING = 1e-12
 
 def _row_products(x: Features, y: Features) -> Floats:
     """⟨x_i, y_i⟩ of each row i."""
-    sums = x.multiply(y).sum(axis=1) if sp.issparse(x) else np.einsum("ij,ij->i", x, y)
+    sums = x.multiply(y).sum(axis=1) if is_sparse(x) else np.einsum("ij,ij->i", x, y)
     return np.asarray(sums, dtype=np.float64)
 
 
@@ -38,14 +39,18 @@ def _square_rows(rows: Features) -> Floats:
 
 
 def _scale_rows(scale: Floats, rows: Features) -> Features:
-    if sp.issparse(rows):
+    if is_sparse(rows):
+        import scipy.sparse as sp
+
         data = np.repeat(scale, np.diff(rows.indptr)) * rows.data  # SciPy 1.11 has no diags_array
         return sp.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
     return scale[:, None] * rows
 
 
 def _stacked(blocks: list[Features]) -> Features:
-    if sp.issparse(blocks[0]):
+    if is_sparse(blocks[0]):
+        import scipy.sparse as sp
+
         # SciPy 1.11 stacks arrays to a matrix, whose sums over rows are matrices, too.
         return sp.csr_array(sp.vstack(blocks))
     return np.concatenate(blocks)
@@ -59,7 +64,7 @@ def _ratios(x: Floats, y: Floats) -> Floats:
 def products(x: Features, y: Features) -> Floats:
     """⟨x_i, y_j⟩ of all pairs, dense."""
     out = x @ y.T
-    dense: Floats = out.toarray() if sp.issparse(out) else out
+    dense: Floats = out.toarray() if is_sparse(out) else out
     return dense
 
 
@@ -305,7 +310,7 @@ def plain_factors(
         if task == "binary":
             labels = labels[:, 0].astype(np.int64)
     features = stored.features
-    if sp.issparse(features):
+    if is_sparse(features):
         features = features.astype(np.float64)
         features.sum_duplicates()
     else:

@@ -6,7 +6,6 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.engine._base import D2, Gradients, PassReport, Scale
 from labelnext.engine._factors import (
@@ -20,6 +19,7 @@ from labelnext.engine._factors import (
 from labelnext.engine.threads import SPAN, InOrder, for_each_span
 from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
 from labelnext.utils.given import CLASSIFICATION
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ class PlainGradients(Gradients):
         if not good.all():
             row = int(np.argmin(good))
             values = tile.features[[row]]
-            values = values.toarray()[0] if sp.issparse(values) else values[0]
+            values = values.toarray()[0] if is_sparse(values) else values[0]
             refuse_features(values, start + row, partial(self.rows.where, part="features"))
 
     def _factors(self, stored: StoredRows, rows: slice | Ints) -> Factors:
@@ -133,7 +133,7 @@ class PlainGradients(Gradients):
     def stored(self, rows: Ints) -> StoredRows:
         # Plain arrays in C order, whatever the pool's are.
         proba, features = self.rows.take(rows)
-        if not sp.issparse(features):
+        if not is_sparse(features):
             features = np.ascontiguousarray(features)
         return StoredRows(np.ascontiguousarray(proba), features)
 
@@ -148,7 +148,7 @@ def _checksum(factors: Factors, rows: slice) -> int:
     """Sum up what tells these gradients, in these rows, from any others: ⟨G_i, R⟩, by its bits."""
     a, h = factors.residuals, factors.features
     weights = _spread(h.shape[1])
-    along = h @ weights if sp.issparse(h) else np.einsum("ij,j->i", h, weights)
+    along = h @ weights if is_sparse(h) else np.einsum("ij,j->i", h, weights)
     values = np.einsum("ij,j->i", a, _spread(a.shape[1])) * along
     places = np.arange(rows.start, rows.stop, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     return int((values.view(np.uint64) * places).sum(dtype=np.uint64))
@@ -317,6 +317,10 @@ class PlainD2(D2):
         return weights
 
     def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
+        if self.pool.n_rows <= len(tickets) * TILE:
+            weights = self._weights(slice(None))
+            rows = weights.cumsum().searchsorted(tickets, side="right")
+            return rows, self.values[rows], weights[rows]
         ends = np.cumsum(self._tile_totals)
         tiles = np.searchsorted(ends, tickets, side="right")
         # The last tile may be short; its last row, said again, comes after every ticket's row.

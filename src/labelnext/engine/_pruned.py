@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.engine import _kernels
 from labelnext.engine._base import PassReport
 from labelnext.engine._factors import ROUNDING, Factors, PlainForm, plain_factors
 from labelnext.engine._plain import TILE, PlainD2, PlainGradients, labels_dtype
 from labelnext.engine.threads import SPAN, InOrder, spans
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class PrunedGradients(PlainGradients):
     Stretches of rows in files that no centre of a block can change, by what is in memory, are not
     read.
     """
+
+    uses_blas = False
 
     @staticmethod
     def state_bytes(n_columns: int, task: Task) -> float:
@@ -87,6 +89,7 @@ class PrunedGradients(PlainGradients):
     def gather(self, rows: Ints) -> Factors:
         return PrunedFactors.of(
             super().gather(rows),
+            squares=self.squared_norms[rows],
             scalars=self.scalars[rows],
             runners_up=self.runners_up[rows],
             least_product=self.least_product,
@@ -103,7 +106,7 @@ def _matrices(stored: StoredRows | Stretch) -> tuple[_kernels.Matrix, _kernels.M
 
 
 def _matrix(rows: Any) -> _kernels.Matrix:
-    if sp.issparse(rows):
+    if is_sparse(rows):
         return _kernels.Matrix(rows.data, rows.indices, rows.indptr, n_columns=rows.shape[1])
     return _kernels.Matrix(rows)
 
@@ -133,6 +136,7 @@ class PrunedForm(PlainForm):
         _, negative = known.read(0, n, *_matrices(stored), 0, self.direction, np.inf)
         return PrunedFactors.of(
             plain_factors(stored, labels, bias=self.bias, task=self.task),
+            squares=squared_norms,
             scalars=scalars,
             runners_up=runners_up,
             least_product=-np.inf if negative else self.least_product,
@@ -149,6 +153,7 @@ class PrunedForm(PlainForm):
 class PrunedFactors(Factors):
     """Factors with the scalars that their bounds are made of."""
 
+    squares: Floats
     scalars: Floats
     runners_up: NDArray[Any]
     least_product: float
@@ -162,6 +167,7 @@ class PrunedFactors(Factors):
     def __getitem__(self, rows: slice | NDArray[Any]) -> PrunedFactors:
         return PrunedFactors.of(
             super().__getitem__(rows),
+            squares=self.squares[rows],
             scalars=self.scalars[rows],
             runners_up=self.runners_up[rows],
             least_product=self.least_product,
@@ -170,19 +176,27 @@ class PrunedFactors(Factors):
 
     @classmethod
     def concatenate(cls, blocks: list[Any]) -> PrunedFactors:
+        if len(blocks) == 1:
+            return blocks[0]  # type: ignore[no-any-return]
         return cls.of(
             Factors.concatenate(blocks),
+            squares=np.concatenate([b.squares for b in blocks]),
             scalars=np.concatenate([b.scalars for b in blocks]),
             runners_up=np.concatenate([b.runners_up for b in blocks]),
             least_product=min(b.least_product for b in blocks),
             dtypes=blocks[0].dtypes,
         )
 
+    @property
+    def squared_norms(self) -> Floats:
+        """‖G_i‖², shape (m,), as the pass has read them."""
+        return self.squares
+
     @cached_property
     def block(self) -> _kernels.Block:
         """What the kernels read of these rows, as centres and as rows."""
         features = self.features
-        if not sp.issparse(features) and _is_narrow(self.dtypes[1]):
+        if not is_sparse(features) and _is_narrow(self.dtypes[1]):
             features = features.astype(np.float32)
         return _kernels.Block(
             self.residuals,

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.engine._factors import StoredRows
 from labelnext.engine.memory_limit import lay_out
@@ -15,6 +14,7 @@ from labelnext.engine.threads import SPAN, InTurn, for_each_ahead, for_each_span
 from labelnext.pools.check import refuse_proba
 from labelnext.pools.source import PARTS
 from labelnext.utils.given import CLASSIFICATION
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ class Stretch(NamedTuple):
 
     def tiles(self, columns: int) -> list[slice]:
         """Cut the rows into tiles that fit a cache, with so many more columns of float64."""
-        dense = 0 if sp.issparse(self.features) else self.features.shape[1]
+        dense = 0 if is_sparse(self.features) else self.features.shape[1]
         width = self.proba.shape[1] + dense + columns
         size = min(SPAN, max(16, TILE_BYTES // (8 * width)))
         lo, hi = self.rows.start, self.rows.stop

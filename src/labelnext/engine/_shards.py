@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.engine._base import Scale
 from labelnext.engine._factors import StoredRows
+from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +73,7 @@ class Shard:
             pool.n_classes,
             (pool.proba.shape[1], pool.features.shape[1]),
             (dtypes[0], dtypes[1]),
-            sp.issparse(pool.features),
+            is_sparse(pool.features),
             pool.bias,
             pool.task,
             str(pool.device),
@@ -260,6 +260,6 @@ def n_bytes(value: Any) -> int:
         return sum(map(n_bytes, value))
     if isinstance(value, dict):
         return sum(map(n_bytes, value.values()))
-    if sp.issparse(value):
+    if is_sparse(value):
         return int(value.data.nbytes + value.indices.nbytes + value.indptr.nbytes)
     return int(getattr(value, "nbytes", 8))

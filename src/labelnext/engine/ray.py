@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.cluster.actors import Actor, Actors, Call, Task, room
 from labelnext.cluster.session import Ray, joined
@@ -17,7 +16,7 @@ from labelnext.engine._open import open_gradients
 from labelnext.engine._sharded import ShardedGradients
 from labelnext.engine._shards import Shard, Shards
 from labelnext.pools.pool import Pool
-from labelnext.utils.libraries import require
+from labelnext.utils.libraries import is_sparse, require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -157,7 +156,7 @@ def _own(value: Any) -> Any:
     """Return a copy of rows and arrays: what Ray hands over may not be written to."""
     if isinstance(value, StoredRows):
         return StoredRows(*map(_own, value))
-    return value.copy() if isinstance(value, np.ndarray) or sp.issparse(value) else value
+    return value.copy() if isinstance(value, np.ndarray) or is_sparse(value) else value
 
 
 def _on_gpu(pool: Pool) -> Pool:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 from threadpoolctl import ThreadpoolController
+
+from labelnext.utils.memory import GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,21 @@ def n_threads() -> int:
     ``LABELNEXT_NUM_THREADS``, else ``OMP_NUM_THREADS`` (which joblib sets in its workers, so
     that nested parallelism does not oversubscribe), else the cores that this process may use.
     """
-    return threads_set() or int(joblib.cpu_count())
+    return threads_set() or cores()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    n = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # What a container may take of them, as the two versions of control groups say it.
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            quota, period = map(int, " ".join((GROUP / name).read_text() for name in names).split())
+        except (OSError, ValueError):  # there is no such file, or no limit
+            continue
+        if quota > 0 < period:
+            n = min(n, math.ceil(quota / period))
+    return max(n, 1)
 
 
 def threads_set() -> int | None:
@@ -154,6 +169,8 @@ def for_each(work: Callable[[int], None], n_tasks: int, n_workers: Callable[[], 
                 work(task)
             except Exception as error:
                 errors[task] = error
+
+    from concurrent.futures import ThreadPoolExecutor
 
     threads = min(n_workers(), n_tasks)
     with blas_on_one_thread(), ThreadPoolExecutor(threads) as pool:

@@ -105,9 +105,7 @@ def fit(
     """
     samples = loop.samples()
     encoded = encode(samples, loop.folder / "features", encoder=encoder, progress=progress)
-    said = [f"Features: {encoded.said}."]
-    if encoded.broken:
-        said.append(f"{encoded.broken:,} of {len(samples):,} samples could not be read.")
+    said = encoded.told()
     X, ids = encoded.pool.features[:], samples.ids
     train, test = (loop.labels(split=split).y for split in ("pool", "test"))
     found: dict[str, Any]

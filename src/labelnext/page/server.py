@@ -7,6 +7,7 @@ import getpass
 import html
 import ipaddress
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -93,12 +94,24 @@ def serve(
     with contextlib.ExitStack() as stack:
         stack.callback(listening.close)
         stack.callback(page.stop)
-        # uvicorn raises Ctrl-C again when it has ended.
-        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+        stack.enter_context(_stopped_by_hand(server))
         _announce(name_of(loop), addresses, host)
         if open_browser and is_loopback(host):
             stack.enter_context(_opened(addresses[names[0]]))
         server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _stopped_by_hand(server: uvicorn.Server) -> Iterator[None]:
+    """Let Ctrl-C stop a server before it has begun, too, and once more when it has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, server.handle_exit)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def server_of(app: ASGIApp) -> uvicorn.Server:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import io
 import math
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.check import check_arrays
-from labelnext.pools.files import FileError, Files, broken, cut_short, reading, some_bytes
+from labelnext.pools.files import FileError, broken, cut_short, reading, some_bytes
 from labelnext.pools.known import decoded
 from labelnext.pools.source import PARTS, Known, Part, Source, by_block, digest_of
 from labelnext.utils.memory import refuse_too_large
+
+if TYPE_CHECKING:
+    import zipfile
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from labelnext.pools.files import Files
 
 # A header is 128 bytes long, or a few more.
 HEADER_BYTES = 1 << 16
@@ -327,6 +332,8 @@ class Archive:
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
+        import zipfile
+
         with (
             reading(self.name),
             self.files.opened(self.place) as file,

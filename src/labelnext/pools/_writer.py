@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from labelnext.pools._own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
@@ -38,7 +37,7 @@ from labelnext.pools.manifest import (
 from labelnext.pools.source import Part, digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-from labelnext.utils.libraries import is_tensor
+from labelnext.utils.libraries import is_sparse, is_tensor
 
 # The longest text, in bytes of UTF-8: each of a shard takes as much room as its longest.
 LONGEST = 1024
@@ -323,7 +322,7 @@ def _shard_arrays(proba: Any, features: Any) -> tuple[dict[str, NDArray[Any]], s
 
 
 def _array(part: Part, values: Any) -> tuple[NDArray[Any], str | None]:
-    if sp.issparse(values):
+    if is_sparse(values):
         raise TypeError(
             f"A pool folder holds dense arrays, got sparse {part}; convert it with .toarray(), or "
             "keep it in memory: Pool(proba, features)."

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
 from labelnext.pools.known import as_ids, check_length, decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
-from labelnext.utils.libraries import is_tensor, without_tensor
+from labelnext.utils.libraries import is_sparse, is_tensor, without_tensor
 from labelnext.utils.memory import clear_if_out_of_memory
 
 # How much of what is free on a GPU a pool may take; the rest is for a selection from it.
@@ -78,7 +77,7 @@ class ArraySource(Source):
         self.n_columns = 0 if p is None else int(p.shape[-1])
         self.n_members = int(p.shape[0]) if p is not None and p.ndim == 3 else None
         self.n_features = 0 if h is None else int(h.shape[1])
-        self.sparse = sp.issparse(h)
+        self.sparse = is_sparse(h)
         self.dtypes = {
             part: array.dtype.newbyteorder("=")
             if isinstance(array.dtype, np.dtype)
@@ -137,7 +136,7 @@ class ArraySource(Source):
         sums = []
         for part, whole in self._arrays.items():
             crc, stretches = 0, (self.read(part, lo, hi) for lo, hi in self.stretches())
-            arrays = (whole.data, whole.indices, whole.indptr) if sp.issparse(whole) else stretches
+            arrays = (whole.data, whole.indices, whole.indptr) if is_sparse(whole) else stretches
             for array in arrays:
                 crc = zlib.crc32(np.ascontiguousarray(without_tensor(array)).data, crc)
             sums.append((tuple(whole.shape), crc))
@@ -205,7 +204,7 @@ class ArraySource(Source):
         return array[:, rows] if array.ndim == 3 else array[rows]
 
     def _ordered(self, part: Part, values: Any) -> Any:
-        if is_tensor(values) or sp.issparse(values):
+        if is_tensor(values) or is_sparse(values):
             return values
         return np.ascontiguousarray(values, dtype=self.dtypes[part])
 

@@ -6,11 +6,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import NO_FILL, refuse_masked
-from labelnext.utils.libraries import is_tensor
+from labelnext.utils.libraries import is_sparse, is_tensor
 from labelnext.utils.memory import refuse_too_large
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def as_part(part: Part, values: Any) -> tuple[Any, str | None]:
             return tensor, _short(tensor.dtype)
         array = (tensor.float() if _short(tensor.dtype) == "bfloat16" else tensor).numpy()
         return array, _short(tensor.dtype)
-    if sp.issparse(values):
+    if is_sparse(values):
         return _real_sparse(part, values), None
     return _real_array(part, values), None
 
@@ -87,6 +86,8 @@ def _refuse_lists_in_cells(part: str, values: Any, array: NDArray[Any]) -> None:
 
 
 def _real_sparse(part: str, values: Any) -> Any:
+    import scipy.sparse as sp
+
     if part == "proba":
         raise TypeError(
             f"proba must hold real numbers in a dense array, got a sparse {type(values).__name__}: "
@@ -318,7 +319,7 @@ def refuse_features(values: NDArray[Any], row: int, where: Callable[[int], str] 
 
 def refuse_too_small(features: Any, least: float = TOO_SMALL) -> None:
     """Refuse finite features that are all too small to square, unless all of them are 0."""
-    values = features.data if sp.issparse(features) else features
+    values = features.data if is_sparse(features) else features
     if 0 in values.shape:
         return
     largest = max(float(values.max()), -float(values.min()))

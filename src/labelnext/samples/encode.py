@@ -34,15 +34,29 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float32]
 
 SHARD = 512  # samples that are computed, and kept, at a time
+FEW = 3  # samples that could not be read, of which it is told why
+LEARNED = 20_000  # samples that are enough to learn from
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features in a pool folder, what made them, and how many samples could not be read."""
+    """Features in a pool folder, what made them, and which samples could not be read, and why."""
 
     pool: Pool
     said: str
-    broken: int
+    broken: dict[str, str]
+
+    def told(self) -> list[str]:
+        """Return what to tell the user, in sentences."""
+        told = [f"Features: {self.said}."]
+        if self.broken:
+            few = [f"{name} ({why})" for name, why in [*self.broken.items()][:FEW]]
+            more = ", ..." * (len(self.broken) > FEW)
+            told.append(
+                f"{len(self.broken):,} of {self.pool.n_rows:,} samples could not be read, and have "
+                f"the features of an average one: {', '.join(few)}{more}."
+            )
+        return told
 
 
 def encode(
@@ -77,8 +91,9 @@ def encode(
     Returns
     -------
     Encoded
-        The pool of the features, with the samples' ids; what made them; and how many samples could
-        not be read. These have the features of an average sample.
+        The pool of the features, with the samples' ids; what made them; and the ids of samples
+        that could not be read now, with the reasons of the first few. These have the features of
+        an average sample.
 
     Raises
     ------
@@ -113,18 +128,24 @@ def encode(
     writer = PoolWriter(
         folder, task="vectors", settings=settings, resume=same, overwrite=not same and _ours(folder)
     )
-    broken = 0
+    broken: dict[str, str] = {}
     if not writer.complete:
         cuts = [*range(0, len(samples), SHARD)]
         todo = [cut for cut in cuts if cut // SHARD not in writer.finished]
-        everything = _rows(chosen, samples, 0, len(samples)) if chosen.whole and todo else None
+        if chosen.learn is not None and todo:
+            some = np.linspace(0, len(samples) - 1, min(LEARNED, len(samples))).astype(np.int64)
+            chosen = replace(chosen, of=chosen.learn(_contents(chosen, samples, some.tolist())))
+        everything = _rows(chosen, samples, range(len(samples))) if chosen.whole and todo else None
         for cut in todo:
             end = min(cut + SHARD, len(samples))
-            rows = _rows(chosen, samples, cut, end) if everything is None else everything[cut:end]
-            missing = ~np.isfinite(rows).all(axis=1)
-            broken += int(missing.sum())
-            rows[missing] = rows[~missing].mean(axis=0) if not missing.all() else 0
-            writer.write(cut // SHARD, features=rows, ids=samples.ids[cut:end])
+            rows = range(cut, end)
+            found = _rows(chosen, samples, rows) if everything is None else everything[cut:end]
+            missing = ~np.isfinite(found).all(axis=1)
+            for row in np.flatnonzero(missing) + cut:
+                few = len(broken) < FEW
+                broken[samples.ids[row]] = _why(chosen, samples, row) if few else ""
+            found[missing] = found[~missing].mean(axis=0) if not missing.all() else 0
+            writer.write(cut // SHARD, features=found, ids=samples.ids[cut:end])
             if progress is not None:
                 progress(end, len(samples))
         writer.finish(len(cuts))
@@ -218,15 +239,21 @@ def _refuse_if_moved(samples: Samples) -> None:
         )
 
 
-def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:
-    """Return the features of some samples, checked."""
-    contents: Sequence[Any] = samples.contents[start:end]
+def _contents(encoder: Encoder, samples: Samples, rows: Sequence[int]) -> list[Any]:
+    """Return what an encoder is given of some samples."""
+    contents = [samples.contents[row] for row in rows]
     if samples.kind in IN_FILES:
-        contents = [os.fspath((samples.root or Path()) / path) for path in contents]
-    elif samples.kind == "row":
-        contents = [json.loads(text) for text in contents]
-    elif samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
-        contents = [_without_tags(text) for text in contents]
+        return [os.fspath((samples.root or Path()) / path) for path in contents]
+    if samples.kind == "row":
+        return [json.loads(text) for text in contents]
+    if samples.kind == "html" and encoder.name.partition(":")[0] in TEXTS:
+        return [_without_tags(text) for text in contents]
+    return contents
+
+
+def _rows(encoder: Encoder, samples: Samples, rows: Sequence[int]) -> Rows:
+    """Return the features of some samples, checked."""
+    contents = _contents(encoder, samples, rows)
     found = encoder.of(contents)
     found = found.detach().cpu().numpy() if hasattr(found, "detach") else np.asarray(found)
     if found.ndim != 2 or len(found) != len(contents) or found.dtype.kind not in "fiub":
@@ -235,6 +262,19 @@ def _rows(encoder: Encoder, samples: Samples, start: int, end: int) -> Rows:
             f"{len(contents):,} samples that it is given, got {found.dtype} of shape {found.shape}."
         )
     return np.array(found, dtype=np.float32)
+
+
+def _why(encoder: Encoder, samples: Samples, row: int) -> str:
+    """Say why a sample could not be read."""
+    (content,) = _contents(encoder, samples, [row])
+    try:
+        if encoder.read is not None:
+            encoder.read(content)
+    except FileNotFoundError:
+        return "it is not there"
+    except Exception as error:  # a damaged file makes libraries raise anything
+        return " ".join(str(error).split()) or type(error).__name__
+    return "its features are not finite"
 
 
 def _without_tags(page: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -60,6 +60,9 @@ class Samples:
         The folder that the paths are in.
     table : pyarrow.Table, default=None
         The columns that are neither content, ids nor groups.
+    columns : mapping, default={}
+        Of a table the column that each of these was taken from, by the name of the option of
+        `read`; of ids "row" where they are the numbers of the rows.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Samples:
     groups: list[str] | None = None
     root: Path | None = None
     table: pa.Table | None = None
+    columns: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -250,11 +254,14 @@ def _of_table(table: pa.Table, where: str, root: Path, asked: _Asked) -> Samples
     if kind == "row":
         if not (wanted := asked.columns or rest):
             raise ValueError(f"{where} has no columns to show but {some(names)}.")
-        return Samples(ids, kind, _as_json(table, wanted), groups, None, others)
+        taken = {"columns": wanted, "id": id_column or ROW}
+        return Samples(ids, kind, _as_json(table, wanted), groups, None, others, taken)
     assert shown_column is not None
+    taken = {kind: shown_column, "id": id_column or ROW}
     if kind not in IN_FILES:
-        return Samples(ids, kind, _texts(table, shown_column, where), groups, None, others)
-    found = Samples(ids, kind, _paths(table, shown_column, where), groups, root, others)
+        texts = _texts(table, shown_column, where)
+        return Samples(ids, kind, texts, groups, None, others, taken)
+    found = Samples(ids, kind, _paths(table, shown_column, where), groups, root, others, taken)
     if len(found.missing()) == len(ids):
         raise ValueError(
             f"{where}: none of the {len(ids):,} files of '{shown_column}' is there; the first "

@@ -11,7 +11,6 @@ from labelnext.sampling._farthest import farthest_first
 from labelnext.sampling._picks import Groups
 from labelnext.sampling._picks import Progress as Progress
 from labelnext.sampling._picks import Room as Room
-from labelnext.sampling.report import check_samples as check_samples
 from labelnext.sampling.utilities import d2_utilities
 
 __all__ = ["Batch", "Groups", "Pick", "d2_sample", "d2_utilities", "farthest_first"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import importlib
 import io
 import json
@@ -384,6 +383,8 @@ class Batch:
         return "\n".join([self._title(), *lines])
 
     def _repr_html_(self) -> str:
+        import html
+
         header, rows = self._cells()
         head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         body = "".join(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -155,7 +155,7 @@ def d2_sample(
     array([4.5, 2. ])
     """
     rng = np.random.default_rng(random_state)
-    with blas_on_one_thread():
+    with blas_on_one_thread() if gradients.uses_blas else nullcontext():
         picks = Picks(gradients, gradients.start(exclude), k, progress, Room(groups))
         for _ in _sample(picks, centres, rng, checkpoint):
             if checkpoint is not None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from labelnext.utils.libraries import without_tensor
+from labelnext.utils.libraries import is_sparse, without_tensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +38,8 @@ def project(pool: Pool, rows: NDArray[np.int64]) -> tuple[Floats, str]:
 
     order = np.argsort(rows)  # a file is read from front to back
     sample = without_tensor(pool.read("features", rows[order]))
-    sparse = sp.issparse(sample) and min(sample.shape) > 2
-    if sp.issparse(sample) and not sparse:
+    sparse = is_sparse(sample) and min(sample.shape) > 2
+    if is_sparse(sample) and not sparse:
         sample = sample.toarray()
     with np.errstate(over="ignore"):
         sums = abs(sample.astype(np.float64)).sum(axis=1)

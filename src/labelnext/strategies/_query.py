@@ -7,13 +7,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-import scipy.sparse as sp
 
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.engine.threads import threads_set
 from labelnext.pools.check import TOO_SMALL, TOO_SMALL_32, check_proba, refuse_too_small
 from labelnext.sampling import choose_by_d2
-from labelnext.utils.libraries import is_tensor, plain_float32, without_tensor
+from labelnext.utils.libraries import is_sparse, is_tensor, plain_float32, without_tensor
 from labelnext.utils.memory import say_bytes
 
 if TYPE_CHECKING:
@@ -442,13 +441,13 @@ def finite(features: Any, where: Callable[[int], str]) -> Any:
         features = features if features.is_floating_point() else features.double()
     elif features.dtype not in (np.float32, np.float64):
         features = features.astype(np.float32 if features.dtype == np.float16 else np.float64)
-    values = features.data if sp.issparse(features) else features
+    values = features.data if is_sparse(features) else features
     # A sum is finite only if all it adds is; a whole mask would be as long as the features.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(float(values.sum() if is_tensor(values) else values.sum(dtype=np.float64))):
             return features
     rows = without_tensor(features)
-    rows = np.asarray(abs(rows).max(axis=1).todense() if sp.issparse(rows) else rows)
+    rows = np.asarray(abs(rows).max(axis=1).todense() if is_sparse(rows) else rows)
     wrong = ~np.isfinite(rows.reshape(features.shape[0], -1)).all(axis=1)
     if wrong.any():
         raise ValueError(

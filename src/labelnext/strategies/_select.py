@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.cluster import Ray
 from labelnext.engine.memory_limit import parse_limit
 from labelnext.pools import Pool
 from labelnext.strategies._arguments import excluded_rows, number_groups
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from labelnext.cluster import Ray
     from labelnext.sampling import Batch, Progress
     from labelnext.utils.given import Task
 
@@ -168,11 +168,8 @@ def select(
                 "memory_limit is for pools in files, and this one is in memory: leave it out, or "
                 "write the pool into files and open these."
             )
-    if cluster is not None and not isinstance(cluster, Ray):
-        raise TypeError(
-            f"cluster must be a labelnext.Ray, as in cluster=labelnext.Ray(num_shards=4), got "
-            f"{cluster!r}."
-        )
+    if cluster is not None:
+        _check_cluster(cluster)
     if device is not None:
         if cluster is not None:
             raise TypeError(
@@ -288,6 +285,16 @@ def _check_chooser(chooser: Any, name: str, pool: Pool, options: dict[str, Any])
         raise TypeError(
             f"{' and '.join(given)} work with BADGE alone, got strategy {name}; "
             f"leave {'it' if len(given) == 1 else 'them'} out."
+        )
+
+
+def _check_cluster(cluster: Any) -> None:
+    from labelnext.cluster import Ray
+
+    if not isinstance(cluster, Ray):
+        raise TypeError(
+            f"cluster must be a labelnext.Ray, as in cluster=labelnext.Ray(num_shards=4), got "
+            f"{cluster!r}."
         )
 
 

@@ -48,6 +48,15 @@ def is_tensor(value: Any) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
+def is_sparse(value: Any) -> bool:
+    """Tell whether something is a sparse matrix of SciPy: without it imported, nothing is.
+
+    Importing it takes several times as long as importing NumPy.
+    """
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(value))
+
+
 def without_tensor(value: Any) -> Any:
     """Return a tensor as an array, on the CPU without a copy; anything else as it is."""
     if not is_tensor(value):

@@ -17,7 +17,7 @@ function el(tag, props = {}, ...kids) {
     else if (name === "style") Object.assign(node.style, value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...kids.flat().filter((kid) => kid !== null && kid !== undefined && kid !== false));
+  node.append(...kids.flat(3).filter((kid) => kid !== null && kid !== undefined && kid !== false));
   return node;
 }
 
@@ -68,7 +68,7 @@ const unique = () => [...crypto.getRandomValues(new Uint8Array(12))]
 const TAB = unique();
 const GRID = `${TAB} grid`; // what it holds, the one-by-one view does not show
 
-const S = { me: "", queue: [], now: null, mending: null, done: [], view: "", sent: 0 };
+const S = { me: "", queue: [], now: null, mending: null, done: [], gone: new Set(), view: "", sent: 0 };
 let settings = store.get("labelnext:settings", {});
 settings = { hide: true, why: true, sound: true, keysOff: false, soon: 100, theme: "", keys: {}, ...settings };
 function keep(changes) {
@@ -245,6 +245,7 @@ let tabs = null;
 function listen(loop) {
   tabs = new BroadcastChannel(`labelnext:${loop}:${S.me}`);
   tabs.onmessage = ({ data }) => {
+    S.gone.add(data);
     S.queue = S.queue.filter((item) => item.key !== data);
     if (S.now?.key === data && !S.mending) { toast("Decided in another tab"); next(); }
   };
@@ -264,9 +265,10 @@ function refill() {
   if (S.queue.length > AHEAD / 2 || refilling) return refilling;
   refilling = (async () => {
     const before = S.queue.length;
+    S.gone.clear(); // what another tab decides while this asks
     try {
       const { items } = await ask("take", { n: AHEAD, have: [...in_hand()], tab: TAB });
-      const known = in_hand();
+      const known = new Set([...in_hand(), ...S.gone]);
       for (const item of items) if (!known.has(item.key)) { S.queue.push(item); prefetch(item); }
       S.queue_known = true;
       if (items.some((item) => item.round !== S.progress?.round)) update();
@@ -289,6 +291,7 @@ function next() {
   S.now = S.queue.shift() ?? null;
   refill();
   if (S.view === "label") show_now();
+  S.queue[0]?.image?.decode().catch(() => {}); // a large one takes longer than a glance
 }
 
 let shown_at = 0; let hidden_for = 0; let hid_at = 0;
