@@ -12,10 +12,21 @@ import joblib
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks import comparisons, extraction, gpu, loop, memory, plots, report, scaling, startup
+from benchmarks import (
+    comparisons,
+    extraction,
+    gpu,
+    loop,
+    memory,
+    plots,
+    report,
+    scaling,
+    small,
+    startup,
+)
 from benchmarks.machine import machine
 
-OTHERS = ("scaling", "memory", "startup", "extraction", "gpu", "loop")
+OTHERS = ("small", "scaling", "memory", "startup", "extraction", "gpu", "loop")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -63,6 +74,10 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         os.environ[name] = str(options.threads)
     threadpool_limits(options.threads, user_api="blas")
     return options
+
+
+def _small(options: argparse.Namespace) -> dict[str, float]:
+    return small.measure(3 if options.quick else 15)
 
 
 def _scaling(options: argparse.Namespace) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def main() -> None:
     _timed("init", lambda: _command("init", str(source), *options))
     with _page(loop) as address, pages.chromium() as browser:
         tab = browser.new_page(viewport={"width": 1280, "height": 800})
+        tab.add_init_script(pages.AT_ONCE)
         tab.goto(address)
         _timed(f"the test set, {given.test}", lambda: _answer(tab, truth))
         for number in range(1, given.rounds + 1):

@@ -28,7 +28,8 @@ async ([n, pause]) => {
     document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "12"[i % 2], bubbles: true}));
     while (document.body.dataset.shown === before) await new Promise((r) => setTimeout(r, 0));
     times.push(performance.getEntriesByName("shown").at(-1).startTime - start);
-    const asked = performance.getEntriesByType("resource").filter((one) => one.name.endsWith("record")).at(-1);
+    const sent = performance.getEntriesByType("resource").filter((e) => e.name.endsWith("record"));
+    const asked = sent.at(-1);
     waited.push(asked.responseEnd - asked.startTime);
     await new Promise((r) => requestAnimationFrame(() => setTimeout(r, 0)));
     painted.push(performance.now() - start);
@@ -68,7 +69,7 @@ def main():
         line("a decision written, no more", commits)
         with pages.process(loop.folder, 0) as server:
             tab = browser.new_page()
-            tab.add_init_script("localStorage['labelnext:settings'] = '{\"soon\": 0}'")
+            tab.add_init_script(pages.AT_ONCE)
             tab.goto(server.addresses["ann"])
             tab.wait_for_selector("body[data-shown]")
             for name, pause in (("two a second", 450), ("as fast as it goes", 0)):

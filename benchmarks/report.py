@@ -23,6 +23,8 @@ def show(results: dict[str, Any], console: Console) -> None:
         console.print(_comparisons("More comparisons", others))
     if rows:
         console.print(_counters(rows))
+    if "small" in results:
+        console.print(_small(results["small"]))
     if "memory" in results:
         console.print(_memory(results["memory"]))
     if "scaling" in results:
@@ -89,6 +91,13 @@ def _counters(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _small(seconds: dict[str, float]) -> Table:
+    table = Table(title="Small pools, least CPU time of a call", show_header=False)
+    for name, each in seconds.items():
+        table.add_row(name, duration(each))
+    return table
+
+
 def _memory(rows: list[dict[str, Any]]) -> Table:
     table = Table(title="Peak memory, in a process of its own")
     table.add_column("pool")
@@ -136,9 +145,11 @@ def _startup(startup: dict[str, Any]) -> Table:
     imports, first = startup["imports"], startup["first_selection"]
     table = Table(title="Starting", show_header=False)
     table.add_row("import labelnext, of import numpy", f"{imports['of_numpy']:.2f} ×")
+    table.add_row("the same with Pool and select", duration(imports["select"]))
+    table.add_row("labelnext.pool.Badge, of sklearn.base", f"{imports['of_base']:.2f} ×")
     table.add_row("labelnext --version", duration(imports["version"]))
     table.add_row("import LogisticRegression", duration(imports["sklearn"]))
-    table.add_row("the same with Pool and select", duration(imports["both"]))
+    table.add_row("that with Pool and select", duration(imports["both"]))
     reached = "[green]yes" if imports["reached"] else "[red]no"
     table.add_row("the latter / the former, at most 1.2 ×", f"{imports['factor']:.2f} × {reached}")
     table.add_row("loaded too early", ", ".join(imports["loaded_early"]) or "nothing")

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any
 
-LATE = ("matplotlib.pyplot", "pandas", "polars", "pyarrow", "torch")
+LATE = ("joblib", "matplotlib.pyplot", "pandas", "polars", "pyarrow", "scipy", "torch")
 
 LOADED = """
 import json, sys
@@ -47,6 +47,9 @@ TIMED = {
     "python": ["-c", "pass"],
     "numpy": ["-c", "import numpy"],
     "labelnext": ["-c", "import labelnext"],
+    "select": ["-c", "from labelnext import Pool, select"],
+    "base": ["-c", "import sklearn.base"],
+    "badge": ["-c", "from labelnext.pool import Badge"],
     "sklearn": ["-c", "from sklearn.linear_model import LogisticRegression"],
     "both": [
         "-c",
@@ -71,6 +74,7 @@ def imports(repeats: int) -> dict[str, Any]:
         "version": medians["version"],
         "factor": factor,
         "of_numpy": seconds["labelnext"] / seconds["numpy"],
+        "of_base": seconds["badge"] / seconds["base"],
         "at_most": 1.2,
         "reached": factor <= 1.2 and not loaded,
         "loaded_early": loaded,

@@ -1,5 +1,6 @@
 """Fixtures that the tests of several layers share."""
 
+import gc
 import os
 
 import pytest
@@ -27,10 +28,26 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     threadpool_limits(1)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let the collector of garbage not look, again and again, at what stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """In the quick suite each storage is with a bias or without, in turn, and see `one_of`."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out of the quick suite, or of both, what `one_of` says.
+
+    In the quick suite each storage is with a bias or without, in turn.
+    """
     numbers = {}  # of each value of a parameter, in the order in which they come
+    left_out = []
     for item in items:
         if not hasattr(item, "callspec"):
             continue
@@ -43,12 +60,27 @@ def pytest_collection_modifyitems(items):
                 known = numbers.setdefault((item.function, name), {})
                 places += known.setdefault(id(value), len(known))
             twice |= places % marker.args[0] > 0
+            if places % marker.kwargs.get("whole", 1):
+                left_out.append(item)
         if twice:
             item.add_marker(pytest.mark.slow)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+    # The quick tests run all lines that any test runs: the others need not be slower by a third.
+    if config.pluginmanager.hasplugin("_cov"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_configure(config):
     config.pluginmanager.register(left_out)
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
 
 
 @pytest.fixture(

@@ -16,6 +16,8 @@ from labelnext.loop import Loop
 from labelnext.samples import Samples
 
 TEXTS = [f"Review {i}: {'well made' if i % 2 else 'broke at once'}" for i in range(40)]
+# For a script in a tab: it presses a key at once where a person would look first.
+AT_ONCE = """if (origin !== "null") localStorage["labelnext:settings"] ??= '{"soon": 0}'"""
 # As root, without a screen, and asking nobody on the network.
 FLAGS = [
     "--no-sandbox",

@@ -149,6 +149,21 @@ def test_an_encoder_of_the_users_that_fails(made, run):
     assert "--encoder own_code:fails failed: RuntimeError: out of memory" in result.output
 
 
+def test_status_says_where_people_disagree(made, run):
+    answer()
+    assert "disagree" not in ran(run, "status")
+    loop = labelnext.open_loop("loop")
+    sample = loop.picks(0)[0]["id"]
+    other = {"good": "bad", "bad": "good"}[loop.labels(split="test").y[int(sample)]]
+    loop.record(sample, "label", other, annotator="bo")
+    assert "People disagree on 1 sample, without a label where it is a tie" in ran(run, "status")
+
+
+def test_fewer_are_left_than_were_asked_for(made, run):
+    said = ran(run, "next", "-k", 50, "--strategy", "random")
+    assert "24 samples chosen by random, all that are left (-k 50 asked for more)." in said
+
+
 def test_from_a_folder_of_pictures(here, run):
     (here / "photos").mkdir()
     for i in range(8):
@@ -156,8 +171,11 @@ def test_from_a_folder_of_pictures(here, run):
     (here / "photos" / "9.png").symlink_to("gone.png")
     said = ran(run, "init", "photos", "--labels", "red,blue", "--encoder", "plain")
     assert "9 samples: pictures" in said
-    assert "1 files are not there, the first is 9.png" in said
+    assert "1 file is not there, the first is 9.png" in said
     assert "a plain descriptor" in said
+    assert (
+        "1 of 9 samples could not be read, and have the features of an average one: 9.png" in said
+    )
     loop = labelnext.open_loop("loop")
     loop.add_labels(["0.png", "1.png"], ["blue", "red"], annotator="ann", source="x")
     assert "uncertainty-herding" in ran(run, "next", "-k", 2)
@@ -182,9 +200,7 @@ def test_a_model_a_pool_and_features_of_the_users(made, run):
     assert "by uncertainty." in ran(run, "next", "-k", 2, "--pool", "pool")
     result = run("loop", "next", "-k", 2, "--strategy", "random")
     assert "by random." in result.stdout
-    assert (
-        "6 answers of earlier rounds are missing" in result.stderr or "4 answers" in result.stderr
-    )
+    assert "answers of earlier rounds still missing, and asked for first" in result.stderr
 
 
 def test_training_of_the_users(made, run):
@@ -237,6 +253,24 @@ def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):
     loop = labelnext.open_loop("loop")
     assert loop.progress()["labeled"] == 24
     assert [each["state"] for each in loop.rounds()] == ["closed", *["trained"] * 3]
+
+
+def test_run_goes_on_with_the_round_that_another_process_has_chosen(made, run, monkeypatch):
+    answer()
+    monkeypatch.setattr(time, "sleep", lambda _: answer())
+    choose, others = labelnext.loop.Loop.next, []
+
+    def beside(loop, *arguments, **options):
+        if not others:
+            others.append(choose(loop, *arguments, **options))
+            raise labelnext.loop.LoopError("Another process has chosen a round meanwhile.")
+        return choose(loop, *arguments, **options)
+
+    monkeypatch.setattr(labelnext.loop.Loop, "next", beside)
+    result = run("loop", "run", "-k", 12, "--no-page", "--strategy", "random")
+    assert result.exit_code == 0, result.output
+    assert "another process has chosen a round; going on with it" in result.stderr
+    assert [each["picks"] for each in labelnext.open_loop("loop").rounds()] == [6, 12, 12]
 
 
 def test_a_callback_is_called_after_each_training(made, run):
@@ -305,7 +339,8 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["init", "gone.csv"], "There is no gone.csv"),
+        (["init", "gone.csv"], "gone.csv); give the path of a table or of a folder\n"),
+        (["init", "reviews.csv", "--task", "many"], "'--task': 'many' is not one of 'multiclass'"),
         (["init", "reviews.csv", "--text", "bodi"], "no column 'bodi' (--text)"),
         (["init", "reviews.csv", "--text", "body", "--html", "body"], "--text and --html both say"),
         (["init", "reviews.csv", "--text", "body"], "give --labels good,bad"),

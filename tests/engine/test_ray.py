@@ -105,7 +105,7 @@ class TestOneBatch:
                 same(choose(pool, seed), undisturbed(seed))
 
     @pytest.mark.parametrize("option", slow_but(OPTIONS, "all"))
-    @pytest.mark.parametrize("in_files", [False, True], ids=["", "files"])
+    @pytest.mark.parametrize("in_files", slow_but([False, True], False), ids=["", "files"])
     def test_with_each_option(self, option, in_files, tmp_path):
         options = dict(OPTIONS[option])
         known = {"bias": options.pop("bias", False)}
@@ -159,7 +159,7 @@ class TestOneBatch:
             assert kinds == ["PrunedForm"] * 2
             same(choose(shards, 1), choose(open_gradients(pool), 1))
 
-    @pytest.mark.parametrize("one_dimensional", [False, True], ids=["", "P(y = 1)"])
+    @pytest.mark.parametrize("one_dimensional", slow_but([False, True], True), ids=["", "P(y = 1)"])
     def test_of_files_that_shards_read(self, tmp_path, one_dimensional):
         proba, features = pools.confident(900, n_classes=2)
         proba = proba[:, 1] if one_dimensional else proba
@@ -334,8 +334,8 @@ class TestRefusals:
         [
             ({"num_shards": 0}, ValueError, "num_shards must be at least 1, got 0"),
             ({"num_shards": 2.0}, TypeError, "num_shards must be an integer, got 2.0"),
-            ({"num_cpus": -1}, ValueError, "num_cpus must be at least 0, got -1"),
-            ({"timeout": 0}, ValueError, "timeout must be above 0, got 0"),
+            ({"num_cpus": -1}, ValueError, "num_cpus must be finite and at least 0, got -1"),
+            ({"timeout": 0}, ValueError, "timeout must be over 0, got 0"),
             ({"start_timeout": "1"}, TypeError, "start_timeout must be a number, got '1'"),
             ({"address": 6379}, TypeError, "address must be a string, got int"),
         ],

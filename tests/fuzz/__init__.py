@@ -93,23 +93,30 @@ def check(use, folder):
     """Hold one use of a folder's files to the rule; return the error that it was refused with."""
     tracing = tracemalloc.is_tracing()
     tracemalloc.start()
-    tracemalloc.reset_peak()
-    before = tracemalloc.get_traced_memory()[0]
+    try:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        refused = _refused(use, folder)
+        taken = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not tracing:  # all that comes after it would take three times as long
+            tracemalloc.stop()
+    if taken > MEMORY:
+        raise BrokenError(f"It took {taken >> 20} MB ({refused}).")
+    return refused
+
+
+def _refused(use, folder):
+    """Return the error that a use is refused with, if it is one of ours."""
     try:
         with _at_most(SECONDS):
             use(folder)
-        refused = None
     except BrokenError:
         raise
     except Exception as error:
         _check_error(error)
-        refused = error
-    taken = tracemalloc.get_traced_memory()[1] - before
-    if not tracing:
-        tracemalloc.stop()
-    if taken > MEMORY:
-        raise BrokenError(f"It took {taken >> 20} MB ({refused}).")
-    return refused
+        return error
+    return None
 
 
 def _check_error(error):

@@ -1,5 +1,7 @@
 """Each target with its files as they are, and with a few edits."""
 
+import tracemalloc
+
 import hypothesis
 import pytest
 from tests import fuzz
@@ -44,3 +46,4 @@ def test_the_rule_is_held():
             fuzz.check(raises(error), None)
     with pytest.raises(fuzz.BrokenError, match="took"):
         fuzz.check(lambda _: bytearray(fuzz.MEMORY + 1), None)
+    assert not tracemalloc.is_tracing()

@@ -216,6 +216,94 @@ def test_a_report_of_little(tmp_path, options):
     assert not re.search("<bob>|<l>|<b>", page)
 
 
+def test_what_is_not_known_yet_is_said_with_what_to_do(tmp_path):
+    Loop.create(tmp_path / "a", ["x", "y"], classes=["a", "b"]).report(tmp_path / "a.html")
+    page = (tmp_path / "a.html").read_text("utf-8")
+    assert "labelnext loop init --test 200" in page
+    assert "Do not read class shares" not in page
+    assert "<h2>Rounds</h2>\n<p>None yet.</p>" in page
+    Loop.create(tmp_path / "b", ["x", "y"], classes=["a", "b"], test=1).report(tmp_path / "b.html")
+    page = (tmp_path / "b.html").read_text("utf-8")
+    assert "labels of the test set (0 of 1) and of the first round" in page
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "regression"])
+def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(120, 2))
+    rows = [{"a": a, "b": b} for a, b in X.tolist()]
+    truth = {
+        "multiclass": ["b" if a > 0 else "a" for a, _ in X],
+        "multilabel": [[n for n, v in zip("ab", x, strict=True) if v > 0] for x in X],
+        "regression": (X @ [2, 1]).tolist(),
+    }[task]
+    classes = None if task == "regression" else ["a", "b"]
+    loop = Loop.create(tmp_path / "l", rows, classes=classes, task=task, test=40, random_state=0)
+
+    def answer():
+        while items := loop.take("ann", 50):
+            for item in items:
+                loop.record(item, "label", truth[item.key], annotator="ann")
+
+    for number in range(2):
+        answer()
+        loop.next(k=15, random_state=number)
+    answer()
+    found = statistics(loop)
+    name = "rmse" if task == "regression" else "accuracy"
+    assert [point.labels for point in found.curves[name]] == [15, 30]
+    assert "default model" in found.why["curves"]
+    assert (
+        found.curves[name][-1].value < 0.1
+        if classes is None
+        else found.curves[name][-1].value > 0.8
+    )
+    loop.report(tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text("utf-8")
+    assert "default model" in page
+    # A number of no known kind is no percentage.
+    assert (" %</text>" in page.split("<h2>")[1]) == (task != "regression")
+    # Records are shown by their columns.
+    content = json.loads(re.search(r'id="map-data">(.*?)</script>', page)[1])
+    assert [name for name, _ in content["picks"][0]["sample"]["fields"]] == ["a", "b"]
+    loop.close({"accuracy": 0.5}, round=1)
+    assert [point.value for point in statistics(loop).curves["accuracy"]] == [0.5]
+    assert "curves" not in statistics(loop).why
+
+
+def test_a_round_drawn_at_random_is_a_random_slice(tmp_path):
+    one = Simulated(tmp_path / "l", n=200, test=40)
+    one.answer("ann")
+    one.loop.next(labelnext.Pool(features=one.X, ids=one.ids), 30, strategy="random")
+    one.answer("ann")
+    assert {pick["kind"] for pick in one.loop.picks(1)} == {"random"}
+    assert one.loop.rounds()[1]["parameters"]["random"] == 1
+    assert statistics(one.loop).saved.random == 30
+
+
+def test_no_page_tells_where_files_are(tmp_path):
+    from PIL import Image
+
+    home = tmp_path / "home-of-ann"
+    (home / "pictures" / "in").mkdir(parents=True)
+    for i in range(6):
+        Image.new("RGB", (8, 8), (40 * i, 0, 0)).save(home / "pictures" / "in" / f"{i}.png")
+    (home / "pictures" / "in" / "7.png").write_bytes(b"no picture")
+    loop = Loop.create(tmp_path / "l", home / "pictures", classes=["a", "b"], random_state=0)
+    (home / "pictures" / "in" / "5.png").unlink()
+    loop.next(k=7)
+    loop.report(tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text("utf-8")
+    assert "home-of-ann" not in page
+    assert page.count("data:image/png") == 5
+    for broken, why in [("5", "No such file or directory"), ("7", "no picture that can be read")]:
+        assert f"in/{broken}.png (not shown: {why})" in page
+    paths = [str(home / "pictures" / name) for name in loop.samples().ids]
+    pool = labelnext.open_pool(loop.folder / "features")
+    labelnext.select(pool, 3, strategy="random").report(tmp_path / "b.html", samples=paths)
+    assert "home-of-ann" not in (tmp_path / "b.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize(("speed", "verdict"), [(3, "saved labels"), (0.2, "cost labels")])
 def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict):
     """A model that is right in so many of the test set, by how many labels it has seen."""

@@ -1,5 +1,6 @@
 """The file of a loop: its version, what it refuses, and that nothing of the user's is touched."""
 
+import gc
 import re
 import shutil
 import sqlite3
@@ -267,3 +268,24 @@ def test_a_loop_that_is_opened_twice_loses_nothing_to_another_process(tmp_path):
     loop.add_labels(["2"], ["x"], annotator="ann", source="test")
     assert other("3") == 4
     assert loop.progress()["labeled"] == 4
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_loop_that_may_only_be_read(tmp_path, monkeypatch, at_work):
+    """As another user's, while that one works with it or not."""
+    owner = Loop.create(tmp_path / "loop", ["a", "b"], classes=["x", "y"])
+    owner.add_labels(["1"], ["y"], annotator="ann", source="here")
+    if not at_work:
+        del owner
+        gc.collect()
+        assert not (tmp_path / "loop" / "loop.sqlite-wal").exists()
+    before = sorted(path.name for path in (tmp_path / "loop").iterdir())
+    monkeypatch.setattr(_schema.Database, "_may_write", lambda self: False)
+    loop = Loop(tmp_path / "loop")
+    assert loop.labels().y.tolist() == [None, "y"]
+    with pytest.raises(LoopError, match=r"can be read, but not changed.*copy the folder"):
+        loop.add_labels(["0"], ["x"], annotator="ann", source="here")
+    assert sorted(path.name for path in (tmp_path / "loop").iterdir()) == before
+    monkeypatch.undo()
+    Loop(tmp_path / "loop").add_labels(["0"], ["x"], annotator="ann", source="here")
+    assert loop.labels().y.tolist() == ["x", "y"]

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import labelnext
 from labelnext.loop import Loop
 from labelnext.loop import train as module
 from labelnext.loop.train import TrainingError, train
@@ -95,6 +96,20 @@ def test_what_has_succeeded_is_not_done_again_until_there_are_more_labels(tmp_pa
     loop.add_labels(["1"], ["no"], annotator="ann", source="test")
     train(loop, "own:once")
     assert (tmp_path / "calls").read_text() == "xx"
+
+
+def test_pools_of_earlier_labels_go_but_the_last_and_what_is_not_ours(loop):
+    made = loop.folder / "training"
+    for at, name in enumerate(["0" * 12, "1" * 12, "2" * 12, "mine"]):
+        labelnext.write_pool(made / name / "pool", labelnext.Pool([[0.5, 0.5]]))
+        os.utime(made / name / "pool" / "pool.json", (at, at))
+    (made / ("1" * 12) / "pool" / "notes.txt").write_text("mine")
+    train(loop, "own:train")
+    kept = {path.parent.parent.name for path in made.glob("*/pool/pool.json")}
+    assert len(kept) == 3
+    assert {"2" * 12, "mine"} < kept
+    assert (made / ("1" * 12) / "pool" / "notes.txt").read_text() == "mine"
+    assert not (made / ("0" * 12) / "pool").exists()
 
 
 @pytest.mark.parametrize(

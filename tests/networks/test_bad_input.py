@@ -299,7 +299,9 @@ def test_no_samples(data):
 
 
 @pytest.mark.parametrize(("at", "workers"), [(0, 0), (6, 0), (10, 0), (6, 1)])
-def test_a_data_set_that_raises_at_an_item(at, workers):
+def test_a_data_set_that_raises_at_an_item(at, workers, monkeypatch):
+    # How long torch waits for a worker to end by itself.
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
     with refuses("OSError: the file is broken", f"item {at}.", error=RuntimeError):
         extract(nets.Mlp(), _Raises(at), batch_size=4, num_workers=workers)
     with refuses("OSError: the file is broken", f"item {at}.", error=RuntimeError):

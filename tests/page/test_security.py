@@ -222,6 +222,12 @@ def test_a_tab_speaks_for_the_person_who_opened_it(page):
     assert "as ann" in answer["error"]
 
 
+def test_a_person_may_have_any_name(tmp_path):
+    with pages.served(pages.loop_of(tmp_path), people=["Zoë 王"]) as page:
+        asked = {"person": "Zoë 王", "Labelnext_Person": "Zo%C3%AB%20%E7%8E%8B"}
+        assert page.ask("GET", "/api/start", **asked)[2]["me"] == "Zoë 王"
+
+
 @pytest.mark.parametrize(
     "sent", [b"", b"GET / HTTP/1.1\r\nHost: a", b"POST /api/take HTTP/1.1\r\n"]
 )

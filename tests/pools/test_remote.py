@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -198,6 +199,20 @@ def test_a_file_that_is_gone_or_shorter_now_is_named(bucket):
         source.read("proba", 0, N)
 
 
+def test_says_what_to_do_about_a_store_that_does_not_answer(monkeypatch):
+    class Silent:
+        def get_file_info(self, path):
+            raise OSError("AWS Error NETWORK_CONNECTION:\n  could not connect.")
+
+    system = SimpleNamespace(from_uri=lambda uri: (Silent(), "bucket/pool"))
+    monkeypatch.setattr(_remote, "fs", SimpleNamespace(**vars(fs) | {"FileSystem": system}))
+    with pytest.raises(
+        OSError, match=r"^Cannot read s3://bucket/pool: AWS .*: could not connect; check"
+    ):
+        open_source("s3://key:secret@bucket/pool")
+
+
+@pytest.mark.slow  # pyarrow tries for six seconds
 def test_says_that_a_store_cannot_be_reached():
     # Nobody listens on the port of discarded bytes; a process of its own has no other settings.
     code = (

@@ -247,6 +247,36 @@ def test_features_are_computed_once_and_gone_on_with(tmp_path, monkeypatch):
     assert encode(given, tmp_path, encoder="tfidf").pool.n_features > 2  # another encoder
 
 
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_two_who_compute_the_same_at_once(tmp_path, monkeypatch, at):
+    """Another process writes all of it while this one is at its first, second or last shard."""
+    monkeypatch.setattr(module, "SHARD", 2)
+    given, calls = samples.read(["a", "bb", "ccc", "dddd", "e", "ff", "ggg"]), []
+
+    def of(texts):
+        calls.append(texts)
+        if len(calls) == at + 1:
+            encode(given, tmp_path / "f", encoder="mine:of")
+        return np.array([[len(text), 1] for text in texts])
+
+    module_of_user("mine", of=of)
+    found = encode(given, tmp_path / "f", encoder="mine:of")
+    assert found.pool.features[:][:, 0].tolist() == [1, 2, 3, 4, 1, 2, 3]
+
+
+def test_another_begins_with_the_same_just_before(tmp_path, monkeypatch):
+    given, begin, begun = samples.read(["a", "bb"]), module.PoolWriter, []
+
+    def slow(*arguments, **options):
+        if not begun:
+            begun.append(1)
+            encode(given, tmp_path / "f", encoder="tfidf")
+        return begin(*arguments, **options)
+
+    monkeypatch.setattr(module, "PoolWriter", slow)
+    assert encode(given, tmp_path / "f", encoder="tfidf").pool.ids.tolist() == ["0", "1"]
+
+
 def test_records_and_paths_go_to_a_function_of_the_users(tmp_path):
     got = []
 
@@ -311,3 +341,110 @@ def test_pictures_by_the_small_network(tmp_path):
     assert "EfficientNet" in found.said
     assert found.pool.n_features == 1280
     assert nearest(np.asarray(found.pool.features), 0) % 2 == 0
+
+
+def fake(monkeypatch, name, **content):
+    """A library that is not installed, with what we call of it."""
+    from importlib.machinery import ModuleSpec
+
+    module = type(sys)(name)
+    module.__spec__ = ModuleSpec(name, None)
+    vars(module).update(content, __file__=f"/lib/{name}/__init__.py")
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+class Lengths:
+    """What stands for a model: how long a text is, and where it was taken from."""
+
+    taken: list = []  # noqa: RUF012 — of all
+
+    def __init__(self, name, **options):
+        Lengths.taken.append(name)
+        if name == "nothing":
+            raise OSError("nothing is no folder, nor is it a name.\nSee the manual.")
+
+    @classmethod
+    def from_pretrained(cls, name):
+        return cls(name)
+
+    @classmethod
+    def load(cls, *, cache_dir, disable_download):
+        assert disable_download
+        return cls(cache_dir.name)
+
+    def encode(self, texts, show_progress_bar=None):
+        assert isinstance(texts, list)
+        return np.array([[len(text), 1.0] for text in texts])
+
+    def embed(self, texts, norm):
+        assert norm
+        return self.encode(list(texts))
+
+
+LIBRARIES = {
+    "sentence-transformers:some": ("sentence_transformers", "SentenceTransformer"),
+    "model2vec:some": ("model2vec", "StaticModel"),
+    "wordllama": ("wordllama", "WordLlama"),
+}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_models_of_libraries_are_loaded_when_they_are_needed(tmp_path, monkeypatch, name):
+    library, face = LIBRARIES[name]
+    fake(monkeypatch, library, **{face: Lengths})
+    monkeypatch.setattr(Lengths, "taken", [])
+    texts = samples.read(GOOD + BAD)
+    found = encode(texts, tmp_path / "f", encoder=name)
+    assert np.asarray(found.pool.features)[:, 0].tolist() == [len(text) for text in GOOD + BAD]
+    assert Lengths.taken == [name.partition(":")[2] or "wordllama"]
+    # What is kept needs no model, nor does a choice that goes on with it.
+    assert encode(texts, tmp_path / "f").said == found.said
+    assert len(Lengths.taken) == 1
+
+
+@pytest.mark.parametrize("library", ["sentence-transformers", "model2vec"])
+def test_a_model_that_cannot_be_loaded_says_what_to_do(tmp_path, monkeypatch, library):
+    module, face = LIBRARIES[f"{library}:some"]
+    fake(monkeypatch, module, **{face: Lengths})
+    with pytest.raises(ValueError, match=f"nor is it a name; give .* or, .*'{library}:FOLDER'"):
+        encode(samples.read(GOOD), tmp_path / "f", encoder=f"{library}:nothing")
+
+
+def test_timm_gets_pictures_as_it_wants_them(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    asked = []
+
+    class Net(torch.nn.Module):
+        default_cfg = {"input_size": (3, 8, 8)}  # noqa: RUF012
+
+        def forward(self, batch):
+            assert not self.training
+            return batch.mean((2, 3))
+
+    def create_model(name, *, pretrained, num_classes):
+        asked.append((name, pretrained, num_classes))
+        return Net()
+
+    def create_transform(**config):
+        assert config == {"input_size": (3, 8, 8)}
+
+        def of(picture):
+            assert picture.size == (16, 16)
+            return torch.from_numpy(np.array(picture.resize((8, 8)))).permute(2, 0, 1) / 255
+
+        return of
+
+    data = type(sys)("timm.data")
+    data.create_transform = create_transform
+    data.resolve_model_data_config = lambda net: net.default_cfg
+    fake(monkeypatch, "timm", create_model=create_model, data=data)
+    (tmp_path / "pictures").mkdir()
+    found = pictures(tmp_path / "pictures")
+    (tmp_path / "pictures" / "3.png").write_bytes(b"")
+    rows = np.asarray(encode(found, tmp_path / "f", encoder="timm:resnet").pool.features)
+    assert rows.shape == (8, 3)
+    assert rows[1, 0] > rows[0, 0] + 0.2
+    np.testing.assert_allclose(rows[3], rows[[0, 1, 2, 4, 5, 6, 7]].mean(0), atol=1e-6)
+    (tmp_path / "net").mkdir()
+    encode(found, tmp_path / "g", encoder=f"timm:{tmp_path / 'net'}")
+    assert asked == [("resnet", True, 0), (f"local-dir:{tmp_path / 'net'}", True, 0)]

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -30,10 +31,12 @@ def loop(tmp_path):
 
 
 NAMES = {"csv": "b.csv", "jsonl": "b.jsonl", "label-studio": "b.json", "prodigy": "p.jsonl"}
+NAMES |= {"argilla": "a.jsonl", "cvat": "c.zip"}
+OF_TEXTS = [name for name in FORMATS if name != "cvat"]
 
 
 def tool(tmp_path, name, **options):
-    return File(tmp_path / NAMES[name], "prodigy" if name == "prodigy" else None, **options)
+    return File(tmp_path / NAMES[name], name, **options)
 
 
 def said(content, name, labels):
@@ -55,7 +58,11 @@ def said(content, name, labels):
         return json.dumps(tasks)
     records = [json.loads(line) for line in content.splitlines()]
     for record, label in zip(records, labels, strict=False):
-        if name == "jsonl":
+        if name == "argilla":  # as its records are with to_list(flatten=True)
+            more = {"responses": [label, "bad"], "responses.users": ["ann", "bob"]}
+            more |= {"responses.status": ["submitted", "draft"], "suggestion": "bad"}
+            record |= {f"label.{key}": value for key, value in more.items()}
+        elif name == "jsonl":
             record |= {"label": label, "annotator": "ann"}
         else:
             record |= {"answer": "accept", "accept": [label], "_annotator_id": "ann"}
@@ -63,7 +70,7 @@ def said(content, name, labels):
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", OF_TEXTS)
 def test_there_and_back(loop, tmp_path, name):
     file = tool(tmp_path, name)
     order = [task.id for task in asked(loop)]
@@ -81,7 +88,7 @@ def test_there_and_back(loop, tmp_path, name):
     assert tool(tmp_path, name).push(loop, overwrite=True) == 2
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", OF_TEXTS)
 def test_one_wrong_label_writes_none(loop, tmp_path, name):
     file = tool(tmp_path, name)
     file.push(loop)
@@ -91,12 +98,12 @@ def test_one_wrong_label_writes_none(loop, tmp_path, name):
     assert loop.events() == []
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", OF_TEXTS)
 def test_a_file_of_another_loop_is_refused(loop, tmp_path, name):
     file = tool(tmp_path, name)
     file.push(loop)
     other = Loop.create(tmp_path / "other", TEXTS, classes=["good", "bad"], test=2)
-    with pytest.raises(ValueError, match=r"has nothing of this loop: no task has a `labelnext`"):
+    with pytest.raises(ValueError, match=r"has nothing of this loop: nothing in it is named"):
         file.pull(other)
 
 
@@ -167,7 +174,7 @@ def test_cells_of_a_table_are_no_formulas(loop, tmp_path):
 
 def test_guesses_are_shown_only_if_asked_for(loop, tmp_path):
     guess = {pick["id"]: pick["pseudo_label"] for pick in loop.picks(1)}
-    for name in FORMATS:
+    for name in OF_TEXTS:
         plain, told = tool(tmp_path, name), tool(tmp_path, name, guesses=True)
         plain.push(loop)
         before = plain.path.read_text("utf-8")
@@ -226,7 +233,7 @@ def test_pictures_are_put_into_tasks_or_told_where_they_are(tmp_path):
         tool(tmp_path, "prodigy").push(loop, overwrite=True)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", OF_TEXTS)
 def test_numbers_and_several_classes(tmp_path, name):
     rows = Samples(["a", "b"], "row", ['{"x": 1}', '{"x": "<b>"}'])
     number = Loop.create(tmp_path / "n", rows, task="regression", test=1, random_state=0)
@@ -248,6 +255,10 @@ def test_numbers_and_several_classes(tmp_path, name):
             result = {"from_name": "label", "type": kind, "value": {kind: value}}
             task["annotations"] = [{"id": 1, "result": [result], "completed_by": 4}]
             file.path.write_text(json.dumps([task]))
+        elif name == "argilla":
+            record = json.loads(content) | {"label.responses": ["1.5" if loop is number else value]}
+            record |= {"label.responses.users": ["ann"], "label.responses.status": ["submitted"]}
+            file.path.write_text(json.dumps([record]))
         elif loop is number:
             continue  # Prodigy's choice interface has no numbers
         else:
@@ -285,3 +296,114 @@ def test_the_identity_stays_when_a_loop_moves(loop, tmp_path):
     before = identity(loop)
     (tmp_path / "l").rename(tmp_path / "moved")
     assert identity(labelnext.open_loop(tmp_path / "moved")) == before
+
+
+def test_argilla_takes_what_was_submitted_and_no_more(loop, tmp_path):
+    file = tool(tmp_path, "argilla", guesses=True)
+    file.push(loop)
+    records = [json.loads(line) for line in file.path.read_text("utf-8").splitlines()]
+    assert [set(record) - {"label"} for record in records] == [{"id", "text", "round", "rank"}] * 5
+    # Of the test set nobody is shown a guess.
+    assert [record.get("label") in loop.classes for record in records] == [False] * 2 + [True] * 3
+    first, second, third = (record["id"] for record in records[:3])
+
+    def response(*said):
+        names = ("responses", "responses.users", "responses.status")
+        return {f"label.{n}": list(v) for n, v in zip(names, zip(*said, strict=True), strict=True)}
+
+    answers = [
+        {"id": first, **response(("good", "ann", "submitted"), ("bad", "bob", "submitted"))},
+        {"id": second, **response(("good", "ann", "draft"), (None, "bob", "discarded"))},
+        {"id": third, "label.suggestion": "good", "label.responses": None},
+    ]
+    file.path.write_text(json.dumps(answers))
+    assert file.pull(loop) == 3
+    found = [(each.annotator, each.action, each.value) for each in loop.events()]
+    assert found == [("ann", "import", "good"), ("bob", "import", "bad"), ("bob", "skip", None)]
+    file.path.write_text(json.dumps([{"id": first, "responses": {"label": [{"value": "good"}]}}]))
+    with pytest.raises(ValueError, match=r"to_list\(flatten=True\)"):
+        file.pull(loop)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A loop of pictures with a round of three, whose ids a file system may not like."""
+    for i in range(4):
+        Image.new("RGB", (4, 4), (60 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    samples = [{"id": f"a/{i}: é", "image": f"{i}.png"} for i in range(4)]
+    loop = Loop.create(
+        tmp_path / "p",
+        Samples(
+            [each["id"] for each in samples],
+            "image",
+            [each["image"] for each in samples],
+            root=tmp_path,
+        ),
+        classes=["cat", "dog & <co>"],
+    )
+    loop.next(labelnext.Pool(features=np.eye(4), ids=[each["id"] for each in samples]), 3)
+    return loop
+
+
+def cvat_export(archive, tags, job=True):
+    """What CVAT's "CVAT for images 1.1" has of an archive, with tags by picture in its order."""
+    from xml.sax.saxutils import quoteattr
+
+    with zipfile.ZipFile(archive) as content:
+        names = sorted(name for name in content.namelist() if name.endswith(".png"))
+    about = "<assignee><username>ann</username><email></email></assignee>" if job else ""
+    kind = "job" if job else "task"
+    images = "".join(
+        f'<image id="{at}" name={quoteattr(name)} width="4" height="4">'
+        + "".join(f"<tag label={quoteattr(n)} source={quoteattr(by)}></tag>" for n, by in said)
+        + "</image>"
+        for at, (name, said) in enumerate(zip(names, tags, strict=True))
+    )
+    return (
+        f"<?xml version='1.0' encoding='utf-8'?><annotations><version>1.1</version><meta><{kind}>"
+        f"<id>7</id>{about}</{kind}></meta>{images}</annotations>"
+    )
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_cvat_there_and_back(pictures, tmp_path, zipped):
+    file = tool(tmp_path, "cvat", annotator="team")
+    assert file.push(pictures) == 3
+    with zipfile.ZipFile(file.path) as archive:
+        names = sorted(archive.namelist())[:3]
+        assert [archive.read(name) for name in names] == [
+            (tmp_path / task.content).read_bytes() for task in asked(pictures)
+        ]
+        labels = json.loads(archive.read("labels.json"))
+    assert [label["name"] for label in labels] == ["cat", "dog & <co>"]
+    assert {label["type"] for label in labels} == {"tag"}
+    order = [task.id for task in asked(pictures)]
+    # The second has a model's tag alone, the third none: neither is an answer.
+    tags = [[("dog & <co>", "manual"), ("cat", "auto")], [("cat", "auto")], []]
+    export = cvat_export(file.path, tags)
+    back = File(tmp_path / "back.xml", "cvat")
+    if zipped:
+        with zipfile.ZipFile(back.path, "w") as archive:
+            archive.writestr("annotations.xml", export)
+            archive.writestr("images/x.png", b"")
+    else:
+        back.path.write_text(export, "utf-8")
+    assert (back.pull(pictures), back.pull(pictures)) == (1, 0)
+    (event,) = pictures.events()
+    assert (event.sample, event.value, event.annotator) == (order[0], "dog & <co>", "ann")
+    back.path.write_text(cvat_export(file.path, [[], [("cat", "manual")], []], job=False), "utf-8")
+    assert File(back.path, "cvat", annotator="team").pull(pictures) == 1
+    assert pictures.events()[1].annotator == "team"
+    two = [[("cat", "manual"), ("dog & <co>", "file")], [], []]
+    back.path.write_text(cvat_export(file.path, two), "utf-8")
+    with pytest.raises(ValueError, match="a label is one"):
+        back.pull(pictures)
+
+
+def test_cvat_is_for_classes_of_pictures(loop, tmp_path):
+    with pytest.raises(ValueError, match="take another tool"):
+        tool(tmp_path, "cvat").push(loop)
+    for option in ({"guesses": True}, {"media": "https://x/"}):
+        with pytest.raises(ValueError, match="leave media and guesses out"):
+            tool(tmp_path, "cvat", **option).push(loop)
+    assert not (tmp_path / NAMES["cvat"]).exists()

@@ -45,7 +45,7 @@ class OneLineErrors(TyperGroup):
             if not hasattr(error, "format_message"):
                 raise
             command = getattr(getattr(error, "ctx", None), "command_path", "labelnext")
-            message = one_line(error.format_message())
+            message = one_line(error.format_message()).replace("Value error, ", "")
             if "unexpected extra argument" in message:
                 message += "; options such as --force take no value"
             code = _complain(f"{message}; see {command} --help")

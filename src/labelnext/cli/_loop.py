@@ -56,7 +56,7 @@ HELP = (
     "[green]labelnext loop next -k 100[/]\n\n"
     "[green]labelnext loop export labels.csv[/]"
 )
-FORMATS = ("label-studio", "csv", "jsonl", "prodigy")
+FORMATS = ("label-studio", "csv", "jsonl", "prodigy", "cvat", "argilla")
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
 
@@ -86,7 +86,7 @@ def init(
         labels = class_names(asked.labels)
         if asked.encoder is not None:
             own_code()
-            find(asked.encoder, found)
+            find(asked.encoder, found).load()
         keep_apart({"--loop": asked.loop / FILE}, [source])
         loop = Loop.create(
             asked.loop,
@@ -110,7 +110,10 @@ def init(
             )
         missing = found.missing()
         if missing:
-            tell_out(f"{len(missing):,} files are not there, the first is {missing[0]}; skip them.")
+            are = "file is" if len(missing) == 1 else "files are"
+            tell_out(
+                f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks."
+            )
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
                 done = encode(
@@ -119,6 +122,10 @@ def init(
             for line in done.told():
                 tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _column(name: str | Sequence[str]) -> str:
@@ -165,9 +172,8 @@ def next_(**options: Any) -> None:
         missing = waits(loop)
         step(loop, asked)
         if missing:
-            say(
-                f"{missing:,} answers of earlier rounds are missing still; they are asked for first"
-            )
+            still = _counted(missing, "answer")
+            say(f"{still} of earlier rounds still missing, and asked for first")
 
 
 @with_options(
@@ -192,11 +198,18 @@ def run(**options: Any) -> None:
     page = None
     try:
         with loop_errors():
+            from labelnext.loop import LoopError
+
             check_choice(asked)
             loop = open_here(asked.loop)
             while True:
-                if not waits(loop) and not step(loop, asked, most=asked.rounds):
-                    break
+                try:
+                    if not waits(loop) and not step(loop, asked, most=asked.rounds):
+                        break
+                except LoopError:
+                    if not waits(loop):
+                        raise
+                    say("another process has chosen a round; going on with it")
                 if page is None and not asked.no_page:
                     page = serve_beside(loop, asked)
                 while waits(loop):
@@ -220,6 +233,7 @@ def status(**options: Any) -> None:
     with loop_errors():
         loop = open_here(asked.loop)
         at, rounds, metrics = loop.progress(), loop.rounds(), loop.metrics()
+        odd = len(loop.disagreements())
     if asked.json:
         found = {"progress": at, "rounds": rounds, "metrics": metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -233,10 +247,16 @@ def status(**options: Any) -> None:
     if rounds:
         Console().print(_rounds(rounds, metrics))
     for each in at["people"]:
-        tell_out(f"{each['annotator']}: {each['events']:,} decisions, holds {each['holds']:,}")
+        done = _counted(each["events"], "decision")
+        tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
+    if odd:
+        tell_out(
+            f"People disagree on {_counted(odd, 'sample')}, without a label where it is a tie: "
+            f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
+        )
     missing = at["missing_in_all"]
     tell_out(
-        f"{missing:,} answers missing: labelnext loop label{same_loop(asked.loop)}"
+        f"{_counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
         if missing
         else f"Nothing is asked for: labelnext loop next{same_loop(asked.loop)}"
     )
@@ -343,7 +363,10 @@ def push(target: Annotated[list[str], TARGET], **options: Any) -> None:
             n = tool.push(loop, asked.round, overwrite=asked.force)
         else:
             n = tool.push(loop, asked.round)
-    then = f"labelnext loop pull {shlex.join(target)}{same_loop(asked.loop)}"
+    # A table is filled in where it is; what another tool exports is a file of its own.
+    filled = getattr(tool, "format", "csv") in ("csv", "jsonl")
+    back = shlex.join(target) if filled else " ".join([*map(shlex.quote, target[:-1]), "EXPORT"])
+    then = f"labelnext loop pull {back}{same_loop(asked.loop)}"
     tell_out(f"{n:,} samples: {target[-1]}. Then: {then}")
 
 

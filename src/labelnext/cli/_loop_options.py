@@ -127,5 +127,6 @@ TARGET = typer.Argument(
     metavar="[TOOL] TARGET",
     show_default=False,
     help="label-studio and its address, or a file: .csv, .jsonl or .json (Label Studio). Before a "
-    "file its format, if its ending does not say it: csv, jsonl, label-studio or prodigy.",
+    "file its format, if its ending does not say it: csv, jsonl, label-studio, prodigy, "
+    "cvat or argilla.",
 )

@@ -39,6 +39,7 @@ _ADVICE = {
     r"\bloop\.next\(\)": "`labelnext loop next`",
     r"\bloop\.rounds\(\)": "`labelnext loop status`",
     r"\blabelnext\.loop\.Loop\.create\(folder, samples\)": "`labelnext loop init SAMPLES`",
+    r", or the samples themselves$": "",
     r"\bname another folder\b": "name another folder with --loop",
     r"^safe_formulas\b": "--safe-formulas",
     r"\b(token|project)=\.{3,4}": r"--\1",
@@ -160,7 +161,8 @@ def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
         tell_out(f"{one_line(error)}.")
         return False
     at = loop.rounds()[-1]
-    tell_out(f"Round {at['number']}: {len(batch):,} samples chosen by {at['strategy']}.")
+    fewer = "" if len(batch) == asked.k else f", all that are left (-k {asked.k:,} asked for more)"
+    tell_out(f"Round {at['number']}: {len(batch):,} samples chosen by {at['strategy']}{fewer}.")
     return True
 
 

@@ -69,9 +69,11 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
             "labelled, asked for, or of the test set; label what is open, or close its round."
         )
     k = min(plan.k, len(free))
+    # A round at random is no less a random slice than a tenth of another round.
+    share = 1.0 if strategy == "random" and not options else plan.random
     rng = np.random.default_rng([plan.seed, len(free)])
     # Drawn before the strategy chooses: uniform over all that might be picked.
-    at_random = rng.choice(free, round(plan.random * k), replace=False)
+    at_random = rng.choice(free, round(share * k), replace=False)
     batch = None
     if len(at_random) < k:
         batch = select(
@@ -99,7 +101,7 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
     )
     name = strategy if isinstance(strategy, str) else " ".join(repr(strategy).split())
     options = {key: value if _is_plain(value) else shown(value) for key, value in options.items()}
-    parameters = {"k": plan.k, "random": plan.random, "overlap": plan.overlap, **options}
+    parameters = {"k": plan.k, "random": share, "overlap": plan.overlap, **options}
     with database.writing() as db:
         if _next_number(db) != number:
             raise _schema.LoopError(

@@ -161,14 +161,16 @@ class Database:
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._explained():
             db = self._connection()
-            db.execute(begin)
             try:
+                db.execute(begin)
                 yield db
                 db.execute("COMMIT")
             finally:
                 if db.in_transaction:
                     with suppress(sqlite3.Error):
                         db.execute("ROLLBACK")
+                if not hasattr(self._local, "open"):  # for reading alone
+                    db.close()
 
     def _connection(self) -> sqlite3.Connection:
         pid, db = getattr(self._local, "open", (0, None))
@@ -178,19 +180,32 @@ class Database:
             _LEFT_ALONE.append(db)
         if not self.path.is_file():
             raise LoopError(f"{self.path} is gone; put it back, or create the loop again.")
+        where, may_write = self.path.absolute().as_uri(), self._may_write()
+        if not may_write:
+            # Somebody else's log is read along; where there is none, none could be begun, and the
+            # file is as nobody changes it.
+            where += "?mode=ro" + "&immutable=1" * (not self._beside("-wal").exists())
         db = sqlite3.connect(
-            self.path,
+            where,
             timeout=WAIT,
             isolation_level=None,
             check_same_thread=False,
             factory=_Connection,
+            uri=True,
         )
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA trusted_schema = OFF")  # the file may be somebody else's
-        self._local.open = os.getpid(), db
+        if may_write:  # what is read alone is opened each time: its owner may begin to write
+            self._local.open = os.getpid(), db
         return db
+
+    def _may_write(self) -> bool:
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+    def _beside(self, end: str) -> Path:
+        return self.path.with_name(self.path.name + end)
 
     def _migrate(self) -> None:
         """Bring a file of an older version to this one's, in one transaction."""
@@ -224,6 +239,11 @@ class Database:
                 raise LoopError(
                     f"Cannot write {self.path}: the disk is full; free some space and do it again. "
                     "All that was recorded before is there."
+                ) from error
+            if code == sqlite3.SQLITE_READONLY and not self._may_write():
+                raise LoopError(
+                    f"{self.path} can be read, but not changed: you may not write to it or its "
+                    "folder; ask whoever may, or copy the folder and work with the copy."
                 ) from error
             if code in OUTSIDE:
                 raise LoopError(

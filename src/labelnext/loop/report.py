@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,8 @@ KINDS = {
     "random": "drawn at random",
     "strategy": "chosen by the strategy",
 }
-METRICS = {"accuracy": "accuracy on the test set"}
+# Endings of the names of metrics that are shares of something; of others nobody knows.
+SHARES = ("accuracy", "f1", "precision", "recall")
 # So many picks are on the map, the last ones: it is a picture, no archive.
 ON_MAP = 1000
 
@@ -59,13 +61,13 @@ def _page(loop: Any, found: Statistics) -> bytes:
         f'<p class="quiet">{at["samples"]:,} samples: {at["labeled"]:,} labelled in the pool, '
         f"{at['test_labeled']:,} of {at['test']:,} in the test set. "
         f"{_counted(len(at['people']), 'annotator')}, {_counted(len(loop.rounds()), 'round')}.</p>",
-        _learning(found),
+        _learning(found, at),
         _saving(found),
         _stopping(found),
         _classes(loop),
-        _people(found),
+        _people(found, loop.task),
         the_map,
-        page.section("Rounds", "", page.table(_rounds(loop))),
+        page.section("Rounds", "", _rounds(loop)),
     ]
     script = SCRIPT.read_text("utf-8") if the_map else ""
     return page.page(
@@ -73,11 +75,11 @@ def _page(loop: Any, found: Statistics) -> bytes:
     )
 
 
-def _learning(found: Statistics) -> str:
-    body = []
+def _learning(found: Statistics, at: dict[str, Any]) -> str:
+    body = [f"<p>{escape(found.why['curves'])}</p>"] if "curves" in found.why else []
     for name, points in found.curves.items():
-        series = {METRICS.get(name, f"{name} on the test set"): _of(points)}
-        is_share = all(0 <= point.value <= 1 for point in points)
+        series = {f"{name} on the test set": _of(points)}
+        is_share = name.endswith(SHARES) and all(0 <= point.value <= 1 for point in points)
         body.append(chart(series, x="labels", y=name, shares=is_share))
         last = points[-1]
         if np.isfinite(last.low):
@@ -86,11 +88,8 @@ def _learning(found: Statistics) -> str:
                 f"(95 % interval {_share(last.low)} to {_share(last.high)}, for {last.n:,} test "
                 "samples).</p>"
             )
-    if not body:
-        body.append(
-            "<p>No metrics of the test set yet: give them with <code>loop.close({'accuracy': "
-            "...})</code>; a test set is drawn when the loop is created.</p>"
-        )
+    if not found.curves:
+        body.append(f"<p>{_no_curve(at)}</p>")
     if found.right:
         series = {f"picks {KINDS[kind]}": _of(points) for kind, points in found.right.items()}
         body += [
@@ -102,10 +101,25 @@ def _learning(found: Statistics) -> str:
         ]
     intro = (
         "What the model reached after each round. The test set was drawn at random and never "
-        "chosen by a strategy. Intervals are Wilson's for 95 %; they are for the size of the test "
-        "set alone."
+        "chosen by a strategy."
     )
+    if "accuracy" in found.curves or found.right:
+        intro += " Intervals are Wilson's for 95 %; they are for the number of samples alone."
     return page.section("Learning curve", intro, *body)
+
+
+def _no_curve(at: dict[str, Any]) -> str:
+    if not at["test"]:
+        return (
+            "This loop has no test set, so nothing can be measured. It is drawn when a loop is "
+            "made: <code>labelnext loop init --test 200</code>, <code>Loop.create(test=200)</code>."
+        )
+    return (
+        f"Nothing is measured yet: it takes labels of the test set ({at['test_labeled']:,} of "
+        f"{at['test']:,}) and of the first round. <code>labelnext loop next</code> measures what "
+        "it trains; what a model of yours reaches you give with <code>loop.close({'accuracy': "
+        "...})</code>."
+    )
 
 
 def _saving(found: Statistics) -> str:
@@ -122,7 +136,8 @@ def _saving(found: Statistics) -> str:
     body = [
         f"<p>The {saved.random:,} labels of the random slices alone make a model that is right in "
         f"{_share(saved.accuracy)} of the test set. {_needed(saved)}, with a 95 % interval {ends}. "
-        f"{verdict}</p>",
+        f"{verdict} Beyond {saved.random:,} labels nothing is compared: there are no more of "
+        "random picks.</p>",
         chart(
             {
                 "in the order of the loop": _of(saved.along),
@@ -171,7 +186,11 @@ def _stopping(found: Statistics) -> str:
         + "</li>"
         for rule, at in found.advice.items()
     ]
-    body = [f"<ul>{''.join(items)}</ul>"] if items else ["<p>After two rounds.</p>"]
+    none = (
+        "<p>None yet. It takes labels of two rounds, and classes of which a sample has one, or a "
+        "strategy that tells how much its picks leave to cover.</p>"
+    )
+    body = [f"<ul>{''.join(items)}</ul>"] if items else [none]
     if len(found.stability) > 1:
         series = {"kappa with the model of the round before": _of(found.stability)}
         body.append(chart(series, x="labels", y="kappa"))
@@ -195,11 +214,12 @@ def _classes(loop: Any) -> str:
     none = [row["class"] for row in rows if not row["random"] + row["strategy"] + row["other"]]
     few = f"<p>No label to learn from yet: {escape(', '.join(none))}.</p>" if none else ""
     head = "<strong>Do not read class shares off the labels.</strong>"
-    note = f'<p class="note">{head} {escape(warning)}</p>'
+    any_label = any(row[kind] for row in rows for kind in ("test", "random", "strategy", "other"))
+    note = f'<p class="note">{head} {escape(warning)}</p>' if any_label else ""
     return page.section("Classes", "", page.table(columns), few, note)
 
 
-def _people(found: Statistics) -> str:
+def _people(found: Statistics, task: str) -> str:
     body = []
     if found.agreement is not None:
         value, low, high = found.agreement
@@ -222,10 +242,13 @@ def _people(found: Statistics) -> str:
                     }
                 )
             )
-        else:
+        elif task != "regression":
             body.append(f"<p>Cohen's kappa is told from {FEW_COMMON} common samples on.</p>")
     else:
-        body.append("<p>No sample was labelled by two people; ask for it with overlap=0.1.</p>")
+        body.append(
+            "<p>No sample was labelled by two people. <code>--overlap 0.1</code> asks two for a "
+            "tenth.</p>"
+        )
     if found.times:
         times = found.times.values()
         body += [
@@ -263,8 +286,12 @@ def _map(loop: Any) -> str:
         return ""
     said = [labels.y[at] for at in rows]
     contents: list[Any] = samples.contents
-    if samples.kind in ("image", "audio"):
-        contents = [(samples.root or Path()) / content for content in samples.contents]
+    if samples.kind == "image":
+        contents = [Path(content) for content in contents]
+    elif samples.kind == "row":
+        contents = [{}] * len(contents)
+        for at in rows:
+            contents[at] = json.loads(samples.contents[at])
     described = Described(
         [f"{pick['round']}.{pick['rank']}. {pick['id']}" for pick in picks],
         {
@@ -275,7 +302,7 @@ def _map(loop: Any) -> str:
             "predicted": [pick["pseudo_label"] for pick in picks],
             "label": said,
         },
-        seen(pool, contents, rows),
+        seen(pool, contents, rows, root=samples.root),
         numbered=False,
     )
     numbers = [each["number"] for each in rounds]
@@ -306,18 +333,23 @@ def _map(loop: Any) -> str:
     return page.section("The map, round by round", "", part, picked)
 
 
-def _rounds(loop: Any) -> dict[str, list[Any]]:
+def _rounds(loop: Any) -> str:
     rounds = loop.rounds()
-    return {
+    if not rounds:
+        return "<p>None yet.</p>"
+    columns = {
         "round": [each["number"] for each in rounds],
         "kind": [each["strategy"] or each["kind"] for each in rounds],
         "state": [each["state"] for each in rounds],
         "picks": [each["picks"] for each in rounds],
         "labelled": [each["labeled"] for each in rounds],
         "answers missing": [each["missing"] for each in rounds],
-        "drawn at random": [f"{each['parameters'].get('random', 1):.0%}" for each in rounds],
+        "drawn at random": [
+            f"{100 * each['parameters'].get('random', 1):.0f} %" for each in rounds
+        ],
         "seed": ["–" if each["seed"] is None else each["seed"] for each in rounds],
     }
+    return page.table(columns)
 
 
 def _of(points: list[Point]) -> list[tuple[float, float, float, float]]:
@@ -325,7 +357,7 @@ def _of(points: list[Point]) -> list[tuple[float, float, float, float]]:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return f"{100 * value:.1f}\u00a0%"
 
 
 def _signed(n: int) -> str:

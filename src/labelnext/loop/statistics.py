@@ -93,7 +93,7 @@ def statistics(loop: Any) -> Statistics:
     >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["0", "1"], ["good", "bad"], annotator="ann", source="memory")
     >>> statistics(loop).why["saved"]
-    'It is told where the loop has features, which loop.next() computes.'
+    'It is told where the loop has features, which the choice of a round computes.'
     >>> folder.cleanup()
     """
     of = _Read(loop)
@@ -109,7 +109,7 @@ def statistics(loop: Any) -> Statistics:
         at = fallen_at([point.value for point in potential])
         advice["potential"] = None if at is None else potential[at].round
     return Statistics(
-        curves=_curves(of),
+        curves=_curves(of, models, why),
         right=_right(of),
         saved=None if models is None else _saved(of, models, why),
         agreement=agreement,
@@ -172,19 +172,35 @@ class _Read:
         return [self.row[name] for name in dict.fromkeys(names)]
 
 
-def _curves(of: _Read) -> dict[str, list[Point]]:
-    """Return what was reached on the test set, by metric, over the labels."""
+def _curves(of: _Read, models: _Models | None, why: dict[str, str]) -> dict[str, list[Point]]:
+    """Return what was reached on the test set, by metric, over the labels.
+
+    Where nobody has said what a model reached, it is what the default model would have.
+    """
     n = len([value for value in of.test if not _missing(value)])
     found: dict[str, list[Point]] = defaultdict(list)
-    for each in of.loop.metrics():
-        if each["split"] != "test" or each["value"] is None:
-            continue
-        value, number = float(each["value"]), each["round"]
+    told = [
+        (each["round"], each["name"], float(each["value"]))
+        for each in of.loop.metrics()
+        if each["split"] == "test" and each["value"] is not None
+    ]
+    if not told and models is not None:
+        told = [
+            (number, name, value)
+            for number, _, predicted in models.rounds
+            for name, value in linear.measure(of.task, of.test, predicted).items()
+        ]
+        if told:
+            why["curves"] = (
+                "The loop was told no metrics, so these are of the default model on the loop's "
+                "features, computed for this report."
+            )
+    for number, name, value in told:
         low = high = np.nan
         # A share of right ones; of other metrics no interval is known.
-        if each["name"] == "accuracy" and n and 0 <= value <= 1:
+        if name == "accuracy" and n and 0 <= value <= 1:
             low, high = map(float, wilson(value * n, n))
-        found[each["name"]].append(Point(number, of.labels_until(number), value, low, high, n))
+        found[name].append(Point(number, of.labels_until(number), value, low, high, n))
     return {name: sorted(points, key=lambda p: p.round) for name, points in found.items()}
 
 
@@ -221,11 +237,10 @@ class _Models(NamedTuple):
 def _models(of: _Read, why: dict[str, str]) -> _Models | None:
     """Train the default model after each round, where there are features."""
     folder = of.loop.folder / "features"
-    if of.task != "multiclass":
-        why["saved"] = "It is told for classes, of which a sample has one."
-        return None
     if not folder.is_dir():
-        why["saved"] = "It is told where the loop has features, which loop.next() computes."
+        why["saved"] = (
+            "It is told where the loop has features, which the choice of a round computes."
+        )
         return None
     try:
         X = linear.scaled(open_pool(folder).features[:])
@@ -237,11 +252,11 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
         return None
 
     def fit(rows: Sequence[int]) -> NDArray[Any]:
-        y = np.full(len(of.pool), None, object)
+        y = np.full(len(of.pool), np.nan if of.task == "regression" else None, of.pool.dtype)
         y[list(rows)] = of.pool[list(rows)]
-        predicted = linear.FITS["multiclass"](X, y, of.loop.classes)[1]
-        if predicted is None:  # one class is all that it has seen
-            predicted = np.full(len(y), y[rows[0]], object)
+        predicted = linear.FITS[of.task](X, y, of.loop.classes)[1]
+        if predicted is None:  # one class, or number, is all that it has seen
+            predicted = np.full(len(y), y[rows[0]], y.dtype)
         return predicted  # type: ignore[no-any-return]
 
     order = of.order(("strategy", "random"))
@@ -255,6 +270,9 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
 
 def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
     """Hold the loop's order against its random slices, with one model and on the test set."""
+    if of.task != "multiclass":
+        why["saved"] = "It is told for classes, of which a sample has one."
+        return None
     testing = [row for row, value in enumerate(of.test) if not _missing(value)]
     order, at_random = of.order(("strategy", "random")), of.order(("random",))
     few = len(testing) < FEW_TEST, len(at_random) < FEW_RANDOM
@@ -339,7 +357,7 @@ def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:
 
 def _stability(of: _Read, models: _Models | None) -> list[Point]:
     """Return kappa of the predictions of successive models, on samples drawn from the pool."""
-    if models is None or not models.rounds:
+    if models is None or not models.rounds or of.task != "multiclass":
         return []
     rng, n = np.random.default_rng(1), len(of.pool)
     rows = np.sort(rng.choice(n, min(STOP_SET, n), replace=False))

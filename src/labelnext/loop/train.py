@@ -17,6 +17,7 @@ from labelnext.loop.model import Fitted, measure_pool
 from labelnext.pools import Pool, open_pool, write_pool
 from labelnext.pools.disk import write_whole
 from labelnext.pools.manifest import MANIFEST
+from labelnext.pools.own import delete_pool
 from labelnext.pools.source import digest_of
 from labelnext.utils.libraries import imported
 
@@ -35,6 +36,7 @@ FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 LOOP, LABELS, POOL, METRICS = (
     f"LABELNEXT_{name}" for name in ("LOOP", "LABELS", "POOL", "METRICS")
 )
+WORK = re.compile(r"[0-9a-f]{12}")  # the folder of a training
 TAIL = 4000  # bytes of what it has said last that are kept for an error
 
 
@@ -110,6 +112,7 @@ def train(
                 f"write one to the folder that {POOL} names, with labelnext.write_pool."
             )
     opened = open_pool(pool)
+    _forget(work)
     return Fitted(opened, measure_pool(loop, opened) | given, (f"Trained by {what}.",))
 
 
@@ -132,6 +135,18 @@ def check(what: str) -> None:
         f"{what} cannot be run: there is no such command; give module:function, or a command such "
         "as 'python train.py'."
     )
+
+
+def _forget(work: Path) -> None:
+    """Delete pools of earlier labels but the last one: each may be as large as the data."""
+    others = [
+        folder / "pool"
+        for folder in work.parent.iterdir()
+        if folder != work and WORK.fullmatch(folder.name) and (folder / "pool" / MANIFEST).is_file()
+    ]
+    with suppress(OSError):
+        for pool in sorted(others, key=lambda pool: (pool / MANIFEST).stat().st_mtime)[:-1]:
+            delete_pool(pool)
 
 
 def _metrics(file: Path) -> dict[str, float]:

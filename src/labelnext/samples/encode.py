@@ -9,7 +9,9 @@ import html
 import json
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +27,7 @@ from labelnext.utils.libraries import imported
 from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -125,9 +127,13 @@ def encode(
     same = _said_there(Path(folder)) == settings
     if not same:
         _refuse_if_moved(samples)
-    writer = PoolWriter(
-        folder, task="vectors", settings=settings, resume=same, overwrite=not same and _ours(folder)
-    )
+    begin = partial(PoolWriter, folder, task="vectors", settings=settings)
+    try:
+        writer = begin(resume=same, overwrite=not same and _ours(folder))
+    except FileExistsError:
+        if same or _said_there(Path(folder)) != settings:
+            raise
+        writer = begin(resume=True)  # another process has just begun with the same
     broken: dict[str, str] = {}
     if not writer.complete:
         cuts = [*range(0, len(samples), SHARD)]
@@ -137,6 +143,8 @@ def encode(
             chosen = replace(chosen, of=chosen.learn(_contents(chosen, samples, some.tolist())))
         everything = _rows(chosen, samples, range(len(samples))) if chosen.whole and todo else None
         for cut in todo:
+            if writer.complete or cut // SHARD in writer.finished:
+                continue
             end = min(cut + SHARD, len(samples))
             rows = range(cut, end)
             found = _rows(chosen, samples, rows) if everything is None else everything[cut:end]
@@ -145,11 +153,23 @@ def encode(
                 few = len(broken) < FEW
                 broken[samples.ids[row]] = _why(chosen, samples, row) if few else ""
             found[missing] = found[~missing].mean(axis=0) if not missing.all() else 0
-            writer.write(cut // SHARD, features=found, ids=samples.ids[cut:end])
+            with _or_another(writer, cut // SHARD):
+                writer.write(cut // SHARD, features=found, ids=samples.ids[cut:end])
             if progress is not None:
                 progress(end, len(samples))
-        writer.finish(len(cuts))
+        with _or_another(writer):
+            writer.finish(len(cuts))
     return Encoded(open_pool(folder), chosen.said, broken)
+
+
+@contextmanager
+def _or_another(writer: PoolWriter, shard: int | None = None) -> Iterator[None]:
+    """Let another process, which computes the same, be faster."""
+    try:
+        yield
+    except FileExistsError:
+        if not (writer.complete or shard in writer.finished):
+            raise
 
 
 def find(name: str, samples: Samples) -> Encoder:
@@ -190,8 +210,12 @@ def _default(samples: Samples) -> Encoder:
     names = {"image": image, "audio": "plain", "row": "columns"}
     name = names.get(samples.kind, "wordllama" if find_spec("wordllama") else "tfidf")
     try:
-        return find(name, samples)
-    except ImportError as error:  # of something that it needs
+        found = find(name, samples)
+        found.load()
+        return found
+    except (ImportError, ValueError) as error:  # of something that it needs
+        if name not in ("wordllama", "efficientnet"):
+            raise
         instead = find({"wordllama": "tfidf", "efficientnet": "plain"}[name], samples)
         return replace(instead, said=f"{instead.said} ({name} cannot be loaded: {error})")
 

@@ -169,7 +169,8 @@ def read(
     path = Path(where).expanduser().absolute()
     if not path.exists():
         raise FileNotFoundError(
-            f"There is no {where}; give a file, a folder, or the samples themselves."
+            f"There is no {where} (looked for {path}); give the path of a table or of a folder, or "
+            "the samples themselves."
         )
     table = read_table(path)
     if table is not None:
@@ -247,7 +248,8 @@ def _of_table(table: pa.Table, where: str, root: Path, asked: _Asked) -> Samples
     groups = None if group is None else _texts(table, group, where)
     if groups is not None and "" in groups:
         raise ValueError(
-            f"{where}: '{group}' is empty at row {groups.index(''):,}; every sample needs a group."
+            f"{where}: '{group}' is empty at row {groups.index(''):,} (the first is row 0); every "
+            "sample needs a group."
         )
     rest = [name for name in names if name not in (shown_column, group, id_column)]
     others = table.select(rest) if rest else None
@@ -283,8 +285,8 @@ def _ids(
     ids = _texts(table, name, where)
     if "" in ids:
         raise ValueError(
-            f"{where}: '{name}' is empty at row {ids.index(''):,}; fill it in, name another "
-            f"column with id=, or say id='{ROW}' for the number of the row."
+            f"{where}: '{name}' is empty at row {ids.index(''):,} (the first is row 0); fill it "
+            f"in, name another column with id=, or say id='{ROW}' for the number of the row."
         )
     first: dict[str, int] = {}
     twice: dict[str, tuple[int, int]] = {}
@@ -295,8 +297,8 @@ def _ids(
         value, (one, other) = next(iter(twice.items()))
         raise ValueError(
             f"{where}: {len(twice):,} ids are there more than once: {some(twice)} ({value!r} at "
-            f"rows {one:,} and {other:,}); give each sample an id of its own, name another column "
-            f"with id=, or say id='{ROW}' for the number of the row."
+            f"rows {one:,} and {other:,}, the first is row 0); give each sample an id of its own, "
+            f"name another column with id=, or say id='{ROW}' for the number of the row."
         )
     return ids, name
 

@@ -218,17 +218,16 @@ class Batch:
 
     def described(self, pool: Pool) -> Batch:
         """Return the batch with what a pool knows of its picks: ids, groups and class names."""
-        groups: Any = None
+        known: dict[str, Any] = {}
+        if "ids" in pool.known:
+            known["ids"] = pool.ids_of(self.indices)
         if "groups" in pool.known:
             # In files those of the picks alone are read.
-            groups = pool.groups if pool.source.in_memory else pool[self.indices].groups
-            groups = groups[self.indices] if pool.source.in_memory else groups
-        return replace(
-            self,
-            ids=pool.ids_of(self.indices) if "ids" in pool.known else None,
-            groups=groups,
-            classes=None if pool.classes is None else tuple(pool.classes.tolist()),
-        )._of(weakref.ref(pool))
+            groups: Any = pool.groups if pool.source.in_memory else pool[self.indices].groups
+            known["groups"] = groups[self.indices] if pool.source.in_memory else groups
+        if pool.classes is not None:
+            known["classes"] = pool.classes.tolist()
+        return (replace(self, **known) if known else self)._of(weakref.ref(pool))
 
     def _of(self, pool: weakref.ref[Pool] | None) -> Batch:
         object.__setattr__(self, "_pool", pool)

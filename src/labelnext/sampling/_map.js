@@ -117,6 +117,9 @@ function show(at) {
     row.classList.toggle("shown", Number(row.dataset.at) === shownPick);
 }
 
+// On a narrow screen what is pointed at and read must be larger, in units of the map.
+const zoom = Math.min(Math.max(620 / (canvas.clientWidth || 620), 1), 2);
+for (const pick of picks) pick.r *= zoom;
 for (let at = picks.length - 1; at >= 0; at--) {  // the first picks lie on top
   const pick = picks[at];
   const circle = make(svg, "circle", { class: "pick", cx: pick.x, cy: pick.y, r: pick.r,
@@ -129,13 +132,15 @@ make(svg, "circle", { id: "ring", r: 0 });
 // Numbers beside their picks, where there is room.
 const boxes = [];
 for (const { x, y, r, number } of picks.filter((each) => each.number)) {
-  const half = 6 * number.length + 1;
-  const places = [[x, y - r - 5], [x + r + half, y + 6], [x - r - half, y + 6], [x, y + r + 17]];
+  const half = zoom * (6 * number.length + 1), tall = zoom * 17;
+  const places = [[x, y - r - 5], [x + r + half, y + tall / 3], [x - r - half, y + tall / 3],
+    [x, y + r + tall]];
   const free = places.find(([u, v]) => boxes.every(([a, b, c]) =>
-    Math.abs(u - a) > half + c || Math.abs(v - b) > 17));
+    Math.abs(u - a) > half + c || Math.abs(v - b) > tall));
   if (free === undefined) continue;
   boxes.push([...free, half]);
-  make(svg, "text", { x: free[0], y: free[1], "aria-hidden": true }, number);
+  make(svg, "text", { x: free[0], y: free[1], "aria-hidden": true }, number)
+    .style.fontSize = `${tall}px`;
 }
 svg.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, PageDown: 10, PageUp: -10,

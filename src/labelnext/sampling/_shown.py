@@ -28,14 +28,20 @@ Shown = dict[str, Any]
 
 
 def shown(
-    samples: Any, rows: NDArray[np.int64], ids: NDArray[Any], *, n_rows: int, has_ids: bool
+    samples: Any,
+    rows: NDArray[np.int64],
+    ids: NDArray[Any],
+    *,
+    n_rows: int,
+    has_ids: bool,
+    root: Path | None = None,
 ) -> list[Shown]:
     """Return what is to be seen of some rows.
 
     `samples` has one for each row of the pool, in its order, or by id: a dict, a folder of
-    pictures named by ids, or a table with a column `id`.
+    pictures named by ids, or a table with a column `id`. Paths are relative to `root`.
     """
-    root = Path()
+    root = root or Path()
     if isinstance(samples, str | os.PathLike):
         path = Path(samples)
         if path.is_dir():
@@ -139,13 +145,28 @@ def _shown(sample: Any, root: Path) -> Shown:
         else:
             try:
                 found["picture"] = _thumbnail(picture)
-                text = str(value) if isinstance(value, str | Path) else ""
+                text = _place(value, root)
             except Exception as error:  # a decoder may fail in any way
-                reason = str(error).split("\n")[0] or type(error).__name__
-                text = f"{value if isinstance(value, str | Path) else ''} (not shown: {reason})"
+                text = f"{_place(value, root)} (not shown: {_reason(error)})"
         if text:
             found["fields"].append([str(name), text])
     return found
+
+
+def _place(value: Any, root: Path) -> str:
+    """Say where a picture is, and nothing of the folders of whoever wrote the page."""
+    if not isinstance(value, str | Path):
+        return ""
+    path = Path(value)
+    if not path.is_absolute():
+        return str(value)
+    return str(path.relative_to(root) if path.is_relative_to(root) else path.name)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):  # which names the whole path
+        return error.strerror or "no picture that can be read"
+    return str(error).split("\n")[0] or type(error).__name__
 
 
 def _text_of(value: Any) -> str:

@@ -146,10 +146,15 @@ def batch_page(
         ),
     ]
     potentials = known_potentials(columns.get("potential"))
+    how = (
+        "Go from one to the next with the buttons, or choose one in the table."
+        if points is None
+        else "Point at a pick on the map to see it; with the keyboard, Tab to the map and use the "
+        "arrows."
+    )
     body = [
         f'<p class="quiet">What people should label next: {k:,} of {n:,} samples, in order. '
-        "Point at a pick on the map to see it; with the keyboard, Tab to the map and use the "
-        "arrows.</p>",
+        f"{how}</p>",
         map_part(described, drawn, points, told, shades),
         "" if potentials is None else _left_to_cover(potentials),
         page.section("The table", "Sort it by any column.", table_of(described)),
@@ -164,10 +169,10 @@ def check_samples(pool: Pool, samples: Any) -> None:
     seen(pool, samples, np.zeros(1, np.int64))
 
 
-def seen(pool: Pool, samples: Any, rows: Rows) -> list[dict[str, Any]]:
-    """Return what there is to see of some rows of a pool."""
-    has_ids = "ids" in pool.known
-    return shown(samples, rows, pool.ids_of(rows), n_rows=pool.n_rows, has_ids=has_ids)
+def seen(pool: Pool, samples: Any, rows: Rows, *, root: Path | None = None) -> list[dict[str, Any]]:
+    """Return what there is to see of some rows of a pool; paths are relative to `root`."""
+    ids, has_ids = pool.ids_of(rows), "ids" in pool.known
+    return shown(samples, rows, ids, n_rows=pool.n_rows, has_ids=has_ids, root=root)
 
 
 def drawn_map(pool: Pool, picks: Rows, most: int) -> tuple[Rows, Floats | None, str]:
@@ -335,7 +340,7 @@ def _clean(text: object) -> str:
 
 def _said(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return _clean(" ".join(map(str, value))) or "none"
+        return _clean(", ".join(map(str, value))) or "none"
     if value is None or value != value:  # noqa: PLR0124 — NaN
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else _clean(value)
@@ -354,8 +359,9 @@ def table_of(of: Described) -> str:
     numbers = {
         name for name, values in columns.items() if all(isinstance(v, int | float) for v in values)
     }
+    word = 'class="word"'
     head = "".join(
-        f'<th scope="col"{" data-number" * (name in numbers)}><button type="button">'
+        f'<th scope="col" {"data-number" if name in numbers else word}><button type="button">'
         f"{escape(name)}</button></th>"
         for name in [*columns, *texts]
     )
@@ -422,4 +428,4 @@ def _left_to_cover(potentials: Floats) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %" if share < 0.995 else "almost all"
+    return f"{100 * share:.2g}\u00a0%" if share < 0.995 else "almost all"

@@ -1,4 +1,4 @@
-"""Tools by their files: CSV, JSON Lines, Label Studio's JSON and Prodigy's JSON Lines."""
+"""Tools by their files: tables, and what Label Studio, Prodigy, CVAT and Argilla read and write."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labelnext.loop.receive import Answer, asked, identity, opened, receive, sample_of
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.pools.known import some
-from labelnext.tools import studio_json
+from labelnext.tools import exchange, studio_json
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ FORMATS = {
     "jsonl": "a JSON object on each line; fill in label, and annotator",
     "label-studio": "what Label Studio imports, and what it exports as JSON",
     "prodigy": "JSON Lines for Prodigy's choice interface, and what its db-out writes",
+    "cvat": "a .zip of pictures for a task of CVAT, and its export CVAT for images 1.1",
+    "argilla": "JSON Lines for Argilla's records, and its records as JSON",
 }
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "label-studio"}
 
@@ -37,11 +39,11 @@ class File:
     ----------
     path : str or path-like
         The file: `push` writes it, `pull` reads it.
-    format : {"csv", "jsonl", "label-studio", "prodigy"}, default=None
+    format : {"csv", "jsonl", "label-studio", "prodigy", "cvat", "argilla"}, default=None
         What it is; None is by the ending, ``.csv``, ``.jsonl`` or ``.json`` (Label Studio).
     media : str, default=None
         What comes before the path of a picture or sound to make an address of it. None puts the
-        files into the tasks for Label Studio and Prodigy, and the paths into tables.
+        files themselves there, and into tables the paths. CVAT always gets the files.
     guesses : bool, default=False
         Whether people see what the model takes a sample for, which biases what they say.
     annotator : str, default=None
@@ -147,6 +149,11 @@ class File:
                 answers, ours = self._filled(_lines_of(content), name, loop.task)
             elif self.format == "prodigy":
                 answers, ours = self._of_prodigy(_lines_of(content), name, loop.task)
+            elif self.format == "cvat":
+                answers, ours = exchange.cvat_answers(content, loop, name, self.annotator)
+            elif self.format == "argilla":
+                records = _listed_or_lines(content)
+                answers, ours = exchange.argilla_answers(records, name, loop.task)
             else:
                 tasks = json.loads(content)
                 if not isinstance(tasks, list):
@@ -163,9 +170,9 @@ class File:
             ) from None
         if not ours:
             raise ValueError(
-                f"{self.path} has nothing of this loop: no task has a `labelnext` that begins "
-                f"with {name}/, and it is no table of id and label. Was it pushed from another "
-                "loop, or were the columns left out?"
+                f"{self.path} has nothing of this loop: nothing in it is named {name}/..., as "
+                "`push` names tasks, and it is no table of id and label. Was it pushed from "
+                "another loop, or were columns left out?"
             )
         return receive(loop, answers, self.format)
 
@@ -184,6 +191,12 @@ class File:
                 for task in tasks
             ]
             return (json.dumps(made, ensure_ascii=False, indent=1) + "\n").encode()
+        if self.format == "cvat":
+            if self.guesses or self.media is not None:
+                raise ValueError("CVAT is given pictures alone: leave media and guesses out.")
+            return exchange.cvat_archive(loop, tasks, identity(loop))
+        if self.format == "argilla":
+            return exchange.argilla_lines(tasks, root, self.media, self.guesses)
         if self.format == "prodigy":
             options = [{"id": name, "text": name} for name in loop.classes or ()]
             records = [self._for_prodigy(task, root, options) for task in tasks]
@@ -312,6 +325,16 @@ def _rows_of(content: bytes) -> list[dict[str, Any]]:
     if rows and "label" not in rows[0]:
         raise ValueError(f"there is no column label, only {some(list(map(str, rows[0])))}")
     return rows
+
+
+def _listed_or_lines(content: bytes) -> list[dict[str, Any]]:
+    """Read a list of records, or one on each line."""
+    if not content.lstrip().startswith(b"["):
+        return _lines_of(content)
+    records = json.loads(content)
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError("expected a list of records")
+    return list(records)
 
 
 def _lines_of(content: bytes) -> list[dict[str, Any]]:

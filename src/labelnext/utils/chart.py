@@ -135,5 +135,5 @@ def _ticks(low: float, high: float, least: int = 3) -> list[float]:
 
 
 def _powers(values: np.ndarray) -> list[float]:
-    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()) + 1e-9)
+    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()) - 1e-9)
     return [float(10.0**k) for k in np.arange(low, max(high, low + 1) + 1)]

@@ -32,6 +32,7 @@ pre { overflow-x: auto; font-size: 0.8rem; }
 .chart text { font: 13px system-ui, sans-serif; fill: var(--quiet); }
 .chart figcaption { display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; font-size: 0.88rem;
   color: var(--quiet); } .chart figcaption svg { vertical-align: middle; }
+.chart svg { overflow: visible; } @media (max-width: 40rem) { .chart text { font-size: 21px; } }
 .note { border-left: 4px solid #E69F00; padding: 0.4rem 1rem; background: var(--soft); }
 """
 

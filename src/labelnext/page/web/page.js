@@ -176,7 +176,7 @@ const outbox = {
     if (result.error) {
       this.refused.set(name, { ...operation, refused: result.error });
       store.set(name, this.refused.get(name));
-      toast(`Not taken, but kept: ${result.error}`, "bad");
+      toast("Not taken, but kept; the link above says why", "bad");
       news();
     } else {
       localStorage.removeItem(name);
@@ -289,8 +289,8 @@ function prefetch(item) {
 function next() {
   S.mending = null;
   S.now = S.queue.shift() ?? null;
-  refill();
   if (S.view === "label") show_now();
+  refill();
   S.queue[0]?.image?.decode().catch(() => {}); // a large one takes longer than a glance
 }
 
@@ -342,14 +342,13 @@ async function decide(action, value = null) {
     if (!result?.error) {
       S.done.push({ item, action, value, client: operation.client });
       S.done.splice(0, S.done.length - 100);
-      store.set("labelnext:used", true);
+      if (S.done.length === 1) store.set("labelnext:used", true);
       if (!S.mending && action !== "skip") count(1);
     }
     const back = S.mending?.back;
     if (back) S.queue.unshift(back);
-    const left = S.queue[0] ? `Next: ${spoken(S.queue[0])}` : "";
-    say(`${result?.error ? `Not taken: ${result.error}` : said(action, value)}. ${left}`);
     next();
+    say(`${result?.error ? `Not taken: ${result.error}` : said(action, value)}. ${S.now ? `Next: ${spoken(S.now)}` : ""}`);
   } finally { S.deciding = false; }
 }
 
@@ -395,11 +394,15 @@ function broken(item, why) {
     el("p", {}, why), el("p", { class: "soft" }, name_of(item), " · Say that you cannot tell, or flag it."));
 }
 
+// A text as long as a book, so that the browser lays out no more of it than shows.
+const in_parts = (text) => (text.length < 20000 ? text
+  : text.match(/[^]{1,3000}(?:\s|$)|[^]{1,3000}/gu).map((part) => el("span", { class: "part" }, part)));
+
 function body_of(item, small = false) {
   if (item.error) return broken(item, item.error);
   if (item.kind === "text") {
     const size = small ? "" : item.content.length < 180 ? "large" : item.content.length < 700 ? "middle" : "";
-    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : item.content);
+    return el("p", { class: `words ${size}`, dir: "auto" }, small ? short(item.content, 240) : in_parts(item.content));
   }
   if (item.kind === "image") {
     const image = item.image && !item.image.parentNode ? item.image : el("img", { src: item.media });
@@ -616,6 +619,16 @@ function same_key({ key, code = "", shiftKey }) {
   return key.length === 1 ? key.toLowerCase() : key;
 }
 
+// The part of a long sample that shows; also while one types in the search field.
+function scrolled(key, typing) {
+  const frame = $(".desk .item");
+  if (!frame || $("dialog[open]") || frame.scrollHeight <= frame.clientHeight) return false;
+  const page = 0.9 * frame.clientHeight;
+  const by = { PageDown: page, PageUp: -page, ...(!typing && { ArrowDown: 60, ArrowUp: -60 }) }[key];
+  if (by) frame.scrollBy(0, by);
+  return Boolean(by);
+}
+
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, dialog");
   if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
@@ -623,6 +636,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     return void undo();
   }
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && scrolled(event.key, typing)) return void event.preventDefault();
   if (typing || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || settings.keysOff || S.view === "") return;
   const key = same_key(event);
   if (key === "Escape" && S.mending) { const { back } = S.mending; if (back) S.queue.unshift(back); return next(); }
@@ -727,7 +741,7 @@ function why(item) {
   const facts = settings.why && el("dl", {},
     line("Why", PICKED[item.pick]),
     line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
-    !settings.hide && line("Guess", item.guess !== null && item.guess !== undefined && [item.guess].flat().join(", ")),
+    !settings.hide && line("Guess", [item.guess ?? "none yet"].flat().join(", ") || "no class"),
     line("D²", number(item.d2), "Squared distance to the nearest earlier pick: how new this is"),
     line("Nearest", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
     line("Id", el("span", { class: "id" }, short(name_of(item), 60))));
@@ -747,7 +761,7 @@ function nothing_left() {
   const done = known && !p.left && !training;
   const [text, more] = S.queue_known === false ? ["No connection, and nothing more kept here", "What you decided is safe. It goes on when the server answers."]
     : !known ? ["Looking for the next sample …"]
-      : training ? ["Training, and choosing the next batch …", "You need not wait here: the next samples show when they are there."]
+      : training ? ["Training, and choosing the next batch …", "The next samples show here as soon as they are chosen."]
         : p.left ? ["Nothing more for you now", `${plural(p.left, "answer")} of this round ${p.left === 1 ? "is" : "are"} with others. What they hold and leave comes back to you after some minutes.`]
           : p.round === null ? ["No batch is waiting", "A batch is the samples that are worth a label next."]
             : p.kind === "test" ? ["The test set is labelled", "It will measure the model. Now the samples that the model learns from can be chosen."]
@@ -799,7 +813,8 @@ VIEWS.grid = {
     const choose = el("select", { id: "guessed", onchange: (event) => this.open(event.target.value) }, classes.map(({ name, left }) => el("option", { value: name, selected: name === guess }, `${name} (${left})`)));
     const card = (item, i) => el("div", { class: "card", role: "checkbox", "aria-checked": "true", tabindex: i ? "-1" : "0", "data-at": i, "aria-label": short(spoken(item), 120), onclick: () => this.toggle(i) },
       body_of(item, true), el("span", { class: "verdict", "aria-hidden": "true" }, "✓"));
-    $("#main").replaceChildren(el("div", { class: "page wide" },
+    const choosing = document.activeElement?.id === "guessed";
+    put(el("div", { class: "page wide" },
       el("h2", {}, "Many at once"),
       el("p", { class: "soft" }, "The model takes all of these for one class. Take out what is not, then confirm the rest; what you take out comes back one by one. A guess that shows sways: use this where the model is good."),
       classes.length > 0 && el("label", { class: "check middle" }, "The model says", choose),
@@ -807,7 +822,7 @@ VIEWS.grid = {
         el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft keys-hint" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
         : el("p", { class: "empty" }, classes.length ? "Others hold these now." : "Nothing here yet: the model guesses once a batch is labelled.")));
     this.count();
-    $(".card")?.focus();
+    if (!choosing) $(".card")?.focus();
   },
   count() {
     const node = $("#confirm");
@@ -1005,7 +1020,7 @@ function help_dialog() {
   const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
   const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
   dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
-    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
+    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
   el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
 }
 
@@ -1043,10 +1058,10 @@ function settings_dialog() {
 
 function show_progress(p) {
   if (!p) return;
-  const first = !S.progress;
   S.progress = { ...S.progress, ...p };
+  const changed = S.picks !== S.progress.picks;
   S.picks = S.progress.picks;
-  if (first && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
+  if (changed && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
   const bar = $("#bar");
   bar.setAttribute("aria-valuemax", p.total);
   bar.setAttribute("aria-valuenow", p.decided);

@@ -1,0 +1,143 @@
+"""CVAT and Argilla by files: what each imports, and what of its exports counts as an answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from labelnext.loop.receive import Answer, sample_of
+from labelnext.pools.known import some
+from labelnext.tools.studio_json import content_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from labelnext.loop.loop import Loop
+    from labelnext.loop.receive import Asked
+
+# How a picture is called in CVAT: loop, round and rank, in the order of which it shows pictures.
+NAME = re.compile(r"([0-9a-f]{12})/(\d+)-(\d+)\.\w+$")
+READABLE = 1_000_000_000  # bytes of an XML file
+
+
+def cvat_archive(loop: Loop, tasks: list[Asked], identity: str) -> bytes:
+    """Return a .zip of pictures, from which CVAT makes a task, with its labels beside them."""
+    if loop.kind != "image" or loop.task == "regression":
+        raise ValueError(
+            f"CVAT has classes for pictures, and this loop has {loop.task} for the kind "
+            f"{loop.kind!r}; take another tool."
+        )
+    labels = [{"name": name, "type": "tag", "attributes": []} for name in loop.classes or ()]
+    root, content = loop.root, io.BytesIO()
+    # Pictures are compressed already.
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("labels.json", json.dumps(labels, ensure_ascii=False, indent=1))
+        for task in tasks:
+            path = task.content if root is None else root / task.content
+            name = f"{identity}/{task.round:04}-{task.rank:06}{PurePosixPath(task.content).suffix}"
+            try:
+                archive.write(path, name)
+            except OSError as error:
+                raise OSError(
+                    f"{path} cannot be read: {error.strerror}; nothing was written."
+                ) from None
+    return content.getvalue()
+
+
+def cvat_answers(
+    content: bytes, loop: Loop, identity: str, annotator: str
+) -> tuple[list[Answer], int]:
+    """Return the tags that people gave in an export "CVAT for images 1.1", and how many are ours.
+
+    What a model has put there is no answer, nor is a picture without a tag: whether anybody has
+    looked at it is not said. They are those of the person whose job was exported, if it says so.
+    """
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [name for name in archive.namelist() if name.endswith("annotations.xml")]
+            if len(names) != 1 or archive.getinfo(names[0]).file_size > READABLE:
+                raise ValueError(
+                    "expected one annotations.xml, of an export 'CVAT for images 1.1', in it"
+                )
+            content = archive.read(names[0])
+    try:
+        root = ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"expected an export 'CVAT for images 1.1', {error}") from None
+    if root.tag != "annotations":
+        raise ValueError(f"expected an export 'CVAT for images 1.1', got <{root.tag}>")
+    who = root.findtext("meta/job/assignee/username") or annotator
+    picks: dict[int, dict[int, str]] = {}
+    rounds = {each["number"] for each in loop.rounds()}
+    answers, ours = [], 0
+    for image in root.iter("image"):
+        found = NAME.search(image.get("name", ""))
+        if found is None or found[1] != identity or int(found[2]) not in rounds:
+            continue
+        number, rank = int(found[2]), int(found[3])
+        if number not in picks:
+            picks[number] = {pick["rank"]: pick["id"] for pick in loop.picks(number)}
+        sample = picks[number].get(rank)
+        if sample is None:
+            continue
+        ours += 1
+        tags = [tag for tag in image.iter("tag") if tag.get("source") != "auto"]
+        names = list(dict.fromkeys(tag.get("label", "") for tag in tags))
+        if names:
+            answers.append(Answer(sample, who, "label", _one(names, sample, loop.task)))
+    return answers, ours
+
+
+def argilla_lines(tasks: list[Asked], root: Path | None, media: str | None, guess: bool) -> bytes:
+    """Return records as `dataset.records.log` takes them, one on a line."""
+    lines = []
+    for task in tasks:
+        if task.kind == "audio":
+            raise ValueError("Argilla plays no sounds; take another tool.")
+        record = {"id": task.key, task.kind: content_of(task, root, media)}
+        record |= {"round": task.round, "rank": task.rank}
+        if guess and task.guess is not None:
+            record["label"] = task.guess
+        lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+    return "".join(lines).encode()
+
+
+def argilla_answers(
+    records: list[dict[str, Any]], identity: str, task: str
+) -> tuple[list[Answer], int]:
+    """Return what people have submitted; drafts and suggestions are no answers."""
+    answers, ours = [], 0
+    for record in records:
+        sample = sample_of(record.get("id"), identity)
+        if sample is None:
+            continue
+        ours += 1
+        if record.get("responses"):
+            raise ValueError(
+                "the status of responses is missing; export with to_list(flatten=True)"
+            )
+        values, users, states = (
+            record.get(f"label.responses{part}") or [] for part in ("", ".users", ".status")
+        )
+        for value, user, state in zip(values, users, states, strict=True):
+            if state == "discarded":
+                answers.append(Answer(sample, str(user), "skip"))
+            elif state == "submitted":
+                names = value if isinstance(value, list) else [value]
+                said = float(value) if task == "regression" else _one(names, sample, task)
+                answers.append(Answer(sample, str(user), "label", said))
+    return answers, ours
+
+
+def _one(names: list[str], sample: str, task: str) -> Any:
+    """Return names as the label of a task: all of them, or the one there may be."""
+    if task == "multilabel":
+        return names
+    if len(names) != 1:
+        raise ValueError(f"{sample!r} has {some(names)}, and a label is one")
+    return names[0]
