@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from labelnext.cluster.session import in_short
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from labelnext.cluster.session import Ray
+from labelnext.cluster.session import Ray, in_short
 
 # How often one call is tried, each time in a new actor, and the seconds before the second time.
 ATTEMPTS, PAUSE = 5, 0.2

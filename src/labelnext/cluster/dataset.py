@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.pools.check import check_shape
 from labelnext.pools.known import USUAL, as_ids
 from labelnext.pools.pool import Pool
-from labelnext.pools.source import PARTS, Source, by_block, check_range, digest_of
+from labelnext.pools.source import PARTS, Known, Part, Source, by_block, check_range, digest_of
 from labelnext.utils.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
-
-    from labelnext.pools.source import Known, Part
 
 # Blocks that are looked at at once.
 AT_ONCE = 4

@@ -10,17 +10,15 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labelnext.utils.given import check_integer, check_number, check_positive
 from labelnext.utils.libraries import require
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # Ray reads these when it starts; nobody is told of it, no GPU is hidden from anybody, and
 # Python's print stays Python's.

@@ -7,14 +7,12 @@ import math
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.datasets._dataset import Dataset, Way, first_found, openml_way, resolve_home
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 N_TRAIN = 60_000

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from labelnext.datasets._dataset import Dataset, Way, first_found, openml_way, resolve_home
 from labelnext.utils.libraries import require
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # Where Debian and R itself keep packages.
 LIBRARIES = (

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
@@ -13,7 +14,6 @@ from sklearn.utils.validation import _num_samples, column_or_1d, validate_data
 
 from labelnext.estimators.rows import check_weights
 from labelnext.utils import (
-    MISSING_LABEL,
     check_classes,
     check_random_state,
     encode_labels,
@@ -23,23 +23,11 @@ from labelnext.utils.encoding import narrow
 from labelnext.utils.given import refuse_masked, refuse_other_order
 from labelnext.utils.labels import split_labels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 
 class PartlyLabelledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A scikit-learn classifier whose labels may be missing."""
 
     _checks: ClassVar[dict[str, Any]]  # of samples, by scikit-learn's `validate_data`
-
-    def __init__(
-        self,
-        classes: npt.ArrayLike | None = None,
-        missing_label: Any = MISSING_LABEL,
-        cost_matrix: npt.ArrayLike | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self._keep(locals())
 
     def _keep(self, given: dict[str, Any], **others: Any) -> None:
         """Keep what a constructor is given, as scikit-learn asks: under its names, unchecked."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
@@ -23,9 +24,6 @@ from labelnext.utils import MISSING_LABEL
 from labelnext.utils.encoding import narrow
 from labelnext.utils.given import refuse_masked, refuse_other_order, shown
 from labelnext.utils.labels import is_null, split_labels
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
 
 class ColdStart:

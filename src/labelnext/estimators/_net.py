@@ -6,11 +6,12 @@ Imports torch and skorch, so it is imported late.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EarlyStopping
@@ -19,11 +20,6 @@ from skorch.utils import multi_indexing, noop, to_tensor
 
 from labelnext.networks.untouched import cast
 from labelnext.utils.random import seeded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
 
 # In a batch of weighted samples, beside the samples themselves.
 _SAMPLES, _WEIGHTS = "samples", "labelnext_sample_weight"

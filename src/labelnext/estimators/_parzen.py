@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 from sklearn.utils import check_array, gen_batches
@@ -14,11 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL
 from labelnext.utils.given import check_integer, refuse_masked, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy.typing as npt
 
 KERNEL_VALUES = 2**23  # at once, 64 MiB
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from labelnext.estimators._classifier import PartlyLabelledClassifier
 from labelnext.utils import MISSING_LABEL, check_random_state
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import require, without_tensor
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 
 class SkorchClassifier(PartlyLabelledClassifier):

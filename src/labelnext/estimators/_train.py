@@ -6,9 +6,11 @@ Imports torch and skorch, so it is imported late.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from skorch import NeuralNet
 
@@ -25,11 +27,6 @@ from labelnext.networks import proba_and_features
 from labelnext.networks.passes import proba_with_dropout
 from labelnext.networks.results import as_arrays, with_both_classes
 from labelnext.utils.given import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import numpy.typing as npt
 
 # What a warm start takes over from changed parameters; all else was built into the network.
 _OF_TRAINING = ("lr", "max_epochs", "batch_size", "verbose")

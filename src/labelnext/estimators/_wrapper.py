@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import MetaEstimatorMixin, is_classifier
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
@@ -19,11 +21,6 @@ from labelnext.estimators.models import copy_of
 from labelnext.utils import MISSING_LABEL, encode_labels
 from labelnext.utils.encoding import label_dtype
 from labelnext.utils.given import refuse_masked, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy.typing as npt
 
 
 def is_from_elsewhere(estimator: Any) -> bool:

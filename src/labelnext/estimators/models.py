@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import copy
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
@@ -20,9 +21,6 @@ from labelnext.networks import proba_and_features
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import without_tensor
 from labelnext.utils.random import seeded
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # Named by module and class, so that none of them has to be imported: where the module was not,
 # there is no instance either. Each with its attributes of the fitted and the unfitted classifier.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
@@ -31,11 +33,6 @@ from labelnext.estimators.models import (
 )
 from labelnext.estimators.rows import as_numbers, as_samples, take_rows
 from labelnext.utils.given import refuse_other_order, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 
 def proba_and_features(
@@ -261,11 +258,9 @@ def ask_members(
         yield from [proba_of(clf, X)] * 2  # all of them know nothing
     elif _is_ensemble(inner):
         yield from _ask_ensemble(inner, seen)
-    elif is_network(inner):
+    else:
         for seed in rng.integers(2**63, size=n_passes):
             yield np.asarray(ask_with_dropout(inner, seen, int(seed)), dtype=np.float64)
-    else:
-        yield proba_of(inner, seen)
 
 
 def ask_committee(members: Sequence[Any], X: Any) -> Iterator[NDArray[np.float64]]:

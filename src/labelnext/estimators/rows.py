@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from labelnext.utils.given import refuse_masked
 from labelnext.utils.libraries import without_tensor
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 
 def as_samples(X: Any, name: str = "X") -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 
 from labelnext import datasets, strategies
@@ -20,12 +22,7 @@ from labelnext.utils.given import check_integer
 from labelnext.utils.libraries import imported
 from labelnext.utils.text import no_such
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from numpy.typing import ArrayLike, NDArray
-
-    Rows = NDArray[np.int64]
+Rows = NDArray[np.int64]
 
 
 def find_strategy(name: str, options: Mapping[str, Any] | None = None) -> Any:

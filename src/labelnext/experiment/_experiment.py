@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import cpu_count
+from numpy.typing import ArrayLike
 
 from labelnext.datasets import DatasetNotFoundError
 from labelnext.estimators.rows import as_samples
 from labelnext.experiment._catalog import cut, find_data, find_model, find_strategy
-from labelnext.experiment._records import Budget, Failure, Round, Setting
+from labelnext.experiment._records import Budget, Curves, Failure, Round, Setting
 from labelnext.experiment._report import Results
 from labelnext.experiment._simulate import check_size
 from labelnext.experiment._store import Store, describe, fingerprint, key_of, versions
 from labelnext.experiment._workers import Task, play, play_in_processes
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from numpy.typing import ArrayLike
-
-    from labelnext.experiment._records import Curves
-
-    Samples = Mapping[str, tuple[Any, Any]]
+Samples = Mapping[str, tuple[Any, Any]]
 
 
 # What a setting takes: numbers of a kind, in words, and from where to where.

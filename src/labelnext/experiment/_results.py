@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.experiment._records import (
+    Budget,
     Columns,
     Curves,
     Failure,
+    Needed,
     PairedTest,
     Penalties,
+    Round,
+    Setting,
     as_columns,
     whole,
 )
 from labelnext.experiment._stopping import StoppingAdvice, advise
 from labelnext.utils.interval import mean_interval
 from labelnext.utils.libraries import require
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from labelnext.experiment._records import Budget, Needed, Round, Setting
 
 MEASURES = ("labels", "classes", "accuracy", "agreement", "potential", "fit_seconds")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import time
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -21,13 +23,8 @@ from labelnext.utils import MISSING_LABEL
 from labelnext.utils.random import seeded
 from labelnext.utils.text import counted
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import ArrayLike, NDArray
-
-    Watch = Callable[[Any, NDArray[np.float64], NDArray[np.int64]], None]
-    Rows = NDArray[np.int64]
+Watch = Callable[[Any, NDArray[np.float64], NDArray[np.int64]], None]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,17 @@ import json
 import os
 import sqlite3
 import types
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import joblib
 import numpy as np
 
 from labelnext.experiment._records import Round
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 # Another version of these may give other numbers.
 LIBRARIES = ("numpy", "scipy", "scikit-learn")

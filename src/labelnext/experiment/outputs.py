@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labelnext.pools.disk import write_whole, writing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 MANIFEST = "labelnext-files.json"
 # All that a report may consist of; whatever of these one has not, is removed from its folder.

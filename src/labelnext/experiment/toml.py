@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labelnext.experiment._catalog import check_known, find_data, find_model, find_strategy
 from labelnext.experiment._experiment import Experiment
 from labelnext.experiment._records import Budget
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 EXAMPLE = """\
 # An experiment: every strategy in every setting at every seed.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -21,9 +22,6 @@ from labelnext.networks._batches import by_position, collate
 from labelnext.pools.known import as_groups, as_ids, check_ids, check_length
 from labelnext.utils.given import shown
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _ACCEPTED = (
     "a DataLoader, a data set (anything with a length and items, or an IterableDataset), a "

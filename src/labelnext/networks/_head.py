@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,9 +24,6 @@ from labelnext.networks._outputs import (
 from labelnext.networks.untouched import uncompiled, without_prefix
 from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 # Samples to search with. With more, two layers are less likely to look alike by chance.
 FEW = 4

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from rich.console import Console
@@ -18,12 +19,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Task as Shown
 from rich.text import Text
 from torch.nn.modules.dropout import _DropoutNd
 
 from labelnext.networks._batches import Arguments, first_tensor
 from labelnext.networks._data import Source, open_source, without_index
-from labelnext.networks._head import catching, locate
+from labelnext.networks._head import Caught, Head, catching, locate
 from labelnext.networks.results import (
     Plan,
     Result,
@@ -44,15 +46,7 @@ from labelnext.networks.untouched import (
     unwrap,
 )
 from labelnext.pools.source import PARTS
-from labelnext.utils.given import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from rich.progress import Task as Shown
-
-    from labelnext.networks._head import Caught, Head
-    from labelnext.utils.given import Task
+from labelnext.utils.given import Task, shown
 
 
 class Collector(Protocol):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,6 @@ from torch import nn
 from labelnext.networks._outputs import same
 from labelnext.utils.given import shown
 from labelnext.utils.random import RandomStates
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PREFIXES = ("module.", "_orig_mod.")
 # Where a module keeps its parameters, buffers, submodules and hooks.

@@ -5,16 +5,13 @@ from __future__ import annotations
 import threading
 from abc import abstractmethod
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.pools.source import Known, Part, Source, by_block
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
 # Bytes of decoded blocks of either part that are kept.
 CACHE_BYTES = 1 << 25

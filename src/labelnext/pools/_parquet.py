@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from labelnext.pools._blocks import BlockSource
-from labelnext.pools.files import FileError, broken, reading, some_bytes
+from labelnext.pools.files import FileError, Files, broken, reading, some_bytes
 from labelnext.pools.known import as_ids, decoded, numbered, stems_of
 from labelnext.pools.source import PARTS, Part, digest_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from labelnext.pools.files import Files
 
 # The dtype of the numbers in a column, and whether they are in lists.
 Kind = tuple[np.dtype[Any], bool]
@@ -139,7 +134,7 @@ class ParquetSource(BlockSource):
             (name, where), *_ = columns
             chunks = table.column(name).chunks
             return np.concatenate([_known(part, chunk, where, first) for chunk in chunks])
-        arrays = [as_matrix(table.column(n).chunks, len(table), w, first) for n, w in columns]
+        arrays = [as_matrix(table.column(n).chunks, w, first) for n, w in columns]
         out = arrays[0] if len(columns) == 1 else np.column_stack(arrays)
         out = out.reshape(len(table), -1)
         if self._widths[part] not in (0, out.shape[1]):
@@ -165,21 +160,16 @@ class ParquetSource(BlockSource):
         return width
 
 
-def as_matrix(chunks: Iterable[pa.Array], n_rows: int, where: str, first: int = 0) -> NDArray[Any]:
-    """Put the chunks of a column, whose first row is `first`, into one array without a copy."""
-    out: NDArray[Any] | None = None
-    row = 0
+def as_matrix(chunks: Iterable[pa.Array], where: str, first: int) -> NDArray[Any]:
+    """Put the chunks of a column, whose first row is `first`, into one array; one is not copied."""
+    parts: list[NDArray[Any]] = []
     for chunk in filter(len, chunks):
-        part = _matrix(chunk, where, first + row)
-        if len(part) == n_rows:
-            return part
-        if out is None:
-            out = np.empty((n_rows, *part.shape[1:]), part.dtype)
-        if out.shape[1:] != part.shape[1:]:
-            raise _uneven(where, first + row, part.shape[1], out.shape[1])
-        out[row : row + len(part)] = part
-        row += len(part)
-    return np.empty((0, 0)) if out is None else out
+        part = _matrix(chunk, where, first)
+        if parts and part.shape[1:] != parts[0].shape[1:]:
+            raise _uneven(where, first, part.shape[1], parts[0].shape[1])
+        parts.append(part)
+        first += len(chunk)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, 0))
 
 
 def _footer(files: Files, path: str) -> ParquetFile:
@@ -277,7 +267,7 @@ def _known(what: Any, chunk: pa.Array, where: str, first: int) -> NDArray[Any]:
             values[:] = chunk.to_pylist()
         return as_ids(values, where)
     if listed:
-        return as_matrix([chunk], len(chunk), where, first)
+        return as_matrix([chunk], where, first)
     if pa.types.is_floating(chunk.type) or (pa.types.is_integer(chunk.type) and _fits(what, chunk)):
         return chunk.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
     values = np.empty(len(chunk), dtype=object)

@@ -6,24 +6,19 @@ import codecs
 import csv
 import io
 import json
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.files import FileError, reading
 from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of, whole_numbers
-from labelnext.pools.source import KNOWN, PARTS
+from labelnext.pools.source import KNOWN, PARTS, Known, Source
 from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from numpy.typing import NDArray
-
-    from labelnext.pools.source import Known, Source
 
 TABLES = (".csv", ".tsv")
 SUFFIXES = (".txt", *TABLES, ".json", ".jsonl")

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from labelnext.pools._writer import PoolWriter, check_known
 from labelnext.pools.disk import clear_drafts_of
 from labelnext.pools.own import folder_of, in_place_of
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
-from labelnext.utils.given import check_integer
+from labelnext.utils.given import Task, check_integer
 from labelnext.utils.labels import MISSING_LABEL, split_labels
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from os import PathLike
-
-    from numpy.typing import ArrayLike
-
-    from labelnext.utils.given import Task
 
 # Bytes of both parts in a shard: large enough to be read at full speed, small enough to be sent
 # or written again.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from labelnext.pools.check import as_part, check_lengths, check_shape
 from labelnext.pools.disk import draft, sync_folder, write_npy, write_once, write_through, writing
@@ -30,19 +34,10 @@ from labelnext.pools.manifest import (
     text_of,
 )
 from labelnext.pools.own import clear_pool_drafts, delete_pool, folder_of, refuse_other_files
-from labelnext.pools.source import digest_of_bytes
+from labelnext.pools.source import Part, digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
 from labelnext.utils.libraries import is_sparse, is_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from os import PathLike
-    from pathlib import Path
-
-    from numpy.typing import ArrayLike, NDArray
-
-    from labelnext.pools.source import Part
 
 # The longest text, in bytes of UTF-8: each of a shard takes as much room as its longest.
 LONGEST = 1024

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.pools.check import as_part, check_lengths, check_shape, common_device
 from labelnext.pools.known import as_ids, check_length, decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
 from labelnext.utils.libraries import is_sparse, is_tensor, without_tensor
 from labelnext.utils.memory import clear_if_out_of_memory
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 # How much of what is free on a GPU a pool may take; the rest is for a selection from it.
 SHARE_OF_GPU = 0.8

@@ -16,24 +16,19 @@ import posixpath
 import re
 import threading
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.pools._npy import NpyFile, RowsSource
-from labelnext.pools.files import FileError, LocalFiles, reading
+from labelnext.pools.files import FileError, Files, LocalFiles, reading
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, by_block, digest_of, digest_of_bytes
 from labelnext.utils.given import TASKS
 from labelnext.utils.text import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    from labelnext.pools.files import Files
 
 FORMAT, VERSION = "labelnext pool", 1
 MANIFEST, SETTINGS, SHARD = "pool.json", "settings.json", "shard.json"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labelnext.pools.disk import DRAFT, FULL, clear_drafts, draft, put_in_place, writing
 from labelnext.pools.files import local_folder
@@ -19,9 +20,6 @@ from labelnext.pools.manifest import (
     read_shard,
     shard_number,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:

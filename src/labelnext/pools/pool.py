@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.pools.arrays import ArraySource
 from labelnext.pools.check import WITHOUT_PROBA, check_columns, refuse_proba_of
@@ -33,11 +35,6 @@ from labelnext.utils.given import TASKS, Task, check_task, refuse_other_order
 from labelnext.utils.labels import MISSING_LABEL
 from labelnext.utils.libraries import require, without_tensor
 from labelnext.utils.memory import refuse_too_large
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
 
 class Pool:

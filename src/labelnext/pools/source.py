@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import is_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
 
 Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
@@ -152,9 +149,6 @@ class _View(Source):
     def __init__(self, source: Source) -> None:
         self.source: Source = source
         self.__dict__.update({name: getattr(source, name) for name in _SEEN})
-
-    def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
-        return self.source.read(part, lo, hi)
 
     def take(self, part: Part, rows: NDArray[np.int64]) -> NDArray[Any]:
         return self.source.take(part, self._rows(rows))

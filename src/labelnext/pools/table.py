@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,9 +14,6 @@ from labelnext.pools._open import content_of
 from labelnext.pools._text import TABLES, Table, json_values, text_of
 from labelnext.pools.files import FileError, reading
 from labelnext.pools.known import natural, some
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 
 PARQUET = (".parquet", ".parq", ".pq")
 JSON = (".json", ".jsonl", ".ndjson")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from labelnext.estimators import ColdStart, fit_on_labeled, proba_and_features, proba_of
@@ -25,12 +27,7 @@ from labelnext.utils.given import (
 )
 from labelnext.utils.labels import split_labels
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from numpy.typing import ArrayLike, NDArray
-
-    Fit = Callable[[Any, Any], Any]
+Fit = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True)

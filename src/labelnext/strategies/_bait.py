@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from scipy.linalg import helmert
 
 from labelnext.engine.threads import SPAN, for_each, for_each_span, n_threads
@@ -15,11 +17,6 @@ from labelnext.strategies._base import QueryStrategy, checked, parameters
 from labelnext.strategies._points import parts
 from labelnext.strategies._query import Choice, Query
 from labelnext.utils.given import check_positive
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
 
 # Changes of the inverses that are made together.
 LATE = 32

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from labelnext.strategies._base import QueryStrategy, check_count, checked, parameters
 from labelnext.strategies._clusters import nearest_to_centres
 from labelnext.strategies._query import Choice, Query
 from labelnext.utils.given import check_number
 from labelnext.utils.libraries import is_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
 # Rows that are copied at a time.
 _BLOCK = 4096

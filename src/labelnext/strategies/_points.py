@@ -5,25 +5,22 @@ No n × n matrix is ever held. NumPy and torch share the code: `Points.xp` is th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from sklearn.preprocessing import normalize as to_unit_length
 from sklearn.utils.extmath import row_norms
 
 from labelnext.engine.threads import SPAN, InOrder, for_each_span
 from labelnext.utils.libraries import is_tensor, plain_float32, without_tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-    Work = Callable[[slice, slice, Any], None]
+Floats = NDArray[np.float64]
+Work = Callable[[slice, slice, Any], None]
 
 # Points on one side of a tile; on the other are those of a span. 4 MB in float32.
 BLOCK = 512

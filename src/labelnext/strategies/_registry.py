@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from labelnext.utils.text import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # The module and the class of each name, in the order of the table that people see.
 STRATEGIES = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    # x, y, and the ends of an interval or NaN.
-    Point = tuple[float, float, float, float]
+# x, y, and the ends of an interval or NaN.
+Point = tuple[float, float, float, float]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 310, 62, 14, 30, 44
 COLORS = ("var(--accent)", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#8a6d00")

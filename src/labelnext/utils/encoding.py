@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from labelnext.utils.given import refuse_masked, shown
 from labelnext.utils.labels import MISSING_LABEL, is_labeled, is_null, nulls, split_labels
 from labelnext.utils.random import rand_argmax
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 
 def check_classes(classes: npt.ArrayLike, missing_label: Any = MISSING_LABEL) -> npt.NDArray[Any]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from labelnext.utils.given import refuse_masked, shown
 from labelnext.utils.libraries import without_tensor
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 MISSING_LABEL = np.nan
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    Columns = Mapping[str, Sequence[Any]]
+Columns = Mapping[str, Sequence[Any]]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2937; --quiet: #5b6472; --paper: #ffffff;

@@ -6,15 +6,12 @@ import copy
 import random
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import numpy.typing as npt
+import numpy.typing as npt
 
 
 class _Spare(threading.local):
