@@ -68,9 +68,8 @@ def all_strategies() -> dict[str, Any]:
     """Return a strategy of each kind, BADGE first and the simple ones last."""
     kinds = {
         name: kind
-        for name, kind in vars(pool).items()
-        if inspect.isclass(kind)
-        and issubclass(kind, pool.QueryStrategy)
+        for name, kind in inspect.getmembers(pool, inspect.isclass)
+        if issubclass(kind, pool.QueryStrategy)
         and not inspect.isabstract(kind)
         and kind not in (Badge, RandomSampling, UncertaintySampling)
     }
