@@ -25,7 +25,8 @@ else:
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # So do those of BLAS and scikit-learn: tests on small arrays took ten times as long.
-    threadpool_limits(1)
+    # `make cpus` says how many it wants.
+    threadpool_limits(int(os.environ.get("OPENBLAS_NUM_THREADS", "1")))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -35,8 +36,6 @@ def pytest_collection():
     try:
         return (yield)
     finally:
-        gc.collect()
-        gc.freeze()
         gc.enable()
 
 
@@ -77,10 +76,6 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_configure(config):
     config.pluginmanager.register(left_out)
-
-
-def pytest_unconfigure():
-    gc.unfreeze()
 
 
 @pytest.fixture(

@@ -424,14 +424,20 @@ def test_the_browser_is_given_a_file_and_no_token(monkeypatch):
 
 
 def test_ctrl_c_before_the_server_has_begun_ends_it(loop, monkeypatch, capsys):
-    uvicorn = pytest.importorskip("uvicorn")
-    begin = uvicorn.Config.get_loop_factory
+    import uvicorn
 
-    def interrupted(config):
+    run = uvicorn.Server.run
+
+    def interrupted(self, sockets=None):
         signal.raise_signal(signal.SIGINT)
-        return begin(config)
+        return run(self, sockets)
 
-    monkeypatch.setattr(uvicorn.Config, "get_loop_factory", interrupted)
-    server.serve(loop, open_browser=False)
+    monkeypatch.setattr(uvicorn.Server, "run", interrupted)
+    # What a shell starts in the background does not listen to Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        server.serve(loop, open_browser=False)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().out.endswith("Ctrl-C stops.\n")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
