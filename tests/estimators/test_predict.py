@@ -192,7 +192,7 @@ def test_a_vote_without_probabilities_and_what_to_do(door):
 @pytest.mark.parametrize("door", [proba_and_features, proba_of])
 def test_a_regressor_is_told_apart(door):
     for clf in (LinearRegression(), make_pipeline(StandardScaler(), LinearRegression())):
-        with pytest.raises(TypeError, match=r"got .*a regressor\.$"):
+        with pytest.raises(TypeError, match=r"got .*a regressor\. Take a classifier, as"):
             door(clf.fit(X, Y), X)
 
 

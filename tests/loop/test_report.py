@@ -304,6 +304,24 @@ def test_no_page_tells_where_files_are(tmp_path):
     assert "home-of-ann" not in (tmp_path / "b.html").read_text("utf-8")
 
 
+def test_a_lucky_peak_saves_nothing(simulated, monkeypatch):
+    """Right at once with a few labels, then wrong until the end."""
+    import labelnext.loop.statistics as module
+
+    loop, truth = simulated.loop, np.array(simulated.y, dtype=object)
+
+    def fit(X, y, classes):
+        n = sum(value is not None for value in y)
+        share = {5: 0.95}.get(n, 0.9 if n > 90 else 0.8 if n == 24 else 0.5)
+        right = np.random.default_rng(5).permutation(len(y)) < share * len(y)
+        return {}, np.where(right, truth, "none")
+
+    monkeypatch.setitem(module.linear.FITS, "multiclass", fit)
+    saved = statistics(loop).saved
+    assert saved.along[0].value > saved.accuracy > saved.along[1].value
+    assert saved.needed > 60
+
+
 @pytest.mark.parametrize(("speed", "verdict"), [(3, "saved labels"), (0.2, "cost labels")])
 def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict):
     """A model that is right in so many of the test set, by how many labels it has seen."""

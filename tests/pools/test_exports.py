@@ -165,6 +165,8 @@ class TestTables:
             ("id,name\na,b\n", "no columns of numbers with names"),
             ("", "no columns of numbers with names in its first line .empty"),
             ("cat,dog\n1,0\n0,5,0,5\n", "row 1 has 4 cells and the first line has 2; put texts"),
+            ('cat,dog\n1,"0\n0,1\n', "a quote that opens in row 0 is never closed"),
+            ('cat,"dog\n1,0\n', "a quote that opens in the first line is never closed"),
             ("cat;dog;dog\n1;0;0\n", "2 columns 'dog'; give each a name of its own"),
         ],
     )

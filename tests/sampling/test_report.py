@@ -158,13 +158,19 @@ def test_a_file_is_read_by_its_ids(path, tmp_path, ending):
         assert pick["sample"]["fields"][1] == ["body", f"b,{row}"]
 
 
-def test_a_folder_has_pictures_by_id(path, tmp_path):
+@pytest.mark.parametrize("named", ["photos", "./photos/", "{}/photos"])
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_a_folder_has_pictures_by_id(path, tmp_path, monkeypatch, named, kind):
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "photos"
     folder.mkdir()
     for i in range(60):
         (folder / f"s{i}.jpg").write_bytes(picture_bytes(kind="JPEG"))
+    rows = "".join(f"s{i},s{i}.jpg\n" for i in range(60))
+    (folder / "table.csv").write_text(f"id,picture\n{rows}")
     _pool, batch = make(ids=[f"s{i}" for i in range(60)])
-    _, content = page_of(batch, path, samples=folder)
+    place = named.format(tmp_path)
+    _, content = page_of(batch, path, samples=place if kind == "folder" else f"{place}/table.csv")
     assert all("picture" in pick["sample"] for pick in content["picks"])
 
 

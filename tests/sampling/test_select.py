@@ -254,6 +254,14 @@ class TestRandomState:
             select(*POOL, 3, random_state=state)
 
 
+def test_labels_are_no_probabilities():
+    labels = np.array([0, 1, 2, 1])
+    with pytest.raises(
+        ValueError, match=r"row 2, .* \(P\(y = 1\) is 2\): .* in place of labels pass"
+    ):
+        select(labels, np.eye(4), 2)
+
+
 def test_selecting_imports_nothing_heavy():
     code = """
 import sys

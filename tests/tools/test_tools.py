@@ -14,6 +14,7 @@ from labelnext.loop import Loop
 from labelnext.loop.receive import Answer, asked, identity, receive
 from labelnext.samples import Samples
 from labelnext.tools import FORMATS, File
+from labelnext.tools.export import export
 
 TEXTS = [{"id": f"s{i}", "text": f'=text, {i}\n"&<b>'} for i in range(6)]
 
@@ -148,6 +149,22 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
     file.path.write_text(content.replace("s3", "s9"))
     with pytest.raises(ValueError, match="1 of 2 ids are not in the loop"):
         file.pull(loop)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl"])
+def test_what_a_loop_has_exported_is_nobodys_opinion(loop, tmp_path, name):
+    ids = loop.samples().ids[:3]
+    loop.add_labels(ids, ["good", "bad", "good"], annotator="ann", source="memory")
+    path = tmp_path / name
+    export(loop, path)
+    assert File(path).pull(loop) == 0
+    text = path.read_text()
+    edited = text.replace(",bad,", ",good,", 1).replace('"label": "bad"', '"label": "good"', 1)
+    assert edited != text
+    path.write_text(edited)
+    assert File(path, annotator="cy").pull(loop) == 1
+    (event,) = [event for event in loop.events() if event.annotator == "cy"]
+    assert (event.sample, event.value) == (ids[1], "good")
 
 
 def test_a_file_that_may_hold_labels_is_not_replaced(loop, tmp_path):

@@ -198,6 +198,8 @@ def refuse_without_proba(clf: Any) -> None:
             steps = "".join(f"{type(step).__name__}(), " for _, step in clf.steps[:-1])
             advice += f": make_pipeline({steps}{calibrated})"
         advice += "."
+    elif known and is_regressor(final):
+        advice = " Take a classifier, as LogisticRegression is."
     raise TypeError(
         f"clf must be a classifier with predict_proba, got {type(clf).__name__}{fault}.{advice}"
     )

@@ -75,10 +75,23 @@ def fit(
         X = scaled(X)
         found, predicted = FITS[loop.task](X, train, loop.classes)
     if predicted is None:
-        said.append("No model yet: too few labels to learn from.")
+        said.append(f"No model yet: {_lack(train, test, loop.task)}.")
         return Fitted(Pool(features=X, ids=ids, **found), {}, tuple(said))
     metrics = measure(loop.task, test, predicted)
     return Fitted(Pool(features=X, ids=ids, **found), metrics, tuple(said))
+
+
+def _lack(train: Any, test: Any, task: str) -> str:
+    """Say why nothing can be learned."""
+    given = [value for value in train if value is not None and value == value]  # noqa: PLR0124
+    if not given:
+        measured = any(value is not None and value == value for value in test)  # noqa: PLR0124
+        only = ", and nothing is trained on those of the test set" if measured else ""
+        return f"there are too few labels to learn from{only}"
+    if task == "multiclass" and len(set(given)) == 1:
+        many = f"all {len(given):,} labels are" if len(given) > 1 else "the only label is"
+        return f"{many} {given[0]!r}, and a model needs two classes"
+    return "there are too few labels to learn from"
 
 
 def without_features(loop: Any) -> Pool:

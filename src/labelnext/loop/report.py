@@ -164,7 +164,7 @@ def _needed(saved: Saved) -> str:
             f"fewer than {saved.random - saved.needed:,}"
         )
     return (
-        f"In the order of the loop {saved.needed:,} were enough: saved are about "
+        f"In the order of the loop it is so from {saved.needed:,} labels on: saved are about "
         f"{_signed(saved.random - saved.needed)}"
     )
 

@@ -300,8 +300,9 @@ def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
     level = sliced[-1].mean()
     # Bootstrapped models see fewer samples: they tell the spread, not the level.
     levels = level + (weights @ drawn.T - drawn.mean())[np.arange(RESAMPLES), _turns()]
-    needed = first_reached(counts, along.mean(axis=1)[None], level)[0][0]
-    spread, _ = first_reached(counts, weights @ along.T - levels[:, None], 0.0)
+    needed = first_reached(counts, _from_there_on(along.mean(axis=1)[None]), level)[0][0]
+    ahead = _from_there_on(weights @ along.T - levels[:, None])
+    spread, _ = first_reached(counts, ahead, 0.0)
     low, high = np.quantile(m - spread, [0.025, 0.975])
     n = len(testing)
 
@@ -315,6 +316,11 @@ def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
         *(m, float(level), int(needed), (float(low), float(high))),
         *(points(counts, along), points(some, sliced)),
     )
+
+
+def _from_there_on(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the least that each curve is from each point on: a lucky peak is no saving."""
+    return np.minimum.accumulate(curves[:, ::-1], axis=1)[:, ::-1]
 
 
 def _turns() -> Rows:

@@ -34,13 +34,20 @@ class Table:
         header = text.partition("\n")[0]
         # What Excel writes has semicolons where a comma is the decimal sign.
         delimiter = max("\t,;" if name.lower().endswith(".tsv") else ",;\t", key=header.count)
-        limit = csv.field_size_limit(max(1, len(text)))
+        limit = csv.field_size_limit(len(text) + 4)
         try:
             with reading(name):
-                lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+                # A quote that is open at the end takes the line that is added into its text.
+                lines = csv.reader(io.StringIO(f"{text}\nend", newline=""), delimiter=delimiter)
                 rows = [row for row in lines if row]
         finally:
             csv.field_size_limit(limit)
+        if rows.pop() != ["end"]:
+            where = f"row {len(rows) - 1:,}" if rows else "the first line"
+            raise FileError(
+                f"{name}: a quote that opens in {where} is never closed, so all that comes after "
+                'would be one text; close it, and write "" for a quote inside a quoted text.'
+            )
         self.names: list[str] = rows[0] if rows else []
         self.stems = stems_of(self.names)
         self._rows = rows[1:]

@@ -289,9 +289,13 @@ def refuse_proba(
         found = np.argwhere(bad)
         if len(found):
             row, column = found[0]
+            one = labels = ""
+            if proba.shape[1] == 2 and abs(proba[row].sum() - 1) < 1e-6:  # of one column, perhaps
+                one = f" (P(y = 1) is {proba[row, 1]:g})"
+                labels = ", and in place of labels pass what predict_proba returns"
             raise ValueError(
-                f"proba is {proba[row, column]} at row {where(first_row + row)}, column {column}: "
-                f"{hint}."
+                f"proba is {proba[row, column]} at row {where(first_row + row)}, column {column}"
+                f"{one}: {hint}{labels}."
             )
     off = proba.sum(axis=1, dtype=np.float64) - 1.0
     row = int(np.argmax(np.abs(off) > tolerance))

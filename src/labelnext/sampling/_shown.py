@@ -43,7 +43,7 @@ def shown(
     """
     root = root or Path()
     if isinstance(samples, str | os.PathLike):
-        path = Path(samples)
+        path = Path(samples).absolute()
         if path.is_dir():
             return [_shown(_named(path, str(each)), path) for each in ids]
         samples, root = _read_table(path), path.parent

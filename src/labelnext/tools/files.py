@@ -125,7 +125,8 @@ class File:
         Write the labels of the file to a loop, all that are new or, if one is wrong, none.
 
         A table or JSON Lines that `push` has not written is read by its columns ``id`` and
-        ``label``: so labels that are there already come in.
+        ``label``: so labels that are there already come in. Of what `export` has written, only
+        labels that are others than the loop's do.
 
         Parameters
         ----------
@@ -144,9 +145,9 @@ class File:
         name = identity(loop)
         try:
             if self.format == "csv":
-                answers, ours = self._filled(_rows_of(content), name, loop.task)
+                answers, ours = self._filled(_rows_of(content), name, loop)
             elif self.format == "jsonl":
-                answers, ours = self._filled(_lines_of(content), name, loop.task)
+                answers, ours = self._filled(_lines_of(content), name, loop)
             elif self.format == "prodigy":
                 answers, ours = self._of_prodigy(_lines_of(content), name, loop.task)
             elif self.format == "cvat":
@@ -251,10 +252,13 @@ class File:
         return {kind: content, "options": options, "meta": meta, "labelnext": task.key}
 
     def _filled(
-        self, records: list[dict[str, Any]], name: str, task: str
+        self, records: list[dict[str, Any]], name: str, loop: Loop
     ) -> tuple[list[Answer], int]:
         """Read records whose label and annotator people have filled in."""
         answers, ours = [], 0
+        # What a loop has exported, nobody has said anew: only what was changed in it is an answer.
+        exported = bool(records) and {"annotators", "votes"} <= records[0].keys()
+        known = dict(zip(*loop.labels(split="all"), strict=True)) if exported else {}
         # Labels that one has from elsewhere name their samples by id alone.
         pushed = any("labelnext" in record for record in records)
         for record in records:
@@ -265,7 +269,9 @@ class File:
             if sample is None or label is None or label == "":
                 continue
             if isinstance(label, str):
-                label = _label(label, task)
+                label = _label(label, loop.task)
+            if exported and label == known.get(sample):
+                continue
             who = str(record.get("annotator") or self.annotator)
             answers.append(Answer(sample, who, "label", label))
         return answers, ours
