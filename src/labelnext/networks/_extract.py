@@ -119,11 +119,10 @@ def extract(
         With `out`: how many rows to write at once, rounded up to whole batches. None for 65,536,
         or for what an extraction was begun with that is resumed.
     resume : bool, default=False
-        With `out`: whether to go on with an extraction of the same data by the same network. Some
-        rows of arrays and tensors are compared; of other data only how many samples there are, and
-        their ids, groups and labels. The samples of finished shards are not computed again, nor
-        read where data has items by number: all but an `IterableDataset`, a `DataLoader` of a class
-        of your own or with a `worker_init_fn`.
+        With `out`: whether to go on with an extraction of the same data by the same network. The
+        samples of finished shards are not computed again, nor read where data has items by
+        number: all but an `IterableDataset`, a `DataLoader` of a class of your own or with a
+        `worker_init_fn`.
     overwrite : bool, default=False
         With `out`: whether to replace a pool that is in the folder, once the new one is whole. An
         unfinished one is deleted first.

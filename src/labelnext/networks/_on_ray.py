@@ -59,7 +59,7 @@ def extract_on_ray(
         told = Known.of(samples.n_rows, **known)
         folder = os.path.abspath(local_folder(path))
         n_rows, batch_size = samples.n_rows, samples.batch_size
-        to = destination_of(folder, model, data, told, files, options, n_rows, batch_size)
+        to = destination_of(folder, model, told, files, options, n_rows, batch_size)
         finished = to.finished()
         n_shards = -(-n_rows // to.settings["rows_per_shard"])
         missing = [number for number in range(n_shards) if number not in finished]

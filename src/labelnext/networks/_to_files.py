@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from labelnext.networks._data import arrays_in, can_be_cut, cut, open_source
+from labelnext.networks._data import can_be_cut, cut, open_source
 from labelnext.networks.passes import run_into, showing
 from labelnext.networks.results import Found, Plan, Result, asked_task
 from labelnext.networks.untouched import as_dtype, check_device, unwrap
@@ -34,14 +34,12 @@ if TYPE_CHECKING:
     from labelnext.networks._head import Caught
 
 ROWS_PER_SHARD = 65_536
-ROWS_COMPARED = 256  # of data that is gone on with
 # What the settings are, in words that a message can use.
 _WORDS = {
     "model": "the class of the model",
     "weights": "the weights of the model (their digest)",
     "head": "head",
     "n_rows": "the number of samples",
-    "data": "the data (a digest of some rows)",
     "rows_per_shard": "the number of rows in a shard, of whole batches,",
     "dtype": "dtype",
     "amp": "amp",
@@ -150,40 +148,9 @@ def _digest(values: NDArray[Any] | None) -> str | None:
     return digest.hexdigest()
 
 
-def _digest_of_data(data: Any, path: str | PathLike[str], resume: bool) -> str | None:
-    """Return what tells data from others by some rows; None for what is not made of arrays.
-
-    When going on, data that cannot be compared with what was begun is taken for the same.
-    """
-    digest = _digest_of_rows(data)
-    begun = _head_of(path) if resume else None
-    if begun is None:
-        return digest
-    before: str | None = begun["settings"].get("data")
-    return before if digest is None else before and digest
-
-
-def _digest_of_rows(data: Any) -> str | None:
-    arrays = arrays_in(data)
-    if arrays is None or any(getattr(a, "is_sparse", False) for a in arrays):
-        return None
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        rows = np.unique(np.linspace(0, len(array) - 1, ROWS_COMPARED).astype(int))
-        if isinstance(array, torch.Tensor):
-            kept = array.detach()[torch.from_numpy(rows).to(array.device)].cpu().contiguous()
-            content = kept.reshape(-1).view(torch.uint8).numpy().tobytes()
-        else:
-            content = np.ascontiguousarray(array[rows]).tobytes()
-        digest.update(f"{array.dtype} {tuple(array.shape)}".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
 def destination_of(
     path: str | PathLike[str],
     model: Any,
-    data: Any,
     known: Known,
     files: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -200,7 +167,6 @@ def destination_of(
         "weights": digest_of_weights(model),
         "head": head,
         "n_rows": n_rows,
-        "data": _digest_of_data(data, path, resume),
         "rows_per_shard": _rows_of_a_shard(files["rows_per_shard"], batch_size, path, resume),
         "dtype": None if dtype is None else str(as_dtype(dtype, "dtype")),
         "amp": None if amp is None else str(amp),
@@ -244,9 +210,7 @@ def extract_to(
     """
     source = survey(model, data, **options)
     samples = source.known(**known)
-    to = destination_of(
-        path, model, data, samples, files, options, source.n_rows, source.batch_size
-    )
+    to = destination_of(path, model, samples, files, options, source.n_rows, source.batch_size)
     finished = to.finished()
     options = dict(options)
     progress = options.pop("progress")
