@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,7 +39,7 @@ def features(texts):
 class Model(LogisticRegression):
     pass
 
-class Wrong:
+class Wrong(LogisticRegression):
     def fit(self, X, y):
         raise KeyError("gone")
 """
@@ -123,7 +124,7 @@ def test_from_a_table_to_labels(here, run):
     found = json.loads(ran(run, "status", "--json"))
     assert [each["state"] for each in found["rounds"]] == ["closed", "trained", "selected"]
     assert found["metrics"][0]["value"] == 1
-    assert "Round 2 is closed" in ran(run, "close")
+    assert "Round 2 is closed, without 5 answers. Next:" in ran(run, "close")
     assert "Written: labels.csv (11 samples)" in ran(run, "export", "labels.csv", "--no-content")
     assert pd.read_csv("labels.csv").label.value_counts().sum() == 11
 
@@ -287,6 +288,12 @@ def test_a_callback_is_called_after_each_training(made, run):
     assert second.startswith("1 6 {'accuracy': 1.0")
 
 
+def test_columns_that_were_guessed_keep_their_case(here, run):
+    Path("t.csv").write_text("ID,Size,Colour\na,1,red\nb,2,blue\n")
+    said = ran(run, "init", "t.csv", "--labels", "x,y")
+    assert "Columns from 'ID', 'Size', 'Colour' and id from the number" in said
+
+
 def test_run_stops_and_goes_on(made, run, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt
@@ -294,6 +301,7 @@ def test_run_stops_and_goes_on(made, run, monkeypatch):
     monkeypatch.setattr(time, "sleep", stop)
     result = run("loop", "run", "--no-page")
     assert result.exit_code == 130
+    assert "waiting for 6 answers: labelnext loop label, or labelnext loop pull" in result.stderr
     assert "the same command goes on from here" in result.stderr
 
 
@@ -407,6 +415,9 @@ def test_mistakes_are_told_in_one_line(made, complaint, arguments, words):
     [
         (["--model", "own_code:Wrong"], "--model own_code:Wrong could not be fitted: KeyError"),
         (["--model", "own_code:gone"], "--model 'own_code:gone' cannot be imported"),
+        (["--model", "own_code"], "--model must be module:name, as in my_code:Name, got"),
+        (["--model", "sklearn.svm:LinearSVC"], "--model sklearn.svm:LinearSVC has no predict_pro"),
+        (["--callback", "own_code:gone"], "--callback 'own_code:gone' cannot be imported"),
         (["--train", "own_code:fails"], "own_code:fails ended with 1: RuntimeError: out of memory"),
         (["--train", "own_code:gone"], "function 'own_code:gone' cannot be imported"),
     ],

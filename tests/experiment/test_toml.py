@@ -131,7 +131,7 @@ def test_no_file_imports_what_its_reader_has_not_allowed(read, tmp_path, monkeyp
         ({"data": '"broken_strategies:Slow"'}, "must be a function that returns samples"),
         ({"data": '"broken_strategies:no_such"'}, "cannot be imported: AttributeError"),
         ({"data": '"no_such_module:x"'}, "cannot be imported: ModuleNotFoundError"),
-        ({"data": '":"'}, "cannot be imported: ValueError"),
+        ({"data": '":"'}, "must be module:name, as in my_code:Name, got ':'"),
     ],
 )
 def test_what_is_imported_must_be_of_the_right_kind(read, changes, message):

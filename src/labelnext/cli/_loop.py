@@ -28,6 +28,7 @@ from labelnext.cli._rounds import (
     BESIDE,
     FILE,
     check_choice,
+    check_own_code,
     command,
     end_with,
     loop_errors,
@@ -41,7 +42,7 @@ from labelnext.cli._rounds import (
     waits,
 )
 from labelnext.cli._terminal import counting, say, terminal
-from labelnext.utils.text import printable
+from labelnext.utils.text import counted, printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,7 +104,8 @@ def init(
         if guessed:
             said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
             others = " or ".join(f"--{name}" for name in guessed)
-            tell_out(f"{said.capitalize()}; to take others remove {asked.loop}, and say {others}.")
+            said = said[0].upper() + said[1:]  # names of columns keep their case
+            tell_out(f"{said}; to take others remove {asked.loop}, and say {others}.")
         if asked.test:
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
@@ -122,10 +124,6 @@ def init(
             for line in done.told():
                 tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _column(name: str | Sequence[str]) -> str:
@@ -169,10 +167,11 @@ def next_(**options: Any) -> None:
     with loop_errors():
         check_choice(asked)
         loop = open_here(asked.loop)
+        check_own_code(asked)
         missing = waits(loop)
         step(loop, asked)
         if missing:
-            still = _counted(missing, "answer")
+            still = counted(missing, "answer")
             say(f"{still} of earlier rounds still missing, and asked for first")
 
 
@@ -202,6 +201,7 @@ def run(**options: Any) -> None:
 
             check_choice(asked)
             loop = open_here(asked.loop)
+            check_own_code(asked)
             while True:
                 try:
                     if not waits(loop) and not step(loop, asked, most=asked.rounds):
@@ -212,6 +212,12 @@ def run(**options: Any) -> None:
                     say("another process has chosen a round; going on with it")
                 if page is None and not asked.no_page:
                     page = serve_beside(loop, asked)
+                if page is None and (missing := waits(loop)):
+                    here = same_loop(asked.loop)
+                    say(
+                        f"waiting for {counted(missing, 'answer')}: labelnext loop label{here}, or "
+                        f"labelnext loop pull FILE{here}"
+                    )
                 while waits(loop):
                     if page is not None and page.poll() is not None:
                         raise InputError("the page has ended; see above, and run the same again")
@@ -247,28 +253,36 @@ def status(**options: Any) -> None:
     if rounds:
         Console().print(_rounds(rounds, metrics))
     for each in at["people"]:
-        done = _counted(each["events"], "decision")
+        done = counted(each["events"], "decision")
         tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
     if odd:
         tell_out(
-            f"People disagree on {_counted(odd, 'sample')}, without a label where it is a tie: "
+            f"People disagree on {counted(odd, 'sample')}, without a label where it is a tie: "
             f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
         )
     missing = at["missing_in_all"]
     tell_out(
-        f"{_counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
+        f"{counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
         if missing
         else f"Nothing is asked for: labelnext loop next{same_loop(asked.loop)}"
     )
 
 
-@with_options({**LOOP, "What": (("--round", "N", int, "Which; without, the first open one."),)})
+@with_options(
+    {
+        **LOOP,
+        "What": (("--round", "N", int, "Which; without, the first open one, the test set last."),),
+    }
+)
 def close(**options: Any) -> None:
     """Close a round: nobody is asked for what is left of it."""
     asked = SimpleNamespace(**options)
     with loop_errors():
-        closed = open_here(asked.loop).close(round=asked.round)
-    tell_out(f"Round {closed} is closed. Next: labelnext loop next{same_loop(asked.loop)}")
+        loop = open_here(asked.loop)
+        missing = {each["number"]: each["missing"] for each in loop.rounds()}
+        closed = loop.close(round=asked.round)
+    left = f", without {counted(missing[closed], 'answer')}" if missing[closed] else ""
+    tell_out(f"Round {closed} is closed{left}. Next: labelnext loop next{same_loop(asked.loop)}")
 
 
 @with_options(

@@ -31,7 +31,7 @@ _OWN = "text|image|audio|html|id|group|columns|encoder|test|overlap|people|host|
 _ADVICE = {
     rf"\b({_OWN})='([^']*)'": r"--\1 \2",
     rf"\b({_OWN})=": r"--\1",
-    rf"^({_OWN}|random|model)\b(?= must| ')": r"--\1",
+    rf"^({_OWN}|random|model|callback)\b(?= must| ')": r"--\1",
     r"\bso people must name\b": "so --people must name",
     r"^classes\b|(?<=leave )classes(?= out)": "--labels",
     r"\b(?:the classes must be named, as in )--classes \['good', 'bad'\]": "--labels good,bad",
@@ -115,6 +115,18 @@ def check_choice(asked: Any) -> None:
         raise InputError(f"--seed {asked.seed}: a seed is 0 or more")
     if asked.strategy is not None:
         find(asked.strategy)
+
+
+def check_own_code(asked: Any) -> None:
+    """Refuse before the work code of the user's that cannot be had, or is no classifier."""
+    from labelnext.utils.libraries import imported
+
+    if asked.model is not None:
+        model = imported("model", asked.model)
+        if hasattr(model, "fit") and not hasattr(model, "predict_proba"):
+            raise InputError(f"--model {asked.model} has no predict_proba; take a classifier with")
+    if asked.callback is not None:
+        imported("callback", asked.callback)
 
 
 def waits(loop: "Loop") -> int:

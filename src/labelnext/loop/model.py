@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from labelnext.loop._events import Labels
+
 # Up to so many samples all pairs are compared, in some seconds; on 100,000 it would be minutes.
 PAIRS = 5_000
 
@@ -66,27 +68,26 @@ def fit(
     encoded = encode(samples, loop.folder / "features", encoder=encoder, progress=progress)
     said = encoded.told()
     X, ids = encoded.pool.features[:], samples.ids
-    train, test = (loop.labels(split=split).y for split in ("pool", "test"))
+    train, test = (loop.labels(split=split) for split in ("pool", "test"))
     found: dict[str, Any]
     if classifier is not None:
         found = _of_classifier(classifier, X, loop.classes)
         predicted = np.asarray(found["classes"], object)[found["proba"].argmax(axis=1)]
     else:
         X = scaled(X)
-        found, predicted = FITS[loop.task](X, train, loop.classes)
+        found, predicted = FITS[loop.task](X, train.y, loop.classes)
     if predicted is None:
         said.append(f"No model yet: {_lack(train, test, loop.task)}.")
         return Fitted(Pool(features=X, ids=ids, **found), {}, tuple(said))
-    metrics = measure(loop.task, test, predicted)
+    metrics = measure(loop.task, test.y, predicted)
     return Fitted(Pool(features=X, ids=ids, **found), metrics, tuple(said))
 
 
-def _lack(train: Any, test: Any, task: str) -> str:
+def _lack(train: Labels, test: Labels, task: str) -> str:
     """Say why nothing can be learned."""
-    given = [value for value in train if value is not None and value == value]  # noqa: PLR0124
-    if not given:
-        measured = any(value is not None and value == value for value in test)  # noqa: PLR0124
-        only = ", and nothing is trained on those of the test set" if measured else ""
+    given = train.y[train.labeled]
+    if not len(given):
+        only = ", and nothing is trained on those of the test set" if len(test.labeled) else ""
         return f"there are too few labels to learn from{only}"
     if task == "multiclass" and len(set(given)) == 1:
         many = f"all {len(given):,} labels are" if len(given) > 1 else "the only label is"

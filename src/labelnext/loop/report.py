@@ -24,6 +24,7 @@ from labelnext.sampling.report import (
 )
 from labelnext.utils import page
 from labelnext.utils.chart import chart
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -60,7 +61,7 @@ def _page(loop: Any, found: Statistics) -> bytes:
     parts = [
         f'<p class="quiet">{at["samples"]:,} samples: {at["labeled"]:,} labelled in the pool, '
         f"{at['test_labeled']:,} of {at['test']:,} in the test set. "
-        f"{_counted(len(at['people']), 'annotator')}, {_counted(len(loop.rounds()), 'round')}.</p>",
+        f"{counted(len(at['people']), 'annotator')}, {counted(len(loop.rounds()), 'round')}.</p>",
         _learning(found, at),
         _saving(found),
         _stopping(found),
@@ -227,7 +228,7 @@ def _people(found: Statistics, task: str) -> str:
         if np.isfinite([low, high]).all():
             said += f" (95 % interval {low:.2f} to {high:.2f})"
         body.append(
-            f"<p>{_counted(found.common, 'sample')} labelled by several people. Krippendorff's "
+            f"<p>{counted(found.common, 'sample')} labelled by several people. Krippendorff's "
             f"alpha: {said}. 1 is full agreement, 0 what chance would give; 0.8 is called "
             "reliable, below 0.67 nothing should be concluded.</p>"
         )
@@ -369,7 +370,3 @@ def _interval(row: dict[str, Any]) -> str:
         return "–"
     low, high = (100 * row[end] for end in ("low", "high"))
     return f"{100 * row['share']:.0f} % ({low:.0f} to {high:.0f})"
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"

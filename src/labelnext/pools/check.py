@@ -290,7 +290,8 @@ def refuse_proba(
         if len(found):
             row, column = found[0]
             one = labels = ""
-            if proba.shape[1] == 2 and abs(proba[row].sum() - 1) < 1e-6:  # of one column, perhaps
+            two = task == "multiclass" and proba.shape[1] == 2
+            if two and abs(proba[row].sum() - 1) < 1e-6:  # of one column, perhaps
                 one = f" (P(y = 1) is {proba[row, 1]:g})"
                 labels = ", and in place of labels pass what predict_proba returns"
             raise ValueError(

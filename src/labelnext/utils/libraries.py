@@ -34,6 +34,8 @@ def imported(what: str, name: str) -> Any:
     3.0
     """
     module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ValueError(f"{what} must be module:name, as in my_code:Name, got {name!r}.")
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever the code of that module raises
