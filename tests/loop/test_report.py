@@ -245,12 +245,17 @@ def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
             for item in items:
                 loop.record(item, "label", truth[item.key], annotator="ann")
 
+    name = "rmse" if task == "regression" else "accuracy"
     for number in range(2):
         answer()
+        if number == 1:
+            loop.report(tmp_path / "one.html")
+            page = (tmp_path / "one.html").read_text("utf-8")
+            assert f"With 15 labels: {name} " in page
+            assert f'aria-label="{name} over labels"' not in page  # one point is no curve
         loop.next(k=15, random_state=number)
     answer()
     found = statistics(loop)
-    name = "rmse" if task == "regression" else "accuracy"
     assert [point.labels for point in found.curves[name]] == [15, 30]
     assert "default model" in found.why["curves"]
     assert (

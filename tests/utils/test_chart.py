@@ -21,6 +21,16 @@ def test_points_say_what_they_are_and_names_are_escaped():
 
 
 @pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("shares", [[1.0], [1.0, 1.0], [0.2, 1.0], [0.81, 0.93]])
+def test_no_share_is_marked_above_all(shares, log):
+    points = [(at, share, NAN, NAN) for at, share in enumerate(shares)]
+    drawn = chart({"a": points}, x="x", y="y", shares=True, log=log)
+    marks = [float(mark) for mark in re.findall(r">([\d.e+-]+) %</text>", drawn)]
+    assert marks
+    assert max(marks) <= 100
+
+
+@pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize(
     "points",
     [

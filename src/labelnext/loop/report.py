@@ -81,14 +81,18 @@ def _learning(found: Statistics, at: dict[str, Any]) -> str:
     for name, points in found.curves.items():
         series = {f"{name} on the test set": _of(points)}
         is_share = name.endswith(SHARES) and all(0 <= point.value <= 1 for point in points)
-        body.append(chart(series, x="labels", y=name, shares=is_share))
         last = points[-1]
+        value = _share(last.value) if is_share else f"{last.value:.3g}"
+        interval = ""
         if np.isfinite(last.low):
-            body.append(
-                f"<p>With {last.labels:,} labels: {_share(last.value)} "
-                f"(95 % interval {_share(last.low)} to {_share(last.high)}, for {last.n:,} test "
-                "samples).</p>"
+            interval = (
+                f" (95 % interval {_share(last.low)} to {_share(last.high)}, for {last.n:,} test "
+                "samples)"
             )
+        if len(points) > 1:  # one alone is no curve
+            body.append(chart(series, x="labels", y=name, shares=is_share))
+        if interval or len(points) == 1:
+            body.append(f"<p>With {last.labels:,} labels: {escape(name)} {value}{interval}.</p>")
     if not found.curves:
         body.append(f"<p>{_no_curve(at)}</p>")
     if found.right:

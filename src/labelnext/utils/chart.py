@@ -39,7 +39,8 @@ def chart(
     ys = np.array([point[1:] for point in every], dtype=np.float64)
     ys = ys[np.isfinite(ys) & ((ys > 0) | (not log))]
     left, right = float(xs.min()), float(max(xs.max(), xs.min() + 1))
-    ticks = _powers(ys) if log else _ticks(float(ys.min()), float(ys.max()))
+    lowest = 0.0 if shares and ys.min() == 1 else float(ys.min())  # nothing is above 100 %
+    ticks = _powers(ys) if log else _ticks(lowest, float(ys.max()))
     low, high = ticks[0], ticks[-1]
     if log:
         low, high = np.log10(low), np.log10(high)
@@ -136,4 +137,4 @@ def _ticks(low: float, high: float, least: int = 3) -> list[float]:
 
 def _powers(values: np.ndarray) -> list[float]:
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()) - 1e-9)
-    return [float(10.0**k) for k in np.arange(low, max(high, low + 1) + 1)]
+    return [float(10.0**k) for k in np.arange(min(low, high - 1), high + 1)]
