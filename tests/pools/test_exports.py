@@ -510,3 +510,17 @@ def test_parts_of_a_folder_come_in_natural_order(tmp_path):
         table = pa.table({"features": [[float(number)]], "id": [number]})
         pq.write_table(table, tmp_path / f"part.{number}.parquet")
     assert open_pool(tmp_path).ids.tolist() == [1, 2, 10]
+
+
+@pytest.mark.parametrize("proba", [np.full((3, 2), 0.5), np.full(3, 0.5)], ids=["two", "one"])
+def test_an_archive_may_name_its_classes(tmp_path, proba):
+    path, names = tmp_path / "a.npz", np.array(["no", "yes"])
+    np.savez(path, proba=proba, embedding=np.eye(3), classes=names)
+    assert open_pool(path).classes.tolist() == ["no", "yes"]
+    assert open_pool(path, classes=["a", "b"]).classes.tolist() == ["a", "b"]
+    # Of the samples, whatever it says of them.
+    np.savez(path, proba=proba, embedding=np.eye(3), classes=np.arange(3))
+    assert open_pool(path).classes is None
+    np.savez(path, proba=proba, embedding=np.eye(3), classes=names.astype(object))
+    with pytest.raises(ValueError, match="a.npz:classes holds an array of Python objects"):
+        open_pool(path)

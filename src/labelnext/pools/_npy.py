@@ -285,7 +285,13 @@ class Archive:
         if not parts:
             ((what, values),) = arrays.items()
             return ArraySource.of_known(what, values, f"{self.name}:{names[what]}")
-        return ArraySource(**parts, name=self.name).with_known(arrays)
+        source = ArraySource(**parts, name=self.name).with_known(arrays)
+        if "proba" in parts and "classes" in self.names:
+            classes, proba = self._read(["classes"])["classes"], parts["proba"]
+            n_classes = 2 if proba.ndim == 1 else proba.shape[-1]
+            if classes.shape == (n_classes,):  # else it is of the samples
+                source.classes = classes
+        return source
 
     def sparse_matrix(self) -> Any:
         """Return the sparse matrix that SciPy saved."""

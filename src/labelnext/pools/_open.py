@@ -97,7 +97,8 @@ def open_pool(
         given wins, unless it has some of the same ids in another order. Groups and labels are
         looked for only if they are asked for. A pool folder has its own.
     classes, task, bias : optional
-        As those of `labelnext.Pool`; they win over what the files say.
+        As those of `labelnext.Pool`; they win over what the files say. An ``.npz`` file may name
+        the classes in an array classes.
 
     Returns
     -------
