@@ -522,5 +522,5 @@ def test_an_archive_may_name_its_classes(tmp_path, proba):
     np.savez(path, proba=proba, embedding=np.eye(3), classes=np.arange(3))
     assert open_pool(path).classes is None
     np.savez(path, proba=proba, embedding=np.eye(3), classes=names.astype(object))
-    with pytest.raises(ValueError, match="a.npz:classes holds an array of Python objects"):
+    with pytest.raises(ValueError, match=r"a\.npz:classes holds an array of Python objects"):
         open_pool(path)
