@@ -58,17 +58,26 @@ class TestBounds:
         distances = plain.squared_distances(plain)
         atol = 2e-13 * plain.squared_norms.max()
         below = np.quantile(distances, quantile, axis=0)
-        found = pruned.distances_within(below)
+        found = np.full((len(rows), len(rows)), np.inf)
+        for row, near in enumerate(pruned.thin(below, [])):
+            for later, distance in near:
+                assert distance < below[later]
+                found[row, later] = distance
+        assert (found[np.tril_indices(len(rows))] == np.inf).all()
         j, i = np.triu_indices(len(rows), 1)
         found, expected = found[j, i], distances[j, i]
         # What matters is there, and what is there is right.
         assert not ((found == np.inf) & (expected < below[i] - atol)).any()
         there = found < np.inf
         np.testing.assert_allclose(found[there], expected[there], rtol=1e-6, atol=atol)
-        known, centres = distances[:, 0].copy(), slice(len(rows) // 2, None)
-        pruned.lower(known, pruned[centres])
-        expected = np.minimum(distances[:, 0], distances[:, centres].min(axis=1))
+        known, half = distances[:, 0].copy(), len(rows) // 2
+        pruned.lower(known, pruned[half:])
+        expected = np.minimum(distances[:, 0], distances[:, half:].min(axis=1))
         np.testing.assert_allclose(known, expected, rtol=1e-6, atol=atol)
+        both = distances[:, 0].copy()
+        pruned.thin(both, [pruned[half:], pruned[: half + 1]])
+        expected = distances.min(axis=1)
+        np.testing.assert_allclose(both, expected, rtol=1e-6, atol=atol)
 
     @pytest.mark.one_of(2)
     @pytest.mark.parametrize("signed", [False, True])

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     # Dense rows, or CSR rows where the caller's features are sparse.
     Features = Any
+    # Of each row, which later ones are nearer to it than their D², and their d²; see `thin`.
+    Near = list[list[tuple[int, float]]]
 
 # Below this share of the sum of the squared norms, ‖G_i‖² + ‖G_j‖² − 2⟨G_i, G_j⟩ has cancelled
 # so far that fewer than about nine digits are left, and d² is computed from differences instead.
@@ -141,17 +143,17 @@ class Factors:
         """Lower D² of these rows, shape (m,), in place, to their distances to some centres."""
         np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
 
-    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
+    def thin(self, d2: Floats, blocks: list[Any]) -> Near:
         """Lower D² of these rows, in place, to their distances to several blocks of centres.
 
         Returns
         -------
-        ndarray of shape (m, m), float64
-            What `distances_within` says of what is left of D², or all distances among the rows.
+        list of lists of (int, float)
+            Of each row j, the later rows i with d²(j, i) below what is left of their D², and d².
         """
         for block in blocks:
             self.lower(d2, block)
-        return self.distances_within(d2)
+        return near_later(self.distances_within(d2), d2)
 
     def distances_within(self, below: Floats) -> Floats:
         """Return d²(j, i) among these rows, or ∞ where it is not below `below[i]`.
@@ -222,6 +224,17 @@ class Factors:
             part = slice(lo, lo + at_once)
             out[part] = _distances_from_differences(self[i[part]], other[j[part]])
         return out
+
+
+def near_later(distances: Floats, d2: Floats) -> Near:
+    """Return what `Factors.thin` does, of all distances among some rows."""
+    near: Near = [[] for _ in d2]
+    j, i = np.nonzero(np.triu(distances < d2, 1))
+    for earlier, later, distance in zip(
+        *map(np.ndarray.tolist, (j, i, distances[j, i])), strict=True
+    ):
+        near[earlier].append((later, distance))
+    return near
 
 
 def _distances_from_differences(x: Factors, y: Factors) -> Floats:

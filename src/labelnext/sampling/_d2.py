@@ -224,28 +224,16 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
     n_looked_at = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
         n_drawn = min(size - picks.n_waiting + LEAST_DRAWN, MOST_DRAWN)
-        rows, stale, weights = d2.find(_tickets(rng, d2.total, n_drawn))
+        rows, now, weights = d2.find(_tickets(rng, d2.total, n_drawn))
         # Accept with probability D²/(weight / 2ˢ); see `D2`.
         bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
         factors = picks.gradients.gather(rows)
-        now = stale.copy()
-        among = factors.thin(now, picks.waiting)
-        among[rows[:, None] == rows] = 0.0
-        near_others = (among < now).sum(axis=1) > 1
-        accepted: list[int] = []
+        near = factors.thin(now, picks.waiting)
         room = min(size - picks.n_waiting, picks.k - len(picks))
-        for draw in range(n_drawn):
-            if len(accepted) == room:
-                break
-            n_looked_at += 1
-            picks.stats["proposals"] += 1
-            # D² of a row whose group is full is 0, and so is the chance to be accepted.
-            if bars[draw] < now[draw] and picks.room.admit(int(rows[draw])):
-                accepted.append(draw)
-                # Its own D² stays in `now` as it was at the pick; a second draw of it is at 0.
-                if near_others[draw]:
-                    np.minimum(now[draw + 1 :], among[draw, draw + 1 :], out=now[draw + 1 :])
+        accepted, n_seen = _accept(rows, bars, now, near, room, picks.room)
+        n_looked_at += n_seen
         n_accepted += len(accepted)
+        picks.stats["proposals"] += n_seen
         picks.stats["accepted"] += len(accepted)
         if accepted:
             chosen = np.array(accepted)
@@ -254,6 +242,34 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
             # Poor acceptance: the D² that was drawn from is stale, a new pass is due.
             break
     return 4 * n_accepted >= n_looked_at
+
+
+def _accept(
+    rows: NDArray[np.int64],
+    bars: NDArray[np.float64],
+    now: NDArray[np.float64],
+    near: list[list[tuple[int, float]]],
+    most: int,
+    room: Room,
+) -> tuple[list[int], int]:
+    """Accept drawn rows whose D² `now` is above their bar; return which, and how many were seen.
+
+    `now` is lowered by what is accepted, as far as `near` says.
+    """
+    accepted: list[int] = []
+    picked: set[int] = set()
+    # D² only falls: what is not above its bar here never will be.
+    for draw in np.flatnonzero(bars < now).tolist():
+        row = int(rows[draw])
+        # D² of a pick is 0, as is that of a row whose group is full; so is the chance of both.
+        if bars[draw] < now[draw] and row not in picked and room.admit(row):
+            picked.add(row)
+            accepted.append(draw)
+            if len(accepted) == most:
+                return accepted, draw + 1
+            for later, distance in near[draw]:
+                now[later] = min(now[later], distance)
+    return accepted, len(rows)
 
 
 def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int64]:
