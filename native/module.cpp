@@ -295,24 +295,41 @@ View starts_of(const Block& b) {
     return view(c.sparse_features.starts, {c.is_sparse ? c.n + 1 : 0});
 }
 
-using Near = std::vector<std::vector<std::pair<int64_t, double>>>;
+void distances_within(const Block& block, const double* below, double* out) {
+    const Centres& centres = block.centres();
+    Memory memory(0, centres.n_features, 0);
+    kernels().distances_below(centres, below, out, memory.scratch());
+}
 
-Near thin(Block& block, Vector<double> d2, const std::vector<Block*>& waiting) {
-    const Centres& own = block.centres();
-    double* values = data_of(d2, static_cast<size_t>(own.n), "d2");
+// See `Factors.accept`.
+std::pair<std::vector<int64_t>, int64_t> accept(
+    const Block& block, Vector<const int64_t> drawn, Vector<const double> bars, Vector<double> d2,
+    const std::vector<Block*>& waiting, int64_t most, nb::object admit) {
+    const int64_t n = block.centres().n;
+    const int64_t* rows = data_of(drawn, static_cast<size_t>(n), "rows");
+    const double* bar = data_of(bars, static_cast<size_t>(n), "bars");
+    double* now = data_of(d2, static_cast<size_t>(n), "d2");
     check_blocks(waiting);
+    const auto is_admitted = [&](int64_t row) {
+        if (admit.is_none()) return true;
+        nb::gil_scoped_acquire held;
+        const int answer = PyObject_IsTrue(admit(row).ptr());
+        if (answer < 0) throw nb::python_error();
+        return answer > 0;
+    };
     nb::gil_scoped_release released;
-    for (Block* each : waiting) lower(block, values, *each);
-    std::vector<double> distances(own.n * own.n);
-    Memory memory(0, own.n_features, 0);
-    kernels().distances_below(own, values, distances.data(), memory.scratch());
-    Near near(own.n);
-    for (int64_t j = 0; j < own.n; ++j)
-        for (int64_t i = j + 1; i < own.n; ++i) {
-            const double found = distances[j * own.n + i];
-            if (found < values[i]) near[j].emplace_back(i, found);
-        }
-    return near;
+    for (Block* each : waiting) lower(block, now, *each);
+    std::vector<double> among(n * n);
+    distances_within(block, now, among.data());
+    std::vector<int64_t> accepted;
+    for (int64_t j = 0; j < n; ++j) {
+        if (!(bar[j] < now[j]) || !is_admitted(rows[j])) continue;
+        accepted.push_back(j);
+        if (static_cast<int64_t>(accepted.size()) == most) return {accepted, j + 1};
+        for (int64_t i = j + 1; i < n; ++i)
+            now[i] = rows[i] == rows[j] ? 0.0 : std::min(now[i], among[j * n + i]);
+    }
+    return {accepted, n};
 }
 
 // A `Known` with its arrays.
@@ -464,12 +481,21 @@ NB_MODULE(_kernels, m) {
     nb::class_<Block>(m, "Block")
         .def_static("joined", joined, "blocks"_a)
         .def("take", take, "rows"_a.noconvert())
-        .def("thin", thin, "d2"_a.noconvert(), "waiting"_a)
+        .def("accept", accept, "rows"_a, "bars"_a, "d2"_a.noconvert(), "waiting"_a, "most"_a,
+             "admit"_a.none())
         .def("lower", [](const Block& block, Vector<double> d2, Block& centres) {
             double* values = data_of(d2, static_cast<size_t>(block.centres().n), "d2");
             nb::gil_scoped_release released;
             lower(block, values, centres);
         }, "d2"_a.noconvert(), "centres"_a)
+        .def("distances_within", [](const Block& block, Vector<const double> below,
+                                    Square<double> out) {
+            const auto n = static_cast<size_t>(block.centres().n);
+            const double* limits = data_of(below, n, "below");
+            require(out.shape(0) == n && out.shape(1) == n, "out must be square.");
+            nb::gil_scoped_release released;
+            distances_within(block, limits, out.data());
+        }, "below"_a.noconvert(), "out"_a.noconvert())
         .def_prop_ro("labels", labels_of, kept)
         .def_prop_ro("squared_norms", squared_norms_of, kept)
         .def_prop_ro("residuals", residuals_of, kept)

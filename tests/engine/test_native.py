@@ -323,13 +323,43 @@ class TestBadInput:
         for bad in (np.zeros(2), np.zeros(3, dtype=np.float32)):
             with pytest.raises((TypeError, ValueError)):
                 pool.known.lower(0, 90, *matrices, 0, d2, True, block, bad, counters)
-        with pytest.raises(ValueError, match="d2 must have"):
-            block.thin(np.ones(2), [])
-        with pytest.raises(ValueError, match="same classes and features"):
-            block.thin(np.ones(3), [block, pool.gather(np.arange(2)).block])
-        for bad in ([None], [object()], None, 3):
-            with pytest.raises(TypeError):
-                block.thin(np.ones(3), bad)
+        with pytest.raises(ValueError, match="below must have"):
+            block.distances_within(np.ones(2), np.ones((3, 3)))
+        with pytest.raises(ValueError, match="square"):
+            block.distances_within(np.ones(3), np.ones((3, 2)))
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"rows": np.arange(2)}, "rows must have"),
+            ({"bars": np.zeros(4)}, "bars must have"),
+            ({"d2": np.ones(2)}, "d2 must have"),
+            ({"d2": np.ones(3, dtype=np.float32)}, "incompatible"),
+            ({"d2": _read_only(np.ones(3))}, "incompatible"),
+            ({"waiting": [None]}, "None is no block"),
+            ({"waiting": [3]}, "incompatible"),
+            ({"waiting": None}, "incompatible"),
+            ({"waiting": "other"}, "same classes and features"),
+            ({"admit": 3}, "not callable"),
+        ],
+    )
+    def test_accepting(self, change, said):
+        pool, other = (pools.pruned(*pools.confident(90, 3, d)) for d in (4, 5))
+        rows = np.arange(3)
+        given = {"rows": rows, "bars": np.zeros(3), "d2": np.ones(3), "waiting": [], "most": 3}
+        if change.get("waiting") == "other":
+            change = {"waiting": [other.gather(rows).block]}
+        with pytest.raises((TypeError, ValueError), match=said):
+            pool.gather(rows).block.accept(**{**given, "admit": None, **change})
+
+    def test_an_error_of_what_admits_comes_through(self):
+        block = pools.pruned(*pools.confident(90, 3, 4)).gather(np.arange(3)).block
+
+        def admit(row):
+            raise KeyError(row)
+
+        with pytest.raises(KeyError):
+            block.accept(np.arange(3), np.zeros(3), np.ones(3), [], 3, admit)
 
     @pytest.mark.parametrize(
         ("rows", "places", "said"),
@@ -379,11 +409,14 @@ class TestBadInput:
         pool = pools.pruned(*pools.confident(90, 3, 4))
         none = pool.gather(NONE)
         assert len(none) == len(none.residuals) == 0
-        assert none.thin(np.empty(0), [pool.gather(np.arange(3))]) == []
+        assert none.accept(NONE, np.empty(0), np.empty(0), [pool.gather(np.arange(3))], 1) == (
+            [],
+            0,
+        )
         joined = kernels.Block.joined([none.block, pool.gather(np.arange(3)).block, none.block])
         assert len(joined) == 3
         with pytest.raises(ValueError, match="must be centres"):
-            pool.gather(np.arange(3)).thin(np.ones(3), [none])
+            pool.gather(np.arange(3)).lower(np.ones(3), none)
         with pytest.raises(ValueError, match="must be centres"):
             pool.known.changing(np.array([0, 9]), np.ones(90), none.block, np.ones(1, dtype=bool))
 

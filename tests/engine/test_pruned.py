@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import labelnext
 import pools
 from adversarial import adversarial
+from labelnext.engine._factors import Factors
 from labelnext.sampling import d2_sample
 
 NONE = np.empty(0, dtype=np.int64)
@@ -58,12 +59,7 @@ class TestBounds:
         distances = plain.squared_distances(plain)
         atol = 2e-13 * plain.squared_norms.max()
         below = np.quantile(distances, quantile, axis=0)
-        found = np.full((len(rows), len(rows)), np.inf)
-        for row, near in enumerate(pruned.thin(below, [])):
-            for later, distance in near:
-                assert distance < below[later]
-                found[row, later] = distance
-        assert (found[np.tril_indices(len(rows))] == np.inf).all()
+        found = pruned.distances_within(below)
         j, i = np.triu_indices(len(rows), 1)
         found, expected = found[j, i], distances[j, i]
         # What matters is there, and what is there is right.
@@ -74,10 +70,45 @@ class TestBounds:
         pruned.lower(known, pruned[half:])
         expected = np.minimum(distances[:, 0], distances[:, half:].min(axis=1))
         np.testing.assert_allclose(known, expected, rtol=1e-6, atol=atol)
-        both = distances[:, 0].copy()
-        pruned.thin(both, [pruned[half:], pruned[: half + 1]])
-        expected = distances.min(axis=1)
-        np.testing.assert_allclose(both, expected, rtol=1e-6, atol=atol)
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        pool=adversarial(),
+        seed=st.integers(0, 2**32 - 1),
+        most=st.sampled_from([1, 3, 1000]),
+        n_drawn=st.integers(1, 60),
+        n_waiting=st.integers(0, 3),
+        strict=st.booleans(),
+        height=st.sampled_from([0.0, 0.1, 1.0]),
+    )
+    def test_the_same_drawn_rows_are_accepted(
+        self, pool, seed, most, n_drawn, n_waiting, strict, height
+    ):
+        proba, features, _ = pool
+        rng, n = np.random.default_rng(seed), len(proba)
+        drawn, *others = (rng.integers(n, size=m) for m in [n_drawn, *[2] * n_waiting])
+        pruned = pools.pruned(proba, features)
+        factors, waiting = pruned.gather(drawn), [pruned.gather(rows) for rows in others]
+        stale = factors.squared_norms * rng.choice([0.0, 1.0, 4.0], size=n_drawn)
+        bars = height * rng.random(n_drawn) * stale
+
+        def admit(row):
+            asked.append(row)
+            return row % 3 > 0
+
+        # The same code on the same numbers: to the last bit.
+        found = []
+        for accept in (Factors.accept, type(factors).accept):
+            d2, asked = stale.copy(), []
+            accepted, n_seen = accept(
+                factors, drawn, bars, d2, waiting, most, admit if strict else None
+            )
+            # What comes later is not looked at, and lowered or not.
+            found.append([accepted, n_seen, asked, d2[:n_seen].tolist()])
+        assert found[0] == found[1]
+        assert len(found[0][0]) <= most
+        picked = drawn[found[0][0]]
+        assert len(set(picked.tolist())) == len(picked)
 
     @pytest.mark.one_of(2)
     @pytest.mark.parametrize("signed", [False, True])

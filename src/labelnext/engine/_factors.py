@@ -11,6 +11,8 @@ import numpy as np
 from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from labelnext.utils.given import Task
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     # Dense rows, or CSR rows where the caller's features are sparse.
     Features = Any
-    # Of each row, which later ones are nearer to it than their D², and their d²; see `thin`.
-    Near = list[list[tuple[int, float]]]
 
 # Below this share of the sum of the squared norms, ‖G_i‖² + ‖G_j‖² − 2⟨G_i, G_j⟩ has cancelled
 # so far that fewer than about nine digits are left, and d² is computed from differences instead.
@@ -143,17 +143,64 @@ class Factors:
         """Lower D² of these rows, shape (m,), in place, to their distances to some centres."""
         np.minimum(d2, self.squared_distances(centres).min(axis=1), out=d2)
 
-    def thin(self, d2: Floats, blocks: list[Any]) -> Near:
+    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
         """Lower D² of these rows, in place, to their distances to several blocks of centres.
 
         Returns
         -------
-        list of lists of (int, float)
-            Of each row j, the later rows i with d²(j, i) below what is left of their D², and d².
+        ndarray of shape (m, m), float64
+            What `distances_within` says of what is left of D², or all distances among the rows.
         """
         for block in blocks:
             self.lower(d2, block)
-        return near_later(self.distances_within(d2), d2)
+        return self.distances_within(d2)
+
+    def accept(
+        self,
+        rows: Ints,
+        bars: Floats,
+        d2: Floats,
+        waiting: list[Any],
+        most: int,
+        admit: Callable[[int], bool] | None = None,
+    ) -> tuple[list[int], int]:
+        """Accept these rows one after the other, as far as their D² is above their bar.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+            Their rows in the pool; one may come more than once.
+        bars : ndarray of shape (m,), float64
+            The bars, at least 0.
+        d2 : ndarray of shape (m,), float64
+            Their D² at the latest pass; lowered in place to their distances to `waiting` and to
+            those that are accepted before them. That of a copy of these is 0.
+        waiting : list of blocks
+            Centres that wait for a pass.
+        most : int
+            How many may be accepted, at least 1.
+        admit : callable, optional
+            What has the last word on a row that would be accepted.
+
+        Returns
+        -------
+        accepted : list of int
+            The places of those that are accepted.
+        n_seen : int
+            How many were looked at: up to the last that may be accepted.
+        """
+        among = self.thin(d2, waiting)
+        among[rows[:, None] == rows] = 0.0
+        accepted: list[int] = []
+        # D² only falls: who is not above the bar here never will be.
+        for place in np.flatnonzero(bars < d2).tolist():
+            if bars[place] < d2[place] and (admit is None or admit(int(rows[place]))):
+                accepted.append(place)
+                if len(accepted) == most:
+                    return accepted, place + 1
+                later = slice(place + 1, None)
+                np.minimum(d2[later], among[place, later], out=d2[later])
+        return accepted, len(rows)
 
     def distances_within(self, below: Floats) -> Floats:
         """Return d²(j, i) among these rows, or ∞ where it is not below `below[i]`.
@@ -224,17 +271,6 @@ class Factors:
             part = slice(lo, lo + at_once)
             out[part] = _distances_from_differences(self[i[part]], other[j[part]])
         return out
-
-
-def near_later(distances: Floats, d2: Floats) -> Near:
-    """Return what `Factors.thin` does, of all distances among some rows."""
-    near: Near = [[] for _ in d2]
-    j, i = np.nonzero(np.triu(distances < d2, 1))
-    for earlier, later, distance in zip(
-        *map(np.ndarray.tolist, (j, i, distances[j, i])), strict=True
-    ):
-        near[earlier].append((later, distance))
-    return near
 
 
 def _distances_from_differences(x: Factors, y: Factors) -> Floats:

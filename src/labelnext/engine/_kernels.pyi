@@ -4,6 +4,7 @@ They hold no lock and start no thread, so that `for_each_span` can run several s
 that are written to must have the dtype that is named here, and C order.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -120,8 +121,19 @@ class Block:
     def lower(self, d2: NDArray[np.float64], centres: Block) -> None:
         """Lower D² of these rows to their distances to centres."""
 
-    def thin(self, d2: NDArray[np.float64], waiting: list[Block]) -> list[list[tuple[int, float]]]:
-        """Do what `Factors.thin` says."""
+    def distances_within(self, below: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+        """Write d²(j, i), j < i, to out[j, i], or ∞ where it is not below `below[i]`."""
+
+    def accept(
+        self,
+        rows: NDArray[np.int64],
+        bars: NDArray[np.float64],
+        d2: NDArray[np.float64],
+        waiting: list[Block],
+        most: int,
+        admit: Callable[[int], bool] | None,
+    ) -> tuple[list[int], int]:
+        """Do what `Factors.accept` says."""
 
 def lower_to_bound(
     squared_norms: NDArray[np.float64], norm: float, widened: float, values: NDArray[np.float64]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from labelnext.engine._base import D2
-    from labelnext.engine._factors import Floats, Ints, Near, StoredRows
+    from labelnext.engine._factors import Floats, Ints, StoredRows
     from labelnext.engine._rows import Stretch
     from labelnext.utils.given import Task
 
@@ -184,8 +184,15 @@ class PrunedFactors(Factors):
     def lower(self, d2: Floats, centres: Any) -> None:
         self.block.lower(d2, centres.block)
 
-    def thin(self, d2: Floats, blocks: list[Any]) -> Near:
-        return self.block.thin(d2, [each.block for each in blocks])
+    def distances_within(self, below: Floats) -> Floats:
+        out = np.empty((len(self), len(self)))
+        self.block.distances_within(below, out)
+        return out
+
+    def accept(
+        self, rows: Ints, bars: Floats, d2: Floats, waiting: list[Any], most: int, admit: Any = None
+    ) -> tuple[list[int], int]:
+        return self.block.accept(rows, bars, d2, [each.block for each in waiting], most, admit)
 
 
 class PrunedD2(PlainD2):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.engine._factors import Floats, Ints, Near
+    from labelnext.engine._factors import Floats, Ints
     from labelnext.engine._shards import About, State
 
 
@@ -166,9 +166,13 @@ class SentFactors(Factors):
     def lower(self, d2: Floats, centres: Any) -> None:
         self.inner.lower(d2, centres.inner)
 
-    def thin(self, d2: Floats, blocks: list[Any]) -> Near:
-        near: Near = self.inner.thin(d2, [block.inner for block in blocks])
-        return near
+    def accept(
+        self, rows: Ints, bars: Floats, d2: Floats, waiting: list[Any], *most: Any
+    ) -> tuple[list[int], int]:
+        found: tuple[list[int], int] = self.inner.accept(
+            rows, bars, d2, [block.inner for block in waiting], *most
+        )
+        return found
 
 
 class ShardedD2(D2):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from labelnext.engine._factors import CANCELLED, Factors, has_one_label, near_later
+from labelnext.engine._factors import CANCELLED, Factors, has_one_label
 from labelnext.engine._rows import place_of
 from labelnext.pools.arrays import InPieces
 from labelnext.pools.check import TOLERANCE, TOLERANCES, TOO_LARGE, refuse_features, refuse_proba
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.engine._factors import Floats, Near
+    from labelnext.engine._factors import Floats
     from labelnext.utils.given import Task
 
 # Bytes that the temporaries of a tile may take. On a GPU also at most half of what is free; more
@@ -89,7 +89,7 @@ class TorchFactors(Factors):
     def lower(self, d2: Floats, centres: Any) -> None:
         np.minimum(d2, as_numpy(self._distances(centres).min(dim=1).values), out=d2)
 
-    def thin(self, d2: Floats, blocks: list[Any]) -> Near:
+    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
         # All in one: on a GPU it takes longer to ask for a product, or to fetch it, than to make
         # it.
         n = len(self)
@@ -98,8 +98,8 @@ class TorchFactors(Factors):
             nearest = found[:, :-n].min(dim=1, keepdim=True).values
             fetched = as_numpy(torch.cat([nearest, found[:, -n:]], dim=1))
             np.minimum(d2, fetched[:, 0], out=d2)
-            return near_later(fetched[:, 1:], d2)
-        return near_later(as_numpy(found), d2)
+            return fetched[:, 1:]
+        return as_numpy(found)
 
     def _squared_distances(
         self, other: Factors, below: Floats | None, same: NDArray[np.bool_] | None

@@ -155,6 +155,7 @@ def d2_sample(
     array([4.5, 2. ])
     """
     rng = np.random.default_rng(random_state)
+    assert not isinstance(rng.bit_generator, np.random.MT19937), "its words have 32 bits"
     with blas_on_one_thread() if gradients.uses_blas else nullcontext():
         picks = Picks(gradients, gradients.start(exclude), k, progress, Room(groups))
         for _ in _sample(picks, centres, rng, checkpoint):
@@ -220,63 +221,36 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
     """Draw picks by thinning until `size` wait for a pass; tell whether it is worth going on."""
     # Nothing here but the end depends on k, so that a batch is a prefix of every larger one. What
     # was drawn and not looked at may be thrown away: each draw is independent of the others.
-    d2 = picks.d2
-    n_looked_at = n_accepted = 0
+    d2, room = picks.d2, picks.room
+    # D² of a row whose group is full is 0, and so is the chance to be accepted.
+    admit = None if room.groups is None else room.admit
+    n_seen = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
         n_drawn = min(size - picks.n_waiting + LEAST_DRAWN, MOST_DRAWN)
         rows, now, weights = d2.find(_tickets(rng, d2.total, n_drawn))
         # Accept with probability D²/(weight / 2ˢ); see `D2`.
         bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
         factors = picks.gradients.gather(rows)
-        near = factors.thin(now, picks.waiting)
-        room = min(size - picks.n_waiting, picks.k - len(picks))
-        accepted, n_seen = _accept(rows, bars, now, near, room, picks.room)
-        n_looked_at += n_seen
+        most = min(size - picks.n_waiting, picks.k - len(picks))
+        accepted, n = factors.accept(rows, bars, now, picks.waiting, most, admit)
+        n_seen += n
         n_accepted += len(accepted)
-        picks.stats["proposals"] += n_seen
+        picks.stats["proposals"] += n
         picks.stats["accepted"] += len(accepted)
         if accepted:
             chosen = np.array(accepted)
             picks.add(factors[chosen], rows[chosen], now[chosen])
-        if n_looked_at >= 16 and 4 * n_accepted < n_looked_at:
+        if n_seen >= 16 and 4 * n_accepted < n_seen:
             # Poor acceptance: the D² that was drawn from is stale, a new pass is due.
             break
-    return 4 * n_accepted >= n_looked_at
-
-
-def _accept(
-    rows: NDArray[np.int64],
-    bars: NDArray[np.float64],
-    now: NDArray[np.float64],
-    near: list[list[tuple[int, float]]],
-    most: int,
-    room: Room,
-) -> tuple[list[int], int]:
-    """Accept drawn rows whose D² `now` is above their bar; return which, and how many were seen.
-
-    `now` is lowered by what is accepted, as far as `near` says.
-    """
-    accepted: list[int] = []
-    picked: set[int] = set()
-    # D² only falls: what is not above its bar here never will be.
-    for draw in np.flatnonzero(bars < now).tolist():
-        row = int(rows[draw])
-        # D² of a pick is 0, as is that of a row whose group is full; so is the chance of both.
-        if bars[draw] < now[draw] and row not in picked and room.admit(row):
-            picked.add(row)
-            accepted.append(draw)
-            if len(accepted) == most:
-                return accepted, draw + 1
-            for later, distance in near[draw]:
-                now[later] = min(now[later], distance)
-    return accepted, len(rows)
+    return 4 * n_accepted >= n_seen
 
 
 def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int64]:
     """Draw tickets from 0 to total − 1, each ⌊total · r / 2⁶⁴⌋ of a random 64-bit r."""
     # Not `rng.integers(total)`, which throws away draws by the last bits of the total: these are
     # rounding, and must not shift all draws that follow. No row's probability is off by 2⁻⁶³.
-    bits = rng.integers(1 << 64, size=size, dtype=np.uint64)
+    bits = rng.bit_generator.random_raw(size)
     return np.array([total * r >> 64 for r in bits.tolist()], dtype=np.int64)
 
 
