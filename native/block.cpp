@@ -32,7 +32,7 @@ Matrix matrix(const std::vector<T>& values, Type type, int64_t n_rows, int64_t n
 }  // namespace
 
 Block::Block(const std::vector<Part>& parts, double least_product) {
-    require(!parts.empty(), "A block must be made of some.");
+    require(!parts.empty(), "A block must be made of at least one part.");
     const Part& first = parts[0];
     view.n_classes = first.proba.n_columns;
     view.n_features = first.features.n_columns;
@@ -41,9 +41,17 @@ Block::Block(const std::vector<Part>& parts, double least_product) {
     view.least_product = least_product;
     keeps_float32 = first.keeps_float32;
     has_narrow_features = !view.is_sparse && fits_float32(first.features.type);
-    if (view.is_sparse) sparse_starts.push_back(0);
+    int64_t n = 0;
+    for (const Part& part : parts) n += part.n;
+    residuals.reserve(n * view.n_classes);
+    if (view.is_sparse)
+        sparse_starts.push_back(0);
+    else if (has_narrow_features)
+        narrow_features.reserve(n * view.n_features);
+    else
+        features.reserve(n * view.n_features);
     for (const Part& part : parts) append(part);
-    view.n = static_cast<int64_t>(labels.size());
+    view.n = n;
     make_views();
 }
 

@@ -398,7 +398,7 @@ class TestBadInput:
             another = pools.pruned(*other[:2], bias=other[2]).gather(np.arange(3)).block
             with pytest.raises(ValueError, match="same classes and features"):
                 kernels.Block.joined([block, another])
-        with pytest.raises(ValueError, match="made of some"):
+        with pytest.raises(ValueError, match="at least one part"):
             kernels.Block.joined([])
         with pytest.raises(ValueError, match="all there"):
             block.take(np.array([3]))
