@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from labelnext.networks._head import Caught
 
 ROWS_PER_SHARD = 65_536
-# Samples that are computed before the rest: to find out what their probabilities are of, and whether
-# they are those of a shard that is there.
+# Samples that are computed before the rest: what are their probabilities of, and are they those of
+# a shard that is there?
 FEW = 4
 # How far their features may be from those before, in their norm: another card, other threads.
 SAME = 0.1
