@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from labelnext.report.read import Read
+
     Floats = NDArray[np.float64]
     Rows = NDArray[np.int64]
 
@@ -70,14 +72,14 @@ class Statistics:
     why: dict[str, str] = field(default_factory=dict)
 
 
-def statistics(loop: Any) -> Statistics:
+def statistics(of: Read) -> Statistics:
     """
     Read all that a loop's labels say.
 
     Parameters
     ----------
-    loop : Loop
-        The loop.
+    of : Read
+        What is read of the loop.
 
     Returns
     -------
@@ -88,15 +90,15 @@ def statistics(loop: Any) -> Statistics:
     --------
     >>> import tempfile
     >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.statistics import statistics
+    >>> from labelnext.report.read import Read
+    >>> from labelnext.report.statistics import statistics
     >>> folder = tempfile.TemporaryDirectory()
     >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["0", "1"], ["good", "bad"], annotator="ann", source="memory")
-    >>> statistics(loop).why["saved"]
+    >>> statistics(Read(loop)).why["saved"]
     'It is told where the loop has features, which the choice of a round computes.'
     >>> folder.cleanup()
     """
-    of = _Read(loop)
     why: dict[str, str] = {}
     models = _models(of, why)
     agreement, common, compared = _agreement(of)
@@ -123,61 +125,12 @@ def statistics(loop: Any) -> Statistics:
     )
 
 
-class _Read:
-    """What is read of a loop once."""
-
-    def __init__(self, loop: Any) -> None:
-        self.loop, self.task = loop, loop.task
-        self.events, self.rounds = loop.events(), loop.rounds()
-        self.picks = {each["number"]: loop.picks(each["number"]) for each in self.rounds}
-        labels = loop.labels()
-        self.pool, self.test = labels.y, loop.labels(split="test").y
-        self.row = {name: row for row, name in enumerate(labels.ids.tolist())}
-        self.labeled = {labels.ids[row] for row in labels.labeled}
-        # When each sample got its first label.
-        self.first: dict[str, int] = {}
-        for event in self.events:
-            if event.action in ("label", "import", "adjudicate"):
-                self.first.setdefault(event.sample, event.number)
-        self.at = {event.number: event.at for event in self.events}
-
-    def chosen(self) -> list[dict[str, Any]]:
-        """Return the rounds that were chosen, each with its number of labels in the pool then."""
-        return [each for each in self.rounds if each["kind"] != "test"]
-
-    def labels_until(self, number: int) -> int:
-        """Count the labels of the pool when a round was over: those of later rounds are not in."""
-        later = {
-            pick["id"]
-            for other in self.chosen()
-            if other["number"] > number
-            for pick in self.picks[other["number"]]
-        }
-        earlier = {
-            pick["id"]
-            for other in self.chosen()
-            if other["number"] <= number
-            for pick in self.picks[other["number"]]
-        }
-        return len(self.labeled - (later - earlier))
-
-    def order(self, kinds: Sequence[str]) -> list[int]:
-        """Return the labelled rows of the pool that were picked, in the order of picking."""
-        names = [
-            pick["id"]
-            for each in self.chosen()
-            for pick in self.picks[each["number"]]
-            if pick["kind"] in kinds and pick["id"] in self.labeled
-        ]
-        return [self.row[name] for name in dict.fromkeys(names)]
-
-
-def _curves(of: _Read, models: _Models | None, why: dict[str, str]) -> dict[str, list[Point]]:
+def _curves(of: Read, models: _Models | None, why: dict[str, str]) -> dict[str, list[Point]]:
     """Return what was reached on the test set, by metric, over the labels.
 
     Where nobody has said what a model reached, it is what the default model would have.
     """
-    n = len([value for value in of.test if not _missing(value)])
+    n = len(of.test.labeled)
     found: dict[str, list[Point]] = defaultdict(list)
     told = [
         (each["round"], each["name"], float(each["value"]))
@@ -188,7 +141,7 @@ def _curves(of: _Read, models: _Models | None, why: dict[str, str]) -> dict[str,
         told = [
             (number, name, value)
             for number, _, predicted in models.rounds
-            for name, value in linear.measure(of.task, of.test, predicted).items()
+            for name, value in linear.measure(of.task, of.test.y, predicted).items()
         ]
         if told:
             why["curves"] = (
@@ -204,14 +157,14 @@ def _curves(of: _Read, models: _Models | None, why: dict[str, str]) -> dict[str,
     return {name: sorted(points, key=lambda p: p.round) for name, points in found.items()}
 
 
-def _right(of: _Read) -> dict[str, list[Point]]:
+def _right(of: Read) -> dict[str, list[Point]]:
     """Return how often the model was right before it saw the labels, of picks of each kind."""
     found: dict[str, list[Point]] = {}
     for kind in ("random", "strategy") if of.task == "multiclass" else ():
         points = []
-        for each in of.chosen():
+        for each in of.chosen:
             told = [
-                pick["pseudo_label"] == of.pool[of.row[pick["id"]]]
+                pick["pseudo_label"] == of.labels.y[of.row[pick["id"]]]
                 for pick in of.picks[each["number"]]
                 if pick["kind"] == kind
                 and pick["pseudo_label"] is not None
@@ -234,7 +187,7 @@ class _Models(NamedTuple):
     rounds: list[tuple[int, int, NDArray[Any]]]
 
 
-def _models(of: _Read, why: dict[str, str]) -> _Models | None:
+def _models(of: Read, why: dict[str, str]) -> _Models | None:
     """Train the default model after each round, where there are features."""
     folder = of.loop.folder / "features"
     if not folder.is_dir():
@@ -247,13 +200,14 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
     except (OSError, ValueError) as error:
         why["saved"] = f"The loop's features cannot be read: {error}"
         return None
-    if len(X) != len(of.pool):
+    if len(X) != len(of.labels.y):
         why["saved"] = "The loop's features are of other samples."
         return None
 
     def fit(rows: Sequence[int]) -> NDArray[Any]:
-        y = np.full(len(of.pool), np.nan if of.task == "regression" else None, of.pool.dtype)
-        y[list(rows)] = of.pool[list(rows)]
+        known = of.labels.y
+        y = np.full(len(known), np.nan if of.task == "regression" else None, known.dtype)
+        y[list(rows)] = known[list(rows)]
         predicted = linear.FITS[of.task](X, y, of.loop.classes)[1]
         if predicted is None:  # one class, or number, is all that it has seen
             predicted = np.full(len(y), y[rows[0]], y.dtype)
@@ -261,19 +215,19 @@ def _models(of: _Read, why: dict[str, str]) -> _Models | None:
 
     order = of.order(("strategy", "random"))
     rounds: list[tuple[int, int, NDArray[Any]]] = []
-    for each in of.chosen():
+    for each in of.chosen:
         n = of.labels_until(each["number"])
         if 0 < n <= len(order) and (not rounds or n > rounds[-1][1]):
             rounds.append((each["number"], n, fit(order[:n])))
     return _Models(fit, rounds)
 
 
-def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
+def _saved(of: Read, models: _Models, why: dict[str, str]) -> Saved | None:
     """Hold the loop's order against its random slices, with one model and on the test set."""
     if of.task != "multiclass":
         why["saved"] = "It is told for classes, of which a sample has one."
         return None
-    testing = [row for row, value in enumerate(of.test) if not _missing(value)]
+    testing = of.test.labeled
     order, at_random = of.order(("strategy", "random")), of.order(("random",))
     few = len(testing) < FEW_TEST, len(at_random) < FEW_RANDOM
     if any(few):
@@ -283,7 +237,7 @@ def _saved(of: _Read, models: _Models, why: dict[str, str]) -> Saved | None:
         ]
         why["saved"] = f"It is told from {' and '.join(filter(None, lacks))} on."
         return None
-    truth, rng = of.test[testing], np.random.default_rng(0)
+    truth, rng = of.test.y[testing], np.random.default_rng(0)
 
     def right(rows: Sequence[int]) -> NDArray[np.bool_]:
         return np.asarray(models.fit(rows)[testing] == truth, dtype=bool)
@@ -328,7 +282,7 @@ def _turns() -> Rows:
 
 
 def _agreement(
-    of: _Read,
+    of: Read,
 ) -> tuple[tuple[float, float, float] | None, int, list[Pair]]:
     """Compare what people say of the same samples, of each the latest."""
     said: dict[str, dict[str, Any]] = defaultdict(dict)
@@ -348,7 +302,7 @@ def _agreement(
     return found, len(shared), compared
 
 
-def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:
+def _times(of: Read) -> dict[str, tuple[int, float, float, float]]:
     """Return of each person how many labels were timed, and quartiles of the seconds for one."""
     spent: dict[str, list[float]] = defaultdict(list)
     for event in of.events:
@@ -361,11 +315,11 @@ def _times(of: _Read) -> dict[str, tuple[int, float, float, float]]:
     return found
 
 
-def _stability(of: _Read, models: _Models | None) -> list[Point]:
+def _stability(of: Read, models: _Models | None) -> list[Point]:
     """Return kappa of the predictions of successive models, on samples drawn from the pool."""
     if models is None or not models.rounds or of.task != "multiclass":
         return []
-    rng, n = np.random.default_rng(1), len(of.pool)
+    rng, n = np.random.default_rng(1), len(of.labels.y)
     rows = np.sort(rng.choice(n, min(STOP_SET, n), replace=False))
     found, before = [], None
     for number, labels, predicted in models.rounds:
@@ -375,17 +329,12 @@ def _stability(of: _Read, models: _Models | None) -> list[Point]:
     return found
 
 
-def _potential(of: _Read) -> list[Point]:
+def _potential(of: Read) -> list[Point]:
     """Return the mean D² that each batch left over what could still be picked."""
-    at = of.loop.progress()
-    found, n = [], at["samples"] - at["test"]
-    for each in of.chosen():
+    found, n = [], of.at["samples"] - of.at["test"]
+    for each in of.chosen:
         known = [p["potential"] for p in of.picks[each["number"]] if p["potential"] is not None]
         labels = of.labels_until(each["number"])
         if known and n > labels:
             found.append(Point(each["number"], labels, known[-1] / (n - labels)))
     return found
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value != value  # noqa: PLR0124 — NaN

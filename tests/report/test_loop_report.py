@@ -8,10 +8,15 @@ import pytest
 
 import labelnext
 from labelnext.loop import Loop
-from labelnext.loop.statistics import statistics
+from labelnext.report.read import Read
+from labelnext.report.statistics import statistics as statistics_of
 from pages import chromium
 
 CLASSES = ["a", "b", "c"]
+
+
+def statistics(loop):
+    return statistics_of(Read(loop))
 
 
 class Simulated:
@@ -169,7 +174,7 @@ def test_advice_to_stop(simulated, monkeypatch):
     found = statistics(simulated.loop)
     assert [point.round for point in found.stability] == [1, 2, 3]
     assert found.advice["agreement"] is None
-    import labelnext.loop.statistics as module
+    import labelnext.report.statistics as module
 
     monkeypatch.setattr(module, "kappa", lambda *_: 1.0)
     monkeypatch.setattr(module, "stable_at", lambda values: len(values) - 1)
@@ -311,7 +316,7 @@ def test_no_page_tells_where_files_are(tmp_path):
 
 def test_a_lucky_peak_saves_nothing(simulated, monkeypatch):
     """Right at once with a few labels, then wrong until the end."""
-    import labelnext.loop.statistics as module
+    import labelnext.report.statistics as module
 
     loop, truth = simulated.loop, np.array(simulated.y, dtype=object)
 
@@ -330,7 +335,7 @@ def test_a_lucky_peak_saves_nothing(simulated, monkeypatch):
 @pytest.mark.parametrize(("speed", "verdict"), [(3, "saved labels"), (0.2, "cost labels")])
 def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict):
     """A model that is right in so many of the test set, by how many labels it has seen."""
-    import labelnext.loop.statistics as module
+    import labelnext.report.statistics as module
 
     loop = simulated.loop
     random = {

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.loop.statistics import FEW_COMMON, statistics
 from labelnext.pools import Pool, open_pool
 from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.report.read import Read
+from labelnext.report.shares import class_counts
+from labelnext.report.statistics import FEW_COMMON, statistics
 from labelnext.sampling.report import (
     SCRIPT,
     STYLE,
@@ -29,7 +31,7 @@ from labelnext.utils.text import counted
 if TYPE_CHECKING:
     import os
 
-    from labelnext.loop.statistics import Point, Saved, Statistics
+    from labelnext.report.statistics import Point, Saved, Statistics
 
 KINDS = {
     "random": "drawn at random",
@@ -46,7 +48,8 @@ def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = F
     path = Path(path)
     if path.suffix.lower() != ".html":
         raise ValueError(f"The name of a report must end in .html, got {str(path)!r}.")
-    content = _page(loop, statistics(loop))
+    of = Read(loop)
+    content = _page(of, statistics(of))
     try:
         with writing(str(path), "make room, or choose another place."):
             check_place(path)
@@ -55,20 +58,20 @@ def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = F
         raise FileExistsError(f"{path} exists already; replace it with overwrite=True.") from None
 
 
-def _page(loop: Any, found: Statistics) -> bytes:
-    at = loop.progress()
-    the_map = _map(loop)
+def _page(of: Read, found: Statistics) -> bytes:
+    loop, at = of.loop, of.at
+    the_map = _map(of)
     parts = [
         f'<p class="quiet">{at["samples"]:,} samples: {at["labeled"]:,} labelled in the pool, '
         f"{at['test_labeled']:,} of {at['test']:,} in the test set. "
-        f"{counted(len(at['people']), 'annotator')}, {counted(len(loop.rounds()), 'round')}.</p>",
+        f"{counted(len(at['people']), 'annotator')}, {counted(len(of.rounds), 'round')}.</p>",
         _learning(found, at),
         _saving(found),
         _stopping(found),
-        _classes(loop),
-        _people(found, loop.task),
+        _classes(of),
+        _people(found, of.task),
         the_map,
-        page.section("Rounds", "", _rounds(loop)),
+        page.section("Rounds", "", _rounds(of)),
     ]
     script = SCRIPT.read_text("utf-8") if the_map else ""
     return page.page(
@@ -205,10 +208,10 @@ def _stopping(found: Statistics) -> str:
     return page.section("When to stop", "Advice that needs no labels; you decide.", *body)
 
 
-def _classes(loop: Any) -> str:
-    if loop.classes is None:
+def _classes(of: Read) -> str:
+    if of.task == "regression":
         return ""
-    rows, warning = loop.class_counts()
+    rows, warning = class_counts(of)
     columns: dict[str, list[Any]] = {
         "class": [row["class"] for row in rows],
         "labels": [row["random"] + row["strategy"] + row["other"] for row in rows],
@@ -270,26 +273,25 @@ def _people(found: Statistics, task: str) -> str:
     return page.section("People", "", *body)
 
 
-def _map(loop: Any) -> str:
+def _map(of: Read) -> str:
     """Draw the rounds on the map of the loop's features, where it has them."""
+    loop, rounds = of.loop, of.chosen
     folder = loop.folder / "features"
-    rounds = [each for each in loop.rounds() if each["kind"] != "test"]
     if not folder.is_dir() or not rounds:
         return ""
-    samples, labels = loop.samples(), loop.labels()
-    row = {name: at for at, name in enumerate(samples.ids)}
+    samples, y = loop.samples(), of.labels.y
     picks = [
-        {"round": each["number"], **pick} for each in rounds for pick in loop.picks(each["number"])
+        {"round": each["number"], **pick} for each in rounds for pick in of.picks[each["number"]]
     ]
     told = "" if len(picks) <= ON_MAP else f" The last {ON_MAP:,} of {len(picks):,} are here."
     picks = picks[-ON_MAP:]
-    rows = np.array([row[pick["id"]] for pick in picks], dtype=np.int64)
+    rows = np.array([of.row[pick["id"]] for pick in picks], dtype=np.int64)
     try:
         pool = Pool.of(open_pool(folder), ids=samples.ids)
         drawn, points, what = drawn_map(pool, rows, 20_000)
     except (OSError, ValueError):
         return ""
-    said = [labels.y[at] for at in rows]
+    said = [y[at] for at in rows]
     contents: list[Any] = samples.contents
     if samples.kind == "image":
         contents = [Path(content) for content in contents]
@@ -321,7 +323,7 @@ def _map(loop: Any) -> str:
     ]
     if loop.task == "multiclass" and loop.classes:
         place = {name: float(at) for at, name in enumerate(loop.classes)}
-        labelled = np.array([place.get(value, np.nan) for value in labels.y])
+        labelled = np.array([place.get(value, np.nan) for value in y])
         shades.append(
             Shade(
                 *("label", "Label", "What people said; grey is not labelled."),
@@ -338,8 +340,8 @@ def _map(loop: Any) -> str:
     return page.section("The map, round by round", "", part, picked)
 
 
-def _rounds(loop: Any) -> str:
-    rounds = loop.rounds()
+def _rounds(of: Read) -> str:
+    rounds = of.rounds
     if not rounds:
         return "<p>None yet.</p>"
     columns = {
