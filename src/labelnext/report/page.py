@@ -13,7 +13,20 @@ from labelnext.pools import Pool, open_pool
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.report.read import Read
 from labelnext.report.shares import class_counts
-from labelnext.report.statistics import FEW_COMMON, statistics
+from labelnext.report.statistics import NO_FEATURES, statistics_of
+from labelnext.report.summary import (
+    alpha,
+    for_page,
+    is_share,
+    next_step,
+    no_score,
+    saving,
+    score_of,
+    summary,
+    unsaved,
+    verdict,
+)
+from labelnext.report.told import FEW_COMMON
 from labelnext.sampling.report import (
     SCRIPT,
     STYLE,
@@ -26,52 +39,62 @@ from labelnext.sampling.report import (
 )
 from labelnext.utils import page
 from labelnext.utils.chart import chart
-from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
-    from labelnext.report.statistics import Point, Saved, Statistics
+    from labelnext.report.statistics import Statistics
+    from labelnext.report.told import Point
+
+    Say = Callable[[str], str]
 
 KINDS = {
     "random": "drawn at random",
     "strategy": "chosen by the strategy",
 }
-# Endings of the names of metrics that are shares of something; of others nobody knows.
-SHARES = ("accuracy", "f1", "precision", "recall")
 # So many picks are on the map, the last ones: it is a picture, no archive.
 ON_MAP = 1000
 
 
-def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write the report of a loop, see `Loop.report`; it appears whole or not at all."""
+def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> list[str]:
+    """Write the report of a loop, see `Loop.report`; return its summary.
+
+    The file appears whole or not at all.
+    """
     path = Path(path)
     if path.suffix.lower() != ".html":
         raise ValueError(f"The name of a report must end in .html, got {str(path)!r}.")
     of = Read(loop)
-    content = _page(of, statistics(of))
+    found = statistics_of(of)
+    told = summary(of, found)
+    content = _page(of, found, told)
     try:
         with writing(str(path), "make room, or choose another place."):
             check_place(path)
             write_whole(path, content, overwrite=overwrite)
     except FileExistsError:
         raise FileExistsError(f"{path} exists already; replace it with overwrite=True.") from None
+    return told
 
 
-def _page(of: Read, found: Statistics) -> bytes:
-    loop, at = of.loop, of.at
+def _page(of: Read, found: Statistics, told: list[str]) -> bytes:
+    loop = of.loop
+
+    def say(text: str) -> str:
+        return f"<p>{for_page(text, loop)}</p>"
+
     the_map = _map(of)
+    lines = "".join(f"<li>{for_page(line, loop)}</li>" for line in told)
     parts = [
-        f'<p class="quiet">{at["samples"]:,} samples: {at["labeled"]:,} labelled in the pool, '
-        f"{at['test_labeled']:,} of {at['test']:,} in the test set. "
-        f"{counted(len(at['people']), 'annotator')}, {counted(len(of.rounds), 'round')}.</p>",
-        _learning(found, at),
-        _saving(found),
-        _stopping(found),
-        _classes(of),
-        _people(found, of.task),
-        the_map,
-        page.section("Rounds", "", _rounds(of)),
+        f'<ul class="summary">{lines}</ul>',
+        _learning(of, found, say),
+        _saving(of, found, say),
+        _stopping(of, found, say),
+        _classes(of, say),
+        _people(found, say),
+        the_map or page.section("The map, round by round", "", say(_no_map(of))),
+        page.section("Rounds", "", _rounds(of) if of.rounds else say(f"None yet. {next_step(of)}")),
     ]
     script = SCRIPT.read_text("utf-8") if the_map else ""
     return page.page(
@@ -79,25 +102,15 @@ def _page(of: Read, found: Statistics) -> bytes:
     )
 
 
-def _learning(found: Statistics, at: dict[str, Any]) -> str:
-    body = [f"<p>{escape(found.why['curves'])}</p>"] if "curves" in found.why else []
+def _learning(of: Read, found: Statistics, say: Say) -> str:
+    body = [say(found.why["curves"])] if "curves" in found.why else []
     for name, points in found.curves.items():
-        series = {f"{name} on the test set": _of(points)}
-        is_share = name.endswith(SHARES) and all(0 <= point.value <= 1 for point in points)
-        last = points[-1]
-        value = _share(last.value) if is_share else f"{last.value:.3g}"
-        interval = ""
-        if np.isfinite(last.low):
-            interval = (
-                f" (95 % interval {_share(last.low)} to {_share(last.high)}, for {last.n:,} test "
-                "samples)"
-            )
         if len(points) > 1:  # one alone is no curve
-            body.append(chart(series, x="labels", y=name, shares=is_share))
-        if interval or len(points) == 1:
-            body.append(f"<p>With {last.labels:,} labels: {escape(name)} {value}{interval}.</p>")
+            series = {f"{name} on the test set": _of(points)}
+            body.append(chart(series, x="labels", y=name, shares=is_share(name, points)))
+        body.append(say(f"The last: {score_of(name, points)}"))
     if not found.curves:
-        body.append(f"<p>{_no_curve(at)}</p>")
+        body.append(say(no_score(of)))
     if found.right:
         series = {f"picks {KINDS[kind]}": _of(points) for kind, points in found.right.items()}
         body += [
@@ -116,36 +129,13 @@ def _learning(found: Statistics, at: dict[str, Any]) -> str:
     return page.section("Learning curve", intro, *body)
 
 
-def _no_curve(at: dict[str, Any]) -> str:
-    if not at["test"]:
-        return (
-            "This loop has no test set, so nothing can be measured. It is drawn when a loop is "
-            "made: <code>labelnext loop init --test 200</code>, <code>Loop.create(test=200)</code>."
-        )
-    return (
-        f"Nothing is measured yet: it takes labels of the test set ({at['test_labeled']:,} of "
-        f"{at['test']:,}) and of the first round. <code>labelnext loop next</code> measures what "
-        "it trains; what a model of yours reaches you give with <code>loop.close({'accuracy': "
-        "...})</code>."
-    )
-
-
-def _saving(found: Statistics) -> str:
+def _saving(of: Read, found: Statistics, say: Say) -> str:
     title, saved = "Labels saved", found.saved
     if saved is None:
-        return page.section(title, escape(found.why.get("saved", "")))
-    low, high = (round(end) for end in saved.saved)
-    ends = f"from {_signed(low)} to {_signed(high)}"
-    if low <= saved.random - saved.along[-1].labels:
-        ends += ", the lower end for a loop that never gets there"
-    verdict = "That may still be chance."
-    if low > 0 or high < 0:
-        verdict = "Choosing has saved labels." if low > 0 else "Choosing has cost labels."
+        return page.section(title, "", say(unsaved(of, found)))
     body = [
-        f"<p>The {saved.random:,} labels of the random slices alone make a model that is right in "
-        f"{_share(saved.accuracy)} of the test set. {_needed(saved)}, with a 95 % interval {ends}. "
-        f"{verdict} Beyond {saved.random:,} labels nothing is compared: there are no more of "
-        "random picks.</p>",
+        f"<p><strong>{verdict(saved)}</strong> {saving(saved)} Beyond {saved.random:,} labels "
+        "nothing is compared: there are no more of random picks.</p>",
         chart(
             {
                 "in the order of the loop": _of(saved.along),
@@ -164,20 +154,7 @@ def _saving(found: Statistics) -> str:
     return page.section(title, intro, *body)
 
 
-def _needed(saved: Saved) -> str:
-    reached = saved.along[-1].value >= saved.accuracy
-    if not reached:
-        return (
-            f"In the order of the loop {saved.needed:,} labels were not enough for that: saved are "
-            f"fewer than {saved.random - saved.needed:,}"
-        )
-    return (
-        f"In the order of the loop it is so from {saved.needed:,} labels on: saved are about "
-        f"{_signed(saved.random - saved.needed)}"
-    )
-
-
-def _stopping(found: Statistics) -> str:
+def _stopping(of: Read, found: Statistics, say: Say) -> str:
     words = {
         "agreement": (
             "Predictions are stable: models of successive rounds agree, kappa 0.99 or more on "
@@ -194,11 +171,7 @@ def _stopping(found: Statistics) -> str:
         + "</li>"
         for rule, at in found.advice.items()
     ]
-    none = (
-        "<p>None yet. It takes labels of two rounds, and classes of which a sample has one, or a "
-        "strategy that tells how much its picks leave to cover.</p>"
-    )
-    body = [f"<ul>{''.join(items)}</ul>"] if items else [none]
+    body = [f"<ul>{''.join(items)}</ul>"] if items else [say(_no_advice(of))]
     if len(found.stability) > 1:
         series = {"kappa with the model of the round before": _of(found.stability)}
         body.append(chart(series, x="labels", y="kappa"))
@@ -208,7 +181,20 @@ def _stopping(found: Statistics) -> str:
     return page.section("When to stop", "Advice that needs no labels; you decide.", *body)
 
 
-def _classes(of: Read) -> str:
+def _no_advice(of: Read) -> str:
+    """Say what it takes to tell when to stop."""
+    how = "None yet. It takes two rounds with labels"
+    if of.task == "multiclass":
+        how += " and the loop's features"
+    else:
+        how += " of a strategy that tells how much is left to cover, such as BADGE"
+    more = "" if of.task == "multiclass" else " --strategy badge"
+    if of.at["missing_in_all"]:
+        return f"{how}: `labelnext loop label`, then `labelnext loop next{more}`."
+    return f"{how}: `labelnext loop next{more}`, then `labelnext loop label`."
+
+
+def _classes(of: Read, say: Say) -> str:
     if of.task == "regression":
         return ""
     rows, warning = class_counts(of)
@@ -223,40 +209,33 @@ def _classes(of: Read) -> str:
     few = f"<p>No label to learn from yet: {escape(', '.join(none))}.</p>" if none else ""
     head = "<strong>Do not read class shares off the labels.</strong>"
     any_label = any(row[kind] for row in rows for kind in ("test", "random", "strategy", "other"))
-    note = f'<p class="note">{head} {escape(warning)}</p>' if any_label else ""
+    note = f'<p class="note">{head} {escape(warning)}</p>' if any_label else say(next_step(of))
     return page.section("Classes", "", page.table(columns), few, note)
 
 
-def _people(found: Statistics, task: str) -> str:
-    body = []
+def _people(found: Statistics, say: Say) -> str:
     if found.agreement is not None:
-        value, low, high = found.agreement
-        said = "not defined: all say the same one thing" if np.isnan(value) else f"{value:.2f}"
-        if np.isfinite([low, high]).all():
-            said += f" (95 % interval {low:.2f} to {high:.2f})"
-        body.append(
-            f"<p>{counted(found.common, 'sample')} labelled by several people. Krippendorff's "
-            f"alpha: {said}. 1 is full agreement, 0 what chance would give; 0.8 is called "
-            "reliable, below 0.67 nothing should be concluded.</p>"
-        )
-        if found.pairs:
-            body.append(
-                page.table(
-                    {
-                        "annotator": [pair.people[0] for pair in found.pairs],
-                        "and": [pair.people[1] for pair in found.pairs],
-                        "common": [pair.n for pair in found.pairs],
-                        "Cohen's kappa": [round(pair.kappa, 2) for pair in found.pairs],
-                    }
-                )
-            )
-        elif task != "regression":
-            body.append(f"<p>Cohen's kappa is told from {FEW_COMMON} common samples on.</p>")
+        pairs = found.agreement.pairs
+        body = [
+            say(alpha(found.agreement)),
+            page.table(
+                {
+                    "annotator": [pair.people[0] for pair in pairs],
+                    "and": [pair.people[1] for pair in pairs],
+                    "common": [pair.n for pair in pairs],
+                    "the same": [pair.same for pair in pairs],
+                    f"Cohen's kappa, from {FEW_COMMON} on": [pair.kappa for pair in pairs],
+                },
+                percent=["the same"],
+            ),
+        ]
     else:
-        body.append(
-            "<p>No sample was labelled by two people. <code>--overlap 0.1</code> asks two for a "
-            "tenth.</p>"
-        )
+        body = [
+            say(
+                "No sample was labelled by two people. `labelnext loop next --overlap 0.1` asks "
+                "two for a tenth; let each have a name: `labelnext loop label --people ann,bo`."
+            )
+        ]
     if found.times:
         times = found.times.values()
         body += [
@@ -270,7 +249,16 @@ def _people(found: Statistics, task: str) -> str:
                 }
             ),
         ]
+    else:
+        body.append(say("No label was timed yet; the page does: `labelnext loop label`."))
     return page.section("People", "", *body)
+
+
+def _no_map(of: Read) -> str:
+    """Say what it takes to draw the map."""
+    if not of.chosen:
+        return "It shows the picks of each round, and there is no round yet: `labelnext loop next`."
+    return f"It is drawn of the loop's features. {NO_FEATURES}"
 
 
 def _map(of: Read) -> str:
@@ -342,8 +330,6 @@ def _map(of: Read) -> str:
 
 def _rounds(of: Read) -> str:
     rounds = of.rounds
-    if not rounds:
-        return "<p>None yet.</p>"
     columns = {
         "round": [each["number"] for each in rounds],
         "kind": [each["strategy"] or each["kind"] for each in rounds],
@@ -361,14 +347,6 @@ def _rounds(of: Read) -> str:
 
 def _of(points: list[Point]) -> list[tuple[float, float, float, float]]:
     return [(float(p.labels), p.value, p.low, p.high) for p in points]
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:.1f}\u00a0%"
-
-
-def _signed(n: int) -> str:
-    return f"{n:,}".replace("-", "−")
 
 
 def _interval(row: dict[str, Any]) -> str:

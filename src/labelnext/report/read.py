@@ -43,6 +43,11 @@ class Read:
         return self.loop.events()  # type: ignore[no-any-return]
 
     @cached_property
+    def metrics(self) -> list[dict[str, Any]]:
+        """All that rounds were closed with."""
+        return self.loop.metrics()  # type: ignore[no-any-return]
+
+    @cached_property
     def labels(self) -> Any:
         """The labels of the pool."""
         return self.loop.labels()

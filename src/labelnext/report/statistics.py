@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +10,10 @@ import numpy as np
 from labelnext.estimators import linear
 from labelnext.experiment import fallen_at, stable_at
 from labelnext.pools import open_pool
-from labelnext.utils.agreement import Pair, alpha, kappa, pairs
+from labelnext.report import told
+from labelnext.report.read import Read
+from labelnext.report.told import Point
+from labelnext.utils.agreement import kappa
 from labelnext.utils.interval import first_reached, wilson
 
 if TYPE_CHECKING:
@@ -20,27 +21,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from labelnext.report.read import Read
+    from labelnext.report.told import Agreement
 
     Floats = NDArray[np.float64]
     Rows = NDArray[np.int64]
 
 # With fewer nothing is estimated, which could only mislead.
-FEW_TEST, FEW_RANDOM, FEW_COMMON = 20, 10, 10
+FEW_TEST, FEW_RANDOM = 20, 10
 # Models along the loop, resamples, and models on resamples of the random slice.
 ALONG, RESAMPLES, REDRAWN = 12, 1000, 20
 STOP_SET = 2000
-
-
-class Point(NamedTuple):
-    """A value at a number of labels, with a 95 % interval; NaN where none is known."""
-
-    round: int
-    labels: int
-    value: float
-    low: float = np.nan
-    high: float = np.nan
-    n: int = 0
+NO_FEATURES = (
+    "It takes the loop's features, which `labelnext loop next` computes where it is given neither "
+    "--pool nor --train."
+)
+AGAIN = "Remove its folder `features`, and `labelnext loop next` computes them again."
 
 
 @dataclass
@@ -62,9 +57,7 @@ class Statistics:
     curves: dict[str, list[Point]]
     right: dict[str, list[Point]]
     saved: Saved | None
-    agreement: tuple[float, float, float] | None
-    common: int
-    pairs: list[Pair]
+    agreement: Agreement | None
     times: dict[str, tuple[int, float, float, float]]
     stability: list[Point]
     potential: list[Point]
@@ -72,14 +65,14 @@ class Statistics:
     why: dict[str, str] = field(default_factory=dict)
 
 
-def statistics(of: Read) -> Statistics:
+def statistics(loop: Any) -> Statistics:
     """
     Read all that a loop's labels say.
 
     Parameters
     ----------
-    of : Read
-        What is read of the loop.
+    loop : Loop
+        The loop.
 
     Returns
     -------
@@ -90,18 +83,21 @@ def statistics(of: Read) -> Statistics:
     --------
     >>> import tempfile
     >>> from labelnext.loop import Loop
-    >>> from labelnext.report.read import Read
     >>> from labelnext.report.statistics import statistics
     >>> folder = tempfile.TemporaryDirectory()
     >>> loop = Loop.create(folder.name + "/loop", ["fine", "broke"], classes=["good", "bad"])
     >>> _ = loop.add_labels(["0", "1"], ["good", "bad"], annotator="ann", source="memory")
-    >>> statistics(Read(loop)).why["saved"]
-    'It is told where the loop has features, which the choice of a round computes.'
+    >>> statistics(loop).why["saved"][:32]
+    "It takes the loop's features, wh"
     >>> folder.cleanup()
     """
+    return statistics_of(Read(loop))
+
+
+def statistics_of(of: Read) -> Statistics:
+    """Return the statistics of a loop that is being read."""
     why: dict[str, str] = {}
     models = _models(of, why)
-    agreement, common, compared = _agreement(of)
     stability, potential = _stability(of, models), _potential(of)
     advice = {}
     if len(stability) > 1:
@@ -113,11 +109,9 @@ def statistics(of: Read) -> Statistics:
     return Statistics(
         curves=_curves(of, models, why),
         right=_right(of),
-        saved=None if models is None else _saved(of, models, why),
-        agreement=agreement,
-        common=common,
-        pairs=compared,
-        times=_times(of),
+        saved=_saved(of, models, why),
+        agreement=told.agreement(of),
+        times=told.times(of),
         stability=stability,
         potential=potential,
         advice=advice,
@@ -130,31 +124,19 @@ def _curves(of: Read, models: _Models | None, why: dict[str, str]) -> dict[str, 
 
     Where nobody has said what a model reached, it is what the default model would have.
     """
-    n = len(of.test.labeled)
-    found: dict[str, list[Point]] = defaultdict(list)
-    told = [
-        (each["round"], each["name"], float(each["value"]))
-        for each in of.loop.metrics()
-        if each["split"] == "test" and each["value"] is not None
+    if (found := told.curves(of)) or models is None:
+        return found
+    computed = [
+        (number, name, value)
+        for number, _, predicted in models.rounds
+        for name, value in linear.measure(of.task, of.test.y, predicted).items()
     ]
-    if not told and models is not None:
-        told = [
-            (number, name, value)
-            for number, _, predicted in models.rounds
-            for name, value in linear.measure(of.task, of.test.y, predicted).items()
-        ]
-        if told:
-            why["curves"] = (
-                "The loop was told no metrics, so these are of the default model on the loop's "
-                "features, computed for this report."
-            )
-    for number, name, value in told:
-        low = high = np.nan
-        # A share of right ones; of other metrics no interval is known.
-        if name == "accuracy" and n and 0 <= value <= 1:
-            low, high = map(float, wilson(value * n, n))
-        found[name].append(Point(number, of.labels_until(number), value, low, high, n))
-    return {name: sorted(points, key=lambda p: p.round) for name, points in found.items()}
+    if computed:
+        why["curves"] = (
+            "The loop was told no metrics, so these are of the default model on the loop's "
+            "features, computed for this report."
+        )
+    return told.with_intervals(of, computed, len(of.test.labeled))
 
 
 def _right(of: Read) -> dict[str, list[Point]]:
@@ -163,18 +145,18 @@ def _right(of: Read) -> dict[str, list[Point]]:
     for kind in ("random", "strategy") if of.task == "multiclass" else ():
         points = []
         for each in of.chosen:
-            told = [
+            right = [
                 pick["pseudo_label"] == of.labels.y[of.row[pick["id"]]]
                 for pick in of.picks[each["number"]]
                 if pick["kind"] == kind
                 and pick["pseudo_label"] is not None
                 and pick["id"] in of.labeled
             ]
-            if told:
-                low, high = map(float, wilson(sum(told), len(told)))
+            if right:
+                low, high = map(float, wilson(sum(right), len(right)))
                 before = of.labels_until(each["number"] - 1)
-                share = sum(told) / len(told)
-                points.append(Point(each["number"], before, share, low, high, len(told)))
+                share = sum(right) / len(right)
+                points.append(Point(each["number"], before, share, low, high, len(right)))
         if points:
             found[kind] = points
     return found
@@ -191,17 +173,15 @@ def _models(of: Read, why: dict[str, str]) -> _Models | None:
     """Train the default model after each round, where there are features."""
     folder = of.loop.folder / "features"
     if not folder.is_dir():
-        why["saved"] = (
-            "It is told where the loop has features, which the choice of a round computes."
-        )
+        why["saved"] = NO_FEATURES
         return None
     try:
         X = linear.scaled(open_pool(folder).features[:])
-    except (OSError, ValueError) as error:
-        why["saved"] = f"The loop's features cannot be read: {error}"
+    except (OSError, ValueError):  # which would tell where files are
+        why["saved"] = f"The loop's features cannot be read. {AGAIN}"
         return None
     if len(X) != len(of.labels.y):
-        why["saved"] = "The loop's features are of other samples."
+        why["saved"] = f"The loop's features are of other samples. {AGAIN}"
         return None
 
     def fit(rows: Sequence[int]) -> NDArray[Any]:
@@ -222,20 +202,25 @@ def _models(of: Read, why: dict[str, str]) -> _Models | None:
     return _Models(fit, rounds)
 
 
-def _saved(of: Read, models: _Models, why: dict[str, str]) -> Saved | None:
+def _saved(of: Read, models: _Models | None, why: dict[str, str]) -> Saved | None:
     """Hold the loop's order against its random slices, with one model and on the test set."""
     if of.task != "multiclass":
         why["saved"] = "It is told for classes, of which a sample has one."
         return None
+    if models is None:
+        return None
     testing = of.test.labeled
     order, at_random = of.order(("strategy", "random")), of.order(("random",))
-    few = len(testing) < FEW_TEST, len(at_random) < FEW_RANDOM
-    if any(few):
-        lacks = [
-            f"{FEW_TEST} labels of the test set (there are {len(testing)})" * few[0],
-            f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})" * few[1],
-        ]
-        why["saved"] = f"It is told from {' and '.join(filter(None, lacks))} on."
+    lacks, how = [], []
+    if len(testing) < FEW_TEST:
+        lacks.append(f"{FEW_TEST} labels of the test set (there are {len(testing)})")
+        large = of.at["test"] >= FEW_TEST
+        how.append("`labelnext loop label`" if large else f"a loop with a larger one: {told.NEW}")
+    if len(at_random) < FEW_RANDOM:
+        lacks.append(f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})")
+        how.append("`labelnext loop next --strategy random`, then `labelnext loop label`")
+    if lacks:
+        why["saved"] = f"It is told from {' and '.join(lacks)} on: {'; '.join(how)}."
         return None
     truth, rng = of.test.y[testing], np.random.default_rng(0)
 
@@ -279,40 +264,6 @@ def _from_there_on(curves: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _turns() -> Rows:
     return np.arange(RESAMPLES) % REDRAWN
-
-
-def _agreement(
-    of: Read,
-) -> tuple[tuple[float, float, float] | None, int, list[Pair]]:
-    """Compare what people say of the same samples, of each the latest."""
-    said: dict[str, dict[str, Any]] = defaultdict(dict)
-    numbers = of.task == "regression"
-    for event in of.events:
-        if event.action in ("label", "import", "cannot-tell", "skip") and not event.undone:
-            if event.action in ("label", "import"):
-                value = event.value if numbers else json.dumps(event.value, ensure_ascii=False)
-                said[event.sample][event.annotator] = value
-            else:
-                said[event.sample].pop(event.annotator, None)
-    shared = [votes for votes in said.values() if len(votes) > 1]
-    if not shared:
-        return None, 0, []
-    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
-    compared = [] if numbers else [pair for pair in pairs(shared) if pair.n >= FEW_COMMON]
-    return found, len(shared), compared
-
-
-def _times(of: Read) -> dict[str, tuple[int, float, float, float]]:
-    """Return of each person how many labels were timed, and quartiles of the seconds for one."""
-    spent: dict[str, list[float]] = defaultdict(list)
-    for event in of.events:
-        if event.action in ("label", "import") and event.milliseconds:
-            spent[event.annotator].append(event.milliseconds / 1000)
-    found = {}
-    for who, values in sorted(spent.items()):
-        low, middle, high = map(float, np.quantile(values, [0.25, 0.5, 0.75]))
-        found[who] = (len(values), low, middle, high)
-    return found
 
 
 def _stability(of: Read, models: _Models | None) -> list[Point]:
