@@ -139,7 +139,7 @@ def test_classes_are_counted_and_the_warning_is_there(simulated):
     assert f"<td>b</td><td>{n}</td>" in page
     assert "Do not read class shares off the labels" in page
     share = simulated.loop.class_counts().rows[1]["share"]
-    assert f"{100 * share:.0f} % (" in page
+    assert f"{100 * share:.0f}\u00a0% (" in page
 
 
 def test_agreement_of_people_who_guess_and_who_know(tmp_path, simulated):
@@ -289,7 +289,8 @@ def test_what_is_empty_names_the_command_that_fills_it(tmp_path, state, task):
     if state == "one round labelled":
         answer()
     loop.report(tmp_path / "l.html")
-    _, top, *sections = re.split(r"<h[12]>", (tmp_path / "l.html").read_text("utf-8"))
+    page = re.sub("<span>|</span>", "", (tmp_path / "l.html").read_text("utf-8"))
+    _, top, *sections = re.split(r"<h[12]>", page)
     found = {"top": top} | dict(section.split("</h2>", 1) for section in sections)
     expected = dict(TO_FILL[state])
     if task != "multiclass":
@@ -485,6 +486,48 @@ def test_what_may_be_chance_is_said_before_the_number(needed, reached, interval,
     assert said.startswith(words)
     assert ("were not enough" in said) != reached
     assert ("never gets there" in said) == (interval[0] <= -16)
+
+
+WIDER = """() => [...document.querySelectorAll("body *")].filter(one => {
+  const box = one.getBoundingClientRect();
+  if (!box.width || !box.height || (box.left >= 0 && box.right <= innerWidth)) return false;
+  for (let at = one.parentElement; at !== document.body; at = at.parentElement)
+    if (getComputedStyle(at).overflowX !== "visible") return false;
+  return true;
+}).map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect().toJSON()])"""
+
+
+@pytest.mark.xdist_group("chromium")
+def test_nothing_is_wider_than_a_phone(tmp_path):
+    one_word = "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 3
+    classes = [one_word, "قماش أزرق طويل جدا", "<b>", "a b " * 30, *map(str, range(26))]
+    texts = [f"{name} {'x' * 90} {name}" for name in classes for _ in range(5)]
+    loop = Loop.create(tmp_path / one_word[:120], texts, classes=classes, test=25, random_state=0)
+    pages = {"before": tmp_path / "before.html", "after": tmp_path / "after.html"}
+    loop.report(pages["before"])
+    for number in range(3):
+        for who in ("ann", f"{one_word}@example.org"):
+            while items := loop.take(who, 50):
+                for item in items:
+                    label = classes[item.key // 5]
+                    loop.record(item, "label", label, annotator=who, milliseconds=99_000)
+        loop.next(k=20, random=0.5, overlap=1.0, random_state=number)
+        loop.close({"accuracy": 0.9999 + number / 1e5, one_word: 1e-7 * number}, round=number)
+    loop.report(pages["after"])
+    pool = labelnext.open_pool(loop.folder / "features")
+    proba = np.random.default_rng(0).dirichlet(np.ones(30), len(texts))
+    pool = labelnext.Pool(
+        proba, pool.features[:], ids=[f"{t}{i}" for i, t in enumerate(texts)], classes=classes
+    )
+    pages["batch"] = tmp_path / "batch.html"
+    labelnext.select(pool, 30, random_state=0).report(pages["batch"], samples=texts)
+    with chromium() as browser:
+        window = browser.new_page(viewport={"width": 360, "height": 800})
+        for path in pages.values():
+            window.goto(path.as_uri())
+            window.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            assert window.evaluate(WIDER) == [], path
+            assert window.evaluate("document.documentElement.scrollWidth") == 360, path
 
 
 @pytest.mark.slow

@@ -243,11 +243,9 @@ def status(**options: Any) -> None:
         from labelnext.report.summary import for_terminal, summary
         from labelnext.report.told import curves
 
-        loop = open_here(asked.loop)
-        of = Read(loop)
+        of = Read(open_here(asked.loop))
         at, reached = of.at, curves(of)
         *lines, last = (for_terminal(line, same_loop(asked.loop)) for line in summary(of))
-        odd = len(loop.disagreements())
     if asked.json:
         found = {"progress": at, "rounds": of.rounds, "metrics": of.metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
@@ -261,11 +259,6 @@ def status(**options: Any) -> None:
     for each in at["people"]:
         done = counted(each["events"], "decision")
         tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
-    if odd:
-        tell_out(
-            f"People disagree on {counted(odd, 'sample')}, without a label where it is a tie: "
-            f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
-        )
     tell_out(last)
 
 

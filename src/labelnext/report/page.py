@@ -203,7 +203,7 @@ def _classes(of: Read, say: Say) -> str:
         "labels": [row["random"] + row["strategy"] + row["other"] for row in rows],
         "of random picks": [row["random"] for row in rows],
         "in the test set": [row["test"] for row in rows],
-        "share of all samples, estimated": [_interval(row) for row in rows],
+        "share, estimated": [_interval(row) for row in rows],
     }
     none = [row["class"] for row in rows if not row["random"] + row["strategy"] + row["other"]]
     few = f"<p>No label to learn from yet: {escape(', '.join(none))}.</p>" if none else ""
@@ -224,11 +224,13 @@ def _people(found: Statistics, say: Say) -> str:
                     "and": [pair.people[1] for pair in pairs],
                     "common": [pair.n for pair in pairs],
                     "the same": [pair.same for pair in pairs],
-                    f"Cohen's kappa, from {FEW_COMMON} on": [pair.kappa for pair in pairs],
+                    "Cohen's kappa": [pair.kappa for pair in pairs],
                 },
                 percent=["the same"],
             ),
         ]
+        if any(pair.n < FEW_COMMON for pair in pairs):
+            body.append(say(f"Cohen's kappa is told from {FEW_COMMON} common samples on."))
     else:
         body = [
             say(
@@ -336,10 +338,8 @@ def _rounds(of: Read) -> str:
         "state": [each["state"] for each in rounds],
         "picks": [each["picks"] for each in rounds],
         "labelled": [each["labeled"] for each in rounds],
-        "answers missing": [each["missing"] for each in rounds],
-        "drawn at random": [
-            f"{100 * each['parameters'].get('random', 1):.0f} %" for each in rounds
-        ],
+        "missing": [each["missing"] for each in rounds],
+        "at random": [f"{100 * each['parameters'].get('random', 1):.0f} %" for each in rounds],
         "seed": ["–" if each["seed"] is None else each["seed"] for each in rounds],
     }
     return page.table(columns)
@@ -353,4 +353,4 @@ def _interval(row: dict[str, Any]) -> str:
     if row["share"] is None:
         return "–"
     low, high = (100 * row[end] for end in ("low", "high"))
-    return f"{100 * row['share']:.0f} % ({low:.0f} to {high:.0f})"
+    return f"{100 * row['share']:.0f}\u00a0% ({low:.0f} to {high:.0f})"

@@ -48,6 +48,11 @@ class Read:
         return self.loop.metrics()  # type: ignore[no-any-return]
 
     @cached_property
+    def disagreements(self) -> list[Any]:
+        """Samples of which people say different things, and nobody has decided."""
+        return self.loop.disagreements()  # type: ignore[no-any-return]
+
+    @cached_property
     def labels(self) -> Any:
         """The labels of the pool."""
         return self.loop.labels()

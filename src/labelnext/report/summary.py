@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SHARES = ("accuracy", "f1", "precision", "recall")
 STOP = {"agreement": "predictions are stable", "potential": "little is left to cover"}
 COMMAND = re.compile("`(labelnext loop (?!init)[^`]*)`")
+OPTION = re.compile(r"(?<= )--?\w[^\s<]*")  # in a line it is not cut after its dashes
 CODE = re.compile("`([^`]+)`")
 
 
@@ -34,13 +35,14 @@ def summary(of: Read, found: Statistics | None = None) -> list[str]:
     """Return the sentences, the next step last; without statistics what needs no model."""
     at = of.at
     curves = told.curves(of) if found is None else found.curves
+    by = ", of the default model" if found is not None and "curves" in found.why else ""
     lines = [
         f"{at['samples'] - at['test']:,} samples, {at['labeled']:,} labelled; test set "
         f"{at['test']:,}, {at['test_labeled']:,} labelled. {counted(len(of.chosen), 'round')}, "
         f"{counted(len(at['people']), 'annotator')}.",
-        f"Newest score: {score(curves)}" if curves else f"No score yet. {no_score(of)}",
+        f"Newest score{by}: {score(curves)}" if curves else f"Not measured yet. {no_score(of)}",
     ]
-    if found is not None:
+    if found is not None and of.chosen:
         if found.saved is None:
             lines.append(unsaved(of, found))
         else:
@@ -51,6 +53,11 @@ def summary(of: Read, found: Statistics | None = None) -> list[str]:
     agreement = told.agreement(of) if found is None else found.agreement
     if agreement is not None:
         lines.append(alpha(agreement))
+    if odd := len(of.disagreements):
+        lines.append(
+            f"People disagree on {counted(odd, 'sample')}, without a label where it is a tie: "
+            "decide on the page, `labelnext loop label`"
+        )
     return [*lines, next_step(of)]
 
 
@@ -123,7 +130,8 @@ def saving(saved: Saved) -> str:
     if low <= saved.random - saved.along[-1].labels:
         ends += ", the lower end for a loop that never gets there"
     n, difference = saved.random, saved.random - saved.needed
-    what = f"what {n:,} labels drawn at random reach ({share(saved.accuracy)} of the test set)"
+    right = f"right in {share(saved.accuracy)} of the test set"
+    what = f"what {n:,} labels drawn at random reach ({right})"
     if saved.along[-1].value < saved.accuracy:
         return f"For {what} {saved.needed:,} in the order of the loop were not enough ({ends})."
     many = f"about {abs(difference):,} {'fewer' if difference > 0 else 'more'}"
@@ -173,4 +181,5 @@ def for_page(text: str, loop: Any) -> str:
     name = loop.folder.name
     same = "" if name == "loop" else escape(f" --loop {shlex.quote(name)}", quote=False)
     text = COMMAND.sub(lambda found: f"`{found[1]}{same}`", escape(text, quote=False))
-    return CODE.sub(r"<code>\1</code>", text)
+    code = CODE.sub(r"<code>\1</code>", text.replace(" %", "\u00a0%"))
+    return OPTION.sub(r"<span>\g<0></span>", code)
