@@ -204,6 +204,24 @@ def test_a_model_a_pool_and_features_of_the_users(made, run):
     assert "answers of earlier rounds still missing, and asked for first" in result.stderr
 
 
+def test_a_pool_that_does_not_name_its_classes(made, run):
+    answer()
+    proba = np.random.default_rng(0).dirichlet([1, 1], 30)
+    np.savez("pool.npz", proba=proba, ids=np.array([*map(str, range(30))]))
+    result = run("loop", "next", "-k", 2, "--pool", "pool.npz")
+    assert result.exit_code == 2
+    assert "does not name its 2 classes" in result.stderr
+    assert "Give --classes, in the order of the columns" in result.stderr
+    assert [each["state"] for each in labelnext.open_loop("loop").rounds()] == ["open"]
+    assert "Test set: accuracy" in ran(
+        run, "next", "-k", 2, "--pool", "pool.npz", "--classes", "bad,good"
+    )
+    result = run("loop", "next", "--pool", "pool.npz", "--classes", "bad,god")
+    assert "has classes that the loop does not know: 'god'" in result.stderr
+    result = run("loop", "next", "--classes", "bad,good")
+    assert "--classes names the columns of --pool; leave it out, or give --pool" in result.stderr
+
+
 def test_training_of_the_users(made, run):
     answer()
     result = run("loop", "next", "-k", 4, "--train", "own_code:train")

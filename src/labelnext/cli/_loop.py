@@ -148,7 +148,7 @@ def label(**options: Any) -> None:
         if not waits(loop):
             step(loop, asked)
         people = None if asked.people is None else names_of(asked.people)
-        names = ("strategy", "pool", "model", "train", "encoder", "callback")
+        names = ("strategy", "pool", "classes", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
         serve(
             loop,

@@ -56,6 +56,11 @@ CHOICE: tuple[Option, ...] = (
     ),
     ("--pool", "SOURCE", str, "What your model says of the samples: a pool with their ids."),
     (
+        *("--classes", "NAMES", str),
+        "The names of --pool's classes in the order of its columns, where it does not say them, "
+        "as good,bad or a file.",
+    ),
+    (
         *("--model", "module:name", str),
         "A classifier of yours, fitted on the loop's features in place of the default.",
     ),
