@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from labelnext.pools import Pool
 
 # What a pool with probabilities may be of, in a loop of each task.
-POOL_TASKS = {
+POOL_TASKS: dict[str, tuple[str, ...]] = {
     "multiclass": ("multiclass", "binary"),
     "multilabel": ("multilabel",),
     "regression": (),

@@ -125,10 +125,10 @@ def measure_pool(loop: Any, pool: Pool) -> dict[str, float]:
     {}
     """
     names = pool.classes
-    if "proba" not in pool.source.parts or pool.n_members:
+    if "proba" not in pool.source.parts:
         return {}
     check_pool(pool, loop.task, loop.classes)
-    if pool.ids is None or names is None:
+    if pool.ids is None or names is None or pool.n_members:
         return {}
     if pool.task == "binary":
         return {}
