@@ -172,6 +172,7 @@ def test_from_a_folder_of_pictures(here, run):
     (here / "photos" / "9.png").symlink_to("gone.png")
     said = ran(run, "init", "photos", "--labels", "red,blue", "--encoder", "plain")
     assert "9 samples: pictures" in said
+    assert "Left out" not in said
     assert "1 file is not there, the first is 9.png" in said
     assert "a plain descriptor" in said
     assert (
@@ -180,6 +181,21 @@ def test_from_a_folder_of_pictures(here, run):
     loop = labelnext.open_loop("loop")
     loop.add_labels(["0.png", "1.png"], ["blue", "red"], annotator="ann", source="x")
     assert "uncertainty-herding" in ran(run, "next", "-k", 2)
+
+
+def test_what_is_left_out_of_a_folder_is_said(here, run):
+    (here / "photos").mkdir()
+    for name in (*"abcdefgh", "i.txt", "j.txt", "k.mov", "l.heic", "m.x", "n.y", "o.z", "p.q"):
+        (here / "photos" / name).write_text("")
+        (here / "photos" / f"{name}.png").write_text("")
+    said = ran(run, "init", "photos", "--labels", "red,blue")
+    assert (
+        "Left out as no pictures: 16 files (8 without an ending, 2 .txt, 1 .heic, 1 .mov, "
+        "1 .q and 3 more endings).\n"
+    ) in said
+    for name in (here / "photos").glob("*.x*"):
+        name.unlink()
+    (here / "photos" / "z.TXT").write_text("")
 
 
 def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):

@@ -173,6 +173,18 @@ def test_pictures_of_a_folder_in_natural_order(tmp_path):
     assert found.contents == found.ids
     assert found.root == tmp_path
     assert found.missing() == ["gone.png"]
+    assert found.left_out == {".db": 1}
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path):
+    for name in ("a.png", "b.png", "c.png", "x.TXT", "y.txt", "more/z.mp4", "README", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert samples.read(tmp_path).left_out == {".txt": 2, ".mp4": 1, "": 1}
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    assert samples.read(tmp_path).left_out == {".png": 3, ".txt": 2, ".mp4": 1, "": 1}
+    assert samples.read(hugging_face(tmp_path / "set")).left_out == {}
+    assert samples.read(csv_of(tmp_path / "a.csv")).left_out == {}
 
 
 def test_a_folder_is_what_most_of_its_files_are(tmp_path):

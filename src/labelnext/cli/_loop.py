@@ -47,6 +47,8 @@ from labelnext.utils.text import counted, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from labelnext.samples import Samples
+
 HELP = (
     "Have people label: from samples to rounds of labels.\n\n"
     "A loop is a folder that keeps samples, rounds, and who said what. Stop, or kill, whatever you "
@@ -58,6 +60,7 @@ HELP = (
     "[green]labelnext loop export labels.csv[/]"
 )
 FORMATS = ("label-studio", "csv", "jsonl", "prodigy", "cvat", "argilla")
+MOST = 5  # endings of files that are named
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
 
@@ -100,6 +103,8 @@ def init(
             overlap=asked.overlap,
         )
         tell_out(f"{found!r}, in the loop {asked.loop}.")
+        if found.left_out:
+            tell_out(f"Left out {_others(found)}.")
         guessed = [name for name in found.columns if getattr(asked, name) is None]
         if guessed:
             said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
@@ -124,6 +129,17 @@ def init(
             for line in done.told():
                 tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _others(found: "Samples") -> str:
+    """Say which files of a folder are no samples."""
+    from labelnext.samples.samples import SAID
+
+    said = [f"{n:,} {ending or 'without an ending'}" for ending, n in found.left_out.items()]
+    more = f" and {counted(len(said) - MOST, 'more ending')}" if len(said) > MOST else ""
+    kind = "tables" if found.columns else SAID[found.kind]
+    files = counted(sum(found.left_out.values()), "file")
+    return f"as no {kind}: {files} ({', '.join(said[:MOST])}{more})"
 
 
 def _column(name: str | Sequence[str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -63,6 +64,8 @@ class Samples:
     columns : mapping, default={}
         Of a table the column that each of these was taken from, by the name of the option of
         `read`; of ids "row" where they are the numbers of the rows.
+    left_out : mapping, default={}
+        Of a folder how many files were left out, by their endings in small letters.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Samples:
     root: Path | None = None
     table: pa.Table | None = None
     columns: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -161,7 +165,7 @@ def read(
         return source
     given = {"text": text, "image": image, "audio": audio, "html": html, "id": id, "group": group}
     asked = _Asked({name: value for name, value in given.items() if value is not None}, columns)
-    from labelnext.pools.table import as_table, read_table
+    from labelnext.pools.table import FOLDER_TABLES, HF_STATE, as_table, read_table
 
     if not isinstance(source, str | os.PathLike):
         return _of_table(as_table(_rows(source), "samples"), "samples", Path.cwd(), asked)
@@ -174,7 +178,14 @@ def read(
         )
     table = read_table(path)
     if table is not None:
-        return _of_table(table, where, path if path.is_dir() else path.parent, asked)
+        found = _of_table(table, where, path if path.is_dir() else path.parent, asked)
+        # Hugging Face's own files stand beside its tables.
+        whole = path.is_file() or (path / HF_STATE).is_file()
+        if not whole:
+            files = list(_files_of(path))
+            tables = [name for name in files if "/" not in name and _ending(name) in FOLDER_TABLES]
+            found = replace(found, left_out=_left_out(files, tables))
+        return found
     for what in (*asked.named, *(["columns"] if columns is not None else [])):
         raise ValueError(f"{where} is a folder of files, without columns; leave out {what}=.")
     return _of_folder(path, where)
@@ -306,8 +317,9 @@ def _ids(
 def _of_folder(folder: Path, where: str) -> Samples:
     """Read the files of a folder, of the kind of which there are most."""
     found: dict[Kind, list[str]] = {kind: [] for kind in ENDINGS}
-    for path in _files_of(folder):
-        ending = os.path.splitext(path)[1].lower()
+    files = list(_files_of(folder))
+    for path in files:
+        ending = _ending(path)
         for kind, endings in ENDINGS.items():
             if ending in endings:
                 found[kind].append(path)
@@ -326,7 +338,16 @@ def _of_folder(folder: Path, where: str) -> Samples:
         from labelnext.pools.table import read_text
 
         contents = [read_text(str(folder / path)) for path in paths]
-    return Samples(paths, kind, contents, None, folder)
+    return Samples(paths, kind, contents, None, folder, left_out=_left_out(files, paths))
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _left_out(files: Sequence[str], taken: Sequence[str]) -> dict[str, int]:
+    """Count the files that were not taken by their endings, those with most first."""
+    return dict(Counter(sorted(map(_ending, {*files}.difference(taken)))).most_common())
 
 
 def _files_of(folder: Path) -> Iterable[str]:
