@@ -198,6 +198,29 @@ def test_what_is_left_out_of_a_folder_is_said(here, run):
     (here / "photos" / "z.TXT").write_text("")
 
 
+def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint):
+    (here / "photos").mkdir()
+    for i in range(4):
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(f"photos/{i}.png")
+    ran(run, "init", "photos", "--labels", "red,blue")
+    (here / "photos").rename("pictures")
+    words = "put them back there, or say where they are now: `labelnext loop change --files FOLDER`"
+    assert words in complaint("loop", "next", "--encoder", "plain")
+    (here / "pictures" / "3.png").unlink()
+    (here / "rules.md").write_text("# Rules")
+    said = ran(run, "change", "--files", "pictures", "--labels", "red,blue,green")
+    assert "Files: 4 in pictures." in said
+    assert "1 file is not there, the first is 3.png" in said
+    assert "Classes: red, blue, green." in said
+    assert "Guidelines: rules.md." in ran(run, "change", "--guidelines", "rules.md")
+    loop = labelnext.open_loop("loop")
+    assert (loop.guidelines, loop.classes) == ("# Rules", ["red", "blue", "green"])
+    assert "Round 1: 2 samples" in ran(run, "next", "-k", 2, "--encoder", "plain")
+    assert "give --files, --labels or --guidelines" in complaint("loop", "change")
+    assert "gone; name the one that" in complaint("loop", "change", "--files", "gone")
+    assert "files are not in" in complaint("loop", "change", "--files", ".")
+
+
 def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):
     expected = ran(run, "status")
     assert ran(run, "status", "--loop", made / "loop").startswith(expected.rstrip("\n"))

@@ -13,6 +13,7 @@ import typer
 
 from labelnext.cli._errors import InputError, check_output, keep_apart
 from labelnext.cli._loop_options import (
+    CHANGE,
     CHOICE,
     FOLDER,
     INIT,
@@ -115,12 +116,7 @@ def init(
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
             )
-        missing = found.missing()
-        if missing:
-            are = "file is" if len(missing) == 1 else "files are"
-            tell_out(
-                f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks."
-            )
+        _tell_missing(found)
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
                 done = encode(
@@ -142,6 +138,12 @@ def _others(found: "Samples") -> str:
     return f"as no {kind}: {files} ({', '.join(said[:MOST])}{more})"
 
 
+def _tell_missing(found: "Samples") -> None:
+    if missing := found.missing():
+        are = "file is" if len(missing) == 1 else "files are"
+        tell_out(f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks.")
+
+
 def _column(name: str | Sequence[str]) -> str:
     """Say what samples were taken from."""
     from labelnext.pools.known import some
@@ -149,6 +151,30 @@ def _column(name: str | Sequence[str]) -> str:
     if name == "row":
         return "the number of the row"
     return f"'{name}'" if isinstance(name, str) else some(name)
+
+
+@with_options({**LOOP, "What changes": CHANGE})
+def change(**options: Any) -> None:
+    """Change the classes or the guidelines, or say where the files are now."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        if (asked.files, asked.labels, asked.guidelines) == (None, None, None):
+            raise InputError("nothing to change: give --files, --labels or --guidelines")
+        loop = open_here(asked.loop)
+        labels = class_names(asked.labels)
+        loop.change(
+            root=asked.files,
+            classes=None if labels is None else [str(name) for name in labels],
+            guidelines=None if asked.guidelines is None else asked.guidelines.read_text("utf-8"),
+        )
+        if asked.files is not None:
+            found = loop.samples()
+            tell_out(f"Files: {len(found):,} in {asked.files}.")
+            _tell_missing(found)
+        if labels is not None:
+            tell_out(f"Classes: {', '.join(loop.classes or ())}.")
+        if asked.guidelines is not None:
+            tell_out(f"Guidelines: {asked.guidelines}.")
 
 
 @with_options({WHERE: (FOLDER,), "The page": PAGE, "What is chosen": CHOICE})
@@ -466,6 +492,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label": label,
     "next": next_,
     "status": status,
+    "change": change,
     "report": report,
     "close": close,
     "export": export,

@@ -120,6 +120,12 @@ INIT: dict[str, tuple[Option, ...]] = {
     ),
 }
 
+CHANGE: tuple[Option, ...] = (
+    ("--files", "FOLDER", Path, "The folder that pictures or sounds have moved to."),
+    ("--labels", "NAMES", str, "All classes from now on, as good,bad,unsure or a file."),
+    ("--guidelines", "FILE", Path, "Shown beside the samples from now on: Markdown."),
+)
+
 TOOL: tuple[Option, ...] = (
     ("--media", "PREFIX", str, "What comes before paths of files to make addresses of them."),
     ("--guesses", "", bool, "Show what the model guesses, which biases.", {"default": False}),

@@ -40,6 +40,7 @@ _ADVICE = {
     r"\bloop\.rounds\(\)": "`labelnext loop status`",
     r"\blabelnext\.loop\.Loop\.create\(folder, samples\)": "`labelnext loop init SAMPLES`",
     r", or the samples themselves$": "",
+    r"\bloop\.change\(root=\.\.\.\)": "`labelnext loop change --files FOLDER`",
     r"\bname another folder\b": "name another folder with --loop",
     r"^safe_formulas\b": "--safe-formulas",
     r"\b(token|project)=\.{3,4}": r"--\1",
