@@ -15,6 +15,7 @@ from PIL import Image
 
 import labelnext
 from labelnext.cli import _loop
+from labelnext.loop.receive import Pulled
 
 TOPICS = {"good": "well made and fine", "bad": "broke at once and poor"}
 MINE = """
@@ -519,7 +520,7 @@ def test_to_a_file_and_back(made, run):
     frame["label"], frame["annotator"] = "good", "bo"
     frame.to_csv("batch.csv", index=False)
     assert ran(run, "pull", "batch.csv") == "6 new answers.\n"
-    assert ran(run, "pull", "csv", "batch.csv") == "0 new answers.\n"
+    assert ran(run, "pull", "csv", "batch.csv") == "0 new answers, 6 known already.\n"
     said = run("loop", "push", "batch.csv", "--force").stderr
     assert "Choose a round with `labelnext loop next`" in said
 
@@ -535,12 +536,13 @@ def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):
             return 6
 
         def pull(self, loop):
-            return 2
+            return Pulled(2, 1, {"without an answer": 3})
 
     monkeypatch.setattr("labelnext.tools.LabelStudio", Studio)
     url = "http://localhost:8080"
     assert "6 samples" in ran(run, "push", "label-studio", url, "--project", 3, "--token", "t")
-    assert "2 new answers" in ran(run, "pull", url)
+    said = ran(run, "pull", url)
+    assert said == "2 new answers, 1 known already; left out: 3 without an answer.\n"
     assert calls[0][0] == (url, 3)
     assert calls[0][1] == {"token": "t", "media": None, "guesses": False, "label": None}
 

@@ -440,8 +440,8 @@ def pull(target: Annotated[list[str], TARGET], **options: Any) -> None:
     asked = SimpleNamespace(**options)
     with loop_errors():
         loop = open_here(asked.loop)
-        n = _tool(target, asked).pull(loop)
-    tell_out(f"{n:,} new answers.")
+        found = _tool(target, asked).pull(loop)
+    tell_out(f"{found.said()}.")
 
 
 def _tool(target: list[str], asked: Any) -> Any:
