@@ -180,6 +180,31 @@ def test_what_a_loop_has_exported_is_nobodys_opinion(loop, tmp_path, name):
     assert (event.sample, event.value) == (ids[1], "good")
 
 
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_what_was_made_safe_for_spreadsheets_comes_back_as_it_was(tmp_path, task):
+    classes = ["=SUM(A1)", "'d", "-b", "@c"]
+    rows = [{"id": name, "text": "a"} for name in ("-1", "=2", "'@3", "@4", "5")]
+    loop = Loop.create(tmp_path / "l", rows, classes=classes, task=task)
+    labels = dict(zip(loop.samples().ids, [*classes, "@c"], strict=True))
+    if task == "multilabel":
+        labels = {name: sorted({label, "@c"}) for name, label in labels.items()}
+    loop.add_labels(labels, labels.values(), annotator="@ann", source="memory")
+    path = tmp_path / "labels.csv"
+    export(loop, path, safe_formulas=True)
+    assert "'=2," in path.read_text()
+    assert File(path).pull(loop).said() == "0 new answers, 5 known already"
+    other = Loop.create(tmp_path / "m", rows, classes=classes, task=task)
+    path.write_text(path.read_text().replace("annotators", "who"))
+    assert File(path).pull(other) == 5
+    assert dict(zip(*other.labels(), strict=True)) == labels
+
+
+def test_two_names_never_become_one_for_a_spreadsheet(tmp_path):
+    loop = Loop.create(tmp_path / "l", ["a"], classes=["'-b", "-b"])
+    with pytest.raises(ValueError, match=r"would make of '-b' \"'-b\", which there is, too"):
+        export(loop, tmp_path / "labels.csv", safe_formulas=True)
+
+
 def test_a_file_that_may_hold_labels_is_not_replaced(loop, tmp_path):
     file = tool(tmp_path, "csv")
     file.push(loop)

@@ -20,6 +20,7 @@ from labelnext.loop.receive import (
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.pools.known import some
 from labelnext.tools import exchange, studio_json
+from labelnext.tools.export import as_it_was, safe
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
@@ -262,12 +263,16 @@ class File:
         heard = Heard()
         # What a loop has exported, nobody has said anew: only what was changed in it is an answer.
         exported = bool(records) and {"annotators", "votes"} <= records[0].keys()
-        known = dict(zip(*loop.labels(split="all"), strict=True)) if exported else {}
+        known = dict(zip(*loop.labels(split="all"), strict=True))
         # Labels that one has from elsewhere name their samples by id alone.
         pushed = any("labelnext" in record for record in records)
+        classes = loop.classes or ()
         for record in records:
             key, own = record.get("labelnext"), record.get("id")
-            sample = sample_of(key, name) if pushed else None if own is None else str(own)
+            if pushed:
+                sample = sample_of(key, name)
+            else:
+                sample = None if own is None else as_it_was(str(own), known)
             label = record.get("label")
             if sample is None:
                 heard.of_others += 1
@@ -276,7 +281,7 @@ class File:
                 heard.unanswered += 1
                 continue
             if isinstance(label, str):
-                label = _label(label, loop.task)
+                label = _label(as_it_was(label.strip(), classes), loop.task)
             if exported and label == known.get(sample):
                 heard.known += 1
                 continue
@@ -315,13 +320,10 @@ def _cell(name: str, value: Any) -> Any:
     """Return a cell that a spreadsheet takes for no formula; nothing of it is read back."""
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value and name != "labelnext":
-        return f"'{value}"
-    return value
+    return value if name == "labelnext" else safe(value)
 
 
 def _label(text: str, task: str) -> Any:
-    text = text.strip()
     if task == "regression":
         return float(text.replace(",", "."))
     if task == "multilabel":
