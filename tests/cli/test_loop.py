@@ -352,6 +352,17 @@ def test_columns_that_were_guessed_keep_their_case(here, run):
     assert "Columns from 'ID', 'Size', 'Colour' and id from the number" in said
 
 
+def test_a_table_without_names_of_columns(here, run, complaint):
+    Path("t.csv").write_text("Well made,good\nBroke,bad\nFine,good\n")
+    hint = (
+        "'good' looks like a sample and not like the name of a column; if the first line of t.csv "
+        "does not name the columns, put a line before it that does, such as text,label"
+    )
+    assert hint in complaint("loop", "init", "t.csv", "--text", "body", "--labels", "good,bad")
+    said = ran(run, "init", "t.csv", "--text", "Well made", "--labels", "good,bad")
+    assert f"{hint}, remove loop, and init again." in said
+
+
 def test_run_stops_and_goes_on(made, run, monkeypatch):
     def stop(_):
         raise KeyboardInterrupt

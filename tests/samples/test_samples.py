@@ -197,6 +197,30 @@ def test_a_folder_is_what_most_of_its_files_are(tmp_path):
     assert (found.kind, found.contents[0], found.ids[0]) == ("text", "Text 0\n", "0.txt")
 
 
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("Great product,good\nBroke at once,bad\nFine,good\n", "good"),
+        ("Great product\nBroke at once\n", "Great product"),
+        ("1,photos/a.jpg\n2,photos/b.jpg\n", "photos/a.jpg"),
+        ("7,0.25,1.5\n8,0.5,2.5\n", "0.25"),
+        (f"9,{'a long text ' * 8}\n8,short\n", f"{'a long text ' * 8}"),
+        ("id,text\n1,text\n", None),  # whose usual name says what it is
+        ("review\nGreat product\n", None),
+        ("0,1,2\n0,3,4\n5,6,7\n", None),
+        ("How satisfied are you?,Why?\n5,Fine\n", None),
+        ("id,text,stars\n1,Fine,5\n", None),
+    ],
+)
+def test_a_first_line_that_looks_like_a_sample_is_told(tmp_path, text, odd):
+    file = tmp_path / "a.csv"
+    file.write_text(text)
+    assert samples.read(file, id="row").odd_name == odd
+    with pytest.raises(ValueError, match="no column 'body'") as caught:
+        samples.read(file, text="body")
+    assert ("looks like a sample" in str(caught.value)) == (odd is not None)
+
+
 def test_pictures_of_a_table(tmp_path):
     picture(tmp_path / "p" / "a.png")
     table = pd.DataFrame({"image": ["p/a.png", "p/gone.png"], "id": ["a", "b"]})

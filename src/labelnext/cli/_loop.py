@@ -84,6 +84,7 @@ def init(
         from labelnext import samples
         from labelnext.loop import Loop
         from labelnext.samples.encode import encode, find
+        from labelnext.samples.samples import without_names
 
         given = {name: options[name] for name in ("text", "image", "audio", "html", "id", "group")}
         columns = None if asked.columns is None else names_of(asked.columns)
@@ -106,6 +107,9 @@ def init(
         tell_out(f"{found!r}, in the loop {asked.loop}.")
         if found.left_out:
             tell_out(f"Left out {_others(found)}.")
+        if found.odd_name is not None:
+            hint = without_names(found.odd_name, source)
+            tell_out(f"{hint}, remove {asked.loop}, and init again.")
         guessed = [name for name in found.columns if getattr(asked, name) is None]
         if guessed:
             said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
