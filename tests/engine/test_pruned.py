@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import labelnext
 import pools
 from adversarial import adversarial
-from labelnext.engine._factors import Factors
+from labelnext.engine._factors import Factors, StoredRows
 from labelnext.sampling import d2_sample
 
 NONE = np.empty(0, dtype=np.int64)
@@ -70,6 +70,34 @@ class TestBounds:
         pruned.lower(known, pruned[half:])
         expected = np.minimum(distances[:, 0], distances[:, half:].min(axis=1))
         np.testing.assert_allclose(known, expected, rtol=1e-6, atol=atol)
+
+    @pytest.mark.parametrize("n_first", [1, 20, 39])
+    def test_of_rows_of_which_some_have_negative_features(self, n_first):
+        # As shards send them: each block of rows knows of its own signs.
+        proba, features = pools.confident(3000, 3, 4, signed=False)
+        proba = np.random.default_rng(0).dirichlet(np.ones(3), 3000)
+        own, sent = pools.pruned(proba, features), (proba[:40].copy(), features[:40].copy())
+        sent[1][n_first:] *= -1
+        form, plain = own.form, pools.plain(*sent)
+        first, last = (
+            form.factors_of(StoredRows(*sent).take(part))
+            for part in (slice(n_first), slice(n_first, None))
+        )
+        rows = np.arange(100, 200)
+        drawn, own_plain = own.gather(rows), pools.plain(proba, features).gather(rows)
+        centres = plain.gather(np.arange(40))
+        to, among = own_plain.squared_distances(centres), centres.squared_distances(centres)
+        for rows, blocks, distances in (
+            (first, [last], among[:n_first, n_first:]),
+            (last, [first], among[n_first:, :n_first]),
+            (drawn, [first, last], to),
+            (drawn, [last, first], to),
+        ):
+            centres = type(first).concatenate(blocks)
+            d2 = rows.squared_norms * 4
+            nearest = np.minimum(d2, distances.min(axis=1))
+            rows.lower(d2, centres)
+            np.testing.assert_allclose(d2, nearest, rtol=1e-9)
 
     @settings(max_examples=200, deadline=None)
     @given(
