@@ -701,7 +701,7 @@ def test_nobody_decides_on_what_has_just_come(tmp_path, context):
     soon = pages.AT_ONCE.replace(" 0", " 1000")
     with pages.served(loop) as page:
         tab = opened(context, page.address(), soon)
-        for n_decisions in range(1, 9):
+        for n_decisions in range(1, 9):  # noqa: B007
             tab.wait_for_timeout(1100)
             start = time.monotonic()
             press(tab, "1")
