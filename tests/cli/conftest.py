@@ -63,6 +63,22 @@ def run():
     return _run
 
 
+def _options(said):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said))
+
+
+def _known(commands, arguments):
+    """Return the options of the command that arguments begin with, as labelnext loop init."""
+    command = None
+    for argument in arguments:
+        if argument not in commands:
+            break
+        command = commands[argument]
+        commands = getattr(command, "commands", {})
+    params = command.params if command is not None else []
+    return {name for param in params for name in (*param.opts, *param.secondary_opts)}
+
+
 @pytest.fixture
 def complaint(run):
     """Run the command, and return the one line with which it refuses, in the command's words."""
@@ -79,17 +95,11 @@ def complaint(run):
         said = re.sub(r"/tmp/\S*", "", result.stderr)  # folders are named after tests
         said = said.replace("labelnext.extract(..., resume=True)", "")  # is no command
         assert PYTHON.search(said) is None, said
-        known_here, command = commands, None
-        for argument in arguments:  # labelnext loop init
-            if argument not in known_here:
-                break
-            command = known_here[argument]
-            known_here = getattr(command, "commands", {})
-        params = command.params if command is not None else []
-        known = {name for param in params for name in (*param.opts, *param.secondary_opts)}
+        for advice in re.findall("`labelnext ([^`]*)`", said):  # another command, its own options
+            assert _options(advice) <= _known(commands, advice.split()), said
+        said = re.sub("`labelnext [^`]*`", "", said)
         typed = {str(argument).partition("=")[0] for argument in arguments}
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", said))
-        assert named <= known | typed | {"--help"}, said
+        assert _options(said) <= _known(commands, arguments) | typed | {"--help"}, said
         return result.stderr
 
     return _complaint

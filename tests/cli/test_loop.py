@@ -15,6 +15,7 @@ from PIL import Image
 
 import labelnext
 from labelnext.cli import _loop
+from labelnext.loop.receive import Pulled
 
 TOPICS = {"good": "well made and fine", "bad": "broke at once and poor"}
 MINE = """
@@ -172,6 +173,7 @@ def test_from_a_folder_of_pictures(here, run):
     (here / "photos" / "9.png").symlink_to("gone.png")
     said = ran(run, "init", "photos", "--labels", "red,blue", "--encoder", "plain")
     assert "9 samples: pictures" in said
+    assert "Left out" not in said
     assert "1 file is not there, the first is 9.png" in said
     assert "a plain descriptor" in said
     assert (
@@ -180,6 +182,44 @@ def test_from_a_folder_of_pictures(here, run):
     loop = labelnext.open_loop("loop")
     loop.add_labels(["0.png", "1.png"], ["blue", "red"], annotator="ann", source="x")
     assert "uncertainty-herding" in ran(run, "next", "-k", 2)
+
+
+def test_what_is_left_out_of_a_folder_is_said(here, run):
+    (here / "photos").mkdir()
+    for name in (*"abcdefgh", "i.txt", "j.txt", "k.mov", "l.heic", "m.x", "n.y", "o.z", "p.q"):
+        (here / "photos" / name).write_text("")
+        (here / "photos" / f"{name}.png").write_text("")
+    said = ran(run, "init", "photos", "--labels", "red,blue")
+    assert (
+        "Left out as no pictures: 16 files (8 without an ending, 2 .txt, 1 .heic, 1 .mov, "
+        "1 .q and 3 more endings).\n"
+    ) in said
+    for name in (here / "photos").glob("*.x*"):
+        name.unlink()
+    (here / "photos" / "z.TXT").write_text("")
+
+
+def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint):
+    (here / "photos").mkdir()
+    for i in range(4):
+        Image.new("RGB", (8, 8), (60 * i, 0, 0)).save(f"photos/{i}.png")
+    ran(run, "init", "photos", "--labels", "red,blue")
+    (here / "photos").rename("pictures")
+    words = "put them back there, or say where they are now: `labelnext loop change --files FOLDER`"
+    assert words in complaint("loop", "next", "--encoder", "plain")
+    (here / "pictures" / "3.png").unlink()
+    (here / "rules.md").write_text("# Rules")
+    said = ran(run, "change", "--files", "pictures", "--labels", "red,blue,green")
+    assert "Files: 4 in pictures." in said
+    assert "1 file is not there, the first is 3.png" in said
+    assert "Classes: red, blue, green." in said
+    assert "Guidelines: rules.md." in ran(run, "change", "--guidelines", "rules.md")
+    loop = labelnext.open_loop("loop")
+    assert (loop.guidelines, loop.classes) == ("# Rules", ["red", "blue", "green"])
+    assert "Round 1: 2 samples" in ran(run, "next", "-k", 2, "--encoder", "plain")
+    assert "give --files, --labels or --guidelines" in complaint("loop", "change")
+    assert "gone; name the one that" in complaint("loop", "change", "--files", "gone")
+    assert "files are not in" in complaint("loop", "change", "--files", ".")
 
 
 def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):
@@ -203,6 +243,24 @@ def test_a_model_a_pool_and_features_of_the_users(made, run):
     result = run("loop", "next", "-k", 2, "--strategy", "random")
     assert "by random." in result.stdout
     assert "answers of earlier rounds still missing, and asked for first" in result.stderr
+
+
+def test_a_pool_that_does_not_name_its_classes(made, run):
+    answer()
+    proba = np.random.default_rng(0).dirichlet([1, 1], 30)
+    np.savez("pool.npz", proba=proba, ids=np.array([*map(str, range(30))]))
+    result = run("loop", "next", "-k", 2, "--pool", "pool.npz")
+    assert result.exit_code == 2
+    assert "does not name its 2 classes" in result.stderr
+    assert "Give --classes, in the order of the columns" in result.stderr
+    assert [each["state"] for each in labelnext.open_loop("loop").rounds()] == ["open"]
+    assert "Test set: accuracy" in ran(
+        run, "next", "-k", 2, "--pool", "pool.npz", "--classes", "bad,good"
+    )
+    result = run("loop", "next", "--pool", "pool.npz", "--classes", "bad,god")
+    assert "has classes that the loop does not know: 'god'" in result.stderr
+    result = run("loop", "next", "--classes", "bad,good")
+    assert "--classes names the columns of --pool; leave it out, or give --pool" in result.stderr
 
 
 def test_training_of_the_users(made, run):
@@ -293,6 +351,17 @@ def test_columns_that_were_guessed_keep_their_case(here, run):
     Path("t.csv").write_text("ID,Size,Colour\na,1,red\nb,2,blue\n")
     said = ran(run, "init", "t.csv", "--labels", "x,y")
     assert "Columns from 'ID', 'Size', 'Colour' and id from the number" in said
+
+
+def test_a_table_without_names_of_columns(here, run, complaint):
+    Path("t.csv").write_text("Well made,good\nBroke,bad\nFine,good\n")
+    hint = (
+        "'good' looks like a sample and not like the name of a column; if the first line of t.csv "
+        "does not name the columns, put a line before it that does, such as text,label"
+    )
+    assert hint in complaint("loop", "init", "t.csv", "--text", "body", "--labels", "good,bad")
+    said = ran(run, "init", "t.csv", "--text", "Well made", "--labels", "good,bad")
+    assert f"{hint}, remove loop, and init again." in said
 
 
 def test_run_stops_and_goes_on(made, run, monkeypatch):
@@ -466,7 +535,7 @@ def test_to_a_file_and_back(made, run):
     frame["label"], frame["annotator"] = "good", "bo"
     frame.to_csv("batch.csv", index=False)
     assert ran(run, "pull", "batch.csv") == "6 new answers.\n"
-    assert ran(run, "pull", "csv", "batch.csv") == "0 new answers.\n"
+    assert ran(run, "pull", "csv", "batch.csv") == "0 new answers, 6 known already.\n"
     said = run("loop", "push", "batch.csv", "--force").stderr
     assert "Choose a round with `labelnext loop next`" in said
 
@@ -482,12 +551,13 @@ def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):
             return 6
 
         def pull(self, loop):
-            return 2
+            return Pulled(2, 1, {"without an answer": 3})
 
     monkeypatch.setattr("labelnext.tools.LabelStudio", Studio)
     url = "http://localhost:8080"
     assert "6 samples" in ran(run, "push", "label-studio", url, "--project", 3, "--token", "t")
-    assert "2 new answers" in ran(run, "pull", url)
+    said = ran(run, "pull", url)
+    assert said == "2 new answers, 1 known already; left out: 3 without an answer.\n"
     assert calls[0][0] == (url, 3)
     assert calls[0][1] == {"token": "t", "media": None, "guesses": False, "label": None}
 

@@ -10,6 +10,7 @@ import scipy.sparse
 
 import labelnext
 from labelnext.loop import Loop, LoopError, _rounds, _schema, open_loop
+from labelnext.loop.model import measure_pool
 from labelnext.samples import Samples
 
 TEXTS = [f"text {row}" for row in range(20)]
@@ -291,7 +292,7 @@ def test_pools_of_every_kind(loop):
         (labelnext.Pool(members, ids=ids, classes=loop.classes), "bald"),
         (labelnext.Pool(features=sparse, ids=ids), None),
         (labelnext.Pool(proba, sparse, ids=ids, bias=True, classes=loop.classes), None),
-        (labelnext.Pool(proba, ids=np.arange(20)), None),
+        (labelnext.Pool(proba, ids=np.arange(20), classes=loop.classes), None),
         (labelnext.Pool(proba[:, 0], sparse, ids=ids, task="binary", classes=loop.classes), None),
     ):
         batch = loop.next(pool, 3, strategy=strategy, random=0.4)
@@ -299,7 +300,7 @@ def test_pools_of_every_kind(loop):
         items = {item.id: item for item in loop.take("ann", 100)}
         assert len({items[str(name)].round for name in batch.ids}) == 1
         guesses = {items[str(name)].pseudo_label for name in batch.ids}
-        assert guesses <= ({"good", "bad"} if pool.classes is not None else {None})
+        assert guesses <= ({"good", "bad"} if pool.n_classes else {None})
 
 
 def test_labels_of_the_pool_are_no_candidates(loop):
@@ -358,6 +359,42 @@ def test_a_pool_of_other_samples_is_refused(loop):
     with pytest.raises(ValueError, match="does not know: 'ugly'"):
         loop.next(labelnext.Pool.of(pool, classes=["good", "ugly"]))
     assert len(loop.rounds()) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "words"),
+    [
+        (2, {}, "does not name its 2 classes, so its columns .* the loop's: 'good', 'bad'. Give "),
+        (3, {}, "does not name its 3 classes"),
+        (1, {"task": "binary"}, "does not name its 2 classes"),
+        (2, {"task": "multilabel", "classes": ["good", "bad"]}, "task is 'multilabel', and .*'mul"),
+    ],
+)
+def test_columns_are_never_taken_for_classes_by_their_place(loop, columns, options, words):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.ones(columns), 20) if columns > 1 else rng.random(20)
+    pool = labelnext.Pool(proba, rng.random((20, 3)), ids=loop.samples().ids, **options)
+    with pytest.raises(ValueError, match=words):
+        loop.next(pool, 4)
+    with pytest.raises(ValueError, match=words):
+        measure_pool(loop, pool)
+    assert len(loop.rounds()) == 1
+
+
+def test_a_pool_of_classes_is_none_of_numbers(tmp_path):
+    loop = new_loop(tmp_path, classes=None, task="regression")
+    pool = labelnext.Pool([[0.5, 0.5]] * 20, ids=np.arange(20), classes=["1", "2"])
+    with pytest.raises(ValueError, match="'multiclass', and the loop's is 'regression'"):
+        loop.next(pool, 4)
+
+
+def test_classes_that_are_numbers_are_those_of_their_texts(tmp_path):
+    loop = new_loop(tmp_path, classes=["0", "1", "2"])
+    loop.record("3", "label", "1", **ANN)
+    proba = np.random.default_rng(0).dirichlet([1, 1], 20)
+    pool = labelnext.Pool(proba, np.eye(20), ids=np.arange(20), classes=[0, 1])
+    loop.next(pool, 4, random=0)
+    assert {pick["pseudo_label"] for pick in loop.picks(1)} <= {"0", "1"}
 
 
 def test_two_that_choose_at_once_do_not_choose_the_same(loop, monkeypatch):

@@ -10,8 +10,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from labelnext.loop import Loop, LoopError, _schema, open_loop
+from labelnext.loop.model import pool_of
+from labelnext.samples import Samples
 
 ANN = {"annotator": "ann"}
 
@@ -196,8 +199,6 @@ def test_events_are_append_only(folder, statement):
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_files_are_found_where_the_folders_have_moved(tmp_path, beside):
-    from labelnext.samples import Samples
-
     photos = tmp_path / "one" / "photos" if beside else tmp_path / "photos"
     photos.mkdir(parents=True)
     samples = Samples(["a", "b"], "image", ["a.png", "b.png"], root=photos)
@@ -206,6 +207,51 @@ def test_files_are_found_where_the_folders_have_moved(tmp_path, beside):
     assert open_loop(tmp_path / "two" / "loop").root == (
         tmp_path / "two" / "photos" if beside else photos
     )
+
+
+def photos_in(folder, colour=0):
+    folder.mkdir()
+    for at in range(4):
+        Image.new("L", (4, 4), colour + at).save(folder / f"{at}.bmp")  # all of one size
+    return folder
+
+
+def test_the_folder_of_the_files_may_be_named_anew(tmp_path):
+    photos = photos_in(tmp_path / "photos")
+    loop = Loop.create(tmp_path / "loop", photos, classes=["x", "y"])
+    assert pool_of(loop).n_features
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "loop" / "features").iterdir()}
+    moved = photos.rename(tmp_path / "moved")
+    with pytest.raises(ValueError, match=r"4 of 4 files are not .*loop\.change\(root"):
+        loop.next(k=1)
+    other = photos_in(tmp_path / "other", 9)
+    for folder, words in [
+        (tmp_path / "gone", "There is no folder"),
+        (tmp_path, "4 of 4 files are not in .*the first 0.bmp"),
+        (other, "4 of 4 files that were compared are others .*the first 0.bmp"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            loop.change(root=folder, classes=["x", "y", "z"])
+    assert (loop.root, loop.classes) == (photos, ["x", "y"])
+    loop.change(root=str(moved))
+    assert loop.root == loop.samples().root == moved
+    assert loop.next(k=2, random=0).ids.size == 2
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}  # none was computed again
+    (moved / "3.bmp").unlink()
+    loop.change(root=moved)
+
+
+def test_only_files_have_a_folder(tmp_path):
+    loop = Loop.create(tmp_path / "loop", ["a", "b"], classes=["x", "y"])
+    with pytest.raises(ValueError, match="are texts, which are in the loop"):
+        loop.change(root=tmp_path)
+    photos = photos_in(tmp_path / "photos")
+    paths = [str(photos / f"{at}.bmp") for at in range(4)]
+    samples = Samples([*"abcd"], "image", paths, root=tmp_path)
+    loop = Loop.create(tmp_path / "two", samples, classes=["x", "y"])
+    photos.rename(tmp_path / "moved")
+    with pytest.raises(ValueError, match=r"are named by whole paths.*ln -s"):
+        loop.change(root=tmp_path / "moved")
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,17 @@ def test_an_image_that_is_not_there_is_shown_as_such(tmp_path):
     assert shown["b.png"]["media"] == "media?sample=b.png"
 
 
+def test_files_that_have_moved_are_shown_once_it_is_said_where_they_are(tmp_path):
+    samples = pages.files_of(tmp_path, {"a.png": b"x", "b.png": b"y"})
+    loop = pages.loop_of(tmp_path, samples, test=1)
+    with pages.served(loop) as page:
+        moved = samples.root.rename(tmp_path / "moved")
+        assert page.ask("GET", "/media?sample=a.png")[0] == 404
+        loop.change(root=moved)
+        status, _, content = page.ask("GET", "/media?sample=a.png")
+        assert (status, content) == (200, b"x")
+
+
 def test_a_tiff_is_sent_as_a_png(tmp_path):
     from PIL import Image
 

@@ -173,6 +173,18 @@ def test_pictures_of_a_folder_in_natural_order(tmp_path):
     assert found.contents == found.ids
     assert found.root == tmp_path
     assert found.missing() == ["gone.png"]
+    assert found.left_out == {".db": 1}
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path):
+    for name in ("a.png", "b.png", "c.png", "x.TXT", "y.txt", "more/z.mp4", "README", ".hidden"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert samples.read(tmp_path).left_out == {".txt": 2, ".mp4": 1, "": 1}
+    pq.write_table(TABLE, tmp_path / "a.parquet")
+    assert samples.read(tmp_path).left_out == {".png": 3, ".txt": 2, ".mp4": 1, "": 1}
+    assert samples.read(hugging_face(tmp_path / "set")).left_out == {}
+    assert samples.read(csv_of(tmp_path / "a.csv")).left_out == {}
 
 
 def test_a_folder_is_what_most_of_its_files_are(tmp_path):
@@ -183,6 +195,30 @@ def test_a_folder_is_what_most_of_its_files_are(tmp_path):
         (tmp_path / f"{i}.txt").write_text(f"Text {i}\n", encoding="utf-8-sig")
     found = samples.read(tmp_path)
     assert (found.kind, found.contents[0], found.ids[0]) == ("text", "Text 0\n", "0.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("Great product,good\nBroke at once,bad\nFine,good\n", "good"),
+        ("Great product\nBroke at once\n", "Great product"),
+        ("1,photos/a.jpg\n2,photos/b.jpg\n", "photos/a.jpg"),
+        ("7,0.25,1.5\n8,0.5,2.5\n", "0.25"),
+        (f"9,{'a long text ' * 8}\n8,short\n", f"{'a long text ' * 8}"),
+        ("id,text\n1,text\n", None),  # whose usual name says what it is
+        ("review\nGreat product\n", None),
+        ("0,1,2\n0,3,4\n5,6,7\n", None),
+        ("How satisfied are you?,Why?\n5,Fine\n", None),
+        ("id,text,stars\n1,Fine,5\n", None),
+    ],
+)
+def test_a_first_line_that_looks_like_a_sample_is_told(tmp_path, text, odd):
+    file = tmp_path / "a.csv"
+    file.write_text(text)
+    assert samples.read(file, id="row").odd_name == odd
+    with pytest.raises(ValueError, match="no column 'body'") as caught:
+        samples.read(file, text="body")
+    assert ("looks like a sample" in str(caught.value)) == (odd is not None)
 
 
 def test_pictures_of_a_table(tmp_path):

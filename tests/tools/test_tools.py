@@ -11,7 +11,7 @@ from PIL import Image
 
 import labelnext
 from labelnext.loop import Loop
-from labelnext.loop.receive import Answer, asked, identity, receive
+from labelnext.loop.receive import Answer, Heard, asked, identity, receive
 from labelnext.samples import Samples
 from labelnext.tools import FORMATS, File
 from labelnext.tools.export import export
@@ -79,14 +79,27 @@ def test_there_and_back(loop, tmp_path, name):
     assert [each["state"] for each in loop.rounds()] == ["open", "open"]
     assert file.pull(loop) == 0  # nobody has said anything
     file.path.write_text(said(file.path.read_text("utf-8"), name, ["good", "bad", "good"]))
-    assert file.pull(loop) == 3
-    assert file.pull(loop) == 0
+    found = file.pull(loop)
+    assert found == 3
+    assert found.said() == "3 new answers; left out: 2 without an answer"
+    assert file.pull(loop).said().startswith("0 new answers, 3 known already; left out: 2 with")
     values = {event.sample: (event.value, event.annotator) for event in loop.events()}
     expected = zip(order[:3], [("good", "ann"), ("bad", "ann"), ("good", "ann")], strict=True)
     assert values == dict(expected)
     assert loop.events()[0].source == name
     # What is answered is not asked again.
     assert tool(tmp_path, name).push(loop, overwrite=True) == 2
+
+
+@pytest.mark.parametrize("name", OF_TEXTS)
+def test_what_is_of_another_loop_is_counted(loop, tmp_path, name):
+    file, other = tool(tmp_path, name), Loop.create(tmp_path / "o", TEXTS, classes=["a", "b"])
+    file.push(loop)
+    content = said(file.path.read_text("utf-8"), name, ["good"])
+    file.path.write_text(
+        content.replace(identity(loop), identity(other)).replace(identity(other), identity(loop), 2)
+    )
+    assert file.pull(loop).left_out == {"without an answer": 1, "not of this loop": 3}
 
 
 @pytest.mark.parametrize("name", OF_TEXTS)
@@ -157,7 +170,7 @@ def test_what_a_loop_has_exported_is_nobodys_opinion(loop, tmp_path, name):
     loop.add_labels(ids, ["good", "bad", "good"], annotator="ann", source="memory")
     path = tmp_path / name
     export(loop, path)
-    assert File(path).pull(loop) == 0
+    assert File(path).pull(loop).said() == "0 new answers, 3 known already"
     text = path.read_text()
     edited = text.replace(",bad,", ",good,", 1).replace('"label": "bad"', '"label": "good"', 1)
     assert edited != text
@@ -165,6 +178,31 @@ def test_what_a_loop_has_exported_is_nobodys_opinion(loop, tmp_path, name):
     assert File(path, annotator="cy").pull(loop) == 1
     (event,) = [event for event in loop.events() if event.annotator == "cy"]
     assert (event.sample, event.value) == (ids[1], "good")
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_what_was_made_safe_for_spreadsheets_comes_back_as_it_was(tmp_path, task):
+    classes = ["=SUM(A1)", "'d", "-b", "@c"]
+    rows = [{"id": name, "text": "a"} for name in ("-1", "=2", "'@3", "@4", "5")]
+    loop = Loop.create(tmp_path / "l", rows, classes=classes, task=task)
+    labels = dict(zip(loop.samples().ids, [*classes, "@c"], strict=True))
+    if task == "multilabel":
+        labels = {name: sorted({label, "@c"}) for name, label in labels.items()}
+    loop.add_labels(labels, labels.values(), annotator="@ann", source="memory")
+    path = tmp_path / "labels.csv"
+    export(loop, path, safe_formulas=True)
+    assert "'=2," in path.read_text()
+    assert File(path).pull(loop).said() == "0 new answers, 5 known already"
+    other = Loop.create(tmp_path / "m", rows, classes=classes, task=task)
+    path.write_text(path.read_text().replace("annotators", "who"))
+    assert File(path).pull(other) == 5
+    assert dict(zip(*other.labels(), strict=True)) == labels
+
+
+def test_two_names_never_become_one_for_a_spreadsheet(tmp_path):
+    loop = Loop.create(tmp_path / "l", ["a"], classes=["'-b", "-b"])
+    with pytest.raises(ValueError, match=r"would make of '-b' \"'-b\", which there is, too"):
+        export(loop, tmp_path / "labels.csv", safe_formulas=True)
 
 
 def test_a_file_that_may_hold_labels_is_not_replaced(loop, tmp_path):
@@ -289,14 +327,14 @@ def test_numbers_and_several_classes(tmp_path, name):
 
 def test_a_label_that_was_changed_back_counts_again(loop):
     for value in ("good", "bad", "good", "good"):
-        receive(loop, [Answer("s1", "ann", "label", value)], "csv")
+        receive(loop, Heard([Answer("s1", "ann", "label", value)]), "csv")
     assert [event.value for event in loop.events()] == ["good", "bad", "good"]
 
 
 def test_answers_of_samples_that_are_not_there_are_named_and_none_is_written(loop):
     answers = [Answer("s1", "ann", "label", "good"), Answer("s99", "ann", "label", "good")]
     with pytest.raises(ValueError, match=r"1 of 2 ids are not in the loop: 's99'.* Nothing"):
-        receive(loop, answers, "csv")
+        receive(loop, Heard(answers), "csv")
     assert loop.events() == []
 
 

@@ -13,6 +13,7 @@ import typer
 
 from labelnext.cli._errors import InputError, check_output, keep_apart
 from labelnext.cli._loop_options import (
+    CHANGE,
     CHOICE,
     FOLDER,
     INIT,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from labelnext.report.told import Point
+    from labelnext.samples import Samples
 
 HELP = (
     "Have people label: from samples to rounds of labels.\n\n"
@@ -60,6 +62,7 @@ HELP = (
     "[green]labelnext loop export labels.csv[/]"
 )
 FORMATS = ("label-studio", "csv", "jsonl", "prodigy", "cvat", "argilla")
+MOST = 5  # endings of files that are named
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
 
@@ -82,6 +85,7 @@ def init(
         from labelnext import samples
         from labelnext.loop import Loop
         from labelnext.samples.encode import encode, find
+        from labelnext.samples.samples import without_names
 
         given = {name: options[name] for name in ("text", "image", "audio", "html", "id", "group")}
         columns = None if asked.columns is None else names_of(asked.columns)
@@ -102,6 +106,11 @@ def init(
             overlap=asked.overlap,
         )
         tell_out(f"{found!r}, in the loop {asked.loop}.")
+        if found.left_out:
+            tell_out(f"Left out {_others(found)}.")
+        if found.odd_name is not None:
+            hint = without_names(found.odd_name, source)
+            tell_out(f"{hint}, remove {asked.loop}, and init again.")
         guessed = [name for name in found.columns if getattr(asked, name) is None]
         if guessed:
             said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
@@ -112,12 +121,7 @@ def init(
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
             )
-        missing = found.missing()
-        if missing:
-            are = "file is" if len(missing) == 1 else "files are"
-            tell_out(
-                f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks."
-            )
+        _tell_missing(found)
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
                 done = encode(
@@ -128,6 +132,23 @@ def init(
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
 
 
+def _others(found: "Samples") -> str:
+    """Say which files of a folder are no samples."""
+    from labelnext.samples.samples import SAID
+
+    said = [f"{n:,} {ending or 'without an ending'}" for ending, n in found.left_out.items()]
+    more = f" and {counted(len(said) - MOST, 'more ending')}" if len(said) > MOST else ""
+    kind = "tables" if found.columns else SAID[found.kind]
+    files = counted(sum(found.left_out.values()), "file")
+    return f"as no {kind}: {files} ({', '.join(said[:MOST])}{more})"
+
+
+def _tell_missing(found: "Samples") -> None:
+    if missing := found.missing():
+        are = "file is" if len(missing) == 1 else "files are"
+        tell_out(f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks.")
+
+
 def _column(name: str | Sequence[str]) -> str:
     """Say what samples were taken from."""
     from labelnext.pools.known import some
@@ -135,6 +156,30 @@ def _column(name: str | Sequence[str]) -> str:
     if name == "row":
         return "the number of the row"
     return f"'{name}'" if isinstance(name, str) else some(name)
+
+
+@with_options({**LOOP, "What changes": CHANGE})
+def change(**options: Any) -> None:
+    """Change the classes or the guidelines, or say where the files are now."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        if (asked.files, asked.labels, asked.guidelines) == (None, None, None):
+            raise InputError("nothing to change: give --files, --labels or --guidelines")
+        loop = open_here(asked.loop)
+        labels = class_names(asked.labels)
+        loop.change(
+            root=asked.files,
+            classes=None if labels is None else [str(name) for name in labels],
+            guidelines=None if asked.guidelines is None else asked.guidelines.read_text("utf-8"),
+        )
+        if asked.files is not None:
+            found = loop.samples()
+            tell_out(f"Files: {len(found):,} in {asked.files}.")
+            _tell_missing(found)
+        if labels is not None:
+            tell_out(f"Classes: {', '.join(loop.classes or ())}.")
+        if asked.guidelines is not None:
+            tell_out(f"Guidelines: {asked.guidelines}.")
 
 
 @with_options({WHERE: (FOLDER,), "The page": PAGE, "What is chosen": CHOICE})
@@ -150,7 +195,7 @@ def label(**options: Any) -> None:
         if not waits(loop):
             step(loop, asked)
         people = None if asked.people is None else names_of(asked.people)
-        names = ("strategy", "pool", "model", "train", "encoder", "callback")
+        names = ("strategy", "pool", "classes", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
         serve(
             loop,
@@ -397,8 +442,8 @@ def pull(target: Annotated[list[str], TARGET], **options: Any) -> None:
     asked = SimpleNamespace(**options)
     with loop_errors():
         loop = open_here(asked.loop)
-        n = _tool(target, asked).pull(loop)
-    tell_out(f"{n:,} new answers.")
+        found = _tool(target, asked).pull(loop)
+    tell_out(f"{found.said()}.")
 
 
 def _tool(target: list[str], asked: Any) -> Any:
@@ -451,6 +496,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "label": label,
     "next": next_,
     "status": status,
+    "change": change,
     "report": report,
     "close": close,
     "export": export,

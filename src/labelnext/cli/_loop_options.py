@@ -56,6 +56,11 @@ CHOICE: tuple[Option, ...] = (
     ),
     ("--pool", "SOURCE", str, "What your model says of the samples: a pool with their ids."),
     (
+        *("--classes", "NAMES", str),
+        "The names of --pool's classes in the order of its columns, where it does not say them, "
+        "as good,bad or a file.",
+    ),
+    (
         *("--model", "module:name", str),
         "A classifier of yours, fitted on the loop's features in place of the default.",
     ),
@@ -114,6 +119,12 @@ INIT: dict[str, tuple[Option, ...]] = {
         ENCODER,
     ),
 }
+
+CHANGE: tuple[Option, ...] = (
+    ("--files", "FOLDER", Path, "The folder that pictures or sounds have moved to."),
+    ("--labels", "NAMES", str, "All classes from now on, as good,bad,unsure or a file."),
+    ("--guidelines", "FILE", Path, "Shown beside the samples from now on: Markdown."),
+)
 
 TOOL: tuple[Option, ...] = (
     ("--media", "PREFIX", str, "What comes before paths of files to make addresses of them."),

@@ -40,6 +40,7 @@ _ADVICE = {
     r"\bloop\.rounds\(\)": "`labelnext loop status`",
     r"\blabelnext\.loop\.Loop\.create\(folder, samples\)": "`labelnext loop init SAMPLES`",
     r", or the samples themselves$": "",
+    r"\bloop\.change\(root=\.\.\.\)": "`labelnext loop change --files FOLDER`",
     r"\bname another folder\b": "name another folder with --loop",
     r"^safe_formulas\b": "--safe-formulas",
     r"\b(token|project)=\.{3,4}": r"--\1",
@@ -62,8 +63,10 @@ def loop_errors() -> Iterator[None]:
         try:
             with input_errors():
                 yield
-        except (LoopError, TrainingError) as error:
+        except LoopError as error:
             raise InputError(in_our_words(error)) from None
+    except TrainingError as error:  # of code of the user's: as Python says it
+        raise InputError(one_line(error)) from None
     except InputError as error:
         message = str(error)
         for pattern, words in _ADVICE.items():
@@ -106,6 +109,8 @@ def check_choice(asked: Any) -> None:
         raise InputError(f"--{given[0]} and --{given[1]}: give one of them")
     if asked.encoder is not None and given in (["pool"], ["train"]):
         raise InputError(f"--encoder makes no features with --{given[0]}; leave one out")
+    if asked.classes is not None and asked.pool is None:
+        raise InputError("--classes names the columns of --pool; leave it out, or give --pool")
     if asked.k < 1:
         raise InputError(f"-k {asked.k}: choose at least one sample")
     for name in ("random", "overlap"):
@@ -195,8 +200,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
     from labelnext.loop import model
 
     if asked.pool is not None:
-        nothing = dict.fromkeys(("proba", "features", "ids", "groups", "labels", "classes", "task"))
-        pool = open_files(asked.pool, {**nothing, "bias": None})
+        nothing = dict.fromkeys(("proba", "features", "ids", "groups", "labels", "task", "bias"))
+        pool = open_files(asked.pool, {**nothing, "classes": asked.classes})
         return model.Fitted(pool, model.measure_pool(loop, pool))
     if asked.train is not None:
         from labelnext.loop.train import check, train

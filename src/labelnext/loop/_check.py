@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
+    from labelnext.pools import Pool
+
+# What a pool with probabilities may be of, in a loop of each task.
+POOL_TASKS: dict[str, tuple[str, ...]] = {
+    "multiclass": ("multiclass", "binary"),
+    "multilabel": ("multilabel",),
+    "regression": (),
+}
+
 
 def one_of(what: str, value: Any, known: tuple[Any, ...]) -> Any:
     """Return a word that is one of those known."""
@@ -155,6 +164,33 @@ def _checked_set(classes: list[str], value: Any) -> list[str]:
 def _unknown(values: list[Any], classes: list[str]) -> str:
     near = did_you_mean(values[0], classes) if isinstance(values[0], str) else ""
     return f"{some(values)} is none of the classes, {some(classes, 12)}{near}."
+
+
+def check_pool(pool: Pool, task: str, classes: list[str] | None) -> None:
+    """Refuse probabilities of which it is not said what they are of, or that fit no such loop.
+
+    A column is never taken for a class by its place: a model may have another order than the loop.
+    """
+    if "proba" not in pool.source.parts:
+        return
+    if pool.task not in POOL_TASKS[task]:
+        raise ValueError(
+            f"The pool's task is {pool.task!r}, and the loop's is {task!r}; make a pool with "
+            + (f"task={POOL_TASKS[task][0]!r}." if POOL_TASKS[task] else "features alone.")
+        )
+    known = classes or []
+    if pool.classes is None:
+        raise ValueError(
+            f"The pool does not name its {pool.n_classes} classes, so its columns cannot be "
+            f"matched to the loop's: {some(known)}. Give classes=..., in the order of the columns; "
+            "of a classifier of scikit-learn these are its classes_."
+        )
+    unknown = [name for name in pool.classes.tolist() if str(name) not in known]
+    if unknown:
+        raise ValueError(
+            f"The pool has classes that the loop does not know: {some(unknown)}; the loop has "
+            f"{some(known)}. Give classes=..., the loop's names in the order of the columns."
+        )
 
 
 def is_missing(value: Any) -> bool:

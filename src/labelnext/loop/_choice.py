@@ -9,6 +9,7 @@ import numpy as np
 
 from labelnext.engine import open_gradients
 from labelnext.loop import _events, _rounds, _schema
+from labelnext.loop._check import POOL_TASKS, check_pool
 from labelnext.loop._create import wanted
 from labelnext.pools import Pool
 from labelnext.pools.known import some
@@ -48,10 +49,9 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
         keys = _keys_of(db, pool)
         number = _next_number(db)
         taken = _rounds.out_of_choice(db)
-        classes = _schema.about(db, "classes")
+        check_pool(pool, _schema.about(db, "task"), _schema.about(db, "classes"))
         if pool.labels is None:
             pool = _with_labels(db, pool, keys)
-    _check_classes(pool, classes)
     options = dict(plan.options)
     if "exclude" in options:
         raise TypeError(
@@ -155,28 +155,15 @@ def _keys_of(db: sqlite3.Connection, pool: Pool) -> NDArray[np.int64]:
 def _with_labels(db: sqlite3.Connection, pool: Pool, keys: NDArray[np.int64]) -> Pool:
     """Give a pool the labels that are known, for strategies that look at them."""
     task = _schema.about(db, "task")
-    if (
-        task != "multiclass"
-        or pool.task not in ("multiclass", "binary")
-        or (pool.classes is None and pool.source.n_columns)
-    ):
+    if task != "multiclass" or pool.task not in POOL_TASKS[task]:
         return pool
     labels = _events.labels(db, task, "majority", ("pool",)).y[keys]
     if all(label is None for label in labels):
         return pool
+    if pool.classes is not None:  # by its own names, of a model that may not know each class yet
+        own = {str(name): name for name in pool.classes.tolist()}
+        labels[:] = [own.get(label) for label in labels]
     return Pool.of(pool, labels=labels, missing_label=None)
-
-
-def _check_classes(pool: Pool, classes: list[str] | None) -> None:
-    """Refuse classes of a pool that the loop does not know."""
-    names = [] if pool.classes is None or classes is None else pool.classes.tolist()
-    unknown = [name for name in names if name not in classes]  # type: ignore[operator]
-    if unknown:
-        raise ValueError(
-            f"The pool has classes that the loop does not know: {some(unknown)}; the loop has "
-            f"{some(classes or ())}. Give the pool the loop's names, in the order of the columns: "
-            "labelnext.Pool(..., classes=classifier.classes_)."
-        )
 
 
 def _mixed(

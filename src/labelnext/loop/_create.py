@@ -14,11 +14,14 @@ import numpy as np
 
 from labelnext.loop import _rounds, _schema
 from labelnext.pools.known import is_text, some
-from labelnext.samples.samples import IN_FILES, Samples
+from labelnext.samples.samples import IN_FILES, SAID, Samples
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
+
+# Files that are compared when they have moved, and bytes of each.
+COMPARED, BEGINNING = 1_000, 1 << 16
 
 
 def create(
@@ -77,6 +80,65 @@ def root_of(db: sqlite3.Connection, folder: Path) -> Path | None:
     return None if root is None else Path(os.path.normpath(folder / root))
 
 
+def moved_to(db: sqlite3.Connection, folder: Path, root: Path) -> str:
+    """Say where files are now, if they are those of the loop."""
+    kind = _schema.about(db, "kind")
+    if kind not in IN_FILES:
+        raise ValueError(
+            f"The samples of this loop are {SAID[kind]}, which are in the loop: there are no files."
+        )
+    if not root.is_dir():
+        raise ValueError(f"There is no folder {root}; name the one that the files are in now.")
+    rows = db.execute("SELECT content, sha256 FROM samples ORDER BY key").fetchall()
+    gone = [path for path, _ in rows if not (root / path).is_file()]
+    if 2 * len(gone) > len(rows):
+        whole = os.path.isabs(gone[0])
+        raise ValueError(
+            f"{len(gone):,} of {len(rows):,} files are not in {root}, the first {gone[0]}; "
+            + (
+                "they are named by whole paths: put a link to where they are in the old place, as "
+                "with ln -s NEW OLD."
+                if whole
+                else "name the folder in which they have the names that they had."
+            )
+        )
+    there = {path for path, _ in rows}.difference(gone)
+    compared = [(path, said) for path, said in rows if said is not None and path in there]
+    other = [path for path, said in compared if _digest(root / path) not in (None, said)]
+    if other:
+        raise ValueError(
+            f"{len(other):,} of {len(compared):,} files that were compared are others than when "
+            f"the loop was made, the first {other[0]}; name the folder that they are in now. If it "
+            f"was you who changed them, put a link to {root} in the old place, as with ln -s."
+        )
+    return _said_from(folder, root)
+
+
+def _digests(samples: Samples) -> list[str | None]:
+    """Return by what the contents of samples are known again: of a thousand files that is enough.
+
+    All of them might take hours to read.
+    """
+    if samples.kind not in IN_FILES:
+        return [hashlib.sha256(content.encode()).hexdigest() for content in samples.contents]
+    n, root = len(samples), samples.root or Path()
+    some_of = {*np.linspace(0, n - 1, min(COMPARED, n)).astype(np.int64).tolist()}
+    return [
+        _digest(root / path) if row in some_of else None
+        for row, path in enumerate(samples.contents)
+    ]
+
+
+def _digest(path: Path) -> str | None:
+    """Return a digest of the size of a file and its beginning; None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return hashlib.sha256(f"{size}\0".encode() + file.read(BEGINNING)).hexdigest()
+    except OSError:
+        return None
+
+
 def _check(samples: Samples) -> None:
     n = len(samples.ids)
     if not n:
@@ -132,20 +194,20 @@ def _test_set(samples: Samples, test: int, rng: np.random.Generator) -> list[int
 
 def _add_samples(db: sqlite3.Connection, samples: Samples, testing: set[int]) -> None:
     n = len(samples.ids)
-    in_files = samples.kind in IN_FILES
     extra: Sequence[Any] = [None] * n if samples.table is None else samples.table.to_pylist()
     groups: Sequence[str | None] = samples.groups or [None] * n
-    rows = zip(samples.ids, samples.contents, groups, extra, strict=True)
+    digests = _digests(samples)
+    rows = zip(samples.ids, samples.contents, digests, groups, extra, strict=True)
     db.executemany(
         "INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             (
                 *(key, name, samples.kind, content),
-                None if in_files else hashlib.sha256(content.encode()).hexdigest(),
+                digest,
                 *(group, "test" if key in testing else "pool"),
                 None if more is None else _as_json(more),
             )
-            for key, (name, content, group, more) in enumerate(rows)
+            for key, (name, content, digest, group, more) in enumerate(rows)
         ),
     )
 

@@ -21,7 +21,7 @@ from labelnext.loop._check import (
     value_checker,
 )
 from labelnext.loop._choice import Plan, choose
-from labelnext.loop._create import create, root_of, samples_of
+from labelnext.loop._create import create, moved_to, root_of, samples_of
 from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, Event, Labels
 from labelnext.pools import Pool
 from labelnext.pools.known import plain, some
@@ -167,10 +167,14 @@ class Loop:
             return root_of(db, self.folder)
 
     def change(
-        self, *, classes: Sequence[str] | None = None, guidelines: str | None = None
+        self,
+        *,
+        classes: Sequence[str] | None = None,
+        guidelines: str | None = None,
+        root: str | os.PathLike[str] | None = None,
     ) -> None:
         """
-        Change what people see; what was recorded stays.
+        Change what people see, or say where the files are now; what was recorded stays.
 
         Parameters
         ----------
@@ -179,17 +183,24 @@ class Loop:
             ever used them.
         guidelines : str, default=None
             What is shown beside the samples.
+        root : str or path-like, default=None
+            The folder that pictures or sounds have moved to, with their names as they were.
 
         Raises
         ------
         ValueError
-            If a class would be missing that somebody has used.
+            If a class would be missing that somebody has used; or if more than half of the files
+            are not in `root`, or others than when the loop was made, of a thousand that are
+            compared.
         """
         changes: dict[str, Any] = {}
         if classes is not None:
             changes["classes"] = checked_classes(classes, self.task)
         if guidelines is not None:
             changes["guidelines"] = text_of("guidelines", guidelines)
+        if root is not None:
+            with self._database.reading() as db:
+                changes["root"] = moved_to(db, self.folder, Path(root).absolute())
         with self._database.writing() as db:
             if classes is not None:
                 _events.refuse_unnamed(db, changes["classes"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.estimators.linear import FITS, measure, scaled
+from labelnext.loop._check import check_pool
 from labelnext.pools import Pool
 from labelnext.pools.known import some
 from labelnext.samples.encode import encode
@@ -124,7 +125,10 @@ def measure_pool(loop: Any, pool: Pool) -> dict[str, float]:
     {}
     """
     names = pool.classes
-    if pool.ids is None or names is None or "proba" not in pool.source.parts or pool.n_members:
+    if "proba" not in pool.source.parts:
+        return {}
+    check_pool(pool, loop.task, loop.classes)
+    if pool.ids is None or names is None or pool.n_members:
         return {}
     if pool.task == "binary":
         return {}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from labelnext.loop import _events, _schema
 from labelnext.loop._check import name_of
 from labelnext.pools.known import some
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from labelnext.loop.loop import Loop
 
@@ -49,6 +51,57 @@ class Answer(NamedTuple):
     value: Any = None
     client: str | None = None
     milliseconds: int | None = None
+
+
+class Pulled(int):
+    """
+    How many answers of a tool were new; and what became of the others.
+
+    Attributes
+    ----------
+    known : int
+        How many the loop had already.
+    left_out : mapping
+        How many entries of the tool say nothing, by the reason.
+
+    Examples
+    --------
+    >>> from labelnext.loop.receive import Pulled
+    >>> found = Pulled(3, 1, {"without an answer": 2})
+    >>> found, found.known
+    (3, 1)
+    >>> found.said()
+    '3 new answers, 1 known already; left out: 2 without an answer'
+    """
+
+    known: int
+    left_out: Mapping[str, int]
+
+    def __new__(cls, new: int, known: int = 0, left_out: Mapping[str, int] | None = None) -> Self:
+        """Count."""
+        found = super().__new__(cls, new)
+        found.known, found.left_out = known, {why: n for why, n in (left_out or {}).items() if n}
+        return found
+
+    def said(self) -> str:
+        """Return it in words."""
+        known = f", {self.known:,} known already" if self.known else ""
+        out = ", ".join(f"{n:,} {why}" for why, n in self.left_out.items())
+        return f"{counted(self, 'new answer')}{known}" + (f"; left out: {out}" if out else "")
+
+
+@dataclass
+class Heard:
+    """What a tool says: answers, how many labels it has from the loop, and what says nothing."""
+
+    answers: list[Answer] = field(default_factory=list)
+    known: int = 0
+    unanswered: int = 0
+    of_others: int = 0
+
+    def __bool__(self) -> bool:
+        """Tell whether anything of it is of the loop."""
+        return bool(self.answers or self.known or self.unanswered)
 
 
 class Asked(NamedTuple):
@@ -122,12 +175,12 @@ def opened(loop: Loop, rounds: Iterable[int]) -> None:
         )
 
 
-def receive(loop: Loop, answers: Iterable[Answer], source: str) -> int:
+def receive(loop: Loop, heard: Heard, source: str) -> Pulled:
     """Write answers of a tool, all of them or none; what was written before is left out.
 
-    Of each person the earlier come before the later. Returns how many were written.
+    Of each person the earlier come before the later.
     """
-    answers, written = list(answers), 0
+    answers, written = heard.answers, 0
     for answer in answers:
         name_of("annotator", answer.annotator)
     with loop._database.writing() as db:
@@ -159,4 +212,5 @@ def receive(loop: Loop, answers: Iterable[Answer], source: str) -> int:
                 milliseconds=answer.milliseconds,
             )
             written += 1
-    return written
+    out = {"without an answer": heard.unanswered, "not of this loop": heard.of_others}
+    return Pulled(written, heard.known + len(answers) - written, out)

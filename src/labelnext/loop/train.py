@@ -117,7 +117,11 @@ def train(
     # Late: it brings scikit-learn, which most commands of a loop have no use for.
     from labelnext.loop.model import Fitted, measure_pool
 
-    return Fitted(opened, measure_pool(loop, opened) | given, (f"Trained by {what}.",))
+    try:
+        metrics = measure_pool(loop, opened) | given
+    except ValueError as error:
+        raise TrainingError(f"{what}: {error}") from None
+    return Fitted(opened, metrics, (f"Trained by {what}.",))
 
 
 def check(what: str) -> None:

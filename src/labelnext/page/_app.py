@@ -65,7 +65,6 @@ class Page:
     ) -> None:
         self.loop, self.people, self._keys = loop, list(people), keys
         self._train = list(train) if train is not None else _default_training(loop)
-        self._roots = [] if loop.root is None else [loop.root]
         self._training: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         # What each tab of a person holds, and when it last asked: two tabs show different samples.
@@ -368,6 +367,12 @@ class Page:
                 except _media.MediaError as error:
                     shown["error"] = str(error)
         return shown
+
+    @property
+    def _roots(self) -> list[Path]:
+        """The folders that files may be in; they may move while people label."""
+        root = self.loop.root
+        return [] if root is None else [root]
 
     def _media(self, sample_id: str) -> Response:
         sample = self.loop.sample(sample_id)

@@ -18,6 +18,7 @@ from labelnext.pools.known import natural, some
 PARQUET = (".parquet", ".parq", ".pq")
 JSON = (".json", ".jsonl", ".ndjson")
 ARROW = (".arrow", ".feather")
+FOLDER_TABLES = (*PARQUET, ".arrow")  # the tables of which a folder is read
 TABLE_SUFFIXES = (*TABLES, *JSON, *PARQUET, *ARROW, ".txt")
 # What `datasets.save_to_disk` of Hugging Face leaves: of several sets, and of one.
 HF_SETS, HF_STATE = "dataset_dict.json", "state.json"
@@ -97,9 +98,8 @@ def _of_folder(folder: Path) -> pa.Table | None:
         )
     state = folder / HF_STATE
     if not state.is_file():
-        suffixes = (*PARQUET, ".arrow")
         shown = (each for each in folder.iterdir() if each.name[0] not in "._")
-        files = [each for each in shown if each.suffix.lower() in suffixes]
+        files = [each for each in shown if each.suffix.lower() in FOLDER_TABLES]
         return _of_files(sorted(files, key=lambda each: natural(each.name)))
     with reading(str(state)):
         said = json.loads(state.read_text(encoding="utf-8"))

@@ -259,7 +259,8 @@ def _refuse_if_moved(samples: Samples) -> None:
     if 2 * len(gone) > len(samples):
         raise ValueError(
             f"{len(gone):,} of {len(samples):,} files are not there any more, the first "
-            f"{root / gone[0]}; put them back there. Features that were computed before are kept."
+            f"{root / gone[0]}; put them back there, or say where they are now: "
+            "loop.change(root=...). Features that were computed before are kept."
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -36,6 +38,8 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
 SAID = {"text": "texts", "image": "pictures", "audio": "sounds", "row": "rows", "html": "pages"}
 # Whose content is the path of a file.
 IN_FILES = ("image", "audio")
+# Rows of a table that its first line is compared with; letters of which no name has as many.
+FIRST, LONG = 1_000, 80
 # What stands for row numbers in place of a column with ids.
 ROW = "row"
 
@@ -63,6 +67,11 @@ class Samples:
     columns : mapping, default={}
         Of a table the column that each of these was taken from, by the name of the option of
         `read`; of ids "row" where they are the numbers of the rows.
+    left_out : mapping, default={}
+        Of a folder how many files were left out, by their endings in small letters.
+    odd_name : str, default=None
+        Of a .csv or .tsv file the name of a column that looks like a sample: the file may have no
+        line with names.
 
     Examples
     --------
@@ -78,6 +87,8 @@ class Samples:
     root: Path | None = None
     table: pa.Table | None = None
     columns: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    odd_name: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -161,7 +172,7 @@ def read(
         return source
     given = {"text": text, "image": image, "audio": audio, "html": html, "id": id, "group": group}
     asked = _Asked({name: value for name, value in given.items() if value is not None}, columns)
-    from labelnext.pools.table import as_table, read_table
+    from labelnext.pools.table import FOLDER_TABLES, HF_STATE, TABLES, as_table, read_table
 
     if not isinstance(source, str | os.PathLike):
         return _of_table(as_table(_rows(source), "samples"), "samples", Path.cwd(), asked)
@@ -174,7 +185,16 @@ def read(
         )
     table = read_table(path)
     if table is not None:
-        return _of_table(table, where, path if path.is_dir() else path.parent, asked)
+        root = path if path.is_dir() else path.parent
+        odd = _odd_name(table) if path.suffix.lower() in TABLES else None
+        found = replace(_of_table(table, where, root, asked, odd), odd_name=odd)
+        # Hugging Face's own files stand beside its tables.
+        whole = path.is_file() or (path / HF_STATE).is_file()
+        if not whole:
+            files = list(_files_of(path))
+            tables = [name for name in files if "/" not in name and _ending(name) in FOLDER_TABLES]
+            found = replace(found, left_out=_left_out(files, tables))
+        return found
     for what in (*asked.named, *(["columns"] if columns is not None else [])):
         raise ValueError(f"{where} is a folder of files, without columns; leave out {what}=.")
     return _of_folder(path, where)
@@ -232,7 +252,9 @@ def _rows(source: Any) -> Any:
     )
 
 
-def _of_table(table: pa.Table, where: str, root: Path, asked: _Asked) -> Samples:
+def _of_table(
+    table: pa.Table, where: str, root: Path, asked: _Asked, odd: str | None = None
+) -> Samples:
     names = table.column_names
     if not table.num_rows:
         raise ValueError(f"{where} has no samples in it.")
@@ -240,7 +262,7 @@ def _of_table(table: pa.Table, where: str, root: Path, asked: _Asked) -> Samples
         if name not in names and (what, name) != ("id", ROW):
             raise ValueError(
                 f"{where} has no column '{name}' ({what}=); it has {some(names, 12)}"
-                f"{did_you_mean(name, names)}."
+                f"{did_you_mean(name, names)}{f'; {without_names(odd, where)}' if odd else '.'}"
             )
     kind, shown_column = asked.shown(table)
     ids, id_column = _ids(table, where, asked.named.get("id"), shown_column)
@@ -271,6 +293,34 @@ def _of_table(table: pa.Table, where: str, root: Path, asked: _Asked) -> Samples
             "absolute ones."
         )
     return found
+
+
+def without_names(odd: str, where: str) -> str:
+    """Say that a table may have no line of names.
+
+    >>> without_names("good", "a.csv")[:62]
+    "'good' looks like a sample and not like the name of a column; "
+    """
+    return (
+        f"{shown(odd)} looks like a sample and not like the name of a column; if the first line of "
+        f"{where} does not name the columns, put a line before it that does, such as text,label"
+    )
+
+
+def _odd_name(table: pa.Table) -> str | None:
+    """Return the name of a column that looks like what is in the columns."""
+    names, usual = table.column_names, {each for some_of in COLUMNS.values() for each in some_of}
+    in_files = tuple(ending for kind in IN_FILES for ending in ENDINGS[kind])
+    numbers = all(name.isdecimal() for name in names)  # as pandas names columns
+    for name in names:
+        if name.lower() in usual or name.lower() in USUAL["ids"] or numbers:
+            continue
+        same = name in table.column(name).slice(0, FIRST).to_pylist()
+        number = re.fullmatch(r"-?\d+[.,]\d+|-\d+", name) is not None
+        alone = len(names) == 1 and " " in name
+        if same or number or alone or len(name) > LONG or name.lower().endswith(in_files):
+            return name
+    return None
 
 
 def _ids(
@@ -306,8 +356,9 @@ def _ids(
 def _of_folder(folder: Path, where: str) -> Samples:
     """Read the files of a folder, of the kind of which there are most."""
     found: dict[Kind, list[str]] = {kind: [] for kind in ENDINGS}
-    for path in _files_of(folder):
-        ending = os.path.splitext(path)[1].lower()
+    files = list(_files_of(folder))
+    for path in files:
+        ending = _ending(path)
         for kind, endings in ENDINGS.items():
             if ending in endings:
                 found[kind].append(path)
@@ -326,7 +377,16 @@ def _of_folder(folder: Path, where: str) -> Samples:
         from labelnext.pools.table import read_text
 
         contents = [read_text(str(folder / path)) for path in paths]
-    return Samples(paths, kind, contents, None, folder)
+    return Samples(paths, kind, contents, None, folder, left_out=_left_out(files, paths))
+
+
+def _ending(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _left_out(files: Sequence[str], taken: Sequence[str]) -> dict[str, int]:
+    """Count the files that were not taken by their endings, those with most first."""
+    return dict(Counter(sorted(map(_ending, {*files}.difference(taken)))).most_common())
 
 
 def _files_of(folder: Path) -> Iterable[str]:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from labelnext.loop.receive import Answer, sample_of
+from labelnext.loop.receive import Answer, Heard, sample_of
 from labelnext.pools.known import some
 from labelnext.tools.studio_json import content_of
 
@@ -49,10 +49,8 @@ def cvat_archive(loop: Loop, tasks: list[Asked], identity: str) -> bytes:
     return content.getvalue()
 
 
-def cvat_answers(
-    content: bytes, loop: Loop, identity: str, annotator: str
-) -> tuple[list[Answer], int]:
-    """Return the tags that people gave in an export "CVAT for images 1.1", and how many are ours.
+def cvat_answers(content: bytes, loop: Loop, identity: str, annotator: str) -> Heard:
+    """Return the tags that people gave in an export "CVAT for images 1.1".
 
     What a model has put there is no answer, nor is a picture without a tag: whether anybody has
     looked at it is not said. They are those of the person whose job was exported, if it says so.
@@ -74,23 +72,25 @@ def cvat_answers(
     who = root.findtext("meta/job/assignee/username") or annotator
     picks: dict[int, dict[int, str]] = {}
     rounds = {each["number"] for each in loop.rounds()}
-    answers, ours = [], 0
+    heard = Heard()
     for image in root.iter("image"):
         found = NAME.search(image.get("name", ""))
         if found is None or found[1] != identity or int(found[2]) not in rounds:
+            heard.of_others += 1
             continue
         number, rank = int(found[2]), int(found[3])
         if number not in picks:
             picks[number] = {pick["rank"]: pick["id"] for pick in loop.picks(number)}
         sample = picks[number].get(rank)
         if sample is None:
+            heard.of_others += 1
             continue
-        ours += 1
         tags = [tag for tag in image.iter("tag") if tag.get("source") != "auto"]
         names = list(dict.fromkeys(tag.get("label", "") for tag in tags))
+        heard.unanswered += not names
         if names:
-            answers.append(Answer(sample, who, "label", _one(names, sample, loop.task)))
-    return answers, ours
+            heard.answers.append(Answer(sample, who, "label", _one(names, sample, loop.task)))
+    return heard
 
 
 def argilla_lines(tasks: list[Asked], root: Path | None, media: str | None, guess: bool) -> bytes:
@@ -107,16 +107,14 @@ def argilla_lines(tasks: list[Asked], root: Path | None, media: str | None, gues
     return "".join(lines).encode()
 
 
-def argilla_answers(
-    records: list[dict[str, Any]], identity: str, task: str
-) -> tuple[list[Answer], int]:
+def argilla_answers(records: list[dict[str, Any]], identity: str, task: str) -> Heard:
     """Return what people have submitted; drafts and suggestions are no answers."""
-    answers, ours = [], 0
+    heard = Heard()
     for record in records:
         sample = sample_of(record.get("id"), identity)
         if sample is None:
+            heard.of_others += 1
             continue
-        ours += 1
         if record.get("responses"):
             raise ValueError(
                 "the status of responses is missing; export with to_list(flatten=True)"
@@ -124,14 +122,15 @@ def argilla_answers(
         values, users, states = (
             record.get(f"label.responses{part}") or [] for part in ("", ".users", ".status")
         )
+        heard.unanswered += not {"submitted", "discarded"}.intersection(states)
         for value, user, state in zip(values, users, states, strict=True):
             if state == "discarded":
-                answers.append(Answer(sample, str(user), "skip"))
+                heard.answers.append(Answer(sample, str(user), "skip"))
             elif state == "submitted":
                 names = value if isinstance(value, list) else [value]
                 said = float(value) if task == "regression" else _one(names, sample, task)
-                answers.append(Answer(sample, str(user), "label", said))
-    return answers, ours
+                heard.answers.append(Answer(sample, str(user), "label", said))
+    return heard
 
 
 def _one(names: list[str], sample: str, task: str) -> Any:

@@ -11,6 +11,8 @@ from labelnext.pools.disk import write_whole
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from labelnext.loop import Rule
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -87,6 +89,13 @@ def export(
     if safe_formulas and ending != ".csv":
         raise ValueError("safe_formulas is for .csv files alone; leave it out.")
     columns = table_of(loop, rule=rule, content=content)
+    for names in (loop.classes or (), loop.samples().ids) if safe_formulas else ():
+        known = {*names}
+        for same in (name for name in names if safe(name) != name and safe(name) in known):
+            raise ValueError(
+                f"safe_formulas would make of {same!r} {safe(same)!r}, which there is, too; leave "
+                "it out."
+            )
     if ending == ".parquet":
         written = _parquet(columns, loop)
     elif ending == ".jsonl":
@@ -98,7 +107,7 @@ def export(
     else:
         cells = {name: [_cell(value) for value in values] for name, values in columns.items()}
         if safe_formulas:
-            cells = {name: [_safe(text) for text in texts] for name, texts in cells.items()}
+            cells = {name: [safe(text) for text in texts] for name, texts in cells.items()}
         written = as_csv(cells)
     write_whole(path, written, overwrite=overwrite)
     return len(columns["id"])
@@ -191,8 +200,23 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
-def _safe(value: Any) -> Any:
+def safe(value: Any) -> Any:
+    """Return a cell that a spreadsheet takes for no formula.
+
+    >>> safe("=SUM(A1)"), safe("fine"), safe(-1.5)
+    ("'=SUM(A1)", 'fine', -1.5)
+    """
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+
+
+def as_it_was(text: str, known: Container[str]) -> str:
+    """Return what `safe` was given, of names that are known.
+
+    >>> as_it_was("'=SUM(A1)", ["=SUM(A1)"]), as_it_was("'d", ["d"])
+    ('=SUM(A1)', "'d")
+    """
+    plain = text.removeprefix("'")
+    return plain if text not in known and plain in known and safe(plain) == text else text
 
 
 def _parquet(columns: dict[str, list[Any]], loop: Any) -> bytes:

@@ -8,17 +8,26 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelnext.loop.receive import Answer, asked, identity, opened, receive, sample_of
+from labelnext.loop.receive import (
+    Answer,
+    Heard,
+    asked,
+    identity,
+    opened,
+    receive,
+    sample_of,
+)
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.pools.known import some
 from labelnext.tools import exchange, studio_json
+from labelnext.tools.export import as_it_was, safe
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
     import os
 
     from labelnext.loop.loop import Loop
-    from labelnext.loop.receive import Asked
+    from labelnext.loop.receive import Asked, Pulled
 
 FORMATS = {
     "csv": "a table; people fill in the column label, and annotator",
@@ -120,7 +129,7 @@ class File:
         opened(loop, (task.round for task in tasks))
         return len(tasks)
 
-    def pull(self, loop: Loop) -> int:
+    def pull(self, loop: Loop) -> Pulled:
         """
         Write the labels of the file to a loop, all that are new or, if one is wrong, none.
 
@@ -136,7 +145,7 @@ class File:
         Returns
         -------
         int
-            How many were new.
+            How many were new; it also says how many were `known`, and what was `left_out` and why.
         """
         try:
             content = self.path.read_bytes()
@@ -145,23 +154,21 @@ class File:
         name = identity(loop)
         try:
             if self.format == "csv":
-                answers, ours = self._filled(_rows_of(content), name, loop)
+                heard = self._filled(_rows_of(content), name, loop)
             elif self.format == "jsonl":
-                answers, ours = self._filled(_lines_of(content), name, loop)
+                heard = self._filled(_lines_of(content), name, loop)
             elif self.format == "prodigy":
-                answers, ours = self._of_prodigy(_lines_of(content), name, loop.task)
+                heard = self._of_prodigy(_lines_of(content), name, loop.task)
             elif self.format == "cvat":
-                answers, ours = exchange.cvat_answers(content, loop, name, self.annotator)
+                heard = exchange.cvat_answers(content, loop, name, self.annotator)
             elif self.format == "argilla":
                 records = _listed_or_lines(content)
-                answers, ours = exchange.argilla_answers(records, name, loop.task)
+                heard = exchange.argilla_answers(records, name, loop.task)
             else:
                 tasks = json.loads(content)
                 if not isinstance(tasks, list):
                     raise ValueError("expected a list of tasks, as Label Studio exports as JSON")
-                answers, ours = studio_json.answers_of(
-                    tasks, name, loop.task, label=self.label, users={}
-                )
+                heard = studio_json.answers_of(tasks, name, loop.task, label=self.label, users={})
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             what = f"{error}".split("\n")[0].removesuffix(".")
             if isinstance(error, KeyError):
@@ -169,13 +176,13 @@ class File:
             raise ValueError(
                 f"{self.path} cannot be read as {self.format}: {what}. Nothing was written."
             ) from None
-        if not ours:
+        if not heard:
             raise ValueError(
                 f"{self.path} has nothing of this loop: nothing in it is named {name}/..., as "
                 "`push` names tasks, and it is no table of id and label. Was it pushed from "
                 "another loop, or were columns left out?"
             )
-        return receive(loop, answers, self.format)
+        return receive(loop, heard, self.format)
 
     def _written(self, loop: Loop, tasks: list[Asked]) -> bytes:
         root = loop.root
@@ -251,41 +258,48 @@ class File:
             content = "".join(f"<p>{escape(str(k))}: {escape(str(v))}</p>" for k, v in rows)
         return {kind: content, "options": options, "meta": meta, "labelnext": task.key}
 
-    def _filled(
-        self, records: list[dict[str, Any]], name: str, loop: Loop
-    ) -> tuple[list[Answer], int]:
+    def _filled(self, records: list[dict[str, Any]], name: str, loop: Loop) -> Heard:
         """Read records whose label and annotator people have filled in."""
-        answers, ours = [], 0
+        heard = Heard()
         # What a loop has exported, nobody has said anew: only what was changed in it is an answer.
         exported = bool(records) and {"annotators", "votes"} <= records[0].keys()
-        known = dict(zip(*loop.labels(split="all"), strict=True)) if exported else {}
+        known = dict(zip(*loop.labels(split="all"), strict=True))
         # Labels that one has from elsewhere name their samples by id alone.
         pushed = any("labelnext" in record for record in records)
+        classes = loop.classes or ()
         for record in records:
             key, own = record.get("labelnext"), record.get("id")
-            sample = sample_of(key, name) if pushed else None if own is None else str(own)
-            ours += sample is not None
+            if pushed:
+                sample = sample_of(key, name)
+            else:
+                sample = None if own is None else as_it_was(str(own), known)
             label = record.get("label")
-            if sample is None or label is None or label == "":
+            if sample is None:
+                heard.of_others += 1
+                continue
+            if label is None or label == "":
+                heard.unanswered += 1
                 continue
             if isinstance(label, str):
-                label = _label(label, loop.task)
+                label = _label(as_it_was(label.strip(), classes), loop.task)
             if exported and label == known.get(sample):
+                heard.known += 1
                 continue
             who = str(record.get("annotator") or self.annotator)
-            answers.append(Answer(sample, who, "label", label))
-        return answers, ours
+            heard.answers.append(Answer(sample, who, "label", label))
+        return heard
 
-    def _of_prodigy(
-        self, records: list[dict[str, Any]], name: str, task: str
-    ) -> tuple[list[Answer], int]:
+    def _of_prodigy(self, records: list[dict[str, Any]], name: str, task: str) -> Heard:
         """Read what Prodigy has saved: accepted options are labels, nothing else is."""
-        answers, ours = [], 0
+        heard = Heard()
         for record in records:
             sample = sample_of(record.get("labelnext"), name)
-            ours += sample is not None
             said = record.get("answer")
-            if sample is None or said is None:
+            if sample is None:
+                heard.of_others += 1
+                continue
+            if said is None:
+                heard.unanswered += 1
                 continue
             who = str(record.get("_annotator_id") or self.annotator)
             when = record.get("_timestamp")
@@ -295,24 +309,21 @@ class File:
                 if task != "multilabel" and len(chosen) > 1:
                     raise ValueError(f"{sample!r} has {some(chosen)}, and a label is one")
                 label = chosen if task == "multilabel" else chosen[0]
-                answers.append(Answer(sample, who, "label", label, client))
+                heard.answers.append(Answer(sample, who, "label", label, client))
             else:
                 action: Any = "skip" if said == "ignore" else "cannot-tell"
-                answers.append(Answer(sample, who, action, None, client))
-        return answers, ours
+                heard.answers.append(Answer(sample, who, action, None, client))
+        return heard
 
 
 def _cell(name: str, value: Any) -> Any:
     """Return a cell that a spreadsheet takes for no formula; nothing of it is read back."""
     if isinstance(value, list | dict):
         value = json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str) and value[:1] in "=+-@\t\r" and value and name != "labelnext":
-        return f"'{value}"
-    return value
+    return value if name == "labelnext" else safe(value)
 
 
 def _label(text: str, task: str) -> Any:
-    text = text.strip()
     if task == "regression":
         return float(text.replace(",", "."))
     if task == "multilabel":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from labelnext.loop.loop import Loop
+    from labelnext.loop.receive import Pulled
 
 # Tasks in one answer, and in one import.
 PAGE, CHUNK = 200, 100
@@ -165,7 +166,7 @@ class LabelStudio:
         self.project = project
         return len(new)
 
-    def pull(self, loop: Loop) -> int:
+    def pull(self, loop: Loop) -> Pulled:
         """
         Write what people have submitted to a loop, all that is new, or nothing.
 
@@ -177,7 +178,7 @@ class LabelStudio:
         Returns
         -------
         int
-            How many answers were new.
+            How many answers were new; it also says how many were `known`, and `left_out`.
 
         Raises
         ------
@@ -197,20 +198,20 @@ class LabelStudio:
         users = {user["id"]: user.get("email") for user in self._list("/api/users/")}
         tasks = self._tasks(project)
         try:
-            answers, ours = studio_json.answers_of(
+            heard = studio_json.answers_of(
                 tasks, name, loop.task, label=control["from_name"], users=users
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ToolError(
                 f"Label Studio says what cannot be understood: {error!r:.100}; nothing was written."
             ) from None
-        if not ours:
+        if not heard:
             raise ValueError(
                 f"Project {project} has {len(tasks):,} tasks, and none is of this loop; push "
                 "first, or give another number: project=...."
             )
         self.project = project
-        return receive(loop, answers, "label-studio")
+        return receive(loop, heard, "label-studio")
 
     def _find_project(self, loop: Loop, name: str) -> int | None:
         """Return the project that was named, or the one that was made for the loop."""

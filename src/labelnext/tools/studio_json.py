@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from labelnext.loop.receive import Answer, sample_of
+from labelnext.loop.receive import Answer, Heard, sample_of
 from labelnext.pools.known import some
 
 if TYPE_CHECKING:
@@ -83,20 +83,21 @@ def task_of(task: Asked, content: Any, *, guess: Mapping[str, str] | None) -> di
 
 def answers_of(
     tasks: Iterable[Any], identity: str, task: str, *, label: str | None, users: Mapping[int, str]
-) -> tuple[list[Answer], int]:
-    """Return what people have submitted, the earlier first, and how many tasks are of the loop.
+) -> Heard:
+    """Return what people have submitted, the earlier first.
 
     Predictions and drafts are no answers; what was skipped is a skip; an empty annotation says
     "cannot tell", or of several classes none.
     """
-    found, ours = [], 0
+    heard, found = Heard(), []
     for each in tasks:
         if not isinstance(each, dict) or not isinstance(each.get("data"), dict):
             raise ValueError(f"A task of Label Studio has data, got {each!r:.80}.")
         sample = sample_of(each["data"].get("labelnext"), identity)
         if sample is None:
+            heard.of_others += 1
             continue
-        ours += 1
+        heard.unanswered += not each.get("annotations")
         for annotation in each.get("annotations") or ():
             when = str(annotation.get("updated_at") or annotation.get("created_at") or "")
             number = f"{each.get('project')}.{annotation['id']}"
@@ -111,7 +112,8 @@ def answers_of(
                 None if seconds is None else round(1000 * seconds),
             )
             found.append((when, annotation["id"], answer))
-    return [answer for *_, answer in sorted(found, key=lambda each: each[:2])], ours
+    heard.answers += [answer for *_, answer in sorted(found, key=lambda each: each[:2])]
+    return heard
 
 
 def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[Any, Any]:
