@@ -26,6 +26,7 @@ from labelnext.page import _media
 from labelnext.page._security import Guard
 from labelnext.report import told
 from labelnext.report.read import Read
+from labelnext.report.summary import beside, for_terminal, measured
 
 try:
     import fcntl
@@ -287,12 +288,14 @@ class Page:
         seconds = [e.milliseconds / 1000 for e in mine[:100] if e.milliseconds]
         at = self.loop.progress()
         known = {one["annotator"]: one for one in at["people"]}
+        of = Read(self.loop)
         return {
             "labelled": len(labels.labeled),
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "curve": _curve(Read(self.loop)),
+            "measured": for_terminal(measured(of), beside(self.loop)),
+            "curve": _curve(of),
             "people": [
                 {
                     "name": name,
