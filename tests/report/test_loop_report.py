@@ -161,6 +161,7 @@ def test_what_was_taken_back_is_no_disagreement(tmp_path):
     assert statistics(loop).agreement.common == 1
     loop.undo("bob")
     assert statistics(loop).agreement is None
+    assert loop.votes() == {"0": {"ann": "b"}}
 
 
 def test_time_of_each_person(simulated):

@@ -281,16 +281,15 @@ class Page:
         return {"progress": at, "training": self._training_state()}
 
     def _all(self, person: str) -> dict[str, Any]:
-        labels = self.loop.labels(split="all")
-        classes = Counter(name for row in labels.labeled for name in _classes(labels.y[row]))
+        of = Read(self.loop)
+        at, y = of.at, [*of.labels.y[of.labels.labeled], *of.test.y[of.test.labeled]]
+        classes = Counter(name for value in y for name in _classes(value))
         mine = self.loop.history(person, 500)
         now = time.time()
         seconds = [e.milliseconds / 1000 for e in mine[:100] if e.milliseconds]
-        at = self.loop.progress()
         known = {one["annotator"]: one for one in at["people"]}
-        of = Read(self.loop)
         return {
-            "labelled": len(labels.labeled),
+            "labelled": len(y),
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
