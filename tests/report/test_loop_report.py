@@ -10,7 +10,15 @@ import labelnext
 from labelnext.loop import Loop
 from labelnext.report.read import Read
 from labelnext.report.statistics import Saved, statistics
-from labelnext.report.summary import for_page, for_terminal, saving, score, summary, verdict
+from labelnext.report.summary import (
+    for_page,
+    for_terminal,
+    next_step,
+    saving,
+    score,
+    summary,
+    verdict,
+)
 from labelnext.report.told import Point
 from pages import chromium
 
@@ -451,15 +459,30 @@ def test_the_summary_says_what_is_wanted_first(simulated, tmp_path):
     assert "may still be chance" in lines[2].split(".")[0]
     assert "for what 24 labels drawn at random reach" in lines[2].lower()
     assert lines[3].startswith("110 samples labelled by several people; Krippendorff's alpha: 1.00")
-    assert last == "Nothing is asked for: `labelnext loop next`"
+    assert last == "Nothing is asked for: `labelnext loop next` chooses more"
     # A terminal says the same, less what takes models.
     assert summary(of) == [*lines[:2], lines[3], last]
-    assert for_terminal(last, " --loop 'a b'").endswith(": labelnext loop next --loop 'a b'")
+    assert for_terminal(last, " --loop 'a b'").endswith(
+        ": labelnext loop next --loop 'a b' chooses more"
+    )
     simulated.loop.report(tmp_path / "l.html")
     page = (tmp_path / "l.html").read_text("utf-8")
     assert re.findall("<li>.*?</li>", page)[:5] == [
         f"<li>{for_page(line, simulated.loop)}</li>" for line in [*lines, last]
     ]
+
+
+def test_what_comes_next(tmp_path):
+    loop = Loop.create(tmp_path / "l", ["x", "y", "z"], classes=["a", "b"], random_state=0)
+    loop.add_labels(["0"], ["a"], annotator="ann", source="csv")
+    assert next_step(Read(loop)) == "Nothing is asked for: `labelnext loop next` chooses more"
+    loop.next(k=2)
+    assert next_step(Read(loop)) == "2 answers missing: `labelnext loop label`"
+    loop.add_labels(["1", "2"], ["a", "b"], annotator="ann", source="csv")
+    export = "All is labelled: `labelnext loop export labels.csv`"
+    assert next_step(Read(loop)) == f"{export}; `labelnext loop next` measures it"
+    loop.close({"accuracy": 1.0})
+    assert next_step(Read(loop)) == export
 
 
 def test_a_score_that_was_told_once_is_not_the_newest():

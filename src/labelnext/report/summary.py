@@ -162,8 +162,9 @@ def next_step(of: Read) -> str:
     if missing := at["missing_in_all"]:
         return f"{counted(missing, 'answer')} missing: `labelnext loop label`"
     if of.chosen and at["labeled"] == at["samples"] - at["test"]:
-        return "All is labelled: `labelnext loop export labels.csv`"
-    return "Nothing is asked for: `labelnext loop next`"
+        last = "" if of.chosen[-1]["state"] == "trained" else "; `labelnext loop next` measures it"
+        return f"All is labelled: `labelnext loop export labels.csv`{last}"
+    return "Nothing is asked for: `labelnext loop next` chooses more"
 
 
 def share(value: float) -> str:
