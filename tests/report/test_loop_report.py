@@ -95,6 +95,16 @@ def test_curves_have_labels_and_intervals(simulated):
     assert np.isnan(curves["loss"][0].low)
 
 
+def test_a_sample_counts_from_the_first_round_that_asked_for_it(tmp_path):
+    loop = Loop.create(tmp_path / "l", list("vwxyz"), classes=["a", "b"], random_state=0)
+    loop.add_labels(["0"], ["a"], annotator="ann", source="csv")  # nobody had asked
+    for rows in ([1, 2], [1, 3]):  # the first was skipped once
+        loop.next(labelnext.Pool(features=np.eye(2), ids=[*map(str, rows)]), 2, random=1.0)
+        loop.close()
+    loop.add_labels(["1", "2", "3"], ["a", "b", "b"], annotator="ann", source="csv")
+    assert [Read(loop).labels_until(number) for number in range(4)] == [1, 3, 4, 4]
+
+
 def test_guesses_are_held_against_labels_given_later(simulated):
     right = statistics(simulated.loop).right
     assert [(p.round, p.labels, p.n) for p in right["random"]] == [(2, 40, 8), (3, 80, 8)]
@@ -167,6 +177,7 @@ def test_what_was_taken_back_is_no_disagreement(tmp_path):
     for who, value in (("ann", "a"), ("bob", "b"), ("ann", "b")):
         loop.record("0", "label", value, annotator=who)
     assert statistics(loop).agreement.common == 1
+    assert np.isnan(statistics(loop).agreement.pairs[0].kappa)  # of one sample
     loop.undo("bob")
     assert statistics(loop).agreement is None
     assert loop.votes() == {"0": {"ann": "b"}}
