@@ -262,7 +262,8 @@ def _of_table(
         if name not in names and (what, name) != ("id", ROW):
             raise ValueError(
                 f"{where} has no column '{name}' ({what}=); it has {some(names, 12)}"
-                f"{did_you_mean(name, names)}{f'; {without_names(odd, where)}' if odd else '.'}"
+                f"{did_you_mean(name, names) or '.'}"
+                + (f" {without_names(odd, where)}." if odd else "")
             )
     kind, shown_column = asked.shown(table)
     ids, id_column = _ids(table, where, asked.named.get("id"), shown_column)
