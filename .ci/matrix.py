@@ -26,8 +26,8 @@ TOOLS = ["pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "fsspec"]
 # What touches other libraries most; with the lowest and the newest of all, what computes as well.
 EDGES = (
     *("tests/pools", "tests/estimators", "tests/experiment", "tests/cli", "tests/utils"),
-    *("tests/visualization", "tests/datasets", "tests/samples", "tests/loop", "tests/tools"),
-    *("tests/page", "tests/test_tutorial.py"),
+    *("tests/visualization", "tests/datasets", "tests/samples", "tests/loop", "tests/report"),
+    *("tests/tools", "tests/page", "tests/test_tutorial.py"),
 )
 TESTS = (*EDGES, "tests/sampling", "tests/engine", "tests/strategies")
 LARGE = (

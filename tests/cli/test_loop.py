@@ -224,7 +224,8 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
 
 def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):
     expected = ran(run, "status")
-    assert ran(run, "status", "--loop", made / "loop").startswith(expected.rstrip("\n"))
+    named = ran(run, "status", "--loop", made / "loop")
+    assert named.replace(f" --loop {made / 'loop'}", "") == expected
     monkeypatch.chdir(made / "loop")
     assert ran(run, "status") == expected
 
@@ -513,7 +514,10 @@ def test_a_report(made, run):
     ran(run, "next", "-k", 5, "--seed", 0)
     answer()
     ran(run, "next", "-k", 5, "--seed", 0)
-    assert ran(run, "report") == "Written: loop.html\n"
+    *lines, asked, written = ran(run, "report").splitlines()
+    assert (asked, written) == ("5 answers missing: labelnext loop label", "Written: loop.html")
+    assert lines[1].startswith("Newest score: accuracy ")
+    assert set(lines) & set(ran(run, "status").splitlines()) == set(lines[:2])
     page = (made / "loop.html").read_text("utf-8")
     assert "<h2>Learning curve</h2>" in page
     assert "The map, round by round" in page

@@ -84,7 +84,7 @@ def files(path):
 
 
 def drop(path, *numbers):
-    (path / "pool.json").unlink()
+    (path / "pool.json").unlink(missing_ok=True)
     for number in numbers:
         for file in (path / f"shard-{number:05d}").iterdir():
             file.unlink()
@@ -175,6 +175,13 @@ def test_going_on(tmp_path):
     drop(path, 2)
     here(path, resume=True)
     assert files(path) == before
+    run(items(), path, resume=True)
+    assert files(path) == before
+    # Other data are refused, with shards missing or none.
+    for missing in ((), (0, 3)):
+        drop(path, *missing)
+        with pytest.raises(ValueError, match=r"the features of sample (0|8) differ"):
+            run([*X.flip(0)], path, resume=True)
     run(items(), path, resume=True)
     with pytest.raises(FileExistsError, match="resume=True"):
         run(items(), path)

@@ -45,13 +45,15 @@ def shown(tab):
 
 
 def press(tab, key):
-    """Press a key and wait until another sample shows."""
+    """Press a key and wait until another sample shows, or that there is none.
+
+    While more are fetched neither does, and a key means nothing.
+    """
     before = shown(tab)
     tab.keyboard.press(key)
-    # None shows while the next ones are fetched, and a key pressed then means nothing.
-    tab.wait_for_function(
-        "before => ![undefined, before].includes(document.body.dataset.shown)", arg=before
-    )
+    changed = """before => ![undefined, before].includes(document.body.dataset.shown)
+        || document.querySelector(".done[aria-busy=false]")"""
+    tab.wait_for_function(changed, arg=before)
 
 
 def labels(loop, person="ann"):
@@ -266,7 +268,7 @@ def test_skip_flag_comment_cannot_tell_and_mend(tmp_path, context):
         press(tab, "2")
         assert shown(tab) == skipped  # at the end of the queue
         tab.keyboard.press("1")
-        tab.wait_for_selector(".done")
+        tab.wait_for_selector(".done[aria-busy=false]")
         assert "The test set is labelled" in tab.inner_text(".done")
         assert tab.errors == []
 
@@ -532,6 +534,7 @@ def test_everyone_can_use_it(tmp_path, browser, scheme, monkeypatch):
                 else:
                     tab.goto(f"http://127.0.0.1:{page.port}/#{view}")
                 tab.wait_for_timeout(250)
+                tab.evaluate("() => document.getAnimations().forEach((one) => one.finish())")
                 found = tab.evaluate(
                     "() => axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa',"
                     " 'wcag22aa', 'best-practice']})"
@@ -551,7 +554,7 @@ def test_where_nothing_is_left_it_asks_now_and_then(tmp_path, context):
         press(tab, "1")
         tab.wait_for_timeout(500)
         tab.keyboard.press("1")
-        tab.wait_for_selector(".done")
+        tab.wait_for_selector(".done[aria-busy=false]")
         tab.wait_for_timeout(2500)
         assert 2 <= sum(url.endswith("/api/take") for url in asked) <= 7
 
@@ -698,12 +701,17 @@ def test_nobody_decides_on_what_has_just_come(tmp_path, context):
     soon = pages.AT_ONCE.replace(" 0", " 1000")
     with pages.served(loop) as page:
         tab = opened(context, page.address(), soon)
-        tab.wait_for_timeout(1100)
-        press(tab, "1")
-        tab.keyboard.press("1")
-        tab.click(".choice >> nth=0", click_count=2)
+        for _ in range(8):
+            n_before = len(loop.events())
+            tab.wait_for_timeout(1100)
+            start = time.monotonic()
+            press(tab, "1")
+            tab.keyboard.press("1")
+            tab.click(".choice >> nth=0", click_count=2)
+            if time.monotonic() - start < 0.9:  # else the machine is busy, and nothing is known
+                break
         tab.wait_for_timeout(300)
-        assert len(loop.events()) == 1
+        assert len(loop.events()) == n_before + 1
 
 
 @pytest.mark.slow
@@ -806,14 +814,20 @@ def test_three_tabs_of_one_person_to_the_end(tmp_path, context):
         tabs = [opened(context, page.address())]
         tabs += [opened(context, f"http://127.0.0.1:{page.port}/") for _ in range(2)]
         assert len({shown(tab) for tab in tabs}) == 3
+
+        def is_dropped_by_all():
+            said = {str(loop.sample(name)["key"]) for name in labels(loop)}
+            return said.isdisjoint(shown(tab) for tab in tabs)
+
         for tab in itertools.cycle(tabs):
             if len(labels(loop)) == 30:
                 break
             tab.keyboard.press("1")
-            tab.wait_for_timeout(150)  # a person goes from tab to tab
+            tab.wait_for_timeout(100)
+            until(is_dropped_by_all)  # a person goes from tab to tab
         assert all(len(values) == 1 for values in labels(loop).values())
         for tab in tabs:
-            tab.wait_for_selector(".done")
+            tab.wait_for_selector(".done[aria-busy=false]")
             assert tab.errors == []
 
 
@@ -911,6 +925,6 @@ def test_what_is_skipped_comes_back_until_it_is_labelled(tmp_path, context):
         tab.wait_for_timeout(300)
         until(lambda: shown(tab))
         tab.keyboard.press("2")
-        tab.wait_for_selector(".done")
+        tab.wait_for_selector(".done[aria-busy=false]")
         assert sorted(v for [v] in labels(loop).values()) == ["bad", "good"]
         assert tab.errors == []

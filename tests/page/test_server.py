@@ -198,7 +198,7 @@ def test_who_agrees_and_what_is_to_be_settled(loop):
         {"annotator": "ann", "value": "good"},
         {"annotator": "bo", "value": "bad"},
     ]
-    assert found["pairs"] == [{"people": ("ann", "bo"), "n": 4, "same": 0.75, "kappa": 0.5}]
+    assert found["pairs"] == [{"people": ("ann", "bo"), "n": 4, "same": 0.75, "kappa": None}]
     page.record("cyd", {"events": [event("2", "bad", action="adjudicate")]})
     assert page.conflicts("cyd", {})["conflicts"] == []
     assert loop.labels(split="all").y[2] == "bad"

@@ -47,7 +47,19 @@ def test_every_kind_of_points(points, log):
     assert drawn.count("<svg") in (0, 2)
     assert "nan" not in drawn.lower()
     for value in re.findall(r'c[xy]="([-\d.]+)"', drawn):
-        assert -1 <= float(value) <= 721
+        assert -1 <= float(value) <= 561
+
+
+def test_marks_are_told_apart_and_are_inside():
+    points = [(1, 0.99990, NAN, NAN), (2, 0.99999, NAN, NAN)]
+    drawn = chart({"a": points}, x="x", y="y")
+    found = re.findall(r'<text x="([\d.]+)" y="[\d.]+" text-anchor="end">([\d.]+)</text>', drawn)
+    marks = [mark for _, mark in found]
+    assert len(marks) == len({*marks}) > 2
+    assert all(float(x) > 10 * len(mark) for x, mark in found)
+    # What is always 1 is drawn from 0: nothing is above it, be it a share or a kappa.
+    assert ">1</text>" in (one := chart({"a": [(1, 1, 1, 1), (2, 1, 1, 1)]}, x="x", y="y"))
+    assert ">0</text>" in one
 
 
 def test_nothing_to_draw_is_nothing():

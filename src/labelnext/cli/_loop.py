@@ -48,6 +48,7 @@ from labelnext.utils.text import counted, printable
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from labelnext.report.told import Point
     from labelnext.samples import Samples
 
 HELP = (
@@ -283,35 +284,27 @@ def status(**options: Any) -> None:
     """Say where the loop stands: rounds, labels, and who is at work."""
     asked = SimpleNamespace(**options)
     with loop_errors():
-        loop = open_here(asked.loop)
-        at, rounds, metrics = loop.progress(), loop.rounds(), loop.metrics()
-        odd = len(loop.disagreements())
+        from labelnext.report.read import Read
+        from labelnext.report.summary import for_terminal, summary
+        from labelnext.report.told import curves
+
+        of = Read(open_here(asked.loop))
+        at, reached = of.at, curves(of)
+        *lines, last = (for_terminal(line, same_loop(asked.loop)) for line in summary(of))
     if asked.json:
-        found = {"progress": at, "rounds": rounds, "metrics": metrics}
+        found = {"progress": at, "rounds": of.rounds, "metrics": of.metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     from rich.console import Console
 
-    tell_out(
-        f"{at['samples'] - at['test']:,} samples, {at['labeled']:,} labelled; test set "
-        f"{at['test']:,}, {at['test_labeled']:,} labelled."
-    )
-    if rounds:
-        Console().print(_rounds(rounds, metrics))
+    for line in lines:
+        tell_out(line)
+    if of.rounds:
+        Console().print(_rounds(of.rounds, reached))
     for each in at["people"]:
         done = counted(each["events"], "decision")
         tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
-    if odd:
-        tell_out(
-            f"People disagree on {counted(odd, 'sample')}, without a label where it is a tie: "
-            f"decide on the page, labelnext loop label{same_loop(asked.loop)}"
-        )
-    missing = at["missing_in_all"]
-    tell_out(
-        f"{counted(missing, 'answer')} missing: labelnext loop label{same_loop(asked.loop)}"
-        if missing
-        else f"Nothing is asked for: labelnext loop next{same_loop(asked.loop)}"
-    )
+    tell_out(last)
 
 
 @with_options(
@@ -398,7 +391,12 @@ def report(
     asked = SimpleNamespace(**options)
     with loop_errors():
         check_output(file, "FILE", [".html"], force=asked.force)
-        open_here(asked.loop).report(file, overwrite=asked.force)
+        from labelnext.report.page import write_report
+        from labelnext.report.summary import for_terminal
+
+        lines = write_report(open_here(asked.loop), file, overwrite=asked.force)
+    for line in lines:
+        tell_out(for_terminal(line, same_loop(asked.loop)))
     tell_out(f"Written: {file}")
 
 
@@ -470,23 +468,25 @@ def _tool(target: list[str], asked: Any) -> Any:
     return File(place, kind[0] if kind else None, annotator=annotator, **shared)
 
 
-def _rounds(rounds: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> "Table":
+def _rounds(rounds: list[dict[str, Any]], reached: "dict[str, list[Point]]") -> "Table":
     from rich.table import Table
 
-    tests = {m["round"]: m for m in reversed(metrics) if m["split"] == "test"}
-    measure = next((m["name"] for m in tests.values()), "accuracy")
+    from labelnext.report.summary import headline
+
+    measure = headline(reached) if reached else "accuracy"
+    tests = {point.round: point.value for point in reached.get(measure, ())}
     table = Table()
     for name in ("round", "by", "state", "picks", "labelled", "missing", measure):
         words = name in ("by", "state")
         table.add_column(name, justify="left" if words else "right", no_wrap=words)
     for each in rounds:
-        found = tests.get(each["number"])
+        value = tests.get(each["number"])
         table.add_row(
             str(each["number"]),
             printable(each["strategy"] or each["kind"]),
             each["state"],
             *(f"{each[name]:,}" for name in ("picks", "labeled", "missing")),
-            "" if found is None or found["value"] is None else f"{found['value']:.3g}",
+            "" if value is None else f"{value:.3g}",
         )
     return table
 

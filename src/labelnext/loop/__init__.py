@@ -7,7 +7,7 @@ of processes may do so at once.
 from labelnext.loop._events import Event, Labels, Rule
 from labelnext.loop._rounds import Item
 from labelnext.loop._schema import LoopError
-from labelnext.loop._shares import ClassCounts
 from labelnext.loop.loop import Loop, open_loop
+from labelnext.report.shares import ClassCounts
 
 __all__ = ["ClassCounts", "Event", "Item", "Labels", "Loop", "LoopError", "Rule", "open_loop"]

@@ -131,6 +131,8 @@ def _digests(samples: Samples) -> list[str | None]:
 
 def _digest(path: Path) -> str | None:
     """Return a digest of the size of a file and its beginning; None if it cannot be read."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

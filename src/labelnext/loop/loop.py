@@ -23,9 +23,10 @@ from labelnext.loop._check import (
 from labelnext.loop._choice import Plan, choose
 from labelnext.loop._create import create, moved_to, root_of, samples_of
 from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, Event, Labels
-from labelnext.loop._shares import ClassCounts, class_counts
 from labelnext.pools import Pool
 from labelnext.pools.known import plain, some
+from labelnext.report.read import Read
+from labelnext.report.shares import ClassCounts, class_counts
 from labelnext.samples.samples import Samples, read
 from labelnext.utils.given import shown
 
@@ -523,10 +524,9 @@ class Loop:
         ValueError
             If the labels are numbers.
         """
-        with self._database.reading() as db:
-            if _schema.about(db, "task") == "regression":
-                raise ValueError("The labels of this loop are numbers: there are no classes.")
-            return class_counts(db)
+        if self.task == "regression":
+            raise ValueError("The labels of this loop are numbers: there are no classes.")
+        return class_counts(Read(self))
 
     def disagreements(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the ids of samples of which people say different things, and who says what.
@@ -686,7 +686,7 @@ class Loop:
         FileExistsError, OSError
             If the file exists and `overwrite` is False, or it cannot be written there.
         """
-        from labelnext.loop.report import write_report
+        from labelnext.report.page import write_report
 
         write_report(self, path, overwrite=overwrite)
 

@@ -1,4 +1,4 @@
-"""What the page shows of a loop beyond what a `Loop` says: the grid, the curve, who agrees."""
+"""What the page shows of a loop beyond what a `Loop` says: the grid, and what is asked."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from labelnext.loop import _events, _rounds, _schema
-from labelnext.utils.agreement import pairs
-from labelnext.utils.interval import wilson
 
 if TYPE_CHECKING:
     from labelnext.loop._rounds import Item
@@ -92,32 +90,3 @@ def was_sent(loop: Loop, client: str) -> bool:
     """Tell whether an event with this client id was written."""
     with loop._database.reading() as db:
         return bool(db.execute("SELECT 1 FROM events WHERE client = ?", (client,)).fetchone())
-
-
-def agreement(loop: Loop) -> list[dict[str, Any]]:
-    """Return how often each two people say the same of samples that both have labelled."""
-    with loop._database.reading() as db:
-        votes = _events.votes(db, ("pool", "test"))
-    told = {} if loop.task == "multiclass" else {"kappa": None}
-    named = ({who: json.dumps(value) for who, value in said.items()} for said in votes.values())
-    return [pair._asdict() | told for pair in pairs(named)]
-
-
-def curve(loop: Loop, n_test: int) -> list[dict[str, Any]]:
-    """Return the metrics of rounds over the number of labels then; of an accuracy its interval."""
-    labelled, labels = 0, {}
-    for one in loop.rounds():
-        labelled += one["labeled"] if one["kind"] != "test" else 0
-        labels[one["number"]] = labelled
-    points = []
-    for one in sorted(loop.metrics(), key=lambda one: (one["name"], one["split"], one["round"])):
-        name, split, value = one["name"], one["split"], one["value"]
-        if value is None or split not in ("test", "random"):
-            continue
-        point = {"labels": labels[one["round"]], "name": f"{name}, {split}", "value": value}
-        if name == "accuracy" and split == "test" and n_test and 0 <= value <= 1:
-            point |= dict(
-                zip(("low", "high"), map(float, wilson(value * n_test, n_test)), strict=True)
-            )
-        points.append(point)
-    return points

@@ -122,7 +122,7 @@ def extract(
         With `out`: whether to go on with an extraction of the same data by the same network. The
         samples of finished shards are not computed again, nor read where data has items by
         number: all but an `IterableDataset`, a `DataLoader` of a class of your own or with a
-        `worker_init_fn`.
+        `worker_init_fn`. A few of them are, to refuse other data.
     overwrite : bool, default=False
         With `out`: whether to replace a pool that is in the folder, once the new one is whole. An
         unfinished one is deleted first.

@@ -16,7 +16,14 @@ from labelnext.cluster.dataset import blocks_in_order, is_dataset
 from labelnext.cluster.session import in_short, joined
 from labelnext.networks._batches import LABELS
 from labelnext.networks._data import BATCH_SIZE, Known, arrays_in, can_be_cut, cut, open_source
-from labelnext.networks._to_files import Destination, begun_with, destination_of, run_shards
+from labelnext.networks._to_files import (
+    FEW,
+    Destination,
+    begun_with,
+    compare,
+    destination_of,
+    run_shards,
+)
 from labelnext.networks.passes import run_into, showing
 from labelnext.networks.results import Found, Result, asked_task
 from labelnext.networks.untouched import device_of, unwrap
@@ -31,8 +38,6 @@ if TYPE_CHECKING:
     from labelnext.cluster.dataset import Blocks
     from labelnext.cluster.session import Ray
 
-# Samples on which it is found out what the probabilities are of.
-FEW = 4
 # Seconds in which a shard is to be written.
 TIMEOUT = 3600.0
 ADVICE = " Finished shards stay, and resume=True goes on with them."
@@ -64,16 +69,17 @@ def extract_on_ray(
         n_shards = -(-n_rows // to.settings["rows_per_shard"])
         missing = [number for number in range(n_shards) if number not in finished]
         with showing(progress, n_rows) as advance:
-            if missing:
-                advice = ADVICE if files.get("stay", True) else ""
-                if device_of(model).type != "cpu":
-                    model = copy.deepcopy(model).cpu()  # its place here is none there
-                job = (model, samples.read, samples.common, options)
-                actors = _actors(ray, cluster, len(missing), job, advice)
-                try:
+            advice = ADVICE if files.get("stay", True) else ""
+            if device_of(model).type != "cpu":
+                model = copy.deepcopy(model).cpu()  # its place here is none there
+            job = (model, samples.read, samples.common, options)
+            actors = _actors(ray, cluster, len(missing) or 1, job, advice)
+            try:
+                _compare(actors, to, samples, finished)
+                if missing:
                     _write(actors, to, samples, told, missing, advance, sum(finished.values()))
-                finally:
-                    actors.close()
+            finally:
+                actors.close()
         return to.finish(n_shards)
 
 
@@ -96,6 +102,17 @@ def _actors(ray: Any, cluster: Ray, n_shards: int, job: tuple[Any, ...], advice:
         advice=advice,
         can_shrink=True,
     )
+
+
+def _compare(
+    actors: Actors, destination: Destination, samples: Samples, finished: Mapping[int, int]
+) -> None:
+    def call(number: int, lo: int, hi: int) -> Call:
+        return Call("compare", (destination, number, samples.part(lo, hi)))
+
+    few = destination.to_compare(finished)
+    for _ in actors.run(Task(task[0], partial(call, *task)) for task in few):
+        pass
 
 
 def _write(
@@ -138,6 +155,12 @@ class Extractor(Actor):
         """Return what is found out on a few samples."""
         data = self.read(self.common, part, self.model)
         return run_into(Result, self.model, data, progress=False, **self.options).plan.found
+
+    def compare(self, destination: Destination, number: int, part: Any) -> None:
+        """Refuse to go on if a finished shard is of other data."""
+        compare(
+            destination, number, self.model, self.read(self.common, part, self.model), self.options
+        )
 
     def write(self, destination: Destination, first_row: int, part: Any, known: Known) -> None:
         """Write one shard, unless it is there."""

@@ -21,7 +21,7 @@ from labelnext.networks.results import Found, Plan, Result, asked_task
 from labelnext.networks.untouched import as_dtype, check_device, unwrap
 from labelnext.pools import PoolWriter
 from labelnext.pools.files import local_folder
-from labelnext.pools.manifest import SETTINGS, read_head
+from labelnext.pools.manifest import SETTINGS, read_head, shard_name
 from labelnext.utils.given import shown
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from labelnext.networks._head import Caught
 
 ROWS_PER_SHARD = 65_536
+# Samples that are computed before the rest: what are their probabilities of, and are they those of
+# a shard that is there?
+FEW = 4
+# How far their features may be from those before, in their norm: another card, other threads.
+SAME = 0.1
 # What the settings are, in words that a message can use.
 _WORDS = {
     "model": "the class of the model",
@@ -109,6 +114,29 @@ class Destination:
                     f"{expected:,}; start over with overwrite=True, or choose another folder."
                 )
         return finished
+
+    def to_compare(self, finished: Mapping[int, int]) -> list[tuple[int, int, int]]:
+        """Return finished shards, and from and up to which sample to `compare` them."""
+        size = self.settings["rows_per_shard"]
+        ends = sorted({min(finished), max(finished)} if finished else ())
+        return [(n, n * size, n * size + min(FEW, finished[n])) for n in ends]
+
+    def compare_with(self, number: int, features: torch.Tensor | None) -> None:
+        """Refuse to go on if a shard begins with other features than what is computed now."""
+        assert features is not None
+        file = local_folder(self.path) / shard_name(number) / "features.npy"
+        before = np.load(file, mmap_mode="r")[: len(features)].astype(np.float64)
+        now = features.detach().to("cpu", torch.float64).numpy()
+        norms = np.linalg.norm([before, now, before - now], axis=-1)
+        [others] = np.nonzero(norms[2] > SAME * norms[:2].max(axis=0))
+        if len(others):
+            row = number * self.settings["rows_per_shard"] + int(others[0])
+            raise ValueError(
+                f"{self.path} was begun with other data: the features of sample {row:,} differ "
+                f"from those written before; go on with the same samples in the same order, "
+                f"without random changes to them, start over with overwrite=True, or choose "
+                f"another folder."
+            )
 
 
 def begun_with(path: str | PathLike[str]) -> Found | None:
@@ -227,6 +255,8 @@ def extract_to(
         samples.check(shards.n_written)
         return to.finish(n_shards)
     n_rows, size = source.n_rows, to.settings["rows_per_shard"]
+    for number, lo, hi in to.to_compare(finished):
+        compare(to, number, model, cut(data, lo, hi), options)
     n_shards, done = -(-n_rows // size), sum(finished.values())
     writing = to
     with showing(progress, n_rows) as advance:
@@ -268,6 +298,15 @@ def run_shards(
     return run_into(collect, model, data, progress=progress, first_row=first_row, **options)
 
 
+def compare(
+    destination: Destination, number: int, model: Any, data: Any, options: Mapping[str, Any]
+) -> None:
+    """Run a network over the first samples of a finished shard, and refuse other data."""
+    first_row = number * destination.settings["rows_per_shard"]
+    few = run_into(Result, model, data, progress=False, first_row=first_row, **options)
+    destination.compare_with(number, few.finish()[1])
+
+
 def stretches(missing: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Put numbers together that follow one another: the first and the last of each run.
 
@@ -292,6 +331,7 @@ class Shards:
         known: Known,
         plan: Plan,
     ) -> None:
+        self.destination = destination
         self.writer: PoolWriter = destination.open(plan.found)
         self.rows_per_shard: int = destination.settings["rows_per_shard"]
         self.finished, self.known, self.plan = finished, known, plan
@@ -300,9 +340,10 @@ class Shards:
         # Where the shard begins, in the pass.
         self._start = 0
         self._result: Result | None = None
+        self._is_compared = False
 
     def passes_over(self, n_samples: int | None) -> bool:
-        """Count a batch of a shard that is there; False if its rows are wanted."""
+        """Count a batch of a shard that is there, but the first; False if its rows are wanted."""
         if self.number not in self.finished:
             return False
         if n_samples is None:
@@ -310,14 +351,22 @@ class Shards:
                 "To go on, samples of finished shards must be counted, but it cannot be told how "
                 "many samples a batch holds; pass a data set with a length, or start over."
             )
+        if not self._is_compared:
+            return False
         self._count(n_samples)
         return True
 
     def add(self, caught: Caught, expected: int | None) -> None:
         """Take the rows of the next batch; the last of a shard has it written."""
-        if self._result is None:
+        if self.number in self.finished:
+            few = Result(self.plan.part(self.n_written, len(caught.logits)))
+            few.add(caught, expected)
+            self.destination.compare_with(self.number, few.finish()[1])
+            self._is_compared = True
+        elif self._result is None:
             self._result = Result(self.plan.part(self._start, self.rows_per_shard))
-        self._result.add(caught, expected)
+        if self._result is not None:
+            self._result.add(caught, expected)
         self._count(len(caught.logits))
 
     def finish(self) -> int:

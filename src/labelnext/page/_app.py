@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from math import isnan
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -23,6 +24,8 @@ from starlette.routing import Route
 from labelnext.loop import LoopError, views
 from labelnext.page import _media
 from labelnext.page._security import Guard
+from labelnext.report import told
+from labelnext.report.read import Read
 
 try:
     import fcntl
@@ -76,7 +79,7 @@ class Page:
             "conflicts": self.conflicts,
             "guesses": self.guesses,
         }
-        told = {
+        sent = {
             "take": self.take,
             "record": self.record,
             "release": self.release,
@@ -121,7 +124,7 @@ class Page:
                 Route("/media", media),
                 Route("/api/enter", enter, methods=["POST"]),
                 *(route(name, work, "GET") for name, work in asked.items()),
-                *(route(name, work, "POST") for name, work in told.items()),
+                *(route(name, work, "POST") for name, work in sent.items()),
             ]
         )
         guard = Guard(app, keys=self._keys, people=self.people, host=host, port=port, alone=alone)
@@ -255,7 +258,7 @@ class Page:
                 }
                 for sample, said in odd[:1]
             ],
-            "pairs": views.agreement(self.loop),
+            "pairs": _pairs(Read(self.loop)),
         }
 
     def guesses(self, person: str, _: dict[str, Any]) -> dict[str, Any]:
@@ -289,7 +292,7 @@ class Page:
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "curve": views.curve(self.loop, at["test_labeled"]),
+            "curve": _curve(Read(self.loop)),
             "people": [
                 {
                     "name": name,
@@ -386,6 +389,26 @@ def _lock(file: IO[bytes]) -> None:
 
 def _default_training(loop: Loop) -> list[str]:
     return [sys.executable, "-m", "labelnext", "loop", "next", "--loop", str(loop.folder)]
+
+
+def _pairs(of: Read) -> list[dict[str, Any]]:
+    """Return how often each two people say the same of samples that both have labelled."""
+    found = told.agreement(of)
+    return [
+        pair._asdict() | {"kappa": None if isnan(pair.kappa) else pair.kappa}
+        for pair in (found.pairs if found else ())
+    ]
+
+
+def _curve(of: Read) -> list[dict[str, Any]]:
+    """Return what was reached over the number of labels, with intervals where they are known."""
+    return [
+        {"labels": point.labels, "name": f"{name}, {split}", "value": point.value}
+        | ({} if isnan(point.low) else {"low": point.low, "high": point.high})
+        for split in ("test", "random")
+        for name, points in told.curves(of, split).items()
+        for point in points
+    ]
 
 
 def _words(error: Exception) -> str:

@@ -73,7 +73,8 @@ dl { display: grid; grid-template-columns: auto 1fr; gap: 0.1rem 0.8rem; margin:
   font-variant-numeric: tabular-nums; } dt { color: var(--quiet); }
 dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 #table { max-height: 42rem; overflow: auto; } #table tr.shown td { background: var(--soft); }
-#table thead th { position: sticky; top: 0; background: var(--paper); white-space: nowrap; }
+#table thead th { position: sticky; top: 0; background: var(--paper); white-space: nowrap;
+  z-index: 1; } #table thead th:first-child { z-index: 2; }
 #table th[aria-sort=ascending] button::after { content: " ↑"; }
 #table th[aria-sort=descending] button::after { content: " ↓"; }
 td.sample { text-align: left; max-width: 26rem; overflow: hidden; text-overflow: ellipsis;
@@ -182,7 +183,8 @@ def drawn_map(pool: Pool, picks: Rows, most: int) -> tuple[Rows, Floats | None, 
     drawn = rows_to_draw(pool, picks, most)
     points, told = project(pool, np.concatenate([drawn, picks]))
     near = "Points that are near each other here may lie far apart in the other directions."
-    return drawn, points, f"{told.replace(chr(10), '; ')}. {near}"
+    told = told[0].upper() + told[1:].replace("\n", "; ")
+    return drawn, points, f"{told}. {near}"
 
 
 def shades_of_model(pool: Pool, drawn: Rows, picks: Rows) -> list[Shade]:

@@ -10,7 +10,9 @@ import numpy as np
 # x, y, and the ends of an interval or NaN.
 Point = tuple[float, float, float, float]
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 310, 62, 14, 30, 44
+WIDTH, HEIGHT, RIGHT, TOP, BOTTOM = 560, 270, 14, 32, 46
+LETTER = 10.5  # how wide one is at most, on a narrow window
+FITS = int(WIDTH / LETTER)
 COLORS = ("var(--accent)", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#8a6d00")
 DASHES = ("", "7 4", "2 4")
 
@@ -39,20 +41,22 @@ def chart(
     ys = np.array([point[1:] for point in every], dtype=np.float64)
     ys = ys[np.isfinite(ys) & ((ys > 0) | (not log))]
     left, right = float(xs.min()), float(max(xs.max(), xs.min() + 1))
-    lowest = 0.0 if shares and ys.min() == 1 else float(ys.min())  # nothing is above 100 %
+    lowest = 0.0 if ys.min() == ys.max() == 1 else float(ys.min())  # no share is above 100 %
     ticks = _powers(ys) if log else _ticks(lowest, float(ys.max()))
+    marks = _marks(ticks, shares)
+    edge = 14 + LETTER * max(map(len, marks))
     low, high = ticks[0], ticks[-1]
     if log:
         low, high = np.log10(low), np.log10(high)
 
     def at_x(value: float) -> float:
-        return LEFT + (WIDTH - LEFT - RIGHT) * (value - left) / (right - left)
+        return edge + (WIDTH - edge - RIGHT) * (value - left) / (right - left)
 
     def at_y(value: float) -> float:
         value = float(np.log10(max(value, 10**low))) if log else value
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low)
 
-    parts = [_grid(ticks, at_y, shares=shares)]
+    parts = [_grid(marks, list(map(at_y, ticks)), edge)]
     parts += [
         f'<text x="{at_x(mark):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">'
         f"{mark:,.0f}</text>"
@@ -61,7 +65,7 @@ def chart(
     ]
     parts += [
         f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(x)}</text>',
-        f'<text x="0" y="14">{escape(y)}</text>',
+        f'<text x="0" y="14">{escape(y if len(y) <= FITS else y[: FITS - 1] + "…")}</text>',
     ]
     for place, points in enumerate(drawn.values()):
         parts.append(_line(place, sorted(points), at_x, at_y, shares=shares, log=log))
@@ -113,17 +117,30 @@ def _line(
     )
 
 
-def _grid(ticks: list[float], at_y: Callable[[float], float], *, shares: bool) -> str:
+def _grid(marks: list[str], heights: list[float], edge: float) -> str:
     return "".join(
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at_y(mark):.1f}" y2="{at_y(mark):.1f}" '
-        f'stroke="var(--line)"/><text x="{LEFT - 8}" y="{at_y(mark) + 4:.1f}" text-anchor="end">'
-        f"{_said(mark, shares)}</text>"
-        for mark in ticks
+        f'<line x1="{edge}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
+        f'stroke="var(--line)"/><text x="{edge - 8}" y="{y + 4:.1f}" text-anchor="end">'
+        f"{mark}</text>"
+        for mark, y in zip(marks, heights, strict=True)
     )
 
 
-def _said(value: float, shares: bool) -> str:
-    return f"{100 * value:.3g} %" if shares else f"{value:.3g}"
+def _marks(ticks: list[float], shares: bool) -> list[str]:
+    """Write numbers with as many digits as tell them apart.
+
+    >>> _marks([0.9998, 0.9999, 1.0], shares=False)
+    ['0.9998', '0.9999', '1']
+    """
+    for digits in range(3, 16):
+        said = [_said(tick, shares, digits) for tick in ticks]
+        if len({*said}) == len(ticks):
+            break
+    return said
+
+
+def _said(value: float, shares: bool, digits: int = 3) -> str:
+    return f"{100 * value:.{digits}g} %" if shares else f"{value:.{digits}g}"
 
 
 def _ticks(low: float, high: float, least: int = 3) -> list[float]:

@@ -19,20 +19,29 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e5e7eb; --quiet: #a3acba; --paper: #14181f;
   --line: #333b47; --soft: #1f2630; --dot: #4d5766; --accent: #56B4E9; --warn: #3a2415; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 68rem; margin: 2rem auto; padding: 0 1.2rem; }
+  max-width: 68rem; margin: 2rem auto; padding: 0 1.2rem; overflow-wrap: break-word; }
 h1 { margin-bottom: 0.2rem; } h2 { margin-top: 2.6rem; }
 p, li { max-width: 46rem; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; } img { max-width: 100%; height: auto; background: #fff; }
 table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.8rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; } td.word, th.word { text-align: left; }
+th { vertical-align: bottom; min-width: 3.6rem; } td { white-space: nowrap; }
+td.word, th.word { text-align: left; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; max-width: 16rem;
+  background: var(--paper); white-space: normal; }
+code { font-size: 0.92em; background: var(--soft); border-radius: 4px; padding: 0.1em 0.25em; }
+code span { white-space: nowrap; }
+.summary { padding-left: 1.2rem; } .summary li { margin: 0.25rem 0; }
 .failed { border-left: 4px solid #D55E00; background: var(--warn); padding: 0.6rem 1rem; }
 pre { overflow-x: auto; font-size: 0.8rem; }
-.chart { margin: 1rem 0; max-width: 46rem; } .chart svg { max-width: 100%; height: auto; }
-.chart text { font: 13px system-ui, sans-serif; fill: var(--quiet); }
+.chart { margin: 1rem 0; max-width: 42rem; } .chart svg { width: 100%; height: auto; }
+.chart text { font: 12px system-ui, sans-serif; fill: var(--quiet); }
 .chart figcaption { display: flex; flex-wrap: wrap; gap: 0.2rem 1.4rem; font-size: 0.88rem;
-  color: var(--quiet); } .chart figcaption svg { vertical-align: middle; }
-.chart svg { overflow: visible; } @media (max-width: 40rem) { .chart text { font-size: 21px; } }
+  color: var(--quiet); } .chart figcaption span { min-width: 0; }
+.chart figcaption svg { width: 26px; vertical-align: middle; }
+.chart svg { overflow: visible; } @media (max-width: 40rem) { .chart text { font-size: 19px; }
+  body { padding: 0 1rem; } th, td { padding: 0.25rem 0.45rem; } ul { padding-left: 1.2rem; }
+  th:first-child, td:first-child { max-width: 8rem; } }
 .note { border-left: 4px solid #E69F00; padding: 0.4rem 1rem; background: var(--soft); }
 """
 

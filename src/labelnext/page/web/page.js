@@ -289,8 +289,8 @@ function prefetch(item) {
 function next() {
   S.mending = null;
   S.now = S.queue.shift() ?? null;
+  refill(); // at first: where nothing is left to show, it is said whether more is on its way
   if (S.view === "label") show_now();
-  refill();
   S.queue[0]?.image?.decode().catch(() => {}); // a large one takes longer than a glance
 }
 
@@ -756,7 +756,7 @@ async function peek(id) {
 function nothing_left() {
   delete document.body.dataset.shown;
   const p = S.progress;
-  const known = S.queue_known && p;
+  const known = S.queue_known && p && !refilling;
   const training = S.training?.state === "running";
   const done = known && !p.left && !training;
   const [text, more] = S.queue_known === false ? ["No connection, and nothing more kept here", "What you decided is safe. It goes on when the server answers."]
@@ -767,7 +767,7 @@ function nothing_left() {
             : p.kind === "test" ? ["The test set is labelled", "It will measure the model. Now the samples that the model learns from can be chosen."]
               : ["All of this round is labelled", "The model can learn from it, and choose what it knows least about."];
   const failed = done && S.training?.state === "failed";
-  put(el("div", { class: "empty done" },
+  put(el("div", { class: "empty done", "aria-busy": String(!!refilling) },
     done && el("div", { class: "tick", "aria-hidden": "true" }, "✓"),
     el("h2", {}, text), more && el("p", { class: "soft" }, more),
     training && log_node(),

@@ -6,10 +6,8 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from labelnext.loop import _events, _schema
-
 if TYPE_CHECKING:
-    import sqlite3
+    from labelnext.report.read import Read
 
 KINDS = ("test", "random", "strategy", "other")
 WARNING = (
@@ -42,37 +40,35 @@ class ClassCounts(NamedTuple):
     warning: str
 
 
-def class_counts(db: sqlite3.Connection) -> ClassCounts:
+def class_counts(of: Read) -> ClassCounts:
     """Count the labels of each class by why their samples were asked for."""
-    task, classes = _schema.about(db, "task"), _schema.about(db, "classes")
-    y = _events.labels(db, task, "majority", ("pool", "test")).y
-    said: dict[int, list[str]] = {
-        key: [value] if task == "multiclass" else value
-        for key, value in enumerate(y)
-        if value is not None
+    classes: list[str] = of.loop.classes
+    pool, test = of.labels, of.test
+    said: dict[str, list[str]] = {
+        labels.ids[row]: [labels.y[row]] if of.task == "multiclass" else labels.y[row]
+        for labels in (pool, test)
+        for row in labels.labeled
     }
     # Of a sample that was picked again, because nobody had answered, the last time counts.
     asked = {
-        row["sample"]: (row["kind"], row["round"])
-        for row in db.execute("SELECT sample, kind, round FROM picks ORDER BY key")
+        pick["id"]: (pick["kind"], number) for number, picks in of.picks.items() for pick in picks
     }
-    split = dict(db.execute("SELECT key, split FROM samples").fetchall())
     counts: dict[str, Counter[str]] = {name: Counter() for name in classes}
     drawn: defaultdict[int, list[list[str]]] = defaultdict(list)  # by round, 0 for the test set
     for key, names in said.items():
-        kind, number = asked.get(key, ("other", None))
+        kind, number = asked.get(key, ("other", -1))
         for name in names:
             counts[name][kind] += 1
         if kind in ("test", "random"):
             drawn[number].append(names)
-    n_pool = sum(value == "pool" for value in split.values())
+    n_pool = of.at["samples"] - of.at["test"]
     # What was labelled before a random slice was drawn is no part of what it stands for: it is
     # known, and counts as it is. The test set, drawn first, stands for all.
     known = {
         number: [
             names
             for key, names in said.items()
-            if number and split[key] == "pool" and asked.get(key, ("", -1))[1] < number
+            if number and key in of.labeled and asked.get(key, ("", -1))[1] < number
         ]
         for number in drawn
     }

@@ -8,7 +8,10 @@ import pytest
 
 import labelnext
 from labelnext.loop import Loop
-from labelnext.loop.statistics import statistics
+from labelnext.report.read import Read
+from labelnext.report.statistics import Saved, statistics
+from labelnext.report.summary import for_page, for_terminal, saving, score, summary, verdict
+from labelnext.report.told import Point
 from pages import chromium
 
 CLASSES = ["a", "b", "c"]
@@ -122,10 +125,11 @@ def test_why_nothing_is_told_of_labels_saved(tmp_path):
     few.answer("ann")
     assert statistics(few.loop).why["saved"] == (
         "It is told from 20 labels of the test set (there are 5) and 10 labels of random picks "
-        "(there are 2) on."
+        "(there are 2) on: a loop with a larger one: `labelnext loop init SAMPLES --test 200 "
+        "--loop NEW`; `labelnext loop next --strategy random`, then `labelnext loop label`."
     )
     none = Simulated(tmp_path / "none", features=False)
-    assert "where the loop has features" in statistics(none.loop).why["saved"]
+    assert "features, which `labelnext loop next` computes" in statistics(none.loop).why["saved"]
 
 
 def test_classes_are_counted_and_the_warning_is_there(simulated):
@@ -135,26 +139,26 @@ def test_classes_are_counted_and_the_warning_is_there(simulated):
     assert f"<td>b</td><td>{n}</td>" in page
     assert "Do not read class shares off the labels" in page
     share = simulated.loop.class_counts().rows[1]["share"]
-    assert f"{100 * share:.0f} % (" in page
+    assert f"{100 * share:.0f}\u00a0% (" in page
 
 
 def test_agreement_of_people_who_guess_and_who_know(tmp_path, simulated):
-    value, low, high = statistics(simulated.loop).agreement
+    value, low, high = statistics(simulated.loop).agreement.alpha
     assert value == low == high == 1
-    assert statistics(simulated.loop).pairs[0].people == ("ann", "bob")
+    assert statistics(simulated.loop).agreement.pairs[0].people == ("ann", "bob")
     one = Simulated(tmp_path / "l", test=100, overlap=1.0)
     one.answer("ann")
     one.answer("bob", wrong=1.0)
-    value, low, high = statistics(one.loop).agreement
+    value, low, high = statistics(one.loop).agreement.alpha
     assert low < 0.2
-    assert value == pytest.approx(statistics(one.loop).pairs[0].kappa, abs=0.15)
+    assert value == pytest.approx(statistics(one.loop).agreement.pairs[0].kappa, abs=0.15)
 
 
 def test_what_was_taken_back_is_no_disagreement(tmp_path):
     loop = Loop.create(tmp_path / "l", ["x", "y"], classes=["a", "b"], test=1, random_state=0)
     for who, value in (("ann", "a"), ("bob", "b"), ("ann", "b")):
         loop.record("0", "label", value, annotator=who)
-    assert statistics(loop).common == 1
+    assert statistics(loop).agreement.common == 1
     loop.undo("bob")
     assert statistics(loop).agreement is None
 
@@ -169,7 +173,7 @@ def test_advice_to_stop(simulated, monkeypatch):
     found = statistics(simulated.loop)
     assert [point.round for point in found.stability] == [1, 2, 3]
     assert found.advice["agreement"] is None
-    import labelnext.loop.statistics as module
+    import labelnext.report.statistics as module
 
     monkeypatch.setattr(module, "kappa", lambda *_: 1.0)
     monkeypatch.setattr(module, "stable_at", lambda values: len(values) - 1)
@@ -216,15 +220,89 @@ def test_a_report_of_little(tmp_path, options):
     assert not re.search("<bob>|<l>|<b>", page)
 
 
-def test_what_is_not_known_yet_is_said_with_what_to_do(tmp_path):
-    Loop.create(tmp_path / "a", ["x", "y"], classes=["a", "b"]).report(tmp_path / "a.html")
-    page = (tmp_path / "a.html").read_text("utf-8")
-    assert "labelnext loop init --test 200" in page
-    assert "Do not read class shares" not in page
-    assert "<h2>Rounds</h2>\n<p>None yet.</p>" in page
-    Loop.create(tmp_path / "b", ["x", "y"], classes=["a", "b"], test=1).report(tmp_path / "b.html")
-    page = (tmp_path / "b.html").read_text("utf-8")
-    assert "labels of the test set (0 of 1) and of the first round" in page
+# What fills what is empty yet, by where the loop stands.
+NEXT, LABEL = (
+    "<code>labelnext loop next --loop l</code>",
+    "<code>labelnext loop label --loop l</code>",
+)
+OVERLAP = "<code>labelnext loop next --overlap 0.1 --loop l</code>"
+TO_FILL = {
+    "nothing": {
+        "top": "<code>labelnext loop init SAMPLES --test 200 --loop NEW</code>",
+        "Learning curve": "<code>labelnext loop init SAMPLES --test 200 --loop NEW</code>",
+        "Labels saved": NEXT,
+        "When to stop": NEXT,
+        "Classes": NEXT,
+        "People": OVERLAP,
+        "The map, round by round": NEXT,
+        "Rounds": NEXT,
+    },
+    "test set": {
+        "top": LABEL,
+        "Learning curve": LABEL,
+        "Labels saved": NEXT,
+        "When to stop": LABEL,
+        "Classes": LABEL,
+        "People": LABEL,
+        "The map, round by round": NEXT,
+    },
+    "test set labelled": {
+        "top": NEXT,
+        "Learning curve": NEXT,
+        "Labels saved": NEXT,
+        "When to stop": NEXT,
+        "The map, round by round": NEXT,
+    },
+    "one round": {
+        "top": LABEL,
+        "Learning curve": LABEL,
+        "Labels saved": "labelnext loop next --strategy random --loop l",
+        "When to stop": LABEL,
+    },
+    "one round labelled": {
+        "top": NEXT,
+        "Labels saved": "labelnext loop next --strategy random --loop l",
+        "When to stop": NEXT,
+        "People": OVERLAP,
+    },
+}
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "regression"])
+@pytest.mark.parametrize("state", TO_FILL)
+def test_what_is_empty_names_the_command_that_fills_it(tmp_path, state, task):
+    texts = [f"{word} {i}" for i in range(10) for word in ("good", "bad", "fine")]
+    classes = None if task == "regression" else ["a", "b"]
+    test = 20 if state != "nothing" else 0
+    options = {"classes": classes, "task": task, "test": test, "random_state": 0}
+    loop = Loop.create(tmp_path / "l", texts, **options)
+    value = {"multiclass": "a", "multilabel": ["a"], "regression": 1.0}[task]
+
+    def answer():
+        for item in loop.take("ann", 100):
+            loop.record(item, "label", value, annotator="ann")
+
+    if "labelled" in state or "round" in state:
+        answer()
+    if "round" in state:
+        loop.next(k=5, random=0.2)
+    if state == "one round labelled":
+        answer()
+    loop.report(tmp_path / "l.html")
+    page = re.sub("<span>|</span>", "", (tmp_path / "l.html").read_text("utf-8"))
+    _, top, *sections = re.split(r"<h[12]>", page)
+    found = {"top": top} | dict(section.split("</h2>", 1) for section in sections)
+    expected = dict(TO_FILL[state])
+    if task != "multiclass":
+        expected["Labels saved"] = "classes, of which a sample has one"
+        expected["When to stop"] = expected["When to stop"].replace(
+            "loop next", "loop next --strategy badge"
+        )
+    if task == "regression":
+        expected.pop("Classes", None)
+    assert {
+        title: command for title, command in expected.items() if command not in found[title]
+    } == {}
 
 
 @pytest.mark.parametrize("task", ["multiclass", "multilabel", "regression"])
@@ -251,7 +329,7 @@ def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
         if number == 1:
             loop.report(tmp_path / "one.html")
             page = (tmp_path / "one.html").read_text("utf-8")
-            assert f"With 15 labels: {name} " in page
+            assert re.search(f"The last: {name} .* on 40 samples of the test set, with 15 ", page)
             assert f'aria-label="{name} over labels"' not in page  # one point is no curve
         loop.next(k=15, random_state=number)
     answer()
@@ -311,7 +389,7 @@ def test_no_page_tells_where_files_are(tmp_path):
 
 def test_a_lucky_peak_saves_nothing(simulated, monkeypatch):
     """Right at once with a few labels, then wrong until the end."""
-    import labelnext.loop.statistics as module
+    import labelnext.report.statistics as module
 
     loop, truth = simulated.loop, np.array(simulated.y, dtype=object)
 
@@ -330,7 +408,7 @@ def test_a_lucky_peak_saves_nothing(simulated, monkeypatch):
 @pytest.mark.parametrize(("speed", "verdict"), [(3, "saved labels"), (0.2, "cost labels")])
 def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict):
     """A model that is right in so many of the test set, by how many labels it has seen."""
-    import labelnext.loop.statistics as module
+    import labelnext.report.statistics as module
 
     loop = simulated.loop
     random = {
@@ -353,7 +431,103 @@ def test_a_saving_that_is_known_is_found(simulated, monkeypatch, speed, verdict)
     assert (low > 0) if speed > 1 else (high < 0)
     assert low <= saved.random - saved.needed <= high
     loop.report(loop.folder / "r.html", overwrite=True)
-    assert f"Choosing has {verdict}" in (loop.folder / "r.html").read_text("utf-8")
+    page = (loop.folder / "r.html").read_text("utf-8")
+    # The verdict comes first, in the summary and where it is explained.
+    assert page.count(f"<li>Choosing has {verdict}. For what ") == 1
+    assert page.count(f"<p><strong>Choosing has {verdict}.</strong> For what ") == 1
+
+
+def test_the_summary_says_what_is_wanted_first(simulated, tmp_path):
+    of = Read(simulated.loop)
+    *lines, last = summary(of, statistics(simulated.loop))
+    assert lines[0] == (
+        "300 samples, 120 labelled; test set 100, 100 labelled. 3 rounds, 2 annotators."
+    )
+    assert lines[1].replace("\u00a0", " ") == (
+        "Newest score: accuracy 90.0 % (95 % interval 82.6 % to 94.5 %) on 100 samples of the test "
+        "set, with 120 labels."
+    )
+    assert "may still be chance" in lines[2].split(".")[0]
+    assert "for what 24 labels drawn at random reach" in lines[2].lower()
+    assert lines[3].startswith("110 samples labelled by several people; Krippendorff's alpha: 1.00")
+    assert last == "Nothing is asked for: `labelnext loop next`"
+    # A terminal says the same, less what takes models.
+    assert summary(of) == [*lines[:2], lines[3], last]
+    assert for_terminal(last, " --loop 'a b'").endswith(": labelnext loop next --loop 'a b'")
+    simulated.loop.report(tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text("utf-8")
+    assert re.findall("<li>.*?</li>", page)[:5] == [
+        f"<li>{for_page(line, simulated.loop)}</li>" for line in [*lines, last]
+    ]
+
+
+def test_a_score_that_was_told_once_is_not_the_newest():
+    points = [Point(1, 10, 0.5, 0.4, 0.6, 100)], [Point(1, 10, 2.0), Point(2, 20, 1.0)]
+    assert score({"accuracy": points[0], "loss": points[1]}) == (
+        "loss 1 on the test set, with 20 labels."
+    )
+    assert score({"z\x1b[2J": points[1]}).startswith("z\\x1b[2J 1 on")
+
+
+@pytest.mark.parametrize(
+    ("needed", "reached", "interval", "words"),
+    [
+        (12, True, (2, 20), "Choosing has saved labels. For what 24 labels drawn at random reach"),
+        (12, True, (-2, 20), "It may still be chance that choosing has saved labels. For what 24"),
+        (24, True, (-2, 9), "Nothing was saved so far, and that may still be chance. For what 24"),
+        (40, False, (-30, 4), "Nothing was saved so far, and that may still be chance. For what"),
+        (40, False, (-30, -4), "Choosing has cost labels. For what 24 labels drawn at random"),
+    ],
+)
+def test_what_may_be_chance_is_said_before_the_number(needed, reached, interval, words):
+    along = [Point(-1, 40, 0.9 if reached else 0.5)]
+    saved = Saved(24, 0.8, needed, interval, along, [Point(-1, 24, 0.8)])
+    said = f"{verdict(saved)} {saving(saved)}"
+    assert said.startswith(words)
+    assert ("were not enough" in said) != reached
+    assert ("never gets there" in said) == (interval[0] <= -16)
+
+
+WIDER = """() => [...document.querySelectorAll("body *")].filter(one => {
+  const box = one.getBoundingClientRect();
+  if (!box.width || !box.height || (box.left >= 0 && box.right <= innerWidth)) return false;
+  for (let at = one.parentElement; at !== document.body; at = at.parentElement)
+    if (getComputedStyle(at).overflowX !== "visible") return false;
+  return true;
+}).map(one => [one.outerHTML.slice(0, 80), one.getBoundingClientRect().toJSON()])"""
+
+
+@pytest.mark.xdist_group("chromium")
+def test_nothing_is_wider_than_a_phone(tmp_path):
+    one_word = "Donaudampfschifffahrtsgesellschaftskapitänsmütze" * 3
+    classes = [one_word, "قماش أزرق طويل جدا", "<b>", "a b " * 30, *map(str, range(26))]
+    texts = [f"{name} {'x' * 90} {name}" for name in classes for _ in range(5)]
+    loop = Loop.create(tmp_path / one_word[:120], texts, classes=classes, test=25, random_state=0)
+    pages = {"before": tmp_path / "before.html", "after": tmp_path / "after.html"}
+    loop.report(pages["before"])
+    for number in range(3):
+        for who in ("ann", f"{one_word}@example.org"):
+            while items := loop.take(who, 50):
+                for item in items:
+                    label = classes[item.key // 5]
+                    loop.record(item, "label", label, annotator=who, milliseconds=99_000)
+        loop.next(k=20, random=0.5, overlap=1.0, random_state=number)
+        loop.close({"accuracy": 0.9999 + number / 1e5, one_word: 1e-7 * number}, round=number)
+    loop.report(pages["after"])
+    pool = labelnext.open_pool(loop.folder / "features")
+    proba = np.random.default_rng(0).dirichlet(np.ones(30), len(texts))
+    pool = labelnext.Pool(
+        proba, pool.features[:], ids=[f"{t}{i}" for i, t in enumerate(texts)], classes=classes
+    )
+    pages["batch"] = tmp_path / "batch.html"
+    labelnext.select(pool, 30, random_state=0).report(pages["batch"], samples=texts)
+    with chromium() as browser:
+        window = browser.new_page(viewport={"width": 360, "height": 800})
+        for path in pages.values():
+            window.goto(path.as_uri())
+            window.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            assert window.evaluate(WIDER) == [], path
+            assert window.evaluate("document.documentElement.scrollWidth") == 360, path
 
 
 @pytest.mark.slow

@@ -9,9 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.loop.statistics import FEW_COMMON, statistics
 from labelnext.pools import Pool, open_pool
 from labelnext.pools.disk import check_place, write_whole, writing
+from labelnext.report.read import Read
+from labelnext.report.shares import class_counts
+from labelnext.report.statistics import NO_FEATURES, statistics_of
+from labelnext.report.summary import (
+    alpha,
+    for_page,
+    is_share,
+    next_step,
+    no_score,
+    saving,
+    score_of,
+    summary,
+    unsaved,
+    verdict,
+)
+from labelnext.report.told import FEW_COMMON
 from labelnext.sampling.report import (
     SCRIPT,
     STYLE,
@@ -24,51 +39,62 @@ from labelnext.sampling.report import (
 )
 from labelnext.utils import page
 from labelnext.utils.chart import chart
-from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
-    from labelnext.loop.statistics import Point, Saved, Statistics
+    from labelnext.report.statistics import Statistics
+    from labelnext.report.told import Point
+
+    Say = Callable[[str], str]
 
 KINDS = {
     "random": "drawn at random",
     "strategy": "chosen by the strategy",
 }
-# Endings of the names of metrics that are shares of something; of others nobody knows.
-SHARES = ("accuracy", "f1", "precision", "recall")
 # So many picks are on the map, the last ones: it is a picture, no archive.
 ON_MAP = 1000
 
 
-def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write the report of a loop, see `Loop.report`; it appears whole or not at all."""
+def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> list[str]:
+    """Write the report of a loop, see `Loop.report`; return its summary.
+
+    The file appears whole or not at all.
+    """
     path = Path(path)
     if path.suffix.lower() != ".html":
         raise ValueError(f"The name of a report must end in .html, got {str(path)!r}.")
-    content = _page(loop, statistics(loop))
+    of = Read(loop)
+    found = statistics_of(of)
+    told = summary(of, found)
+    content = _page(of, found, told)
     try:
         with writing(str(path), "make room, or choose another place."):
             check_place(path)
             write_whole(path, content, overwrite=overwrite)
     except FileExistsError:
         raise FileExistsError(f"{path} exists already; replace it with overwrite=True.") from None
+    return told
 
 
-def _page(loop: Any, found: Statistics) -> bytes:
-    at = loop.progress()
-    the_map = _map(loop)
+def _page(of: Read, found: Statistics, told: list[str]) -> bytes:
+    loop = of.loop
+
+    def say(text: str) -> str:
+        return f"<p>{for_page(text, loop)}</p>"
+
+    the_map = _map(of)
+    lines = "".join(f"<li>{for_page(line, loop)}</li>" for line in told)
     parts = [
-        f'<p class="quiet">{at["samples"]:,} samples: {at["labeled"]:,} labelled in the pool, '
-        f"{at['test_labeled']:,} of {at['test']:,} in the test set. "
-        f"{counted(len(at['people']), 'annotator')}, {counted(len(loop.rounds()), 'round')}.</p>",
-        _learning(found, at),
-        _saving(found),
-        _stopping(found),
-        _classes(loop),
-        _people(found, loop.task),
-        the_map,
-        page.section("Rounds", "", _rounds(loop)),
+        f'<ul class="summary">{lines}</ul>',
+        _learning(of, found, say),
+        _saving(of, found, say),
+        _stopping(of, found, say),
+        _classes(of, say),
+        _people(found, say),
+        the_map or page.section("The map, round by round", "", say(_no_map(of))),
+        page.section("Rounds", "", _rounds(of) if of.rounds else say(f"None yet. {next_step(of)}")),
     ]
     script = SCRIPT.read_text("utf-8") if the_map else ""
     return page.page(
@@ -76,25 +102,15 @@ def _page(loop: Any, found: Statistics) -> bytes:
     )
 
 
-def _learning(found: Statistics, at: dict[str, Any]) -> str:
-    body = [f"<p>{escape(found.why['curves'])}</p>"] if "curves" in found.why else []
+def _learning(of: Read, found: Statistics, say: Say) -> str:
+    body = [say(found.why["curves"])] if "curves" in found.why else []
     for name, points in found.curves.items():
-        series = {f"{name} on the test set": _of(points)}
-        is_share = name.endswith(SHARES) and all(0 <= point.value <= 1 for point in points)
-        last = points[-1]
-        value = _share(last.value) if is_share else f"{last.value:.3g}"
-        interval = ""
-        if np.isfinite(last.low):
-            interval = (
-                f" (95 % interval {_share(last.low)} to {_share(last.high)}, for {last.n:,} test "
-                "samples)"
-            )
         if len(points) > 1:  # one alone is no curve
-            body.append(chart(series, x="labels", y=name, shares=is_share))
-        if interval or len(points) == 1:
-            body.append(f"<p>With {last.labels:,} labels: {escape(name)} {value}{interval}.</p>")
+            series = {f"{name} on the test set": _of(points)}
+            body.append(chart(series, x="labels", y=name, shares=is_share(name, points)))
+        body.append(say(f"The last: {score_of(name, points)}"))
     if not found.curves:
-        body.append(f"<p>{_no_curve(at)}</p>")
+        body.append(say(no_score(of)))
     if found.right:
         series = {f"picks {KINDS[kind]}": _of(points) for kind, points in found.right.items()}
         body += [
@@ -113,36 +129,13 @@ def _learning(found: Statistics, at: dict[str, Any]) -> str:
     return page.section("Learning curve", intro, *body)
 
 
-def _no_curve(at: dict[str, Any]) -> str:
-    if not at["test"]:
-        return (
-            "This loop has no test set, so nothing can be measured. It is drawn when a loop is "
-            "made: <code>labelnext loop init --test 200</code>, <code>Loop.create(test=200)</code>."
-        )
-    return (
-        f"Nothing is measured yet: it takes labels of the test set ({at['test_labeled']:,} of "
-        f"{at['test']:,}) and of the first round. <code>labelnext loop next</code> measures what "
-        "it trains; what a model of yours reaches you give with <code>loop.close({'accuracy': "
-        "...})</code>."
-    )
-
-
-def _saving(found: Statistics) -> str:
+def _saving(of: Read, found: Statistics, say: Say) -> str:
     title, saved = "Labels saved", found.saved
     if saved is None:
-        return page.section(title, escape(found.why.get("saved", "")))
-    low, high = (round(end) for end in saved.saved)
-    ends = f"from {_signed(low)} to {_signed(high)}"
-    if low <= saved.random - saved.along[-1].labels:
-        ends += ", the lower end for a loop that never gets there"
-    verdict = "That may still be chance."
-    if low > 0 or high < 0:
-        verdict = "Choosing has saved labels." if low > 0 else "Choosing has cost labels."
+        return page.section(title, "", say(unsaved(of, found)))
     body = [
-        f"<p>The {saved.random:,} labels of the random slices alone make a model that is right in "
-        f"{_share(saved.accuracy)} of the test set. {_needed(saved)}, with a 95 % interval {ends}. "
-        f"{verdict} Beyond {saved.random:,} labels nothing is compared: there are no more of "
-        "random picks.</p>",
+        f"<p><strong>{verdict(saved)}</strong> {saving(saved)} Beyond {saved.random:,} labels "
+        "nothing is compared: there are no more of random picks.</p>",
         chart(
             {
                 "in the order of the loop": _of(saved.along),
@@ -161,20 +154,7 @@ def _saving(found: Statistics) -> str:
     return page.section(title, intro, *body)
 
 
-def _needed(saved: Saved) -> str:
-    reached = saved.along[-1].value >= saved.accuracy
-    if not reached:
-        return (
-            f"In the order of the loop {saved.needed:,} labels were not enough for that: saved are "
-            f"fewer than {saved.random - saved.needed:,}"
-        )
-    return (
-        f"In the order of the loop it is so from {saved.needed:,} labels on: saved are about "
-        f"{_signed(saved.random - saved.needed)}"
-    )
-
-
-def _stopping(found: Statistics) -> str:
+def _stopping(of: Read, found: Statistics, say: Say) -> str:
     words = {
         "agreement": (
             "Predictions are stable: models of successive rounds agree, kappa 0.99 or more on "
@@ -191,11 +171,7 @@ def _stopping(found: Statistics) -> str:
         + "</li>"
         for rule, at in found.advice.items()
     ]
-    none = (
-        "<p>None yet. It takes labels of two rounds, and classes of which a sample has one, or a "
-        "strategy that tells how much its picks leave to cover.</p>"
-    )
-    body = [f"<ul>{''.join(items)}</ul>"] if items else [none]
+    body = [f"<ul>{''.join(items)}</ul>"] if items else [say(_no_advice(of))]
     if len(found.stability) > 1:
         series = {"kappa with the model of the round before": _of(found.stability)}
         body.append(chart(series, x="labels", y="kappa"))
@@ -205,55 +181,63 @@ def _stopping(found: Statistics) -> str:
     return page.section("When to stop", "Advice that needs no labels; you decide.", *body)
 
 
-def _classes(loop: Any) -> str:
-    if loop.classes is None:
+def _no_advice(of: Read) -> str:
+    """Say what it takes to tell when to stop."""
+    how = "None yet. It takes two rounds with labels"
+    if of.task == "multiclass":
+        how += " and the loop's features"
+    else:
+        how += " of a strategy that tells how much is left to cover, such as BADGE"
+    more = "" if of.task == "multiclass" else " --strategy badge"
+    if of.at["missing_in_all"]:
+        return f"{how}: `labelnext loop label`, then `labelnext loop next{more}`."
+    return f"{how}: `labelnext loop next{more}`, then `labelnext loop label`."
+
+
+def _classes(of: Read, say: Say) -> str:
+    if of.task == "regression":
         return ""
-    rows, warning = loop.class_counts()
+    rows, warning = class_counts(of)
     columns: dict[str, list[Any]] = {
         "class": [row["class"] for row in rows],
         "labels": [row["random"] + row["strategy"] + row["other"] for row in rows],
         "of random picks": [row["random"] for row in rows],
         "in the test set": [row["test"] for row in rows],
-        "share of all samples, estimated": [_interval(row) for row in rows],
+        "share, estimated": [_interval(row) for row in rows],
     }
     none = [row["class"] for row in rows if not row["random"] + row["strategy"] + row["other"]]
     few = f"<p>No label to learn from yet: {escape(', '.join(none))}.</p>" if none else ""
     head = "<strong>Do not read class shares off the labels.</strong>"
     any_label = any(row[kind] for row in rows for kind in ("test", "random", "strategy", "other"))
-    note = f'<p class="note">{head} {escape(warning)}</p>' if any_label else ""
+    note = f'<p class="note">{head} {escape(warning)}</p>' if any_label else say(next_step(of))
     return page.section("Classes", "", page.table(columns), few, note)
 
 
-def _people(found: Statistics, task: str) -> str:
-    body = []
+def _people(found: Statistics, say: Say) -> str:
     if found.agreement is not None:
-        value, low, high = found.agreement
-        said = "not defined: all say the same one thing" if np.isnan(value) else f"{value:.2f}"
-        if np.isfinite([low, high]).all():
-            said += f" (95 % interval {low:.2f} to {high:.2f})"
-        body.append(
-            f"<p>{counted(found.common, 'sample')} labelled by several people. Krippendorff's "
-            f"alpha: {said}. 1 is full agreement, 0 what chance would give; 0.8 is called "
-            "reliable, below 0.67 nothing should be concluded.</p>"
-        )
-        if found.pairs:
-            body.append(
-                page.table(
-                    {
-                        "annotator": [pair.people[0] for pair in found.pairs],
-                        "and": [pair.people[1] for pair in found.pairs],
-                        "common": [pair.n for pair in found.pairs],
-                        "Cohen's kappa": [round(pair.kappa, 2) for pair in found.pairs],
-                    }
-                )
-            )
-        elif task != "regression":
-            body.append(f"<p>Cohen's kappa is told from {FEW_COMMON} common samples on.</p>")
+        pairs = found.agreement.pairs
+        body = [
+            say(alpha(found.agreement)),
+            page.table(
+                {
+                    "annotator": [pair.people[0] for pair in pairs],
+                    "and": [pair.people[1] for pair in pairs],
+                    "common": [pair.n for pair in pairs],
+                    "the same": [pair.same for pair in pairs],
+                    "Cohen's kappa": [pair.kappa for pair in pairs],
+                },
+                percent=["the same"],
+            ),
+        ]
+        if any(pair.n < FEW_COMMON for pair in pairs):
+            body.append(say(f"Cohen's kappa is told from {FEW_COMMON} common samples on."))
     else:
-        body.append(
-            "<p>No sample was labelled by two people. <code>--overlap 0.1</code> asks two for a "
-            "tenth.</p>"
-        )
+        body = [
+            say(
+                "No sample was labelled by two people. `labelnext loop next --overlap 0.1` asks "
+                "two for a tenth; let each have a name: `labelnext loop label --people ann,bo`."
+            )
+        ]
     if found.times:
         times = found.times.values()
         body += [
@@ -267,29 +251,37 @@ def _people(found: Statistics, task: str) -> str:
                 }
             ),
         ]
+    else:
+        body.append(say("No label was timed yet; the page does: `labelnext loop label`."))
     return page.section("People", "", *body)
 
 
-def _map(loop: Any) -> str:
+def _no_map(of: Read) -> str:
+    """Say what it takes to draw the map."""
+    if not of.chosen:
+        return "It shows the picks of each round, and there is no round yet: `labelnext loop next`."
+    return f"It is drawn of the loop's features. {NO_FEATURES}"
+
+
+def _map(of: Read) -> str:
     """Draw the rounds on the map of the loop's features, where it has them."""
+    loop, rounds = of.loop, of.chosen
     folder = loop.folder / "features"
-    rounds = [each for each in loop.rounds() if each["kind"] != "test"]
     if not folder.is_dir() or not rounds:
         return ""
-    samples, labels = loop.samples(), loop.labels()
-    row = {name: at for at, name in enumerate(samples.ids)}
+    samples, y = loop.samples(), of.labels.y
     picks = [
-        {"round": each["number"], **pick} for each in rounds for pick in loop.picks(each["number"])
+        {"round": each["number"], **pick} for each in rounds for pick in of.picks[each["number"]]
     ]
     told = "" if len(picks) <= ON_MAP else f" The last {ON_MAP:,} of {len(picks):,} are here."
     picks = picks[-ON_MAP:]
-    rows = np.array([row[pick["id"]] for pick in picks], dtype=np.int64)
+    rows = np.array([of.row[pick["id"]] for pick in picks], dtype=np.int64)
     try:
         pool = Pool.of(open_pool(folder), ids=samples.ids)
         drawn, points, what = drawn_map(pool, rows, 20_000)
     except (OSError, ValueError):
         return ""
-    said = [labels.y[at] for at in rows]
+    said = [y[at] for at in rows]
     contents: list[Any] = samples.contents
     if samples.kind == "image":
         contents = [Path(content) for content in contents]
@@ -321,7 +313,7 @@ def _map(loop: Any) -> str:
     ]
     if loop.task == "multiclass" and loop.classes:
         place = {name: float(at) for at, name in enumerate(loop.classes)}
-        labelled = np.array([place.get(value, np.nan) for value in labels.y])
+        labelled = np.array([place.get(value, np.nan) for value in y])
         shades.append(
             Shade(
                 *("label", "Label", "What people said; grey is not labelled."),
@@ -338,20 +330,16 @@ def _map(loop: Any) -> str:
     return page.section("The map, round by round", "", part, picked)
 
 
-def _rounds(loop: Any) -> str:
-    rounds = loop.rounds()
-    if not rounds:
-        return "<p>None yet.</p>"
+def _rounds(of: Read) -> str:
+    rounds = of.rounds
     columns = {
         "round": [each["number"] for each in rounds],
         "kind": [each["strategy"] or each["kind"] for each in rounds],
         "state": [each["state"] for each in rounds],
         "picks": [each["picks"] for each in rounds],
         "labelled": [each["labeled"] for each in rounds],
-        "answers missing": [each["missing"] for each in rounds],
-        "drawn at random": [
-            f"{100 * each['parameters'].get('random', 1):.0f} %" for each in rounds
-        ],
+        "missing": [each["missing"] for each in rounds],
+        "at random": [f"{100 * each['parameters'].get('random', 1):.0f} %" for each in rounds],
         "seed": ["–" if each["seed"] is None else each["seed"] for each in rounds],
     }
     return page.table(columns)
@@ -361,16 +349,8 @@ def _of(points: list[Point]) -> list[tuple[float, float, float, float]]:
     return [(float(p.labels), p.value, p.low, p.high) for p in points]
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.1f}\u00a0%"
-
-
-def _signed(n: int) -> str:
-    return f"{n:,}".replace("-", "−")
-
-
 def _interval(row: dict[str, Any]) -> str:
     if row["share"] is None:
         return "–"
     low, high = (100 * row[end] for end in ("low", "high"))
-    return f"{100 * row['share']:.0f} % ({low:.0f} to {high:.0f})"
+    return f"{100 * row['share']:.0f}\u00a0% ({low:.0f} to {high:.0f})"

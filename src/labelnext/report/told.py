@@ -1,0 +1,99 @@
+"""What a loop was told, no model needed: what was reached, who agrees, how long a label takes."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from labelnext.utils.agreement import Pair, alpha, pairs
+from labelnext.utils.interval import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from labelnext.report.read import Read
+
+# With fewer common samples nothing is estimated of two people, which could only mislead.
+FEW_COMMON = 10
+NEW = "`labelnext loop init SAMPLES --test 200 --loop NEW`"
+
+
+class Point(NamedTuple):
+    """A value at a number of labels, with a 95 % interval; NaN where none is known."""
+
+    round: int
+    labels: int
+    value: float
+    low: float = np.nan
+    high: float = np.nan
+    n: int = 0
+
+
+class Agreement(NamedTuple):
+    """Krippendorff's alpha with its interval, of how many samples, and each two people."""
+
+    alpha: tuple[float, float, float]
+    common: int
+    pairs: list[Pair]
+
+
+def curves(of: Read, split: str = "test") -> dict[str, list[Point]]:
+    """Return what models reached, by metric, over the labels."""
+    told = [
+        (each["round"], each["name"], float(each["value"]))
+        for each in of.metrics
+        if each["split"] == split and each["value"] is not None
+    ]
+    return with_intervals(of, told, len(of.test.labeled) if split == "test" else 0)
+
+
+def with_intervals(
+    of: Read, told: Iterable[tuple[int, str, float]], n: int
+) -> dict[str, list[Point]]:
+    """Return rounds, metrics and values as curves, measured on so many samples."""
+    found: dict[str, list[Point]] = defaultdict(list)
+    for number, name, value in sorted(told):
+        low = high = np.nan
+        # A share of right ones; of other metrics no interval is known.
+        if name == "accuracy" and n and 0 <= value <= 1:
+            low, high = map(float, wilson(value * n, n))
+        found[name].append(Point(number, of.labels_until(number), value, low, high, n))
+    return dict(found)
+
+
+def agreement(of: Read) -> Agreement | None:
+    """Compare what people say of the same samples, of each the latest; None if there are none."""
+    said: dict[str, dict[str, Any]] = defaultdict(dict)
+    numbers = of.task == "regression"
+    for event in of.events:
+        if event.action in ("label", "import", "cannot-tell", "skip") and not event.undone:
+            if event.action in ("label", "import"):
+                value = event.value if numbers else json.dumps(event.value, ensure_ascii=False)
+                said[event.sample][event.annotator] = value
+            else:
+                said[event.sample].pop(event.annotator, None)
+    shared = [votes for votes in said.values() if len(votes) > 1]
+    if not shared:
+        return None
+    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
+    compared = [
+        pair._replace(kappa=np.nan) if numbers or pair.n < FEW_COMMON else pair
+        for pair in pairs(shared)
+    ]
+    return Agreement(found, len(shared), compared)
+
+
+def times(of: Read) -> dict[str, tuple[int, float, float, float]]:
+    """Return of each person how many labels were timed, and quartiles of the seconds for one."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    for event in of.events:
+        if event.action in ("label", "import") and event.milliseconds:
+            spent[event.annotator].append(event.milliseconds / 1000)
+    found = {}
+    for who, values in sorted(spent.items()):
+        low, middle, high = map(float, np.quantile(values, [0.25, 0.5, 0.75]))
+        found[who] = (len(values), low, middle, high)
+    return found
