@@ -172,7 +172,7 @@ def read(
         return source
     given = {"text": text, "image": image, "audio": audio, "html": html, "id": id, "group": group}
     asked = _Asked({name: value for name, value in given.items() if value is not None}, columns)
-    from labelnext.pools.table import FOLDER_TABLES, HF_STATE, TABLES, as_table, read_table
+    from labelnext.pools.table import FOLDER_TABLES, HEADED, HF_STATE, as_table, read_table
 
     if not isinstance(source, str | os.PathLike):
         return _of_table(as_table(_rows(source), "samples"), "samples", Path.cwd(), asked)
@@ -186,7 +186,7 @@ def read(
     table = read_table(path)
     if table is not None:
         root = path if path.is_dir() else path.parent
-        odd = _odd_name(table) if path.suffix.lower() in TABLES else None
+        odd = _odd_name(table) if path.suffix.lower() in HEADED else None
         found = replace(_of_table(table, where, root, asked, odd), odd_name=odd)
         # Hugging Face's own files stand beside its tables.
         whole = path.is_file() or (path / HF_STATE).is_file()
@@ -310,8 +310,9 @@ def without_names(odd: str, where: str) -> str:
 
 def _odd_name(table: pa.Table) -> str | None:
     """Return the name of a column that looks like what is in the columns."""
-    names, usual = table.column_names, {each for some_of in COLUMNS.values() for each in some_of}
-    in_files = tuple(ending for kind in IN_FILES for ending in ENDINGS[kind])
+    names: list[str] = table.column_names
+    usual = {each for some_of in COLUMNS.values() for each in some_of}
+    in_files = (*ENDINGS["image"], *ENDINGS["audio"])
     numbers = all(name.isdecimal() for name in names)  # as pandas names columns
     for name in names:
         if name.lower() in usual or name.lower() in USUAL["ids"] or numbers:
