@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from labelnext.pools.disk import as_here
 from labelnext.pools.known import USUAL, is_text, natural, some
 from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
@@ -286,7 +287,8 @@ def _of_table(
     if kind not in IN_FILES:
         texts = _texts(table, shown_column, where)
         return Samples(ids, kind, texts, groups, None, others, taken)
-    found = Samples(ids, kind, _paths(table, shown_column, where), groups, root, others, taken)
+    paths = [as_here(root, path) for path in _paths(table, shown_column, where)]
+    found = Samples(ids, kind, paths, groups, root, others, taken)
     if len(found.missing()) == len(ids):
         raise ValueError(
             f"{where}: none of the {len(ids):,} files of '{shown_column}' is there; the first "
