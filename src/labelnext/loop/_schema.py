@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.pools.disk import draft, publish, sync_folder, writing
+from labelnext.utils.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +82,19 @@ CREATE TABLE metrics (
     round INTEGER NOT NULL REFERENCES rounds, split TEXT NOT NULL, name TEXT NOT NULL,
     value REAL, PRIMARY KEY (round, split, name)
 ) WITHOUT ROWID;
+""",
+    """
+-- What is asked of each round, kept as picks change: pages ask for it all the time.
+CREATE TABLE asked (
+    round INTEGER PRIMARY KEY REFERENCES rounds, picks INTEGER NOT NULL, want INTEGER NOT NULL,
+    need INTEGER NOT NULL
+);
+INSERT INTO asked SELECT round, count(*), sum(want), sum(need) FROM picks GROUP BY round;
+CREATE TRIGGER pick_asked AFTER INSERT ON picks
+    BEGIN INSERT INTO asked VALUES (new.round, 1, new.want, new.need) ON CONFLICT DO UPDATE SET
+        picks = picks + 1, want = want + excluded.want, need = need + excluded.need; END;
+CREATE TRIGGER pick_answered AFTER UPDATE OF need ON picks WHEN new.need <> old.need
+    BEGIN UPDATE asked SET need = need + new.need - old.need WHERE round = new.round; END;
 """,
 )
 # Errors of the place, not of what is in the file.
@@ -310,8 +324,8 @@ def _fill(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, str(error)) from error
         raise LoopError(
-            f"Cannot write {path.with_name(FILE)}: {error}; free some space on the disk, or choose "
-            "another place."
+            f"Cannot write {path.with_name(FILE)}: {one_line(error)}; free some space on the "
+            "disk, or choose another place."
         ) from error
     finally:
         db.close()
