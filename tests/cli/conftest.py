@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from tests.test_messages import DOUBLED
 from typer.testing import CliRunner
 
 from labelnext.cli import app
@@ -92,6 +93,7 @@ def complaint(run):
         assert result.stderr.startswith("labelnext: ")
         assert result.stderr.count("\n") == 1
         assert result.stderr.endswith("\n")
+        assert DOUBLED.search(result.stderr) is None, result.stderr
         said = re.sub(r"/tmp/\S*", "", result.stderr)  # folders are named after tests
         said = said.replace("labelnext.extract(..., resume=True)", "")  # is no command
         assert PYTHON.search(said) is None, said

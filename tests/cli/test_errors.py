@@ -43,6 +43,15 @@ def save(path, values):
         ),
         (("select", "gone.parquet", "-k", 3), "gone.parquet; check the path"),
         (("select", "gone", "-k", 3), "gone; check the path"),
+        (
+            ("select", "pool.npz:nope", "-k", 3),
+            "a pool is a whole file: give pool.npz, which has 'proba', 'embedding', 'id'\n",
+        ),
+        (("select", "emb.npy:nope", "-k", 3), "a pool is a whole file: give emb.npy\n"),
+        (
+            ("select", "probs.npy", "emb.npy", "-k", 3),
+            "files are named by what they hold: -p PROBA -f FEATURES; see",
+        ),
         (("select", "-p", "gone.npy", "-f", "emb.npy", "-k", 3), "gone.npy; check the path"),
         (
             ("select", "-p", "probs.txt", "-f", "emb.npy", "-k", 3),

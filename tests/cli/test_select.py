@@ -299,6 +299,33 @@ def test_a_report_with_samples_by_id(folder, run, ids):
     assert f"text of {first}" in (folder / "b.html").read_text()
 
 
+def test_a_report_of_pictures_from_another_folder(folder, run, ids, monkeypatch):
+    """Whatever paths are said from, and whichever way their slashes go."""
+    from PIL import Image
+
+    (folder / "photos").mkdir()
+    (folder / "elsewhere").mkdir()
+    for at, name in enumerate(ids):
+        Image.new("RGB", (8, 8), (5 * at, 0, 0)).save(folder / "photos" / f"{name}.png")
+    windows = [rf"{name},photos\{name}.png" for name in ids]
+    (folder / "windows.csv").write_text("\n".join(["id,image", *windows, ""]))
+    gone = [rf"{name},C:\Users\Ann\{name}.png" for name in ids]
+    (folder / "gone.csv").write_text("\n".join(["id,image", *gone, ""]))
+    monkeypatch.chdir(folder / "elsewhere")
+    for at, (samples, pictures) in enumerate(
+        [("../photos", 8), ("../photos/", 8), ("../windows.csv", 8), ("../gone.csv", 0)]
+    ):
+        result = run(
+            *("select", "../pool.parquet", "-k", 8, "-o", f"../b{at}.csv"),
+            *("--report", f"../b{at}.html", "--samples", samples),
+        )
+        assert result.exit_code == 0, result.output
+        page = (folder / f"b{at}.html").read_text()
+        assert page.count("data:image/") == pictures
+        assert "Ann" not in page
+        assert str(folder) not in page
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

@@ -41,6 +41,9 @@ def fails(loop):
 def wrong(loop):
     return [1, 2]
 
+def odd_metrics(loop):
+    return pool_of(loop), {"loss": "low"}
+
 def nothing(loop):
     pass
 """
@@ -116,7 +119,8 @@ def test_pools_of_earlier_labels_go_but_the_last_and_what_is_not_ours(loop):
     ("what", "words"),
     [
         ("own:fails", r"own:fails ended with 1: .*RuntimeError: out of memory \(all of it is in"),
-        ("own:wrong", "must return a labelnext.Pool, got list"),
+        ("own:wrong", r"own:wrong returned \[1, 2\]: it must return a labelnext.Pool, or "),
+        ("own:odd_metrics", "own:odd_metrics returned .*could not convert string to float"),
         ("own:nothing", "left no pool: return a labelnext.Pool"),
         ("own:gone", "'own:gone' cannot be imported: AttributeError"),
         ("no-such-command --x", "cannot be run: .*give module:function, or a command"),
@@ -130,6 +134,16 @@ def test_what_goes_wrong_is_said_with_its_last_lines(loop, what, words):
     with pytest.raises(TrainingError, match=words):
         train(loop, what)
     assert loop.progress()["labeled"] == 1
+
+
+def test_the_frames_of_the_user_are_shown_once_and_none_of_ours(loop):
+    heard = []
+    with pytest.raises(TrainingError, match=r"own:fails ended with 1, see above \(all"):
+        train(loop, "own:fails", echo=heard.append)
+    said = b"".join(heard).decode()
+    assert said.count("RuntimeError: out of memory") == 1
+    assert said.count("File ") == 1
+    assert "own.py" in said
 
 
 def test_metrics_that_are_none(loop):

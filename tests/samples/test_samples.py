@@ -197,6 +197,16 @@ def test_a_folder_is_what_most_of_its_files_are(tmp_path):
     assert (found.kind, found.contents[0], found.ids[0]) == ("text", "Text 0\n", "0.txt")
 
 
+def test_paths_that_windows_wrote(tmp_path):
+    picture(tmp_path / "p" / "a.png")
+    picture(tmp_path / "back\\slash.png")
+    table = pd.DataFrame({"image": ["p\\a.png", "back\\slash.png", "C:\\Ann\\b.png"]})
+    table.to_csv(tmp_path / "pictures.csv", index=False)
+    found = samples.read(tmp_path / "pictures.csv")
+    assert found.contents == ["p/a.png", "back\\slash.png", "C:\\Ann\\b.png"]
+    assert found.missing() == ["2"]
+
+
 @pytest.mark.parametrize(
     ("text", "odd"),
     [

@@ -11,11 +11,12 @@ from typer.core import TyperGroup
 from labelnext._version import __version__
 from labelnext.cli._convert import CONVERT_HELP, convert
 from labelnext.cli._demo import DEMO_HELP, demo
-from labelnext.cli._errors import InputError, one_line
+from labelnext.cli._errors import InputError
 from labelnext.cli._loop import app as loop_commands
 from labelnext.cli._select import SELECT_HELP, STRATEGIES_HELP, select, strategies
 from labelnext.cli._simulate import SIMULATE_HELP, simulate
 from labelnext.cli._terminal import say
+from labelnext.utils.text import one_line
 
 __all__ = ["app", "main"]
 
@@ -48,7 +49,10 @@ class OneLineErrors(TyperGroup):
             message = one_line(error.format_message()).replace("Value error, ", "")
             if "unexpected extra argument" in message:
                 message += "; options such as --force take no value"
-            code = _complain(f"{message}; see {command} --help")
+                if command.endswith(" select"):
+                    message += ", and files are named by what they hold: -p PROBA -f FEATURES"
+            see = " See" if message.endswith("?") else "; see"
+            code = _complain(f"{message}{see} {command} --help")
         sys.exit(code or 0)
 
 

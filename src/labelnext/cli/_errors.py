@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from labelnext.utils.text import one_line
+
 PICTURES = (".png", ".pdf", ".svg")
 # What a folder that is read may hold, so that a new one would be read with the others.
 READ = (".parquet", ".npy", ".npz")
@@ -13,11 +15,6 @@ READ = (".parquet", ".npy", ".npz")
 
 class InputError(Exception):
     """A mistake of the user's: shown as one line, without a traceback, exit code 2."""
-
-
-def one_line(error: object) -> str:
-    """Put the text of an error on one line, without a full stop at the end."""
-    return " ".join(str(error).split()).removesuffix(".")
 
 
 # What the library calls the command's options in its messages.

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelnext.cli._errors import InputError, in_our_words, input_errors, one_line
+from labelnext.cli._errors import InputError, in_our_words, input_errors
 from labelnext.cli._pool import open_files
 from labelnext.cli._terminal import counting, say, tell, terminal, working
+from labelnext.utils.text import one_line
 
 if TYPE_CHECKING:
     from labelnext.loop import Loop
@@ -201,7 +202,10 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
 
     if asked.pool is not None:
         nothing = dict.fromkeys(("proba", "features", "ids", "groups", "labels", "task", "bias"))
-        pool = open_files(asked.pool, {**nothing, "classes": asked.classes})
+        try:
+            pool = open_files(asked.pool, {**nothing, "classes": asked.classes})
+        except InputError as error:
+            raise InputError(f"--pool {asked.pool}: {error}") from None
         return model.Fitted(pool, model.measure_pool(loop, pool))
     if asked.train is not None:
         from labelnext.loop.train import check, train

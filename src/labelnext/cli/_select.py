@@ -19,7 +19,6 @@ from labelnext.cli._errors import (
     check_output,
     input_errors,
     keep_apart,
-    one_line,
     write,
 )
 from labelnext.cli._pool import (
@@ -40,6 +39,7 @@ from labelnext.cli._terminal import (
     to_stdout,
     working,
 )
+from labelnext.utils.text import one_line
 
 if TYPE_CHECKING:
     from labelnext import Batch, Pool

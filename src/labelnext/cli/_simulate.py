@@ -13,11 +13,10 @@ from labelnext.cli._errors import (
     check_output,
     input_errors,
     make_folder,
-    one_line,
     write,
 )
 from labelnext.cli._terminal import answer, counting, tell, terminal
-from labelnext.utils.text import counted, printable
+from labelnext.utils.text import counted, one_line, printable
 
 if TYPE_CHECKING:
     from labelnext.experiment import Experiment, Results

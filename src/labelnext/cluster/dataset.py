@@ -165,7 +165,7 @@ def as_pool(dataset: Any, **known: Any) -> Pool:
     if not named.keys() & {"proba", "features"}:
         raise ValueError(
             f"A Ray data set needs the column proba, features or both, but has {there}"
-            f"{did_you_mean('features', there)}; rename_columns gives them their names."
+            f"{did_you_mean('features', there) or ';'} rename_columns gives them their names."
         )
     blocks = blocks_in_order(dataset.select_columns(list(named.values())))
     if blocks.n_rows == 0:

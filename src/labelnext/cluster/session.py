@@ -19,6 +19,7 @@ from typing import Any
 
 from labelnext.utils.given import check_integer, check_number, check_positive
 from labelnext.utils.libraries import require
+from labelnext.utils.text import one_line
 
 # Ray reads these when it starts; nobody is told of it, no GPU is hidden from anybody, and
 # Python's print stays Python's.
@@ -281,8 +282,8 @@ def _check_reachable(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
     except OSError as error:
         raise ConnectionError(
-            f"Nothing answers at {address}: {error}; check the host and port of the cluster's "
-            f"head, and that it runs (`ray status --address {address}`)."
+            f"Nothing answers at {address}: {one_line(error)}; check the host and port of the "
+            f"cluster's head, and that it runs (`ray status --address {address}`)."
         ) from error
 
 

@@ -20,6 +20,7 @@ from labelnext.engine import _torch_rows
 from labelnext.engine._factors import has_one_label
 from labelnext.engine._torch_rows import inverse_roots
 from labelnext.pools.check import TOO_LARGE
+from labelnext.utils.text import one_line
 
 if TYPE_CHECKING:
     from typing import Any
@@ -61,7 +62,8 @@ def _runs_on(device: torch.device) -> bool:
     except Exception as error:
         warnings.warn(
             f"Triton does not run here, so that selections on {device} take several times as "
-            f"long: {error}. Batches are the same. Most often it lacks a C compiler, such as gcc.",
+            f"long: {one_line(error)}. Batches are the same. Most often it lacks a C compiler, "
+            "such as gcc.",
             RuntimeWarning,
             stacklevel=2,
         )

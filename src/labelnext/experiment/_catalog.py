@@ -20,7 +20,7 @@ from labelnext.estimators.rows import as_samples, take_rows
 from labelnext.pools.known import some
 from labelnext.utils.given import check_integer
 from labelnext.utils.libraries import imported
-from labelnext.utils.text import no_such
+from labelnext.utils.text import no_such, one_line
 
 Rows = NDArray[np.int64]
 
@@ -100,7 +100,7 @@ def _make(kind: str, name: str, make: Callable[..., Any], options: Mapping[str, 
         raise
     except Exception as error:  # whatever the code of a user's raises
         raise ValueError(
-            f"{kind} {name!r} does not take {options}: {type(error).__name__}: {error}."
+            f"{kind} {name!r} does not take {options}: {type(error).__name__}: {one_line(error)}."
         ) from error
 
 

@@ -19,6 +19,7 @@ import joblib
 import numpy as np
 
 from labelnext.experiment._records import Round
+from labelnext.utils.text import one_line
 
 # Another version of these may give other numbers.
 LIBRARIES = ("numpy", "scipy", "scikit-learn")
@@ -264,7 +265,7 @@ def fingerprint(*values: Any) -> str:
         # What cannot be pickled cannot be sent to another process either.
         raise ValueError(
             f"The settings of an experiment must be values that can be pickled, got "
-            f"{values[0]!r}: {error}."
+            f"{values[0]!r}: {one_line(error)}."
         ) from error
 
 

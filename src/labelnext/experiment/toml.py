@@ -10,6 +10,7 @@ from typing import Any
 from labelnext.experiment._catalog import check_known, find_data, find_model, find_strategy
 from labelnext.experiment._experiment import Experiment
 from labelnext.experiment._records import Budget
+from labelnext.utils.text import one_line
 
 EXAMPLE = """\
 # An experiment: every strategy in every setting at every seed.
@@ -91,7 +92,7 @@ def read_experiment(path: str | Path, *, allow_imports: bool = False) -> Experim
         raise type(error)(f"Cannot read {path}: {error.strerror or error}.") from error
     # UnicodeDecodeError and numbers of thousands of digits are ValueErrors, too.
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a TOML file: {error}.") from error
+        raise ValueError(f"{path} is not a TOML file: {one_line(error)}.") from error
     check_known("key", content, (*REQUIRED, *OPTIONAL), str(path))
     for key in REQUIRED:
         if key not in content:

@@ -32,8 +32,8 @@ def one_of(what: str, value: Any, known: tuple[Any, ...]) -> Any:
     """Return a word that is one of those known."""
     if isinstance(value, str) and value in known:
         return value
-    near = did_you_mean(value, known) if isinstance(value, str) else ""
-    raise ValueError(f"{what} must be {', '.join(map(repr, known))}, got {shown(value)}{near}.")
+    near = (did_you_mean(value, known) if isinstance(value, str) else "") or "."
+    raise ValueError(f"{what} must be {', '.join(map(repr, known))}, got {shown(value)}{near}")
 
 
 def integer(what: str, value: Any, least: int) -> int:
@@ -103,13 +103,19 @@ def checked_classes(classes: Any, task: str) -> list[str] | None:
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"classes must be texts, got {shown(name)}; write it as {str(name)!r}.")
-        name_of("A class", name)
+        if not text_of("A class", name).strip():
+            raise ValueError(
+                f"classes has an empty name, in place {names.index(name) + 1} of {len(names)}: "
+                f"{some(names, 12)}; leave it out."
+            )
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise ValueError(f"classes names {some(twice)} more than once.")
     least = 2 if task == "multiclass" else 1
     if len(names) < least:
-        raise ValueError(f"With task={task!r} there must be {least} classes at least.")
+        one = f", got one, {names[0]!r}" if names else ""
+        also = " For what is there or not give two, such as yes and no." if names else ""
+        raise ValueError(f"With task={task!r} there must be {least} classes at least{one}.{also}")
     return names
 
 
@@ -162,8 +168,8 @@ def _checked_set(classes: list[str], value: Any) -> list[str]:
 
 
 def _unknown(values: list[Any], classes: list[str]) -> str:
-    near = did_you_mean(values[0], classes) if isinstance(values[0], str) else ""
-    return f"{some(values)} is none of the classes, {some(classes, 12)}{near}."
+    near = (did_you_mean(values[0], classes) if isinstance(values[0], str) else "") or "."
+    return f"{some(values)} is none of the classes, {some(classes, 12)}{near}"
 
 
 def check_pool(pool: Pool, task: str, classes: list[str] | None) -> None:

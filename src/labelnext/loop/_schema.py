@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.pools.disk import draft, publish, sync_folder, writing
+from labelnext.utils.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,8 +324,8 @@ def _fill(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, str(error)) from error
         raise LoopError(
-            f"Cannot write {path.with_name(FILE)}: {error}; free some space on the disk, or choose "
-            "another place."
+            f"Cannot write {path.with_name(FILE)}: {one_line(error)}; free some space on the "
+            "disk, or choose another place."
         ) from error
     finally:
         db.close()

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import traceback
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,9 @@ from labelnext.pools.disk import write_whole
 from labelnext.pools.manifest import MANIFEST
 from labelnext.pools.own import delete_pool
 from labelnext.pools.source import digest_of
+from labelnext.utils.given import shown
 from labelnext.utils.libraries import imported
+from labelnext.utils.text import one_line
 
 try:
     import fcntl
@@ -165,8 +168,8 @@ def _metrics(file: Path) -> dict[str, float]:
         return {}
     except (ValueError, TypeError, AttributeError) as error:
         raise TrainingError(
-            f"{file}: expected metrics as JSON, such as {{'accuracy': 0.9}}: {error}; correct it, "
-            "or delete it."
+            f"{file}: expected metrics as JSON, such as {{'accuracy': 0.9}}: {one_line(error)}; "
+            "correct it, or delete it."
         ) from None
 
 
@@ -213,7 +216,7 @@ def _run(loop: Any, what: str, work: Path, lock: int, echo: Callable[[bytes], An
         )
     except (OSError, IndexError, ValueError) as error:
         raise TrainingError(
-            f"{what} cannot be run: {error}; give module:function, or a command such as "
+            f"{what} cannot be run: {one_line(error)}; give module:function, or a command such as "
             "'python train.py'."
         ) from None
     tail = b""
@@ -239,8 +242,10 @@ def _run(loop: Any, what: str, work: Path, lock: int, echo: Callable[[bytes], An
         kept = [line for line in lines if line][-1 if b"Traceback" in tail else -3 :]
         last = " | ".join(kept) or "it said nothing"
         ended = f"ended with {code}" if code > 0 else f"was killed by signal {-code}"
+        # What was shown as it came is not said again.
+        told = ", see above" if echo is not None and kept else f": {one_line(last)}"
         raise TrainingError(
-            f"{what} {ended}: {last} (all of it is in {work / 'train.log'}). Labels and rounds are "
+            f"{what} {ended}{told} (all of it is in {work / 'train.log'}). Labels and rounds are "
             "as they were; correct it, and run the same again."
         )
 
@@ -269,15 +274,25 @@ def _main(what: str) -> None:
         function = imported("function", what)
     except ValueError as error:
         sys.exit(str(error))
-    found = function(open_loop(os.environ[LOOP]))
-    pool, metrics = found if isinstance(found, tuple) else (found, None)
-    if isinstance(pool, Pool):
-        write_pool(os.environ[POOL], pool, overwrite=True)
-    elif pool is not None:
-        raise TypeError(f"{what} must return a labelnext.Pool, got {type(pool).__name__}.")
-    if metrics is not None:
-        content = json.dumps({name: float(value) for name, value in metrics.items()})
-        write_whole(os.environ[METRICS], content.encode(), overwrite=True)
+    loop = open_loop(os.environ[LOOP])
+    try:
+        found = function(loop)
+    except Exception as error:
+        frames = error.__traceback__
+        # From the user's own code on: who has called it says nothing.
+        traceback.print_exception(type(error), error, frames and frames.tb_next)
+        sys.exit(1)
+    pool, metrics = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    try:
+        if isinstance(pool, Pool):
+            write_pool(os.environ[POOL], pool, overwrite=True)
+        elif pool is not None:
+            raise TypeError("it must return a labelnext.Pool, or (pool, metrics)")
+        if metrics is not None:
+            content = json.dumps({name: float(value) for name, value in metrics.items()})
+            write_whole(os.environ[METRICS], content.encode(), overwrite=True)
+    except (TypeError, ValueError, AttributeError, OSError) as error:
+        sys.exit(f"{what} returned {shown(found)}: {one_line(error)}.")
 
 
 if __name__ == "__main__":

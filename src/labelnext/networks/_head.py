@@ -193,8 +193,8 @@ def _named(model: nn.Module, linears: dict[str, nn.Linear], head: Any) -> nn.Lin
         try:
             module = model.get_submodule(without_prefix(head))
         except AttributeError as error:
-            near = did_you_mean(head, linears)
-            raise ValueError(f"model has no submodule head={shown(head)}{near}. {seen}") from error
+            near = did_you_mean(head, linears) or "."
+            raise ValueError(f"model has no submodule head={shown(head)}{near} {seen}") from error
     elif isinstance(head, nn.Module):
         module = head
         if all(module is not m for m in model.modules()):

@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from labelnext.pools.disk import writing
+from labelnext.utils.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,8 +77,8 @@ class Keys:
                 raise ValueError("a short secret")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{self._path} is damaged: {error}. Remove it; the page then makes a new one, and "
-                "the addresses that were handed out before are void."
+                f"{self._path} is damaged: {one_line(error)}. Remove it; the page then makes a new "
+                "one, and the addresses that were handed out before are void."
             ) from None
 
     def _write(self, content: dict[str, Any], *, new: bool = False) -> None:

@@ -260,7 +260,7 @@ def open_source(
     Ids that are given as values are compared with those that files have.
     """
     wanted = {what: _path(spec, what) for what, spec in asked.items() if spec is not None}
-    main = None if path is None else _container(_path(path, "path"))
+    main = None if path is None else _main(_path(path, "path"))
     names, elsewhere = _told_apart(main, wanted)
     if main is None and not elsewhere.keys() & {*PARTS}:
         raise TypeError(
@@ -297,6 +297,15 @@ def open_source(
         if first is not None and other.n_rows == first.n_rows:
             check_same(first, other, other_kind=other in others)
     return source
+
+
+def _main(path: str) -> Any:
+    """Open the pool; of an array of a file, as parts are named, say how a pool is named."""
+    file, colon, _ = path.rpartition(":")
+    if not colon or os.path.exists(path) or not os.path.exists(file):
+        return _container(path)
+    has = some(_container(file).names, 12)
+    raise ValueError(f"{path}: a pool is a whole file: give {file}{has and ', which has ' + has}.")
 
 
 def _told_apart(
@@ -427,7 +436,7 @@ def _no_such(container: Any, name: str, what: str, *, asked: bool) -> ValueError
         hint += f", or give proba={container.name!r} alone if each column is a class"
     return ValueError(
         f"{container.name} has no '{name}'; it has {shown or 'nothing'}"
-        f"{did_you_mean(name, names)}{hint}."
+        f"{hint}{did_you_mean(name, names) or '.'}"
     )
 
 

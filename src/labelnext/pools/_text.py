@@ -253,7 +253,7 @@ def _of_records(values: list[Any], path: str, name: str | None, what: Known) -> 
     keys = dict.fromkeys(key for record in records for key in _keys(record))
     raise ValueError(
         f"{path} has no '{wanted[0]}' in its records; they have {some(keys, 12)}"
-        f"{did_you_mean(wanted[0], keys)}; name one with {path}:NAME."
+        f"{did_you_mean(wanted[0], keys) or ';'} name one with {path}:NAME."
     )
 
 

@@ -62,6 +62,18 @@ def target_of(path: str | os.PathLike[str]) -> Path:
     return final
 
 
+def as_here(root: Path, path: str) -> str:
+    """Return a path with slashes if it is there with these alone: Windows writes others.
+
+    >>> as_here(Path("/nowhere"), "photos\\\\a.png")
+    'photos\\\\a.png'
+    """
+    if "\\" not in path or os.path.exists(root / path):
+        return path
+    other = path.replace("\\", "/")
+    return other if os.path.exists(root / other) else path
+
+
 def check_place(path: str | os.PathLike[str]) -> None:
     """Find out whether a file could be written, without touching one that is there."""
     with draft(target_of(path)):

@@ -405,9 +405,10 @@ def check_label_names(
     known = set(classes.tolist())
     unknown = [value for value in values if value not in known]
     if unknown:
-        near = did_you_mean(unknown[0], map(str, known)) if isinstance(unknown[0], str) else ""
+        text = isinstance(unknown[0], str)
+        near = (did_you_mean(unknown[0], map(str, known)) if text else "") or ";"
         raise ValueError(
-            f"labels has values that are not among the classes: {some(unknown)}{near}; the classes "
+            f"labels has values that are not among the classes: {some(unknown)}{near} the classes "
             f"are {some(classes, 12)}."
         )
 

@@ -380,7 +380,7 @@ class Pool:
             unused = self.source.unused
             more = f" {self.source.name} also has {some(unused)};" if unused else ""
             raise ValueError(
-                f"This pool has {has} only;{more} name or pass the {there[part]}: {part}=...."
+                f"This pool has {has} only;{more} name or pass the {there[part]}: {part}=..."
             )
         if rows is None:
             return self._part(part) if self.source.in_memory else self.source.array(part)

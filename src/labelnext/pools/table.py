@@ -18,6 +18,7 @@ from labelnext.pools.known import natural, some
 PARQUET = (".parquet", ".parq", ".pq")
 JSON = (".json", ".jsonl", ".ndjson")
 ARROW = (".arrow", ".feather")
+HEADED = TABLES  # whose first line has the names of the columns
 FOLDER_TABLES = (*PARQUET, ".arrow")  # the tables of which a folder is read
 TABLE_SUFFIXES = (*TABLES, *JSON, *PARQUET, *ARROW, ".txt")
 # What `datasets.save_to_disk` of Hugging Face leaves: of several sets, and of one.

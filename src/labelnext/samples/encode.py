@@ -24,7 +24,7 @@ from labelnext.pools.source import digest_of
 from labelnext.samples._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
 from labelnext.samples.samples import IN_FILES, SAID
 from labelnext.utils.libraries import imported
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -198,7 +198,7 @@ def find(name: str, samples: Samples) -> Encoder:
             return function(contents)
         except Exception as error:  # whatever the code of a user's raises
             raise ValueError(
-                f"encoder={name!r} failed: {type(error).__name__}: {error}."
+                f"encoder={name!r} failed: {type(error).__name__}: {one_line(error)}."
             ) from error
 
     return Encoder(name, name, guarded)

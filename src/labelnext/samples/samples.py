@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from labelnext.pools.disk import as_here
 from labelnext.pools.known import USUAL, is_text, natural, some
 from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
@@ -172,7 +173,7 @@ def read(
         return source
     given = {"text": text, "image": image, "audio": audio, "html": html, "id": id, "group": group}
     asked = _Asked({name: value for name, value in given.items() if value is not None}, columns)
-    from labelnext.pools.table import FOLDER_TABLES, HF_STATE, TABLES, as_table, read_table
+    from labelnext.pools.table import FOLDER_TABLES, HEADED, HF_STATE, as_table, read_table
 
     if not isinstance(source, str | os.PathLike):
         return _of_table(as_table(_rows(source), "samples"), "samples", Path.cwd(), asked)
@@ -186,7 +187,7 @@ def read(
     table = read_table(path)
     if table is not None:
         root = path if path.is_dir() else path.parent
-        odd = _odd_name(table) if path.suffix.lower() in TABLES else None
+        odd = _odd_name(table) if path.suffix.lower() in HEADED else None
         found = replace(_of_table(table, where, root, asked, odd), odd_name=odd)
         # Hugging Face's own files stand beside its tables.
         whole = path.is_file() or (path / HF_STATE).is_file()
@@ -262,7 +263,8 @@ def _of_table(
         if name not in names and (what, name) != ("id", ROW):
             raise ValueError(
                 f"{where} has no column '{name}' ({what}=); it has {some(names, 12)}"
-                f"{did_you_mean(name, names)}{f'; {without_names(odd, where)}' if odd else '.'}"
+                f"{did_you_mean(name, names) or '.'}"
+                + (f" {without_names(odd, where)}." if odd else "")
             )
     kind, shown_column = asked.shown(table)
     ids, id_column = _ids(table, where, asked.named.get("id"), shown_column)
@@ -285,7 +287,8 @@ def _of_table(
     if kind not in IN_FILES:
         texts = _texts(table, shown_column, where)
         return Samples(ids, kind, texts, groups, None, others, taken)
-    found = Samples(ids, kind, _paths(table, shown_column, where), groups, root, others, taken)
+    paths = [as_here(root, path) for path in _paths(table, shown_column, where)]
+    found = Samples(ids, kind, paths, groups, root, others, taken)
     if len(found.missing()) == len(ids):
         raise ValueError(
             f"{where}: none of the {len(ids):,} files of '{shown_column}' is there; the first "
@@ -309,8 +312,9 @@ def without_names(odd: str, where: str) -> str:
 
 def _odd_name(table: pa.Table) -> str | None:
     """Return the name of a column that looks like what is in the columns."""
-    names, usual = table.column_names, {each for some_of in COLUMNS.values() for each in some_of}
-    in_files = tuple(ending for kind in IN_FILES for ending in ENDINGS[kind])
+    names: list[str] = table.column_names
+    usual = {each for some_of in COLUMNS.values() for each in some_of}
+    in_files = (*ENDINGS["image"], *ENDINGS["audio"])
     numbers = all(name.isdecimal() for name in names)  # as pandas names columns
     for name in names:
         if name.lower() in usual or name.lower() in USUAL["ids"] or numbers:

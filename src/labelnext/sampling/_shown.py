@@ -6,11 +6,12 @@ import base64
 import io
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelnext.pools.disk import as_here
 from labelnext.pools.known import some
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ def _place(value: Any, root: Path) -> str:
     if not isinstance(value, str | Path):
         return ""
     path = Path(value)
+    if PureWindowsPath(value).drive:  # a whole path, of another system
+        return PureWindowsPath(value).name
     if not path.is_absolute():
         return str(value)
     return str(path.relative_to(root) if path.is_relative_to(root) else path.name)
@@ -190,7 +193,7 @@ def _picture_of(value: Any, root: Path) -> Any:
     if isinstance(value, Path) or (
         isinstance(value, str) and "\n" not in value and value.lower().endswith(PICTURES)
     ):
-        return root / value
+        return root / as_here(root, str(value))
     return None
 
 

@@ -191,8 +191,8 @@ class LabelStudio:
         project = self._find_project(loop, name)
         if project is None:
             raise ValueError(
-                f"{self.url} has no project of this loop; push first, or give its number: "
-                "project=...."
+                f"{self.url} has no project of this loop; push first, or give project=... "
+                "with its number."
             )
         control = self._control(loop, project)
         users = {user["id"]: user.get("email") for user in self._list("/api/users/")}
@@ -203,12 +203,12 @@ class LabelStudio:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ToolError(
-                f"Label Studio says what cannot be understood: {error!r:.100}; nothing was written."
+                f"Label Studio says what cannot be understood, {error!r:.100}: nothing was written."
             ) from None
         if not heard:
             raise ValueError(
                 f"Project {project} has {len(tasks):,} tasks, and none is of this loop; push "
-                "first, or give another number: project=...."
+                "first, or give project=... with another number."
             )
         self.project = project
         return receive(loop, heard, "label-studio")
@@ -265,8 +265,8 @@ class LabelStudio:
                 f"Project {project} must have {what}{choices}, and has {len(fits)} of them; "
                 f"set its labelling interface to: {studio_json.interface(loop)}"
                 if not fits
-                else f"Project {project} has {some(list(fits))}; say which holds the label: "
-                "label=...."
+                else f"Project {project} has {some(list(fits))}; give label=... to say which "
+                "holds the label."
             )
         ((name, control),) = fits.items()
         inputs = {each.get("value") for each in control.get("inputs") or ()}
@@ -382,8 +382,8 @@ class LabelStudio:
             401: "the token is wrong, or was revoked, or legacy tokens are switched off there: "
             "create a personal access token in Account & Settings.",
             403: "the token's owner may not do this; ask for access to the project.",
-            404: "there is no such project, or this is no Label Studio; check the address and "
-            "project=....",
+            404: "there is no such project, or this is no Label Studio; check project=... "
+            "and the address.",
             413: "the tasks are too large for the server; serve the files and say where: "
             "media='https://.../'.",
             429: "too many requests; wait a minute and do it again.",

@@ -127,8 +127,8 @@ def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[A
         results = [each for each in results if each.get("from_name") == label]
     elif len(names) > 1:
         raise ValueError(
-            f"The annotation of {sample!r} has {some(sorted(map(str, names)))}; say which holds "
-            "the label: label=...."
+            f"The annotation of {sample!r} has {some(sorted(map(str, names)))}; give label=... "
+            "to say which holds the label."
         )
     values = [value for each in results for value in _listed(each["value"].get(kind))]
     if task == "multilabel":

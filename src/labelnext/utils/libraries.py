@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+from labelnext.utils.text import one_line
+
 
 def require(module: str, *, extra: str, what: str) -> ModuleType:
     """Import an optional library, or say which extra of labelnext brings it to `what` needs it.
@@ -40,7 +42,7 @@ def imported(what: str, name: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # whatever the code of that module raises
         raise ValueError(
-            f"{what} {name!r} cannot be imported: {type(error).__name__}: {error}."
+            f"{what} {name!r} cannot be imported: {type(error).__name__}: {one_line(error)}."
         ) from error
 
 

@@ -12,6 +12,8 @@ from typing import Any
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Offer the nearest of some names, if one is near: the end of a sentence, or nothing.
 
+    It has a mark of its own; where there is nothing, the caller's `or` puts one.
+
     >>> did_you_mean("emebdding", ["id", "embedding"])
     "; did you mean 'embedding'?"
     """
@@ -20,10 +22,19 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         if other != name and unicodedata.normalize("NFC", other) == form:
             return (
                 f"; '{other}' looks alike, but an accent is a character of its own in one of "
-                "them: copy the name from there"
+                "them: copy the name from there."
             )
     near = get_close_matches(name, names, n=1)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def one_line(error: object) -> str:
+    """Put the text of an error on one line, without a full stop at the end.
+
+    >>> one_line(ValueError("It is bad."))
+    'It is bad'
+    """
+    return " ".join(str(error).split()).removesuffix(".")
 
 
 def no_such(what: str, name: str, known: Iterable[str], more: str = "") -> str:
