@@ -50,6 +50,8 @@ _ADVICE = {
     "or name another folder with --loop",
     r": give --proba SOURCE of the model$": "; label some samples first, or give what your model "
     "says with --pool",
+    r": give --features SOURCE, .*": "; give a pool that has them with --pool",
+    r": give --proba SOURCE of shape .*": "; give a pool of theirs with --pool",
     r"; name it with --proba SOURCE.*": "; make a pool folder of it with `labelnext convert`",
 }
 
@@ -129,10 +131,12 @@ def check_own_code(asked: Any) -> None:
 
     if asked.model is not None:
         model = imported("model", asked.model)
+        if not hasattr(model, "fit") and (isinstance(model, type) or not callable(model)):
+            raise InputError(f"--model {asked.model} has no fit; name a classifier")
         if hasattr(model, "fit") and not hasattr(model, "predict_proba"):
             raise InputError(f"--model {asked.model} has no predict_proba; take a classifier with")
-    if asked.callback is not None:
-        imported("callback", asked.callback)
+    if asked.callback is not None and not callable(imported("callback", asked.callback)):
+        raise InputError(f"--callback {asked.callback} cannot be called; name a function")
 
 
 def waits(loop: "Loop") -> int:
@@ -205,7 +209,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         try:
             pool = open_files(asked.pool, {**nothing, "classes": asked.classes})
         except InputError as error:
-            raise InputError(f"--pool {asked.pool}: {error}") from None
+            named = str(error).startswith(asked.pool or "?")
+            raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
         return model.Fitted(pool, model.measure_pool(loop, pool))
     if asked.train is not None:
         from labelnext.loop.train import check, train
