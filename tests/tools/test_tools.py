@@ -164,6 +164,23 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
         file.pull(loop)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,label\ns1,good\ns1,bad\n", "'s1' has two labels of 'b.csv', 'good', 'bad'; leave one"),
+        ("id,label\ns1,good\ns2,a,good\n", "row 1 has more cells than the first line"),
+    ],
+)
+def test_a_table_that_may_mean_two_things_is_refused(loop, tmp_path, content, words):
+    file = tool(tmp_path, "csv")
+    file.path.write_text(content)
+    with pytest.raises(ValueError, match=words):
+        file.pull(loop)
+    assert loop.events() == []
+    file.path.write_text("id,label,annotator\ns1,good,a\ns1,bad,b\ns1,good,a\n")
+    assert file.pull(loop) == 2
+
+
 @pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl"])
 def test_what_a_loop_has_exported_is_nobodys_opinion(loop, tmp_path, name):
     ids = loop.samples().ids[:3]

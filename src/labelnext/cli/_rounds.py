@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labelnext.cli._errors import InputError, in_our_words, input_errors
 from labelnext.cli._pool import open_files
 from labelnext.cli._terminal import counting, say, tell, terminal, working
-from labelnext.utils.text import one_line
+from labelnext.utils.text import counted, one_line
 
 if TYPE_CHECKING:
     from labelnext.loop import Loop
@@ -184,7 +184,8 @@ def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
         return False
     at = loop.rounds()[-1]
     fewer = "" if len(batch) == asked.k else f", all that are left (-k {asked.k:,} asked for more)"
-    tell_out(f"Round {at['number']}: {len(batch):,} samples chosen by {at['strategy']}{fewer}.")
+    n = counted(len(batch), "sample")
+    tell_out(f"Round {at['number']}: {n} chosen by {at['strategy']}{fewer}.")
     return True
 
 
@@ -242,11 +243,14 @@ def _fitted(name: str, features: Any, labels: Any) -> Any:
     found = imported("model", name)
     try:
         classifier = found if hasattr(found, "fit") and not isinstance(found, type) else found()
-        return classifier.fit(features, np.array(labels.y[labels.labeled].tolist()))
+        fitted = classifier.fit(features, np.array(labels.y[labels.labeled].tolist()))
     except Exception as error:  # whatever the code of a user's raises
         raise InputError(
             f"--model {name} could not be fitted: {type(error).__name__}: {one_line(error)}"
         ) from None
+    if not hasattr(fitted, "predict_proba"):
+        raise InputError(f"--model {name} has no predict_proba once it is fitted; take another")
+    return fitted
 
 
 def serve_beside(loop: "Loop", asked: Any) -> "subprocess.Popen[bytes]":

@@ -181,13 +181,9 @@ def check_pool(pool: Pool, task: str, classes: list[str] | None) -> None:
     if "proba" not in pool.source.parts:
         return
     if pool.task not in POOL_TASKS[task]:
+        other = f"of the task {POOL_TASKS[task][0]!r}" if POOL_TASKS[task] else "of features alone"
         raise ValueError(
-            f"The pool's task is {pool.task!r}, and the loop's is {task!r}; make a pool "
-            + (
-                f"of the task {POOL_TASKS[task][0]!r}."
-                if POOL_TASKS[task]
-                else "of features alone."
-            )
+            f"The pool's task is {pool.task!r}, and the loop's is {task!r}; make a pool {other}."
         )
     known = classes or []
     if pool.classes is None:

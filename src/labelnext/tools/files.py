@@ -267,6 +267,7 @@ class File:
         # Labels that one has from elsewhere name their samples by id alone.
         pushed = any("labelnext" in record for record in records)
         classes = loop.classes or ()
+        said: dict[tuple[str, str], Any] = {}
         for record in records:
             key, own = record.get("labelnext"), record.get("id")
             if pushed:
@@ -286,6 +287,11 @@ class File:
                 heard.known += 1
                 continue
             who = str(record.get("annotator") or self.annotator)
+            if said.setdefault((sample, who), label) != label:
+                raise ValueError(
+                    f"{sample!r} has two labels of {who!r}, {some([said[sample, who], label])}; "
+                    "leave one of them"
+                )
             heard.answers.append(Answer(sample, who, "label", label))
         return heard
 
@@ -339,6 +345,12 @@ def _rows_of(content: bytes) -> list[dict[str, Any]]:
     head = text.split("\n", 1)[0]
     mark = max(",;\t", key=head.count)
     rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
+    longer = next((at for at, row in enumerate(rows) if None in row), None)
+    if longer is not None:
+        raise ValueError(
+            f"row {longer} has more cells than the first line; put texts with {mark!r} inside into "
+            "double quotes"
+        )
     if rows and "label" not in rows[0]:
         raise ValueError(f"there is no column label, only {some(list(map(str, rows[0])))}")
     return rows
