@@ -56,6 +56,16 @@ def test_an_older_one_is_brought_to_this_version_once(folder, monkeypatch):
     assert fresh.rounds()[0]["note"] is None
 
 
+def test_what_is_asked_of_rounds_is_counted_in_an_older_file(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(_schema, "MIGRATIONS", _schema.MIGRATIONS[:1])
+        options = {"classes": ["good", "bad"], "test": 2, "random_state": 0, "overlap": 1.0}
+        loop = Loop.create(tmp_path / "l", ["one", "two", "three"], **options)
+        change(loop.folder, "UPDATE picks SET need = 1 WHERE rank = 1")  # as if one had answered
+    at = open_loop(loop.folder).progress()
+    assert (at["round"], at["picks"], at["missing"], at["missing_in_all"]) == (0, 2, 3, 3)
+
+
 def test_a_migration_that_fails_leaves_all_as_it_was(folder, monkeypatch):
     step = "ALTER TABLE rounds ADD COLUMN note TEXT;\nINSERT INTO nowhere VALUES (1);"
     with monkeypatch.context() as patch:

@@ -153,6 +153,9 @@ class LoopStates(RuleBasedStateMachine):
         needs = [self.model.need(place) for place in range(len(self.model.picks))]
         with self.loop._database.reading() as db:
             assert [row[0] for row in db.execute("SELECT need FROM picks ORDER BY key")] == needs
+            counts = "SELECT round, count(*), sum(want), sum(need) FROM picks GROUP BY round"
+            kept = [tuple(row) for row in db.execute("SELECT * FROM asked ORDER BY round")]
+            assert kept == [tuple(row) for row in db.execute(counts)]
         assert self.loop.progress()["missing_in_all"] == sum(needs)
 
     @invariant()

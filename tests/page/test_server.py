@@ -208,12 +208,15 @@ def test_how_it_goes(predicted):
     page = page_of(predicted)
     items = page.take("ann", {"n": 4, "tab": "t"})["items"]
     page.record("ann", {"events": [event(i["id"], milliseconds=1500) for i in items]})
+    at = page.progress("ann", {"tab": "t", "all": "1"})["progress"]
+    assert at["measured"].startswith("Not measured yet. This loop has no test set")
     predicted.close({"test": {"accuracy": 0.8}, "other": {"x": 1.0}})
     at = page.progress("ann", {"tab": "t", "all": "1"})["progress"]
     assert at["classes"] == {"good": 4, "bad": 0}
     assert (at["rate"], at["seconds"], at["labelled"]) == (4, 1.5, 4)
     assert [(p["name"], p["decided"]) for p in at["people"]] == [("ann", 4), ("bo", 0)]
     assert at["curve"] == [{"labels": 4, "name": "accuracy, test", "value": 0.8}]
+    assert at["measured"] == "Newest score: accuracy 80.0\u00a0% on the test set, with 4 labels."
 
 
 def test_the_round_counts_the_answers_of_all_whom_it_asks(tmp_path):

@@ -10,7 +10,15 @@ import labelnext
 from labelnext.loop import Loop
 from labelnext.report.read import Read
 from labelnext.report.statistics import Saved, statistics
-from labelnext.report.summary import for_page, for_terminal, saving, score, summary, verdict
+from labelnext.report.summary import (
+    for_page,
+    for_terminal,
+    next_step,
+    saving,
+    score,
+    summary,
+    verdict,
+)
 from labelnext.report.told import Point
 from pages import chromium
 
@@ -87,6 +95,16 @@ def test_curves_have_labels_and_intervals(simulated):
     assert np.isnan(curves["loss"][0].low)
 
 
+def test_a_sample_counts_from_the_first_round_that_asked_for_it(tmp_path):
+    loop = Loop.create(tmp_path / "l", list("vwxyz"), classes=["a", "b"], random_state=0)
+    loop.add_labels(["0"], ["a"], annotator="ann", source="csv")  # nobody had asked
+    for rows in ([1, 2], [1, 3]):  # the first was skipped once
+        loop.next(labelnext.Pool(features=np.eye(2), ids=[*map(str, rows)]), 2, random=1.0)
+        loop.close()
+    loop.add_labels(["1", "2", "3"], ["a", "b", "b"], annotator="ann", source="csv")
+    assert [Read(loop).labels_until(number) for number in range(4)] == [1, 3, 4, 4]
+
+
 def test_guesses_are_held_against_labels_given_later(simulated):
     right = statistics(simulated.loop).right
     assert [(p.round, p.labels, p.n) for p in right["random"]] == [(2, 40, 8), (3, 80, 8)]
@@ -159,8 +177,10 @@ def test_what_was_taken_back_is_no_disagreement(tmp_path):
     for who, value in (("ann", "a"), ("bob", "b"), ("ann", "b")):
         loop.record("0", "label", value, annotator=who)
     assert statistics(loop).agreement.common == 1
+    assert np.isnan(statistics(loop).agreement.pairs[0].kappa)  # of one sample
     loop.undo("bob")
     assert statistics(loop).agreement is None
+    assert loop.votes() == {"0": {"ann": "b"}}
 
 
 def test_time_of_each_person(simulated):
@@ -450,15 +470,30 @@ def test_the_summary_says_what_is_wanted_first(simulated, tmp_path):
     assert "may still be chance" in lines[2].split(".")[0]
     assert "for what 24 labels drawn at random reach" in lines[2].lower()
     assert lines[3].startswith("110 samples labelled by several people; Krippendorff's alpha: 1.00")
-    assert last == "Nothing is asked for: `labelnext loop next`"
+    assert last == "Nothing is asked for: `labelnext loop next` chooses more"
     # A terminal says the same, less what takes models.
     assert summary(of) == [*lines[:2], lines[3], last]
-    assert for_terminal(last, " --loop 'a b'").endswith(": labelnext loop next --loop 'a b'")
+    assert for_terminal(last, " --loop 'a b'").endswith(
+        ": labelnext loop next --loop 'a b' chooses more"
+    )
     simulated.loop.report(tmp_path / "l.html")
     page = (tmp_path / "l.html").read_text("utf-8")
     assert re.findall("<li>.*?</li>", page)[:5] == [
         f"<li>{for_page(line, simulated.loop)}</li>" for line in [*lines, last]
     ]
+
+
+def test_what_comes_next(tmp_path):
+    loop = Loop.create(tmp_path / "l", ["x", "y", "z"], classes=["a", "b"], random_state=0)
+    loop.add_labels(["0"], ["a"], annotator="ann", source="csv")
+    assert next_step(Read(loop)) == "Nothing is asked for: `labelnext loop next` chooses more"
+    loop.next(k=2)
+    assert next_step(Read(loop)) == "2 answers missing: `labelnext loop label`"
+    loop.add_labels(["1", "2"], ["a", "b"], annotator="ann", source="csv")
+    export = "All is labelled: `labelnext loop export labels.csv`"
+    assert next_step(Read(loop)) == f"{export}; `labelnext loop next` measures it"
+    loop.close({"accuracy": 1.0})
+    assert next_step(Read(loop)) == export
 
 
 def test_a_score_that_was_told_once_is_not_the_newest():

@@ -277,6 +277,12 @@ def votes(db: sqlite3.Connection, splits: Sequence[str]) -> dict[int, dict[str, 
     return found
 
 
+def votes_by_id(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+    """Return the same of all samples, by their ids."""
+    ids = dict(db.execute("SELECT key, id FROM samples").fetchall())
+    return {ids[sample]: said for sample, said in votes(db, ("pool", "test")).items()}
+
+
 def adjudications(db: sqlite3.Connection, splits: Sequence[str]) -> dict[int, Any]:
     """Return what was decided of samples, the last decision of each."""
     rows = db.execute(

@@ -246,6 +246,18 @@ def table(db: sqlite3.Connection) -> list[dict[str, Any]]:
     return [{**dict(row), "parameters": json.loads(row["parameters"])} for row in rows]
 
 
+def asked_now(db: sqlite3.Connection) -> tuple[int | None, str | None, int, int, int]:
+    """Return the round that is asked for now: number, kind, picks, answers wanted, and missing.
+
+    It reads what is kept of each round, and no pick.
+    """
+    row = db.execute(
+        "SELECT number, kind, picks, want, need FROM rounds JOIN asked ON round = number "
+        "WHERE closed_at IS NULL ORDER BY need = 0, number"
+    ).fetchone()
+    return (None, None, 0, 0, 0) if row is None else tuple(row)
+
+
 def progress(db: sqlite3.Connection) -> dict[str, Any]:
     """Return where the loop stands, in numbers."""
 
@@ -259,22 +271,18 @@ def progress(db: sqlite3.Connection) -> dict[str, Any]:
             "WHERE action IN ('label', 'import') GROUP BY split"
         ).fetchall()
     )
-    current = db.execute(
-        "SELECT number, kind FROM rounds AS r WHERE closed_at IS NULL "
-        "ORDER BY NOT EXISTS (SELECT 1 FROM picks WHERE round = r.number AND need > 0), number"
-    ).fetchone()
-    number = None if current is None else current["number"]
+    number, kind, picks, _, missing = asked_now(db)
     return {
         "samples": count("SELECT count(*) FROM samples"),
         "test": count("SELECT count(*) FROM samples WHERE split = 'test'"),
         "labeled": labeled.get("pool", 0),
         "test_labeled": labeled.get("test", 0),
         "round": number,
-        "kind": None if current is None else current["kind"],
-        "picks": count("SELECT count(*) FROM picks WHERE round = ?", number),
+        "kind": kind,
+        "picks": picks,
         "unanswered": count("SELECT count(*) FROM picks WHERE round = ? AND need > 0", number),
-        "missing": count("SELECT coalesce(sum(need), 0) FROM picks WHERE round = ?", number),
-        "missing_in_all": count("SELECT coalesce(sum(need), 0) FROM picks WHERE need > 0"),
+        "missing": missing,
+        "missing_in_all": count("SELECT coalesce(sum(need), 0) FROM asked"),
         "waiting": count("SELECT count(*) FROM picks WHERE need > 0 AND need < want"),
         "people": [
             dict(row)

@@ -83,6 +83,19 @@ CREATE TABLE metrics (
     value REAL, PRIMARY KEY (round, split, name)
 ) WITHOUT ROWID;
 """,
+    """
+-- What is asked of each round, kept as picks change: pages ask for it all the time.
+CREATE TABLE asked (
+    round INTEGER PRIMARY KEY REFERENCES rounds, picks INTEGER NOT NULL, want INTEGER NOT NULL,
+    need INTEGER NOT NULL
+);
+INSERT INTO asked SELECT round, count(*), sum(want), sum(need) FROM picks GROUP BY round;
+CREATE TRIGGER pick_asked AFTER INSERT ON picks
+    BEGIN INSERT INTO asked VALUES (new.round, 1, new.want, new.need) ON CONFLICT DO UPDATE SET
+        picks = picks + 1, want = want + excluded.want, need = need + excluded.need; END;
+CREATE TRIGGER pick_answered AFTER UPDATE OF need ON picks WHEN new.need <> old.need
+    BEGIN UPDATE asked SET need = need + new.need - old.need WHERE round = new.round; END;
+""",
 )
 # Errors of the place, not of what is in the file.
 OUTSIDE = {

@@ -528,6 +528,14 @@ class Loop:
             raise ValueError("The labels of this loop are numbers: there are no classes.")
         return class_counts(Read(self))
 
+    def votes(self) -> dict[str, dict[str, Any]]:
+        """Return what each person says of each sample that somebody has labelled, by their ids.
+
+        Of each person the latest decision counts; what was taken back, or cannot be told, is none.
+        """
+        with self._database.reading() as db:
+            return _events.votes_by_id(db)
+
     def disagreements(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the ids of samples of which people say different things, and who says what.
 

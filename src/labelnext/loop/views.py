@@ -57,19 +57,10 @@ def take_predicted(loop: Loop, person: str, guess: str, n: int, seconds: float) 
 def asked_now(loop: Loop) -> dict[str, Any]:
     """Return the round that is asked for now, how many answers it wants, and how many it lacks.
 
-    Cheap, as each tab asks for it again and again: it reads that round, and no events.
+    Cheap, as each tab asks for it again and again.
     """
     with loop._database.reading() as db:
-        row = db.execute(
-            "SELECT number, kind FROM rounds AS r WHERE closed_at IS NULL "
-            "ORDER BY NOT EXISTS (SELECT 1 FROM picks WHERE round = r.number AND need > 0), number"
-        ).fetchone()
-        number, kind = (None, None) if row is None else row
-        picks, total, left = db.execute(
-            "SELECT count(*), coalesce(sum(want), 0), coalesce(sum(need), 0) FROM picks "
-            "WHERE round = ?",
-            (number,),
-        ).fetchone()
+        number, kind, picks, total, left = _rounds.asked_now(db)
     return {
         "round": number,
         "kind": kind,

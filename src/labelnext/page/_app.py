@@ -26,6 +26,7 @@ from labelnext.page import _media
 from labelnext.page._security import Guard
 from labelnext.report import told
 from labelnext.report.read import Read
+from labelnext.report.summary import beside, for_terminal, measured
 
 try:
     import fcntl
@@ -280,19 +281,20 @@ class Page:
         return {"progress": at, "training": self._training_state()}
 
     def _all(self, person: str) -> dict[str, Any]:
-        labels = self.loop.labels(split="all")
-        classes = Counter(name for row in labels.labeled for name in _classes(labels.y[row]))
+        of = Read(self.loop)
+        at, y = of.at, [*of.labels.y[of.labels.labeled], *of.test.y[of.test.labeled]]
+        classes = Counter(name for value in y for name in _classes(value))
         mine = self.loop.history(person, 500)
         now = time.time()
         seconds = [e.milliseconds / 1000 for e in mine[:100] if e.milliseconds]
-        at = self.loop.progress()
         known = {one["annotator"]: one for one in at["people"]}
         return {
-            "labelled": len(labels.labeled),
+            "labelled": len(y),
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "curve": _curve(Read(self.loop)),
+            "measured": for_terminal(measured(of), beside(self.loop)),
+            "curve": _curve(of),
             "people": [
                 {
                     "name": name,

@@ -92,13 +92,13 @@ def _estimate(parts: list[tuple[int, int, float, float]]) -> dict[str, float | N
     if not total:
         return {"share": None, "low": None, "high": None}
     share = sum(n / total * (before + rest * hits / n) for n, hits, before, rest in parts)
-    # With Agresti and Coull's two hits and two misses, none of n is no proof of none at all.
-    centre = sum(
-        n / total * (before + rest * (hits + 2) / (n + 4)) for n, hits, before, rest in parts
-    )
-    variance = sum(
-        (n / total * rest) ** 2 * (p := (hits + 2) / (n + 4)) * (1 - p) / (n + 4)
-        for n, hits, _, rest in parts
-    )
+    # With Agresti and Coull's two hits and two misses, none of n is no proof of none at all; it is
+    # two in all, however many the slices.
+    centre = variance = 0.0
+    for n, hits, before, rest in parts:
+        weight = n / total
+        p = (hits + 2 * weight) / (n + 4 * weight)
+        centre += weight * (before + rest * p)
+        variance += (weight * rest) ** 2 * p * (1 - p) / (n + 4 * weight)
     half = 1.96 * math.sqrt(variance)
     return {"share": share, "low": max(0.0, centre - half), "high": min(1.0, centre + half)}

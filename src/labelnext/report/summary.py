@@ -34,13 +34,11 @@ CODE = re.compile("`([^`]+)`")
 def summary(of: Read, found: Statistics | None = None) -> list[str]:
     """Return the sentences, the next step last; without statistics what needs no model."""
     at = of.at
-    curves = told.curves(of) if found is None else found.curves
-    by = ", of the default model" if found is not None and "curves" in found.why else ""
     lines = [
         f"{at['samples'] - at['test']:,} samples, {at['labeled']:,} labelled; test set "
         f"{at['test']:,}, {at['test_labeled']:,} labelled. {counted(len(of.chosen), 'round')}, "
         f"{counted(len(at['people']), 'annotator')}.",
-        f"Newest score{by}: {score(curves)}" if curves else f"Not measured yet. {no_score(of)}",
+        measured(of, found),
     ]
     if found is not None and of.chosen:
         if found.saved is None:
@@ -59,6 +57,13 @@ def summary(of: Read, found: Statistics | None = None) -> list[str]:
             "decide on the page, `labelnext loop label`"
         )
     return [*lines, next_step(of)]
+
+
+def measured(of: Read, found: Statistics | None = None) -> str:
+    """Say what was reached, or what to do to know it."""
+    curves = told.curves(of) if found is None else found.curves
+    by = ", of the default model" if found is not None and "curves" in found.why else ""
+    return f"Newest score{by}: {score(curves)}" if curves else f"Not measured yet. {no_score(of)}"
 
 
 def headline(curves: Mapping[str, Any]) -> str:
@@ -157,8 +162,9 @@ def next_step(of: Read) -> str:
     if missing := at["missing_in_all"]:
         return f"{counted(missing, 'answer')} missing: `labelnext loop label`"
     if of.chosen and at["labeled"] == at["samples"] - at["test"]:
-        return "All is labelled: `labelnext loop export labels.csv`"
-    return "Nothing is asked for: `labelnext loop next`"
+        last = "" if of.chosen[-1]["state"] == "trained" else "; `labelnext loop next` measures it"
+        return f"All is labelled: `labelnext loop export labels.csv`{last}"
+    return "Nothing is asked for: `labelnext loop next` chooses more"
 
 
 def share(value: float) -> str:
@@ -176,10 +182,15 @@ def for_terminal(text: str, same: str) -> str:
     return CODE.sub(r"\1", COMMAND.sub(lambda found: found[1] + same, text))
 
 
+def beside(loop: Any) -> str:
+    """Return what commands need that are run in the folder that a loop lies in."""
+    name = loop.folder.name
+    return "" if name == "loop" else f" --loop {shlex.quote(name)}"
+
+
 def for_page(text: str, loop: Any) -> str:
     """Return a text as HTML, with commands that work in the folder that the loop lies in."""
-    name = loop.folder.name
-    same = "" if name == "loop" else escape(f" --loop {shlex.quote(name)}", quote=False)
+    same = escape(beside(loop), quote=False)
     text = COMMAND.sub(lambda found: f"`{found[1]}{same}`", escape(text, quote=False))
     code = CODE.sub(r"<code>\1</code>", text.replace(" %", "\u00a0%"))
     return OPTION.sub(r"<span>\g<0></span>", code)

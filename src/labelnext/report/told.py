@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -66,16 +66,12 @@ def with_intervals(
 
 def agreement(of: Read) -> Agreement | None:
     """Compare what people say of the same samples, of each the latest; None if there are none."""
-    said: dict[str, dict[str, Any]] = defaultdict(dict)
     numbers = of.task == "regression"
-    for event in of.events:
-        if event.action in ("label", "import", "cannot-tell", "skip") and not event.undone:
-            if event.action in ("label", "import"):
-                value = event.value if numbers else json.dumps(event.value, ensure_ascii=False)
-                said[event.sample][event.annotator] = value
-            else:
-                said[event.sample].pop(event.annotator, None)
-    shared = [votes for votes in said.values() if len(votes) > 1]
+    shared = [
+        votes if numbers else {who: json.dumps(value) for who, value in votes.items()}
+        for votes in of.loop.votes().values()
+        if len(votes) > 1
+    ]
     if not shared:
         return None
     found = alpha([list(votes.values()) for votes in shared], numbers=numbers)

@@ -958,7 +958,7 @@ VIEWS.progress = {
         p.round !== null && fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
         p.rate > 0 && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
       el("div", { class: "columns" },
-        el("section", {}, el("h3", {}, "Learning curve"), curve(p.curve)),
+        el("section", {}, el("h3", {}, "Learning curve"), el("p", { class: "soft" }, p.measured), p.curve.length > 0 && curve(p.curve)),
         el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You need not wait for them.` : p.round === null ? "No batch is waiting." : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
         el("section", {}, el("h3", {}, "Classes so far"), Object.keys(p.classes).length ? el("table", { class: "plain bars" }, el("tbody", {}, Object.entries(p.classes).map(([name, n]) => el("tr", {}, el("th", { scope: "row", dir: "auto" }, swatch(name), name), el("td", {}, n), el("td", { class: "barcell", "aria-hidden": "true" }, n > 0 && el("i", { style: { width: `${100 * n / most}%` } })))))) : el("p", { class: "soft" }, "No labels yet.")),
         el("section", {}, el("h3", {}, "Who is at work"), el("table", { class: "plain" }, el("tbody", {}, p.people.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name === S.me ? `${one.name} (you)` : one.name), el("td", {}, plural(one.decided, "decision")), el("td", { class: "soft" }, one.at === null ? "not yet here" : ago(one.at))))))))));
@@ -969,7 +969,6 @@ VIEWS.progress = {
 
 // Lines of a metric over the number of labels, with what lies in its interval; and as a table.
 function curve(points) {
-  if (!points.length) return el("p", { class: "soft" }, "It begins when the first round is trained, and needs a test set or the random part of each round.");
   const [W, H, L, B] = [460, 220, 44, 30];
   const xs = points.map((p) => p.labels); const ys = points.flatMap((p) => [p.low ?? p.value, p.high ?? p.value]);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
