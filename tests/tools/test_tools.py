@@ -168,7 +168,8 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
     ("content", "words"),
     [
         ("id,label\ns1,good\ns1,bad\n", "'s1' has two labels of 'b.csv', 'good', 'bad'; leave one"),
-        ("id,label\ns1,good\ns2,a,good\n", "row 1 has more cells than the first line"),
+        ("id,label\ns1,good\ns2,a,good\n", "as csv: row 1 has 3 cells and the first line has 2"),
+        ('id,label\n"s1,good\n', "as csv: a quote that opens in row 0 is never closed"),
     ],
 )
 def test_a_table_that_may_mean_two_things_is_refused(loop, tmp_path, content, words):
@@ -179,6 +180,28 @@ def test_a_table_that_may_mean_two_things_is_refused(loop, tmp_path, content, wo
     assert loop.events() == []
     file.path.write_text("id,label,annotator\ns1,good,a\ns1,bad,b\ns1,good,a\n")
     assert file.pull(loop) == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_that_is_too_deep_is_refused(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    file.path.write_text("[" * 60_000)
+    with pytest.raises(ValueError, match=r"cannot be read as|has nothing of this loop"):
+        file.pull(loop)
+
+
+def test_a_long_text_comes_back_and_a_label_that_is_no_number_is_none(tmp_path):
+    rows = [{"id": "s1", "text": "x" * 200_000}, {"id": "s2", "text": "y"}]
+    loop = Loop.create(tmp_path / "long", rows, classes=["good", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(2), ids=["s1", "s2"]), 2)
+    file = tool(tmp_path, "csv")
+    file.push(loop)
+    text = file.path.read_text("utf-8")
+    file.path.write_text(text.replace(",,\n", ",good,ann\n", 1), "utf-16")
+    assert file.pull(loop).said() == "1 new answer; left out: 1 without an answer"
+    other = tool(tmp_path, "jsonl")
+    other.path.write_text('{"id": "s1", "label": NaN}\n')
+    assert other.pull(loop).left_out == {"without an answer": 1}
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl"])
