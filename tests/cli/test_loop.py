@@ -605,6 +605,16 @@ def test_outside_of_a_loop(here, complaint):
     )
 
 
+@pytest.mark.parametrize("command", ["label", "run"])
+def test_what_the_page_would_refuse_is_refused_before_a_round_is_chosen(made, run, command):
+    answer()
+    for options in (["--people", "ann,ann"], ["--people", ""], ["--host", "0.0.0.0"]):
+        result = run("loop", command, *options)
+        assert result.exit_code == 2
+        assert "--people must" in result.stderr
+    assert len(labelnext.open_loop("loop").rounds()) == 1
+
+
 def test_a_missing_extra_is_named(made, complaint, monkeypatch):
     monkeypatch.setitem(sys.modules, "starlette", None)
     assert 'pip install "labelnext[label]"' in complaint("loop", "label")

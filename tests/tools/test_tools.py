@@ -182,6 +182,17 @@ def test_a_table_that_may_mean_two_things_is_refused(loop, tmp_path, content, wo
     assert file.pull(loop) == 2
 
 
+@pytest.mark.parametrize("seconds", [10**30, float("nan"), -1, "soon", None])
+def test_a_time_that_cannot_be_is_left_out(loop, tmp_path, seconds):
+    file = tool(tmp_path, "label-studio")
+    file.push(loop)
+    tasks = json.loads(said(file.path.read_text("utf-8"), "label-studio", ["good"]))
+    tasks[0]["annotations"][0]["lead_time"] = seconds
+    file.path.write_text(json.dumps(tasks))
+    assert file.pull(loop) == 1
+    assert loop.events()[0].milliseconds is None
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_that_is_too_deep_is_refused(loop, tmp_path, name):
     file = tool(tmp_path, name)

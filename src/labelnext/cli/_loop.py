@@ -206,9 +206,9 @@ def label(**options: Any) -> None:
         end_with(os.environ.get(BESIDE))
         from labelnext.page import serve
 
+        people = _checked_people(asked)
         if not waits(loop):
             step(loop, asked)
-        people = None if asked.people is None else names_of(asked.people)
         names = ("strategy", "pool", "classes", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
         serve(
@@ -219,6 +219,17 @@ def label(**options: Any) -> None:
             people=people,
             train=[*command("next", loop), "-k", str(asked.k), *more],
         )
+
+
+def _checked_people(asked: Any) -> list[str] | None:
+    """Return who labels on the page; what it would refuse is refused before a round is chosen."""
+    if getattr(asked, "no_page", False):
+        return None
+    from labelnext.page.server import check_people
+
+    people = None if asked.people is None else names_of(asked.people)
+    check_people(people, asked.host)
+    return people
 
 
 @with_options({**LOOP, "What is chosen": CHOICE})
@@ -263,6 +274,7 @@ def run(**options: Any) -> None:
             check_choice(asked)
             loop = open_here(asked.loop)
             check_own_code(asked)
+            _checked_people(asked)
             while True:
                 try:
                     if not waits(loop) and not step(loop, asked, most=asked.rounds):

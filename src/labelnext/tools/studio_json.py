@@ -101,7 +101,6 @@ def answers_of(
         for annotation in each.get("annotations") or ():
             when = str(annotation.get("updated_at") or annotation.get("created_at") or "")
             number = f"{each.get('project')}.{annotation['id']}"
-            seconds = annotation.get("lead_time")
             action, value = _said(annotation, sample, task, label)
             answer = Answer(
                 sample,
@@ -109,11 +108,17 @@ def answers_of(
                 action,
                 value,
                 f"label-studio:{number}:{when}",
-                None if seconds is None else round(1000 * seconds),
+                _milliseconds(annotation.get("lead_time")),
             )
             found.append((when, annotation["id"], answer))
     heard.answers += [answer for *_, answer in sorted(found, key=lambda each: each[:2])]
     return heard
+
+
+def _milliseconds(seconds: Any) -> int | None:
+    """Return how long somebody took, where that can be."""
+    known = isinstance(seconds, int | float) and 0 <= seconds < 1e9
+    return round(1000 * seconds) if known else None
 
 
 def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[Any, Any]:
