@@ -219,6 +219,9 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
     (here / "photos").rename("pictures")
     words = "put them back there, or say where they are now: `labelnext loop change --files FOLDER`"
     assert words in complaint("loop", "next", "--encoder", "plain")
+    ran(run, "next", "-k", 1, "--strategy", "random")
+    words = "or say where the files are now: `labelnext loop change --files FOLDER`"
+    assert words in complaint("loop", "push", "batch.json")
     (here / "pictures" / "3.png").unlink()
     (here / "rules.md").write_text("# Rules")
     said = ran(run, "change", "--files", "pictures", "--labels", "red,blue,green")
@@ -228,7 +231,7 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
     assert "Guidelines: rules.md." in ran(run, "change", "--guidelines", "rules.md")
     loop = labelnext.open_loop("loop")
     assert (loop.guidelines, loop.classes) == ("# Rules", ["red", "blue", "green"])
-    assert "Round 1: 2 samples" in ran(run, "next", "-k", 2, "--encoder", "plain")
+    assert "Round 2: 2 samples" in ran(run, "next", "-k", 2, "--encoder", "plain")
     assert "give --files, --labels or --guidelines" in complaint("loop", "change")
     assert "gone; name the one that" in complaint("loop", "change", "--files", "gone")
     assert "files are not in" in complaint("loop", "change", "--files", ".")

@@ -50,13 +50,21 @@ def content_of(task: Asked, root: Path | None, media: str | None) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise OSError(f"{path} cannot be read: {error.strerror}; nothing was sent.") from None
+        raise unreadable(path, error) from None
     if len(content) > LARGEST:
         raise ValueError(
             f"{path} has {len(content):,} bytes, too many to put into a task; serve the files and "
             "say where: media='https://.../'."
         )
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def unreadable(path: Path, error: OSError) -> OSError:
+    """Return what to say of a file that is to be sent and cannot be read."""
+    return OSError(
+        f"{path} cannot be read: {error.strerror}; nothing was sent. Put it back, say that you "
+        "cannot tell on the page, or say where the files are now: loop.change(root=...)."
+    )
 
 
 def task_of(task: Asked, content: Any, *, guess: Mapping[str, str] | None) -> dict[str, Any]:
