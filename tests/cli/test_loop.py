@@ -40,6 +40,8 @@ def features(texts):
 class Model(LogisticRegression):
     pass
 
+MINE = 3
+
 class Wrong(LogisticRegression):
     def fit(self, X, y):
         raise KeyError("gone")
@@ -68,9 +70,7 @@ def made(here, run):
 
 def test_it_is_said_which_columns_were_taken(here, run):
     said = ran(run, "init", "reviews.csv", "--labels", "good,bad")
-    assert (
-        "\nText from 'body' and id from the number of the row; to take others remove loop" in said
-    )
+    assert "\nText from 'body' and id from the number of the row; to take others remove " in said
     said = ran(
         run,
         "init",
@@ -105,7 +105,10 @@ def ran(run, *arguments):
 def test_from_a_table_to_labels(here, run):
     said = ran(run, "init", "reviews.csv", "--text", "body", "--labels", "good,bad", "--test", 6)
     assert "30 samples: texts" in said
-    assert "Id from the number of the row; to take others remove loop, and say --id.\n" in said
+    assert (
+        "Id from the number of the row; to take others remove loop/loop.sqlite, and say --id.\n"
+        in said
+    )
     assert "Test set: 6" in said
     assert "Next: labelnext loop label\n" in said
     assert "6 answers missing: labelnext loop label" in ran(run, "status")
@@ -149,6 +152,15 @@ def test_an_encoder_of_the_users_that_fails(made, run):
     result = run("loop", "next", "--encoder", "own_code:fails")
     assert result.exit_code == 2
     assert "--encoder own_code:fails failed: RuntimeError: out of memory" in result.output
+
+
+def test_features_that_fail_leave_a_loop_to_go_on_with(here, run):
+    options = ("--labels", "good,bad", "--encoder", "own_code:fails", "--loop", "l")
+    result = run("loop", "init", "reviews.csv", *options)
+    assert result.exit_code == 2
+    assert "The loop is made, without features: correct it, or choose another" in result.stderr
+    assert "and go on with `labelnext loop next --loop l`" in result.stderr
+    ran(run, "next", "-k", 3, "--loop", "l", "--encoder", "tfidf")
 
 
 def test_status_says_where_people_disagree(made, run):
@@ -207,6 +219,9 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
     (here / "photos").rename("pictures")
     words = "put them back there, or say where they are now: `labelnext loop change --files FOLDER`"
     assert words in complaint("loop", "next", "--encoder", "plain")
+    ran(run, "next", "-k", 1, "--strategy", "random")
+    words = "or say where the files are now: `labelnext loop change --files FOLDER`"
+    assert words in complaint("loop", "push", "batch.json")
     (here / "pictures" / "3.png").unlink()
     (here / "rules.md").write_text("# Rules")
     said = ran(run, "change", "--files", "pictures", "--labels", "red,blue,green")
@@ -216,7 +231,7 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
     assert "Guidelines: rules.md." in ran(run, "change", "--guidelines", "rules.md")
     loop = labelnext.open_loop("loop")
     assert (loop.guidelines, loop.classes) == ("# Rules", ["red", "blue", "green"])
-    assert "Round 1: 2 samples" in ran(run, "next", "-k", 2, "--encoder", "plain")
+    assert "Round 2: 2 samples" in ran(run, "next", "-k", 2, "--encoder", "plain")
     assert "give --files, --labels or --guidelines" in complaint("loop", "change")
     assert "gone; name the one that" in complaint("loop", "change", "--files", "gone")
     assert "files are not in" in complaint("loop", "change", "--files", ".")
@@ -361,7 +376,7 @@ def test_a_table_without_names_of_columns(here, run, complaint):
     )
     assert hint in complaint("loop", "init", "t.csv", "--text", "body", "--labels", "good,bad")
     said = ran(run, "init", "t.csv", "--text", "Well made", "--labels", "good,bad")
-    assert f"{hint}, remove loop, and init again." in said
+    assert f"{hint}, remove loop/loop.sqlite, and init again." in said
 
 
 def test_run_stops_and_goes_on(made, run, monkeypatch):
@@ -443,6 +458,11 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
             "--encoder plein is not known for texts",
         ),
         (["init", "reviews.csv", "--labels", "a,b", "--guidelines", "no.md"], "no.md"),
+        (
+            ["init", "reviews.csv", "--labels", "a,b", "--guidelines", "odd.md", "--loop", "l"],
+            "odd.md: it is no text in UTF-8",
+        ),
+        (["init", "", "--labels", "a,b", "--loop", "l"], "The path of the samples is empty"),
         (["next", "-k", 0], "-k 0: choose at least one"),
         (["next", "--strategy", "bagde"], "did you mean 'badge'"),
         (["next", "--random", 1.5], "--random 1.5: a share is from 0 to 1"),
@@ -451,6 +471,9 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
         (["next", "--pool", "p", "--encoder", "e"], "--encoder makes no features with --pool"),
         (["next", "--pool", "gone.npz"], "--pool gone.npz: There is no "),
         (["next", "--pool", "gone/"], "--pool gone/: There is no "),
+        (["next", "--pool", "two.npy:x"], "--pool two.npy:x: a pool is a whole file: give two"),
+        (["next", "--pool", "pool.npz", "--strategy", "core-set"], "; give a pool that has them"),
+        (["next", "--pool", "pool.npz", "--strategy", "bald"], "; give a pool of theirs with --p"),
         (["next", "--pool", "reviews.csv"], "make a pool folder of it with `labelnext convert`"),
         (["next", "--encoder", "plein"], "--encoder plein is not known for texts"),
         (["next", "--encoder", "own_code:gone"], "--encoder 'own_code:gone' cannot be imported"),
@@ -479,6 +502,12 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
     ],
 )
 def test_mistakes_are_told_in_one_line(made, complaint, arguments, words):
+    (made / "odd.md").write_bytes(b"\xff")
+    np.save("two.npy", np.eye(2))
+    ids = np.array([*map(str, range(30))])
+    np.savez("pool.npz", proba=[[0.5, 0.5]] * 30, ids=ids)
+    if "pool.npz" in arguments:
+        arguments = [*arguments, "--classes", "good,bad"]
     before = labelnext.open_loop("loop").rounds()
     assert words in complaint("loop", *arguments)
     assert labelnext.open_loop("loop").rounds() == before
@@ -492,6 +521,12 @@ def test_mistakes_are_told_in_one_line(made, complaint, arguments, words):
         (["--model", "own_code:gone"], "--model 'own_code:gone' cannot be imported"),
         (["--model", "own_code"], "--model must be module:name, as in my_code:Name, got"),
         (["--model", "sklearn.svm:LinearSVC"], "--model sklearn.svm:LinearSVC has no predict_pro"),
+        (["--model", "own_code:MINE"], "--model own_code:MINE has no fit; name a classifier"),
+        (["--model", "sklearn.svm:SVC"], "SVC has no predict_proba once it is fitted; take a"),
+        (["--model", "builtins:dict"], "--model builtins:dict has no fit; name a classifier"),
+        (["--callback", "own_code:MINE"], "own_code:MINE cannot be called; name a function"),
+        (["--seed", str(1 << 64)], "--seed must be at least 0 and below 2**62"),
+        (["--encoder", ""], "--encoder is not known for texts"),
         (["--callback", "own_code:gone"], "--callback 'own_code:gone' cannot be imported"),
         (["--train", "own_code:fails"], "own_code:fails ended with 1, see above"),
         (["--train", "own_code:gone"], "own_code:gone ended with 1, see above"),
@@ -571,6 +606,16 @@ def test_outside_of_a_loop(here, complaint):
     assert "there is no loop here; make one with `labelnext loop init" in complaint(
         "loop", "status"
     )
+
+
+@pytest.mark.parametrize("command", ["label", "run"])
+def test_what_the_page_would_refuse_is_refused_before_a_round_is_chosen(made, run, command):
+    answer()
+    for options in (["--people", "ann,ann"], ["--people", ""], ["--host", "0.0.0.0"]):
+        result = run("loop", command, *options)
+        assert result.exit_code == 2
+        assert "--people must" in result.stderr
+    assert len(labelnext.open_loop("loop").rounds()) == 1
 
 
 def test_a_missing_extra_is_named(made, complaint, monkeypatch):

@@ -262,7 +262,7 @@ def test_only_files_have_a_folder(tmp_path):
         ({"classes": ["a", "a"]}, "'a' more than once"),
         ({"classes": ["a", 1]}, "classes must be texts, got 1; write it as '1'"),
         ({"classes": "ab"}, "must be a list of names"),
-        ({"classes": ["a", " "]}, "must not be empty"),
+        ({"classes": ["a", " "]}, "has an empty name, in place 2 of 2"),
         ({"task": "regresion"}, "did you mean 'regression'"),
         ({"task": "regression"}, "there are no classes"),
         ({"test": 2}, "below the number of samples, 2, got 2"),

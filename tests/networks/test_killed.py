@@ -25,9 +25,12 @@ def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path, seed):
     )
     rounds = json.loads(done.stdout)
     for before in rounds:
-        # No sample of a shard that was finished is read again, and no finished shard is lost.
-        rows = {row for shard in before["there"] for row in range(16 * shard, 16 * shard + 16)}
-        assert not rows & set(before["reads"])
+        # No sample of a shard that was finished is read again, but the few that are compared, and
+        # no finished shard is lost.
+        there = before["there"]
+        rows = {row for shard in there for row in range(16 * shard, 16 * shard + 16)}
+        few = {row for shard in there[:1] + there[-1:] for row in range(16 * shard, 16 * shard + 4)}
+        assert rows & set(before["reads"]) <= few
         assert set(before["there"]) <= set(before["finished"])
         # Without its manifest nobody takes it for a pool, and with it all is there.
         assert (before["opened"] == killed.N) == before["manifest"]

@@ -425,7 +425,7 @@ def test_signatures_differ_by_person_and_purpose(tmp_path):
 
 def test_another_host_asks_for_people_and_says_that_all_can_read(tmp_path, capsys):
     with pytest.raises(ValueError, match=r"people must name.*not encrypted"):
-        server._people(None, "0.0.0.0")
+        server.check_people(None, "0.0.0.0")
     server._announce("it", {"ann": "http://h:1/#token=a", "bo": "http://h:1/#token=b"}, "0.0.0.0")
     said = capsys.readouterr().out
     assert "  ann: http://h:1/#token=a\n  bo: http://h:1/#token=b\n" in said

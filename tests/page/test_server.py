@@ -348,15 +348,15 @@ def test_rows_come_with_their_columns(tmp_path):
 @pytest.mark.parametrize("people", [[], ["a", "a"], [""], ["a\nb"], [7]])
 def test_people_are_different_names(people):
     with pytest.raises(ValueError, match="people must be"):
-        server._people(people, "127.0.0.1")
+        server.check_people(people, "127.0.0.1")
 
 
 def test_alone_one_is_oneself(monkeypatch):
     monkeypatch.setattr("getpass.getuser", lambda: "eve")
-    assert server._people(None, "127.0.0.1") == ["eve"]
+    assert server.check_people(None, "127.0.0.1") == ["eve"]
     monkeypatch.setattr("getpass.getuser", lambda: {}["none"])
-    assert server._people(None, "localhost") == ["me"]
-    assert server._people("ann", "127.0.0.1") == ["ann"]
+    assert server.check_people(None, "localhost") == ["me"]
+    assert server.check_people("ann", "127.0.0.1") == ["ann"]
 
 
 def test_a_port_that_is_taken_says_what_to_do(loop):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import zipfile
 
@@ -164,6 +165,57 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
         file.pull(loop)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,label\ns1,good\ns1,bad\n", "'s1' has two labels of 'b.csv', 'good', 'bad'; leave one"),
+        ("id,label\ns1,good\ns2,a,good\n", "as csv: row 1 has 3 cells and the first line has 2"),
+        ('id,label\n"s1,good\n', "as csv: a quote that opens in row 0 is never closed"),
+    ],
+)
+def test_a_table_that_may_mean_two_things_is_refused(loop, tmp_path, content, words):
+    file = tool(tmp_path, "csv")
+    file.path.write_text(content)
+    with pytest.raises(ValueError, match=words):
+        file.pull(loop)
+    assert loop.events() == []
+    file.path.write_text("id,label,annotator\ns1,good,a\ns1,bad,b\ns1,good,a\n")
+    assert file.pull(loop) == 2
+
+
+@pytest.mark.parametrize("seconds", [10**30, float("nan"), -1, "soon", None])
+def test_a_time_that_cannot_be_is_left_out(loop, tmp_path, seconds):
+    file = tool(tmp_path, "label-studio")
+    file.push(loop)
+    tasks = json.loads(said(file.path.read_text("utf-8"), "label-studio", ["good"]))
+    tasks[0]["annotations"][0]["lead_time"] = seconds
+    file.path.write_text(json.dumps(tasks))
+    assert file.pull(loop) == 1
+    assert loop.events()[0].milliseconds is None
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_that_is_too_deep_is_refused(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    file.path.write_text("[" * 60_000)
+    with pytest.raises(ValueError, match=r"cannot be read as|has nothing of this loop"):
+        file.pull(loop)
+
+
+def test_a_long_text_comes_back_and_a_label_that_is_no_number_is_none(tmp_path):
+    rows = [{"id": "s1", "text": "x" * 200_000}, {"id": "s2", "text": "y"}]
+    loop = Loop.create(tmp_path / "long", rows, classes=["good", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(2), ids=["s1", "s2"]), 2)
+    file = tool(tmp_path, "csv")
+    file.push(loop)
+    text = file.path.read_text("utf-8")
+    file.path.write_text(text.replace(",,\n", ",good,ann\n", 1), "utf-16")
+    assert file.pull(loop).said() == "1 new answer; left out: 1 without an answer"
+    other = tool(tmp_path, "jsonl")
+    other.path.write_text('{"id": "s1", "label": NaN}\n')
+    assert other.pull(loop).left_out == {"without an answer": 1}
+
+
 @pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl"])
 def test_what_a_loop_has_exported_is_nobodys_opinion(loop, tmp_path, name):
     ids = loop.samples().ids[:3]
@@ -278,6 +330,8 @@ def test_pictures_are_put_into_tasks_or_told_where_they_are(tmp_path):
     file = tool(tmp_path, "csv")
     file.push(loop)
     assert str(tmp_path / "a b.png") in file.path.read_text()
+    os.utime(tmp_path / "a b.png", (0, 0))  # as in archives that are always the same
+    assert tool(tmp_path, "cvat").push(loop) == 1
     file = tool(tmp_path, "label-studio", media="https://host/photos/")
     file.push(loop, overwrite=True)
     assert json.loads(file.path.read_text())[0]["data"]["image"] == (

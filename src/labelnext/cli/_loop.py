@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelnext.cli._errors import InputError, check_output, keep_apart
+from labelnext.cli._errors import InputError, check_output, in_our_words, keep_apart
 from labelnext.cli._loop_options import (
     CHANGE,
     CHOICE,
@@ -102,7 +102,7 @@ def init(
             task=asked.task.value,
             test=asked.test,
             random_state=asked.seed,
-            guidelines=None if asked.guidelines is None else asked.guidelines.read_text("utf-8"),
+            guidelines=_text_in(asked.guidelines),
             overlap=asked.overlap,
         )
         tell_out(f"{found!r}, in the loop {asked.loop}.")
@@ -110,13 +110,13 @@ def init(
             tell_out(f"Left out {_others(found)}.")
         if found.odd_name is not None:
             hint = without_names(found.odd_name, source)
-            tell_out(f"{hint}, remove {asked.loop}, and init again.")
+            tell_out(f"{hint}, remove {asked.loop / FILE}, and init again.")
         guessed = [name for name in found.columns if getattr(asked, name) is None]
         if guessed:
             said = " and ".join(f"{name} from {_column(found.columns[name])}" for name in guessed)
             others = " or ".join(f"--{name}" for name in guessed)
             said = said[0].upper() + said[1:]  # names of columns keep their case
-            tell_out(f"{said}; to take others remove {asked.loop}, and say {others}.")
+            tell_out(f"{said}; to take others remove {asked.loop / FILE}, and say {others}.")
         if asked.test:
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
@@ -124,12 +124,26 @@ def init(
         _tell_missing(found)
         if asked.features or asked.encoder is not None:
             with counting(terminal(), "Features") as progress:
-                done = encode(
-                    found, loop.folder / "features", encoder=asked.encoder, progress=progress
-                )
+                try:
+                    done = encode(
+                        found, loop.folder / "features", encoder=asked.encoder, progress=progress
+                    )
+                except (ValueError, TypeError) as error:
+                    again = f"`labelnext loop next{same_loop(asked.loop)}`"
+                    raise InputError(
+                        f"{in_our_words(error)}. The loop is made, without features: correct it, "
+                        f"or choose another --encoder, and go on with {again}"
+                    ) from None
             for line in done.told():
                 tell_out(line)
     tell_out(f"Next: labelnext loop label{same_loop(asked.loop)}")
+
+
+def _text_in(file: Path | None) -> str | None:
+    """Read a file of text."""
+    from labelnext.pools.table import read_text
+
+    return None if file is None else read_text(str(file))
 
 
 def _others(found: "Samples") -> str:
@@ -170,7 +184,7 @@ def change(**options: Any) -> None:
         loop.change(
             root=asked.files,
             classes=None if labels is None else [str(name) for name in labels],
-            guidelines=None if asked.guidelines is None else asked.guidelines.read_text("utf-8"),
+            guidelines=_text_in(asked.guidelines),
         )
         if asked.files is not None:
             found = loop.samples()
@@ -192,9 +206,9 @@ def label(**options: Any) -> None:
         end_with(os.environ.get(BESIDE))
         from labelnext.page import serve
 
+        people = _checked_people(asked)
         if not waits(loop):
             step(loop, asked)
-        people = None if asked.people is None else names_of(asked.people)
         names = ("strategy", "pool", "classes", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
         serve(
@@ -205,6 +219,17 @@ def label(**options: Any) -> None:
             people=people,
             train=[*command("next", loop), "-k", str(asked.k), *more],
         )
+
+
+def _checked_people(asked: Any) -> list[str] | None:
+    """Return who labels on the page; what it would refuse is refused before a round is chosen."""
+    if getattr(asked, "no_page", False):
+        return None
+    from labelnext.page.server import check_people
+
+    people = None if asked.people is None else names_of(asked.people)
+    check_people(people, asked.host)
+    return people
 
 
 @with_options({**LOOP, "What is chosen": CHOICE})
@@ -249,6 +274,7 @@ def run(**options: Any) -> None:
             check_choice(asked)
             loop = open_here(asked.loop)
             check_own_code(asked)
+            _checked_people(asked)
             while True:
                 try:
                     if not waits(loop) and not step(loop, asked, most=asked.rounds):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labelnext.cli._errors import InputError, in_our_words, input_errors
 from labelnext.cli._pool import open_files
 from labelnext.cli._terminal import counting, say, tell, terminal, working
-from labelnext.utils.text import one_line
+from labelnext.utils.text import counted, one_line
 
 if TYPE_CHECKING:
     from labelnext.loop import Loop
@@ -50,6 +50,8 @@ _ADVICE = {
     "or name another folder with --loop",
     r": give --proba SOURCE of the model$": "; label some samples first, or give what your model "
     "says with --pool",
+    r": give --features SOURCE, .*": "; give a pool that has them with --pool",
+    r": give --proba SOURCE of shape .*": "; give a pool of theirs with --pool",
     r"; name it with --proba SOURCE.*": "; make a pool folder of it with `labelnext convert`",
 }
 
@@ -129,10 +131,12 @@ def check_own_code(asked: Any) -> None:
 
     if asked.model is not None:
         model = imported("model", asked.model)
+        if not hasattr(model, "fit") and (isinstance(model, type) or not callable(model)):
+            raise InputError(f"--model {asked.model} has no fit; name a classifier")
         if hasattr(model, "fit") and not hasattr(model, "predict_proba"):
             raise InputError(f"--model {asked.model} has no predict_proba; take a classifier with")
-    if asked.callback is not None:
-        imported("callback", asked.callback)
+    if asked.callback is not None and not callable(imported("callback", asked.callback)):
+        raise InputError(f"--callback {asked.callback} cannot be called; name a function")
 
 
 def waits(loop: "Loop") -> int:
@@ -180,7 +184,8 @@ def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
         return False
     at = loop.rounds()[-1]
     fewer = "" if len(batch) == asked.k else f", all that are left (-k {asked.k:,} asked for more)"
-    tell_out(f"Round {at['number']}: {len(batch):,} samples chosen by {at['strategy']}{fewer}.")
+    n = counted(len(batch), "sample")
+    tell_out(f"Round {at['number']}: {n} chosen by {at['strategy']}{fewer}.")
     return True
 
 
@@ -205,7 +210,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         try:
             pool = open_files(asked.pool, {**nothing, "classes": asked.classes})
         except InputError as error:
-            raise InputError(f"--pool {asked.pool}: {error}") from None
+            named = str(error).startswith(asked.pool or "?")
+            raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
         return model.Fitted(pool, model.measure_pool(loop, pool))
     if asked.train is not None:
         from labelnext.loop.train import check, train
@@ -237,11 +243,14 @@ def _fitted(name: str, features: Any, labels: Any) -> Any:
     found = imported("model", name)
     try:
         classifier = found if hasattr(found, "fit") and not isinstance(found, type) else found()
-        return classifier.fit(features, np.array(labels.y[labels.labeled].tolist()))
+        fitted = classifier.fit(features, np.array(labels.y[labels.labeled].tolist()))
     except Exception as error:  # whatever the code of a user's raises
         raise InputError(
             f"--model {name} could not be fitted: {type(error).__name__}: {one_line(error)}"
         ) from None
+    if not hasattr(fitted, "predict_proba"):
+        raise InputError(f"--model {name} has no predict_proba once it is fitted; take another")
+    return fitted
 
 
 def serve_beside(loop: "Loop", asked: Any) -> "subprocess.Popen[bytes]":

@@ -42,7 +42,8 @@ def integer(what: str, value: Any, least: int) -> int:
         raise TypeError(f"{what} must be an integer, got {shown(value)}.")
     whole = int(value)
     if not least <= whole < 1 << 62:
-        raise ValueError(f"{what} must be at least {least}, got {shown(value)}.")
+        most = "" if whole < least else " and below 2**62"
+        raise ValueError(f"{what} must be at least {least}{most}, got {shown(value)}.")
     return whole
 
 
@@ -180,9 +181,9 @@ def check_pool(pool: Pool, task: str, classes: list[str] | None) -> None:
     if "proba" not in pool.source.parts:
         return
     if pool.task not in POOL_TASKS[task]:
+        other = f"of the task {POOL_TASKS[task][0]!r}" if POOL_TASKS[task] else "of features alone"
         raise ValueError(
-            f"The pool's task is {pool.task!r}, and the loop's is {task!r}; make a pool with "
-            + (f"task={POOL_TASKS[task][0]!r}." if POOL_TASKS[task] else "features alone.")
+            f"The pool's task is {pool.task!r}, and the loop's is {task!r}; make a pool {other}."
         )
     known = classes or []
     if pool.classes is None:

@@ -76,7 +76,7 @@ def serve(
     from labelnext.page._app import Page, name_of
     from labelnext.page._security import Keys
 
-    names = _people(people, host)
+    names = check_people(people, host)
     keys = Keys(loop.folder)
     listening = _listen(host, port, keys.port)
     taken = port == 0 and keys.port not in (0, listening.getsockname()[1])
@@ -144,7 +144,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _people(people: Sequence[str] | None, host: str) -> list[str]:
+def check_people(people: Sequence[str] | None, host: str) -> list[str]:
+    """Return who labels, or say what is wrong with their names, or that there must be some.
+
+    >>> check_people(["ann", "bo"], "127.0.0.1")
+    ['ann', 'bo']
+    """
     if people is None:
         if not is_loopback(host):
             raise ValueError(

@@ -63,6 +63,17 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table | None:
     return pa.table({name: table.cells(at) for at, name in enumerate(names)})
 
 
+def records_in(content: bytes, where: str) -> list[dict[str, str]]:
+    """Return the rows of a table with names in its first line, whatever is between its cells.
+
+    >>> records_in(b"id;label\\ns1;good\\n", "a.csv")
+    [{'id': 's1', 'label': 'good'}]
+    """
+    table = Table(where, content)
+    cells = [table.cells(at) for at in range(len(table.names))]
+    return [dict(zip(table.names, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
 def read_text(path: str) -> str:
     """Read a file of text, in UTF-8 or as Windows writes it."""
     return text_of(content_of(path), path)

@@ -107,7 +107,7 @@ def no_score(of: Read) -> str:
         return "It takes labels of the test set: `labelnext loop label`."
     if not at["labeled"]:
         return f"It takes labels of a first round. {next_step(of)}"
-    return "`labelnext loop next` trains on what is labelled, and measures."
+    return "Train on what is labelled, and measure: `labelnext loop next`."
 
 
 def verdict(saved: Saved) -> str:

@@ -117,7 +117,7 @@ def encode(
     (array(['0', '1'], dtype=object), 3)
     >>> folder.cleanup()
     """
-    name = encoder or _kept(Path(folder))
+    name = _kept(Path(folder)) if encoder is None else encoder
     chosen = _default(samples) if name is None else find(name, samples)
     settings = {
         "by": "labelnext loop",

@@ -178,6 +178,8 @@ def read(
     if not isinstance(source, str | os.PathLike):
         return _of_table(as_table(_rows(source), "samples"), "samples", Path.cwd(), asked)
     where = os.fspath(source)
+    if not where:
+        raise ValueError("The path of the samples is empty; give that of a table or of a folder.")
     path = Path(where).expanduser().absolute()
     if not path.exists():
         raise FileNotFoundError(

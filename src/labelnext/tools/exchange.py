@@ -6,17 +6,15 @@ import io
 import json
 import re
 import zipfile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from labelnext.loop.receive import Answer, Heard, sample_of
 from labelnext.pools.known import some
-from labelnext.tools.studio_json import content_of
+from labelnext.tools.studio_json import content_of, unreadable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from labelnext.loop.loop import Loop
     from labelnext.loop.receive import Asked
 
@@ -34,18 +32,16 @@ def cvat_archive(loop: Loop, tasks: list[Asked], identity: str) -> bytes:
         )
     labels = [{"name": name, "type": "tag", "attributes": []} for name in loop.classes or ()]
     root, content = loop.root, io.BytesIO()
-    # Pictures are compressed already.
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+    # Pictures are compressed already; some archives make all files of 1970, which .zip lacks.
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         archive.writestr("labels.json", json.dumps(labels, ensure_ascii=False, indent=1))
         for task in tasks:
-            path = task.content if root is None else root / task.content
+            path = (root or Path()) / task.content
             name = f"{identity}/{task.round:04}-{task.rank:06}{PurePosixPath(task.content).suffix}"
             try:
                 archive.write(path, name)
             except OSError as error:
-                raise OSError(
-                    f"{path} cannot be read: {error.strerror}; nothing was written."
-                ) from None
+                raise unreadable(path, error) from None
     return content.getvalue()
 
 

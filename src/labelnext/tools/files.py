@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from labelnext.loop.receive import (
 )
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.pools.known import some
+from labelnext.pools.table import records_in
 from labelnext.tools import exchange, studio_json
 from labelnext.tools.export import as_it_was, safe
 from labelnext.utils.text import as_csv
@@ -154,7 +153,7 @@ class File:
         name = identity(loop)
         try:
             if self.format == "csv":
-                heard = self._filled(_rows_of(content), name, loop)
+                heard = self._filled(_rows_of(content, str(self.path)), name, loop)
             elif self.format == "jsonl":
                 heard = self._filled(_lines_of(content), name, loop)
             elif self.format == "prodigy":
@@ -169,8 +168,9 @@ class File:
                 if not isinstance(tasks, list):
                     raise ValueError("expected a list of tasks, as Label Studio exports as JSON")
                 heard = studio_json.answers_of(tasks, name, loop.task, label=self.label, users={})
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             what = f"{error}".split("\n")[0].removesuffix(".")
+            what = what.removeprefix("Cannot read ").removeprefix(f"{self.path}: ")
             if isinstance(error, KeyError):
                 what = f"there is no {what}"
             raise ValueError(
@@ -267,6 +267,7 @@ class File:
         # Labels that one has from elsewhere name their samples by id alone.
         pushed = any("labelnext" in record for record in records)
         classes = loop.classes or ()
+        said: dict[tuple[str, str], Any] = {}
         for record in records:
             key, own = record.get("labelnext"), record.get("id")
             if pushed:
@@ -277,7 +278,7 @@ class File:
             if sample is None:
                 heard.of_others += 1
                 continue
-            if label is None or label == "":
+            if label in (None, "") or label != label:  # noqa: PLR0124 — NaN
                 heard.unanswered += 1
                 continue
             if isinstance(label, str):
@@ -286,6 +287,11 @@ class File:
                 heard.known += 1
                 continue
             who = str(record.get("annotator") or self.annotator)
+            if said.setdefault((sample, who), label) != label:
+                raise ValueError(
+                    f"{sample!r} has two labels of {who!r}, {some([said[sample, who], label])}; "
+                    "leave one of them"
+                )
             heard.answers.append(Answer(sample, who, "label", label))
         return heard
 
@@ -333,14 +339,11 @@ def _label(text: str, task: str) -> Any:
     return text
 
 
-def _rows_of(content: bytes) -> list[dict[str, Any]]:
+def _rows_of(content: bytes, path: str) -> list[dict[str, Any]]:
     """Read a table as a person's program may have saved it: with commas, semicolons or tabs."""
-    text = content.decode("utf-8-sig")
-    head = text.split("\n", 1)[0]
-    mark = max(",;\t", key=head.count)
-    rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
+    rows = records_in(content, path)
     if rows and "label" not in rows[0]:
-        raise ValueError(f"there is no column label, only {some(list(map(str, rows[0])))}")
+        raise ValueError(f"there is no column label, only {some(list(rows[0]))}")
     return rows
 
 

@@ -50,13 +50,21 @@ def content_of(task: Asked, root: Path | None, media: str | None) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise OSError(f"{path} cannot be read: {error.strerror}; nothing was sent.") from None
+        raise unreadable(path, error) from None
     if len(content) > LARGEST:
         raise ValueError(
             f"{path} has {len(content):,} bytes, too many to put into a task; serve the files and "
             "say where: media='https://.../'."
         )
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def unreadable(path: Path, error: OSError) -> OSError:
+    """Return what to say of a file that is to be sent and cannot be read."""
+    return OSError(
+        f"{path} cannot be read: {error.strerror}; nothing was sent. Put it back, say that you "
+        "cannot tell on the page, or say where the files are now: loop.change(root=...)."
+    )
 
 
 def task_of(task: Asked, content: Any, *, guess: Mapping[str, str] | None) -> dict[str, Any]:
@@ -101,7 +109,6 @@ def answers_of(
         for annotation in each.get("annotations") or ():
             when = str(annotation.get("updated_at") or annotation.get("created_at") or "")
             number = f"{each.get('project')}.{annotation['id']}"
-            seconds = annotation.get("lead_time")
             action, value = _said(annotation, sample, task, label)
             answer = Answer(
                 sample,
@@ -109,11 +116,17 @@ def answers_of(
                 action,
                 value,
                 f"label-studio:{number}:{when}",
-                None if seconds is None else round(1000 * seconds),
+                _milliseconds(annotation.get("lead_time")),
             )
             found.append((when, annotation["id"], answer))
     heard.answers += [answer for *_, answer in sorted(found, key=lambda each: each[:2])]
     return heard
+
+
+def _milliseconds(seconds: Any) -> int | None:
+    """Return how long somebody took, where that can be."""
+    known = isinstance(seconds, int | float) and 0 <= seconds < 1e9
+    return round(1000 * seconds) if known else None
 
 
 def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[Any, Any]:
