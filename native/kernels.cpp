@@ -30,7 +30,8 @@ inline int lowest_bit(uint64_t word) {
 }
 
 // How many of some ascending values are at most `most`.
-inline int64_t n_up_to(const double* ascending, int64_t n, double most) {
+template <class T>
+inline int64_t n_up_to(const T* ascending, int64_t n, T most) {
     int64_t lo = 0, hi = n;
     while (lo < hi) {
         const int64_t middle = lo + (hi - lo) / 2;
@@ -484,14 +485,35 @@ void lower_to_bound(const double* squared_norms, double norm, double widened, do
     }
 }
 
+// 2ˢ comes as two factors, for it may be too large for one; powers of 2 round nothing.
+inline int64_t weight(double value, double first, double second) {
+    return static_cast<int64_t>(std::ceil(value * first * second));
+}
+
 void sum_weights(const double* values, int64_t n, double first, double second, int64_t group,
                  int64_t* totals) {
     for (int64_t lo = 0; lo < n; lo += group) {
         const int64_t hi = n - lo < group ? n : lo + group;
         int64_t total = 0;
-        for (int64_t i = lo; i < hi; ++i)
-            total += static_cast<int64_t>(std::ceil(values[i] * first * second));
+        for (int64_t i = lo; i < hi; ++i) total += weight(values[i], first, second);
         totals[lo / group] = total;
+    }
+}
+
+void find(const double* values, int64_t n, double first, double second, int64_t group,
+          const int64_t* starts, const int64_t* tickets, int64_t n_tickets, int64_t* rows,
+          int64_t* weights) {
+    const int64_t n_groups = (n + group - 1) / group;
+    for (int64_t t = 0; t < n_tickets; ++t) {
+        const int64_t found = n_up_to(starts + 1, n_groups - 1, tickets[t]);
+        int64_t left = tickets[t] - starts[found], i = found * group;
+        int64_t own = weight(values[i], first, second);
+        while (left >= own && i < n - 1) {
+            left -= own;
+            own = weight(values[++i], first, second);
+        }
+        rows[t] = i;
+        weights[t] = own;
     }
 }
 
@@ -501,7 +523,8 @@ void sum_weights(const double* values, int64_t n, double first, double second, i
 #define NAMED_AGAIN(instructions) kernels_##instructions, #instructions
 #define DEFINE(name, text) \
     extern const Kernels name;   \
-    const Kernels name{text, read, lower, changing, distances_below, lower_to_bound, sum_weights};
+    const Kernels name{text, read, lower, changing, distances_below, lower_to_bound, sum_weights, \
+                       find};
 #define DEFINE_WITH(...) DEFINE(__VA_ARGS__)
 DEFINE_WITH(NAMED(INSTRUCTIONS))
 

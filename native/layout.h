@@ -184,6 +184,11 @@ struct Kernels {
     // Sum the integer weights ⌈2ˢ D²⌉ of each group of rows, 2ˢ being first × second.
     void (*sum_weights)(const double* values, int64_t n, double first, double second,
                         int64_t group, int64_t* totals);
+    // Find the rows whose stretches of the cumulated weights hold tickets, and their weights.
+    // `starts[g]` is where group g starts, and the last of them where all end.
+    void (*find)(const double* values, int64_t n, double first, double second, int64_t group,
+                 const int64_t* starts, const int64_t* tickets, int64_t n_tickets, int64_t* rows,
+                 int64_t* weights);
 };
 
 }  // namespace labelnext

@@ -5,6 +5,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <optional>
@@ -213,89 +214,122 @@ class Memory {
     std::vector<uint64_t> marks;
 };
 
-class BlockOf {
-  public:
-    BlockOf(Square<const double> residuals_, const MatrixOf& features, Vector<const int64_t> labels,
-            Vector<const int64_t> runners_up, Vector<const double> squared_norms_,
-            Square<const double> scalars_, double bias, double least_product, bool keeps_float32)
-        : residuals(residuals_), squared_norms(squared_norms_), scalars(scalars_) {
-        BlockFactors f;
-        f.n = residuals.shape(0);
-        f.n_classes = residuals.shape(1);
-        f.residuals = residuals.data();
-        f.features = features.m;
-        f.keeps_float32 = keeps_float32;
-        f.least_product = least_product;
-        const auto n = static_cast<size_t>(f.n);
-        require(n > 0 && f.n_classes > 0, "A block must have rows and classes.");
-        require(features.m.n_rows == f.n, "features must have as many rows as residuals.");
-        const Matrix& m = features.m;
-        const int64_t size = m.type == Type::F32 ? 4 : 8;
-        require(m.type == Type::F64 || (m.type == Type::F32 && !m.is_sparse),
-                "features must be float64, or dense and float32.");
-        require(m.is_sparse || (m.column_stride == size && m.row_stride == size * m.n_columns &&
-                                reinterpret_cast<uintptr_t>(m.data) % size == 0) || m.n_columns == 0,
-                "features must be in C order.");
-        require(scalars.shape(0) == n && scalars.shape(1) == N_SCALARS,
-                "scalars must have shape (n, 5).");
-        const int64_t *y = data_of(labels, n, "labels"), *y2 = data_of(runners_up, n, "runners_up");
-        for (size_t i = 0; i < n; ++i) {
-            require(0 <= y[i] && y[i] < f.n_classes && 0 <= y2[i] && y2[i] < f.n_classes,
-                    "Labels must be those of classes.");
-            own_labels.push_back(static_cast<int32_t>(y[i]));
-            own_runners_up.push_back(static_cast<int32_t>(y2[i]));
-        }
-        // Only read.
-        auto* as_double = const_cast<double*>(scalars.data());
-        f.known = {f.n,
-                   {reinterpret_cast<char*>(own_labels.data()), true},
-                   {reinterpret_cast<char*>(own_runners_up.data()), true},
-                   const_cast<double*>(data_of(squared_norms, n, "squared_norms")),
-                   reinterpret_cast<Scalars*>(as_double),
-                   bias};
-        block.emplace(f);
-    }
-
-    void lower(Vector<double> d2, BlockOf& centres);
-    void distances_within(Vector<const double> below, Square<double> out);
-
-    std::optional<Block> block;
-
-  private:
-    Square<const double> residuals;
-    Vector<const double> squared_norms;
-    Square<const double> scalars;
-    std::vector<int32_t> own_labels, own_runners_up;
-};
-
 void check_alike(const Stretch& rows, const Centres& centres) {
+    require(centres.n > 0, "There must be centres.");
     require(rows.proba.n_columns == centres.n_classes &&
                 rows.features.n_columns == centres.n_features &&
                 rows.features.is_sparse == centres.is_sparse,
             "Rows and centres must have the same classes and features.");
 }
 
-void BlockOf::lower(Vector<double> d2, BlockOf& other) {
-    double* values = data_of(d2, static_cast<size_t>(block->known().n_rows), "d2");
+void check_blocks(const std::vector<Block*>& blocks) {
+    for (const Block* each : blocks)
+        if (!each) throw nb::type_error("None is no block.");
+}
+
+Block* take(const Block& block, Vector<const int64_t> rows) {
+    const auto n = static_cast<int64_t>(rows.size());
     nb::gil_scoped_release released;
-    Centres centres = other.block->with_tables();
-    centres.least_product = std::min(centres.least_product, block->centres().least_product);
-    check_alike(block->rows(), centres);
+    return new Block({block.part(rows.data(), n)}, block.centres().least_product);
+}
+
+Block* joined(const std::vector<Block*>& blocks) {
+    check_blocks(blocks);
+    nb::gil_scoped_release released;
+    std::vector<int64_t> rows;
+    double least_product = INFINITY;
+    for (const Block* each : blocks) {
+        least_product = std::min(least_product, each->centres().least_product);
+        for (auto i = static_cast<int64_t>(rows.size()); i < each->centres().n; ++i)
+            rows.push_back(i);
+    }
+    std::vector<Part> parts;
+    for (const Block* each : blocks) parts.push_back(each->part(rows.data(), each->centres().n));
+    return new Block(parts, least_product);
+}
+
+void lower(const Block& block, double* d2, Block& other) {
+    check_alike(block.rows(), other.centres());
+    Centres centres = other.with_tables();
+    centres.least_product = std::min(centres.least_product, block.centres().least_product);
     Memory memory(centres.n_classes, centres.n_features, centres.n_words);
     std::vector<double> fall(centres.n);
     int64_t counters[N_COUNTERS] = {};
-    kernels().lower(block->rows(), block->known(), 0, block->known().n_rows, values, false,
-                    centres, fall.data(), counters, memory.scratch());
+    kernels().lower(block.rows(), block.known(), 0, block.known().n_rows, d2, false, centres,
+                    fall.data(), counters, memory.scratch());
 }
 
-void BlockOf::distances_within(Vector<const double> below, Square<double> out) {
-    const Centres& centres = block->centres();
-    const auto n = static_cast<size_t>(centres.n);
-    const double* limits = data_of(below, n, "below");
-    require(out.shape(0) == n && out.shape(1) == n, "out must be square.");
-    nb::gil_scoped_release released;
+// What a block holds, as arrays of NumPy's that keep it.
+using View = nb::ndarray<nb::numpy, nb::ro>;
+
+template <class T>
+View view(const T* values, std::initializer_list<int64_t> lengths) {
+    size_t shape[2] = {}, n = 0;
+    for (const int64_t length : lengths) shape[n++] = static_cast<size_t>(length);
+    return {values, n, shape, nb::handle(), nullptr, nb::dtype<T>()};
+}
+
+View labels_of(const Block& b) { return view(b.centres().entries, {b.centres().n}); }
+
+View squared_norms_of(const Block& b) { return view(b.known().squared_norms, {b.centres().n}); }
+
+View residuals_of(const Block& b) {
+    return view(b.centres().residuals, {b.centres().n, b.centres().n_classes});
+}
+
+// Of sparse rows the numbers of CSR.
+View features_of(const Block& b) {
+    const Centres& c = b.centres();
+    if (c.is_sparse) return view(c.sparse_features.values, {c.sparse_features.starts[c.n]});
+    return c.features.narrow ? view(c.features.narrow, {c.n, c.n_features})
+                             : view(c.features.wide, {c.n, c.n_features});
+}
+
+View columns_of(const Block& b) {
+    const Centres& c = b.centres();
+    return view(c.sparse_features.columns, {c.is_sparse ? c.sparse_features.starts[c.n] : 0});
+}
+
+View starts_of(const Block& b) {
+    const Centres& c = b.centres();
+    return view(c.sparse_features.starts, {c.is_sparse ? c.n + 1 : 0});
+}
+
+void distances_within(const Block& block, const double* below, double* out) {
+    const Centres& centres = block.centres();
     Memory memory(0, centres.n_features, 0);
-    kernels().distances_below(centres, limits, out.data(), memory.scratch());
+    kernels().distances_below(centres, below, out, memory.scratch());
+}
+
+// See `Factors.accept`.
+std::pair<std::vector<int64_t>, int64_t> accept(
+    const Block& block, Vector<const int64_t> drawn, Vector<const double> bars, Vector<double> d2,
+    const std::vector<Block*>& waiting, int64_t most, nb::object admit) {
+    const int64_t n = block.centres().n;
+    const int64_t* rows = data_of(drawn, static_cast<size_t>(n), "rows");
+    const double* bar = data_of(bars, static_cast<size_t>(n), "bars");
+    double* now = data_of(d2, static_cast<size_t>(n), "d2");
+    check_blocks(waiting);
+    const auto is_admitted = [&](int64_t row) {
+        if (admit.is_none()) return true;
+        nb::gil_scoped_acquire held;
+        const int answer = PyObject_IsTrue(admit(row).ptr());
+        if (answer < 0) throw nb::python_error();
+        return answer > 0;
+    };
+    nb::gil_scoped_release released;
+    for (Block* each : waiting) lower(block, now, *each);
+    std::vector<double> among(n * n);
+    distances_within(block, now, among.data());
+    std::vector<int64_t> accepted;
+    for (int64_t j = 0; j < n; ++j) {
+        if (!(bar[j] < now[j]) || !is_admitted(rows[j])) continue;
+        accepted.push_back(j);
+        if (static_cast<int64_t>(accepted.size()) == most) return {accepted, j + 1};
+        for (int64_t i = j + 1; i < n; ++i)
+            now[i] = rows[i] == rows[j] ? 0.0 : std::min(now[i], among[j * n + i]);
+    }
+    return {accepted, n};
 }
 
 // A `Known` with its arrays.
@@ -317,6 +351,16 @@ class KnownOf {
                  bias};
     }
 
+    Block* gather(Vector<const int64_t> rows, const MatrixOf& proba, const MatrixOf& features,
+                  Vector<const int64_t> places, double least_product) const {
+        const auto n = static_cast<int64_t>(rows.size());
+        const int64_t* at = data_of(places, rows.size(), "places");
+        nb::gil_scoped_release released;
+        const bool is_narrow = fits_float32(proba.m.type);
+        return new Block({{known, proba.m, features.m, is_narrow, rows.data(), at, n}},
+                         least_product);
+    }
+
     std::pair<int64_t, bool> read(int64_t lo, int64_t hi, const MatrixOf& proba,
                                   const MatrixOf& features, int64_t first,
                                   Vector<const double> direction, double tolerance) const {
@@ -332,28 +376,29 @@ class KnownOf {
     }
 
     void lower(int64_t lo, int64_t hi, const MatrixOf& proba, const MatrixOf& features,
-               int64_t first, Vector<double> d2, bool fresh, BlockOf& block, Vector<double> fall,
+               int64_t first, Vector<double> d2, bool fresh, Block& block, Vector<double> fall,
                Vector<int64_t> counters) const {
         const Stretch stretch = checked(proba, features, first, lo, hi);
         double* values = data_of(d2, static_cast<size_t>(known.n_rows), "d2");
-        double* falls = data_of(fall, static_cast<size_t>(block.block->centres().n), "fall");
+        double* falls = data_of(fall, static_cast<size_t>(block.centres().n), "fall");
         int64_t* counts = data_of(counters, N_COUNTERS, "counters");
         nb::gil_scoped_release released;
-        const Centres& centres = block.block->with_tables();
-        check_alike(stretch, centres);
+        check_alike(stretch, block.centres());
+        const Centres& centres = block.with_tables();
         Memory memory(centres.n_classes, centres.n_features, centres.n_words);
         kernels().lower(stretch, known, lo, hi, values, fresh, centres, falls, counts,
                         memory.scratch());
     }
 
-    void changing(Vector<const int64_t> cuts, Vector<const double> d2, BlockOf& block,
+    void changing(Vector<const int64_t> cuts, Vector<const double> d2, Block& block,
                   Vector<bool> out) const {
+        require(block.centres().n > 0, "There must be centres.");
         const int64_t n_groups = static_cast<int64_t>(out.size());
         const int64_t* ends = data_of(cuts, out.size() + 1, "cuts");
         const double* values = data_of(d2, static_cast<size_t>(known.n_rows), "d2");
         require(0 <= ends[0] && ends[n_groups] <= known.n_rows, "cuts go beyond the rows.");
         nb::gil_scoped_release released;
-        kernels().changing(known, ends, n_groups, values, block.block->with_tables(), out.data());
+        kernels().changing(known, ends, n_groups, values, block.with_tables(), out.data());
     }
 
   private:
@@ -397,6 +442,19 @@ void sum_weights(Vector<const double> values, double first, double second, int64
     kernels().sum_weights(values.data(), n, first, second, group, totals.data());
 }
 
+void find(Vector<const double> values, double first, double second, int64_t group,
+          Vector<const int64_t> starts, Vector<const int64_t> tickets, Vector<int64_t> rows,
+          Vector<int64_t> weights) {
+    const auto n = static_cast<int64_t>(values.size());
+    const size_t n_tickets = tickets.size();
+    require(n > 0 && group > 0 && static_cast<int64_t>(starts.size()) == (n + group - 1) / group + 1,
+            "There must be a start of each group, and the end of all.");
+    int64_t *found = data_of(rows, n_tickets, "rows"), *of = data_of(weights, n_tickets, "weights");
+    nb::gil_scoped_release released;
+    kernels().find(values.data(), n, first, second, group, starts.data(), tickets.data(),
+                   static_cast<int64_t>(n_tickets), found, of);
+}
+
 }  // namespace
 
 // Arrays are written to, so none is converted.
@@ -409,6 +467,8 @@ NB_MODULE(_kernels, m) {
     m.def("use", use, "name"_a);
     m.def("lower_to_bound", lower_to_bound, "squared_norms"_a.noconvert(), "norm"_a, "widened"_a,
           "values"_a.noconvert());
+    m.def("find", find, "values"_a.noconvert(), "first"_a, "second"_a, "group"_a,
+          "starts"_a.noconvert(), "tickets"_a, "rows"_a.noconvert(), "weights"_a.noconvert());
     m.def("sum_weights", sum_weights, "values"_a.noconvert(), "first"_a, "second"_a, "group"_a,
           "totals"_a.noconvert());
 
@@ -417,22 +477,41 @@ NB_MODULE(_kernels, m) {
         .def(nb::init<nb::handle, nb::handle, nb::handle, int64_t>(), "data"_a, "indices"_a,
              "indptr"_a, "n_columns"_a);
 
-    nb::class_<BlockOf>(m, "Block")
-        .def(nb::init<Square<const double>, const MatrixOf&, Vector<const int64_t>,
-                      Vector<const int64_t>, Vector<const double>, Square<const double>, double,
-                      double, bool>(),
-             "residuals"_a.noconvert(), "features"_a, "labels"_a.noconvert(),
-             "runners_up"_a.noconvert(), "squared_norms"_a.noconvert(), "scalars"_a.noconvert(),
-             "bias"_a, "least_product"_a, "keeps_float32"_a, nb::keep_alive<1, 3>())
-        .def("lower", &BlockOf::lower, "d2"_a.noconvert(), "centres"_a)
-        .def("distances_within", &BlockOf::distances_within, "below"_a.noconvert(),
-             "out"_a.noconvert());
+    const auto kept = nb::rv_policy::reference_internal;
+    nb::class_<Block>(m, "Block")
+        .def_static("joined", joined, "blocks"_a)
+        .def("take", take, "rows"_a.noconvert())
+        .def("accept", accept, "rows"_a, "bars"_a, "d2"_a.noconvert(), "waiting"_a, "most"_a,
+             "admit"_a.none())
+        .def("lower", [](const Block& block, Vector<double> d2, Block& centres) {
+            double* values = data_of(d2, static_cast<size_t>(block.centres().n), "d2");
+            nb::gil_scoped_release released;
+            lower(block, values, centres);
+        }, "d2"_a.noconvert(), "centres"_a)
+        .def("distances_within", [](const Block& block, Vector<const double> below,
+                                    Square<double> out) {
+            const auto n = static_cast<size_t>(block.centres().n);
+            const double* limits = data_of(below, n, "below");
+            require(out.shape(0) == n && out.shape(1) == n, "out must be square.");
+            nb::gil_scoped_release released;
+            distances_within(block, limits, out.data());
+        }, "below"_a.noconvert(), "out"_a.noconvert())
+        .def_prop_ro("labels", labels_of, kept)
+        .def_prop_ro("squared_norms", squared_norms_of, kept)
+        .def_prop_ro("residuals", residuals_of, kept)
+        .def_prop_ro("features", features_of, kept)
+        .def_prop_ro("columns", columns_of, kept)
+        .def_prop_ro("starts", starts_of, kept)
+        .def_prop_ro("n_features", [](const Block& block) { return block.centres().n_features; })
+        .def("__len__", [](const Block& block) { return block.centres().n; });
 
     using Any = nb::ndarray<nb::device::cpu, nb::c_contig, nb::ndim<1>>;
     nb::class_<KnownOf>(m, "Known")
         .def(nb::init<Any, Any, Vector<double>, Square<double>, double>(), "labels"_a.noconvert(),
              "runners_up"_a.noconvert(), "squared_norms"_a.noconvert(), "scalars"_a.noconvert(),
              "bias"_a)
+        .def("gather", &KnownOf::gather, "rows"_a, "proba"_a, "features"_a, "places"_a,
+             "least_product"_a)
         .def("read", &KnownOf::read, "lo"_a, "hi"_a, "proba"_a, "features"_a, "first"_a,
              "direction"_a.noconvert(), "tolerance"_a)
         .def("lower", &KnownOf::lower, "lo"_a, "hi"_a, "proba"_a, "features"_a, "first"_a,

@@ -1,5 +1,6 @@
 """The edge of the compiled code: what it reads, what it refuses, and that processors agree."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -182,6 +183,44 @@ class TestStorage:
         assert kernels.Matrix(turned.T) is not None
 
 
+@pytest.mark.parametrize("wrap", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.int32])
+@pytest.mark.parametrize("bias", [False, True])
+def test_gathered_rows_are_those_of_the_plain_pass(wrap, dtype, bias):
+    if wrap is sp.csr_array and dtype is np.float16:
+        return  # SciPy has none
+    features = wrap(np.rint(9 * FEATURES).astype(dtype))
+    plain, pruned = (P(PROBA, features, bias=bias) for P in (pools.plain, pools.pruned))
+    rows = np.random.default_rng(0).integers(3000, size=200)
+    expected, found = plain.gather(rows), pruned.gather(rows)
+    some = np.array([5, 0, 0, 199, -1])
+    parts = [slice(10), slice(10, 11), slice(11, None)]
+    for one, another in (
+        (expected, found),
+        (expected[some], found[some]),
+        (expected, type(found).concatenate([found[part] for part in parts])),
+        (expected, pruned.factors_of(pruned.stored(rows))),
+    ):
+        assert len(one) == len(another)
+        np.testing.assert_array_equal(one.residuals, another.residuals)
+        np.testing.assert_array_equal(one.pseudo_labels, another.pseudo_labels)
+        np.testing.assert_allclose(one.squared_norms, another.squared_norms)
+        dense = [
+            x.toarray() if wrap is sp.csr_array else x for x in (one.features, another.features)
+        ]
+        np.testing.assert_array_equal(*dense)
+        assert another.features.dtype == another.residuals.dtype == np.float64
+    assert not found.residuals.flags.writeable
+
+
+def test_arrays_of_a_block_outlive_it():
+    block = pools.pruned(PROBA, FEATURES).gather(np.arange(100)).block
+    residuals, expected = block.residuals, block.residuals.copy()
+    del block
+    gc.collect()
+    np.testing.assert_array_equal(residuals, expected)
+
+
 class TestBadInput:
     """Whoever calls the kernels wrongly gets an error, never someone else's memory."""
 
@@ -288,6 +327,113 @@ class TestBadInput:
             block.distances_within(np.ones(2), np.ones((3, 3)))
         with pytest.raises(ValueError, match="square"):
             block.distances_within(np.ones(3), np.ones((3, 2)))
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"rows": np.arange(2)}, "rows must have"),
+            ({"bars": np.zeros(4)}, "bars must have"),
+            ({"d2": np.ones(2)}, "d2 must have"),
+            ({"d2": np.ones(3, dtype=np.float32)}, "incompatible"),
+            ({"d2": _read_only(np.ones(3))}, "incompatible"),
+            ({"waiting": [None]}, "None is no block"),
+            ({"waiting": [3]}, "incompatible"),
+            ({"waiting": None}, "incompatible"),
+            ({"waiting": "other"}, "same classes and features"),
+            ({"admit": 3}, "not callable"),
+        ],
+    )
+    def test_accepting(self, change, said):
+        pool, other = (pools.pruned(*pools.confident(90, 3, d)) for d in (4, 5))
+        rows = np.arange(3)
+        given = {"rows": rows, "bars": np.zeros(3), "d2": np.ones(3), "waiting": [], "most": 3}
+        if change.get("waiting") == "other":
+            change = {"waiting": [other.gather(rows).block]}
+        with pytest.raises((TypeError, ValueError), match=said):
+            pool.gather(rows).block.accept(**{**given, "admit": None, **change})
+
+    def test_an_error_of_what_admits_comes_through(self):
+        block = pools.pruned(*pools.confident(90, 3, 4)).gather(np.arange(3)).block
+
+        def admit(row):
+            raise KeyError(row)
+
+        with pytest.raises(KeyError):
+            block.accept(np.arange(3), np.zeros(3), np.ones(3), [], 3, admit)
+
+    @pytest.mark.parametrize(
+        ("rows", "places", "said"),
+        [
+            ([0, 4], [0, 1], "all there"),
+            ([-1], [0], "all there"),
+            ([0], [3], "all there"),
+            ([0], [-1], "all there"),
+            ([0, 1], [0], "places must have"),
+        ],
+    )
+    def test_gathering(self, rows, places, said):
+        matrices = kernels.Matrix(np.full((3, 2), 0.5)), kernels.Matrix(np.ones((3, 1)))
+        rows, places = (np.array(x, dtype=np.int64) for x in (rows, places))
+        with pytest.raises(ValueError, match=said):
+            self.known().gather(rows, matrices[0], matrices[1], places, 0.0)
+
+    def test_gathering_rows_of_a_class_that_is_not_there(self):
+        matrices = kernels.Matrix(np.full((4, 2), 0.5)), kernels.Matrix(np.ones((4, 1)))
+        for name in ("labels", "runners_up"):
+            known = self.known(**{name: np.full(4, 2, dtype=np.uint16)})
+            with pytest.raises(ValueError, match="those of classes"):
+                known.gather(np.arange(4), *matrices, np.arange(4), 0.0)
+
+    def test_blocks_of_other_kinds(self):
+        proba, features = pools.confident(90, 3, 4)
+        block = pools.pruned(proba, features).gather(np.arange(3)).block
+        for other in (
+            (proba.astype(np.float32), features, False),
+            (proba, features.astype(np.float32), False),
+            (proba, sp.csr_array(features), False),
+            (proba, features[:, :3], False),
+            (proba, features, True),
+            (*pools.confident(90, 4, 4), False),
+        ):
+            another = pools.pruned(*other[:2], bias=other[2]).gather(np.arange(3)).block
+            with pytest.raises(ValueError, match="same classes and features"):
+                kernels.Block.joined([block, another])
+        with pytest.raises(ValueError, match="at least one part"):
+            kernels.Block.joined([])
+        with pytest.raises(ValueError, match="all there"):
+            block.take(np.array([3]))
+        with pytest.raises(TypeError):
+            block.take(np.array([0.0]))
+
+    def test_blocks_of_no_rows(self):
+        pool = pools.pruned(*pools.confident(90, 3, 4))
+        none = pool.gather(NONE)
+        assert len(none) == len(none.residuals) == 0
+        assert none.accept(NONE, np.empty(0), np.empty(0), [pool.gather(np.arange(3))], 1) == (
+            [],
+            0,
+        )
+        joined = kernels.Block.joined([none.block, pool.gather(np.arange(3)).block, none.block])
+        assert len(joined) == 3
+        with pytest.raises(ValueError, match="must be centres"):
+            pool.gather(np.arange(3)).lower(np.ones(3), none)
+        with pytest.raises(ValueError, match="must be centres"):
+            pool.known.changing(np.array([0, 9]), np.ones(90), none.block, np.ones(1, dtype=bool))
+
+    def test_tickets_of_other_pools(self):
+        starts, out = np.array([0, 2, 3]), np.empty(1, dtype=np.int64)
+        for wrong in (
+            {"starts": starts[:2]},
+            {"values": np.empty(0)},
+            {"rows": np.empty(2, dtype=np.int64)},
+            {"weights": np.empty(0, dtype=np.int64)},
+            {"rows": np.empty(1)},
+            {"group": 0},
+        ):
+            arguments = {"values": np.ones(3), "first": 1.0, "second": 1.0, "group": 2}
+            tickets = {"starts": starts, "tickets": np.array([2]), "rows": out, "weights": out}
+            with pytest.raises((TypeError, ValueError)):
+                kernels.find(**{**arguments, **tickets, **wrong})
 
     def test_sums_of_other_lengths(self):
         with pytest.raises(ValueError, match="total for each group"):

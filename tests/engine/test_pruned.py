@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import labelnext
 import pools
 from adversarial import adversarial
+from labelnext.engine._factors import Factors, StoredRows
 from labelnext.sampling import d2_sample
 
 NONE = np.empty(0, dtype=np.int64)
@@ -65,10 +66,77 @@ class TestBounds:
         assert not ((found == np.inf) & (expected < below[i] - atol)).any()
         there = found < np.inf
         np.testing.assert_allclose(found[there], expected[there], rtol=1e-6, atol=atol)
-        known, centres = distances[:, 0].copy(), slice(len(rows) // 2, None)
-        pruned.lower(known, pruned[centres])
-        expected = np.minimum(distances[:, 0], distances[:, centres].min(axis=1))
+        known, half = distances[:, 0].copy(), len(rows) // 2
+        pruned.lower(known, pruned[half:])
+        expected = np.minimum(distances[:, 0], distances[:, half:].min(axis=1))
         np.testing.assert_allclose(known, expected, rtol=1e-6, atol=atol)
+
+    @pytest.mark.parametrize("n_first", [1, 20, 39])
+    def test_of_rows_of_which_some_have_negative_features(self, n_first):
+        # As shards send them: each block of rows knows of its own signs.
+        proba, features = pools.confident(3000, 3, 4, signed=False)
+        proba = np.random.default_rng(0).dirichlet(np.ones(3), 3000)
+        own, sent = pools.pruned(proba, features), (proba[:40].copy(), features[:40].copy())
+        sent[1][n_first:] *= -1
+        form, plain = own.form, pools.plain(*sent)
+        first, last = (
+            form.factors_of(StoredRows(*sent).take(part))
+            for part in (slice(n_first), slice(n_first, None))
+        )
+        rows = np.arange(100, 200)
+        drawn, own_plain = own.gather(rows), pools.plain(proba, features).gather(rows)
+        centres = plain.gather(np.arange(40))
+        to, among = own_plain.squared_distances(centres), centres.squared_distances(centres)
+        for rows, blocks, distances in (
+            (first, [last], among[:n_first, n_first:]),
+            (last, [first], among[n_first:, :n_first]),
+            (drawn, [first, last], to),
+            (drawn, [last, first], to),
+        ):
+            centres = type(first).concatenate(blocks)
+            d2 = rows.squared_norms * 4
+            nearest = np.minimum(d2, distances.min(axis=1))
+            rows.lower(d2, centres)
+            np.testing.assert_allclose(d2, nearest, rtol=1e-9)
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        pool=adversarial(),
+        seed=st.integers(0, 2**32 - 1),
+        most=st.sampled_from([1, 3, 1000]),
+        n_drawn=st.integers(1, 60),
+        n_waiting=st.integers(0, 3),
+        strict=st.booleans(),
+        height=st.sampled_from([0.0, 0.1, 1.0]),
+    )
+    def test_the_same_drawn_rows_are_accepted(
+        self, pool, seed, most, n_drawn, n_waiting, strict, height
+    ):
+        proba, features, _ = pool
+        rng, n = np.random.default_rng(seed), len(proba)
+        drawn, *others = (rng.integers(n, size=m) for m in [n_drawn, *[2] * n_waiting])
+        pruned = pools.pruned(proba, features)
+        factors, waiting = pruned.gather(drawn), [pruned.gather(rows) for rows in others]
+        stale = factors.squared_norms * rng.choice([0.0, 1.0, 4.0], size=n_drawn)
+        bars = height * rng.random(n_drawn) * stale
+
+        def admit(row):
+            asked.append(row)
+            return row % 3 > 0
+
+        # The same code on the same numbers: to the last bit.
+        found = []
+        for accept in (Factors.accept, type(factors).accept):
+            d2, asked = stale.copy(), []
+            accepted, n_seen = accept(
+                factors, drawn, bars, d2, waiting, most, admit if strict else None
+            )
+            # What comes later is not looked at, and lowered or not.
+            found.append([accepted, n_seen, asked, d2[:n_seen].tolist()])
+        assert found[0] == found[1]
+        assert len(found[0][0]) <= most
+        picked = drawn[found[0][0]]
+        assert len(set(picked.tolist())) == len(picked)
 
     @pytest.mark.one_of(2)
     @pytest.mark.parametrize("signed", [False, True])

@@ -47,3 +47,36 @@ def test_against_the_whole_arrays(case, m):
         np.testing.assert_array_equal(rows, np.sort(order[:m]))
         np.testing.assert_array_equal(d2, state.values[rows])
         assert rest == (state.values[order[m]] if len(order) > m else -1.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 400),
+    spread=st.sampled_from([0, 1, 30, 300]),
+    zeros=st.sampled_from([0.0, 0.5, 0.99]),
+)
+@pytest.mark.usefixtures("compiler")
+def test_tickets_find_the_same_rows_in_compiled_code(seed, n, spread, zeros):
+    rng = np.random.default_rng(seed)
+    values = rng.random(n) * 10.0 ** rng.integers(-spread - 1, spread + 1, size=n)
+    values[rng.random(n) < zeros] = 0.0
+    values[rng.integers(n)] = 1.0
+    arrays = np.full((n, 2), 0.5), np.ones((n, 1))
+    states = [
+        pool(*arrays).start(np.empty(0, dtype=np.int64)) for pool in (pools.plain, pools.pruned)
+    ]
+    for state in states:
+        state.values[:] = values
+        state._weigh()
+    assert states[0].total == states[1].total
+    assert states[0].exponent == states[1].exponent
+    total, weights = states[0].total, states[0]._weights(slice(None))
+    edges = np.concatenate([[0, total - 1], weights.cumsum() - 1, weights.cumsum()])
+    tickets = np.concatenate([edges[(edges >= 0) & (edges < total)], rng.integers(total, size=20)])
+    for some in (tickets, tickets[:1], tickets[:3]):
+        plain, pruned = (state.find(some) for state in states)
+        for one, another in zip(plain, pruned, strict=True):
+            np.testing.assert_array_equal(one, another)
+            assert one.dtype == another.dtype
+        np.testing.assert_array_equal(plain[0], weights.cumsum().searchsorted(some, side="right"))

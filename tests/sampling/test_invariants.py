@@ -406,7 +406,7 @@ class TestReadOnly:
     def test_writeable_arrays_are_not_written_to(self):
         proba, features = pools.hostile()
         copies = proba.copy(), features.copy()
-        as_gradients(proba, features).gather(np.arange(60)).residuals[:] = 7.0
+        pools.plain(proba, features).gather(np.arange(60)).residuals[:] = 7.0
         select(proba, features, 60, exclude=[], random_state=0)
         np.testing.assert_array_equal(proba, copies[0])
         np.testing.assert_array_equal(features, copies[1])

@@ -193,6 +193,17 @@ def test_broken_variants_are_rejected(tiny, variant):
     assert oracle.chi_square(count_batches(lie(tiny, variant), tiny), tiny.batches()) < REJECTED
 
 
+@pytest.mark.parametrize("kind", ["PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"])
+def test_tickets_are_made_of_64_random_bits(kind):
+    make = getattr(np.random, kind)
+    for total in (1, 3, (1 << 62) - 1):
+        tickets = _d2._tickets(np.random.Generator(make(5)), total, 200)
+        rng = np.random.Generator(make(5))
+        words = rng.integers(1 << 64, size=200, dtype=np.uint64)
+        assert tickets.tolist() == [total * word >> 64 for word in words.tolist()]
+        assert total < 9 or tickets.max() > 0.9 * total
+
+
 class Larger:
     """200 rows, 40 picks: many blocks or one, held against the sequential law."""
 

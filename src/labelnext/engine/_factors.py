@@ -11,6 +11,8 @@ import numpy as np
 from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from labelnext.utils.given import Task
@@ -152,6 +154,53 @@ class Factors:
         for block in blocks:
             self.lower(d2, block)
         return self.distances_within(d2)
+
+    def accept(
+        self,
+        rows: Ints,
+        bars: Floats,
+        d2: Floats,
+        waiting: list[Any],
+        most: int,
+        admit: Callable[[int], bool] | None = None,
+    ) -> tuple[list[int], int]:
+        """Accept these rows one after the other, as far as their D² is above their bar.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+            Their rows in the pool; one may come more than once.
+        bars : ndarray of shape (m,), float64
+            The bars, at least 0.
+        d2 : ndarray of shape (m,), float64
+            Their D² at the latest pass; lowered in place to their distances to `waiting` and to
+            those that are accepted before them. That of a copy of these is 0.
+        waiting : list of blocks
+            Centres that wait for a pass.
+        most : int
+            How many may be accepted, at least 1.
+        admit : callable, optional
+            What has the last word on a row that would be accepted.
+
+        Returns
+        -------
+        accepted : list of int
+            The places of those that are accepted.
+        n_seen : int
+            How many were looked at: up to the last that may be accepted.
+        """
+        among = self.thin(d2, waiting)
+        among[rows[:, None] == rows] = 0.0
+        accepted: list[int] = []
+        # D² only falls: who is not above the bar here never will be.
+        for place in np.flatnonzero(bars < d2).tolist():
+            if bars[place] < d2[place] and (admit is None or admit(int(rows[place]))):
+                accepted.append(place)
+                if len(accepted) == most:
+                    return accepted, place + 1
+                later = slice(place + 1, None)
+                np.minimum(d2[later], among[place, later], out=d2[later])
+        return accepted, len(rows)
 
     def distances_within(self, below: Floats) -> Floats:
         """Return d²(j, i) among these rows, or ∞ where it is not below `below[i]`.

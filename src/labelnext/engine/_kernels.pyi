@@ -4,6 +4,7 @@ They hold no lock and start no thread, so that `for_each_span` can run several s
 that are written to must have the dtype that is named here, and C order.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ class Known:
         scalars: NDArray[np.float64],
         bias: float,
     ) -> None: ...
+    def gather(
+        self,
+        rows: NDArray[np.int64],
+        proba: Matrix,
+        features: Matrix,
+        places: NDArray[np.int64],
+        least_product: float,
+    ) -> Block:
+        """Copy some rows, which are at some places of the matrices."""
+
     def read(
         self,
         lo: int,
@@ -85,28 +96,44 @@ class Known:
         """Write which groups of rows between cuts centres may change, by what is known."""
 
 class Block:
-    """A block of centres, or of drawn rows, by their factors and what is known of them.
+    """Some rows of a pool, drawn ones or centres: their factors and what is known of them.
 
-    `features` is float64, or float32 where that holds all numbers of the pool.
+    It has copies, in float32 where that holds all numbers of the pool. `features` is dense, or has
+    the numbers of CSR.
     """
 
-    def __init__(
-        self,
-        residuals: NDArray[np.float64],
-        features: Matrix,
-        labels: NDArray[np.int64],
-        runners_up: NDArray[np.int64],
-        squared_norms: NDArray[np.float64],
-        scalars: NDArray[np.float64],
-        bias: float,
-        least_product: float,
-        keeps_float32: bool,
-    ) -> None: ...
+    labels: NDArray[np.int64]
+    squared_norms: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    features: NDArray[Any]
+    columns: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    n_features: int
+
+    @staticmethod
+    def joined(blocks: list[Block]) -> Block:
+        """Put the rows of several blocks one below the other."""
+
+    def __len__(self) -> int: ...
+    def take(self, rows: NDArray[np.int64]) -> Block:
+        """Return some of the rows."""
+
     def lower(self, d2: NDArray[np.float64], centres: Block) -> None:
         """Lower D² of these rows to their distances to centres."""
 
     def distances_within(self, below: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         """Write d²(j, i), j < i, to out[j, i], or ∞ where it is not below `below[i]`."""
+
+    def accept(
+        self,
+        rows: NDArray[np.int64],
+        bars: NDArray[np.float64],
+        d2: NDArray[np.float64],
+        waiting: list[Block],
+        most: int,
+        admit: Callable[[int], bool] | None,
+    ) -> tuple[list[int], int]:
+        """Do what `Factors.accept` says."""
 
 def lower_to_bound(
     squared_norms: NDArray[np.float64], norm: float, widened: float, values: NDArray[np.float64]
@@ -120,7 +147,19 @@ def sum_weights(
     group: int,
     totals: NDArray[np.int64],
 ) -> None:
-    """Sum the integer weights ⌈2ˢ D²⌉ of each group of rows.
+    """Sum the integer weights ⌈2ˢ D²⌉ of each group of rows, 2ˢ being first × second."""
 
-    2ˢ comes as two factors, for it may be too large for one; powers of 2 round nothing.
+def find(
+    values: NDArray[np.float64],
+    first: float,
+    second: float,
+    group: int,
+    starts: NDArray[np.int64],
+    tickets: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    weights: NDArray[np.int64],
+) -> None:
+    """Write the rows whose stretches of the cumulated weights hold tickets, and their weights.
+
+    Each group has its start there, and the last number is where all end.
     """

@@ -193,7 +193,8 @@ class PlainD2(D2):
         self.is_available = np.ones(pool.n_rows, dtype=bool)
         self._take(exclude)
         self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
-        self._tile_totals = np.zeros(-(-pool.n_rows // TILE), dtype=np.int64)
+        # Where the weights of each tile of rows start when all are cumulated, and where they end.
+        self._starts = np.zeros(-(-pool.n_rows // TILE) + 1, dtype=np.int64)
 
     def _take(self, rows: Ints) -> None:
         rows = own_rows(rows, self.pool.n_rows)
@@ -300,14 +301,17 @@ class PlainD2(D2):
     def weigh(self, exponent: int) -> None:
         self.exponent = exponent
         self._sum_tiles()
-        self.total = int(self._tile_totals.sum())
+        self._starts.cumsum(out=self._starts)
+        self.total = int(self._starts[-1])
 
     def _sum_tiles(self) -> None:
+        """Write the sum of the weights of each tile in place of its end."""
+
         def weigh(span: int) -> None:
             weights = self._weights(slice(span * SPAN, (span + 1) * SPAN))
             sums = np.add.reduceat(weights, np.arange(0, len(weights), TILE))
-            start = span * (SPAN // TILE)
-            self._tile_totals[start : start + len(sums)] = sums
+            start = span * (SPAN // TILE) + 1
+            self._starts[start : start + len(sums)] = sums
 
         for_each_span(weigh, self.pool.n_rows)
 
@@ -321,12 +325,11 @@ class PlainD2(D2):
             weights = self._weights(slice(None))
             rows = weights.cumsum().searchsorted(tickets, side="right")
             return rows, self.values[rows], weights[rows]
-        ends = np.cumsum(self._tile_totals)
-        tiles = np.searchsorted(ends, tickets, side="right")
+        tiles = np.searchsorted(self._starts[1:], tickets, side="right")
         # The last tile may be short; its last row, said again, comes after every ticket's row.
         members = np.minimum(tiles[:, None] * TILE + np.arange(TILE), self.pool.n_rows - 1)
         weights = self._weights(members)
-        within = tickets - (ends[tiles] - self._tile_totals[tiles])
+        within = tickets - self._starts[tiles]
         # The first that reaches the ticket: sums after the last row, said again, may overflow.
         places = (np.cumsum(weights, axis=1) > within[:, None]).argmax(axis=1)
         picked = np.arange(len(tickets))

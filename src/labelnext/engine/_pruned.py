@@ -11,7 +11,7 @@ import numpy as np
 
 from labelnext.engine import _kernels
 from labelnext.engine._base import PassReport
-from labelnext.engine._factors import ROUNDING, Factors, PlainForm, plain_factors
+from labelnext.engine._factors import ROUNDING, Factors, PlainForm
 from labelnext.engine._plain import TILE, PlainD2, PlainGradients, labels_dtype
 from labelnext.engine.threads import SPAN, InOrder, spans
 from labelnext.utils.libraries import is_sparse
@@ -87,13 +87,9 @@ class PrunedGradients(PlainGradients):
         return self._digest(self.squared_norms, self.pseudo_labels, self.runners_up, self.scalars)
 
     def gather(self, rows: Ints) -> Factors:
-        return PrunedFactors.of(
-            super().gather(rows),
-            squares=self.squared_norms[rows],
-            scalars=self.scalars[rows],
-            runners_up=self.runners_up[rows],
-            least_product=self.least_product,
-            dtypes=(self.proba.dtype, self.features.dtype),
+        stored, places = self.rows.having(rows)
+        return PrunedFactors(
+            self.known.gather(rows, *_matrices(stored), places, self.least_product), self.bias
         )
 
     def start(self, exclude: Ints) -> D2:
@@ -109,11 +105,6 @@ def _matrix(rows: Any) -> _kernels.Matrix:
     if is_sparse(rows):
         return _kernels.Matrix(rows.data, rows.indices, rows.indptr, n_columns=rows.shape[1])
     return _kernels.Matrix(rows)
-
-
-def _is_narrow(dtype: np.dtype[Any]) -> bool:
-    """Tell whether float32 holds all numbers of a dtype: then more centres stay in cache."""
-    return np.can_cast(dtype, np.float32)
 
 
 @dataclass(frozen=True)
@@ -132,16 +123,11 @@ class PrunedForm(PlainForm):
         scalars, squared_norms = np.empty((n, _kernels.N_SCALARS)), np.empty(n)
         labels, runners_up = np.empty((2, n), dtype=labels_dtype(n_columns))
         known = _kernels.Known(labels, runners_up, squared_norms, scalars, self.bias)
+        matrices = _matrices(stored)
         # They have been checked where they are at home.
-        _, negative = known.read(0, n, *_matrices(stored), 0, self.direction, np.inf)
-        return PrunedFactors.of(
-            plain_factors(stored, labels, bias=self.bias, task=self.task),
-            squares=squared_norms,
-            scalars=scalars,
-            runners_up=runners_up,
-            least_product=-np.inf if negative else self.least_product,
-            dtypes=(stored.proba.dtype, stored.features.dtype),
-        )
+        _, negative = known.read(0, n, *matrices, 0, self.direction, np.inf)
+        least_product, rows = -np.inf if negative else self.least_product, np.arange(n)
+        return PrunedFactors(known.gather(rows, *matrices, rows, least_product), self.bias)
 
     def joined(self, others: list[PlainForm]) -> PlainForm:
         # Of the features of plain parts it is not known whether any is negative.
@@ -149,74 +135,64 @@ class PrunedForm(PlainForm):
         return replace(self, least_product=min(self.least_product, *least))
 
 
-@dataclass(frozen=True)
 class PrunedFactors(Factors):
-    """Factors with the scalars that their bounds are made of."""
+    """Factors that compiled code holds, with what their bounds are made of.
 
-    squares: Floats
-    scalars: Floats
-    runners_up: NDArray[Any]
-    least_product: float
-    dtypes: tuple[np.dtype[Any], np.dtype[Any]]
+    Arrays are made of them when they are asked for.
+    """
 
-    @classmethod
-    def of(cls, plain: Factors, **bounds: Any) -> PrunedFactors:
-        """Add what bounds are made of to plain factors."""
-        return cls(plain.residuals, plain.features, plain.pseudo_labels, plain.bias, **bounds)
+    def __init__(self, block: _kernels.Block, bias: bool) -> None:
+        self.__dict__.update(block=block, bias=bias)
+
+    block: _kernels.Block
+
+    def __len__(self) -> int:
+        return len(self.block)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> PrunedFactors:
-        return PrunedFactors.of(
-            super().__getitem__(rows),
-            squares=self.squares[rows],
-            scalars=self.scalars[rows],
-            runners_up=self.runners_up[rows],
-            least_product=self.least_product,
-            dtypes=self.dtypes,
-        )
+        return PrunedFactors(self.block.take(np.arange(len(self))[rows]), self.bias)
 
     @classmethod
     def concatenate(cls, blocks: list[Any]) -> PrunedFactors:
         if len(blocks) == 1:
             return blocks[0]  # type: ignore[no-any-return]
-        return cls.of(
-            Factors.concatenate(blocks),
-            squares=np.concatenate([b.squares for b in blocks]),
-            scalars=np.concatenate([b.scalars for b in blocks]),
-            runners_up=np.concatenate([b.runners_up for b in blocks]),
-            least_product=min(b.least_product for b in blocks),
-            dtypes=blocks[0].dtypes,
-        )
-
-    @property
-    def squared_norms(self) -> Floats:
-        """‖G_i‖², shape (m,), as the pass has read them."""
-        return self.squares
+        return cls(_kernels.Block.joined([b.block for b in blocks]), blocks[0].bias)
 
     @cached_property
-    def block(self) -> _kernels.Block:
-        """What the kernels read of these rows, as centres and as rows."""
-        features = self.features
-        if not is_sparse(features) and _is_narrow(self.dtypes[1]):
-            features = features.astype(np.float32)
-        return _kernels.Block(
-            self.residuals,
-            _matrix(features),
-            self.pseudo_labels,
-            self.runners_up.astype(np.int64),
-            self.squared_norms,
-            self.scalars,
-            self.bias,
-            self.least_product,
-            _is_narrow(self.dtypes[0]),
-        )
+    def residuals(self) -> Floats:
+        return self.block.residuals
+
+    @cached_property
+    def features(self) -> Any:
+        values = self.block.features.astype(np.float64)
+        if values.ndim == 2:
+            return values
+        import scipy.sparse as sp
+
+        places = self.block.columns, self.block.starts
+        return sp.csr_array((values, *places), shape=(len(self), self.block.n_features))
+
+    @cached_property
+    def pseudo_labels(self) -> NDArray[np.int64]:
+        return self.block.labels
+
+    @cached_property
+    def squared_norms(self) -> Floats:
+        """‖G_i‖², shape (m,), as the pass has read them."""
+        return self.block.squared_norms
+
+    def lower(self, d2: Floats, centres: Any) -> None:
+        self.block.lower(d2, centres.block)
 
     def distances_within(self, below: Floats) -> Floats:
         out = np.empty((len(self), len(self)))
         self.block.distances_within(below, out)
         return out
 
-    def lower(self, d2: Floats, centres: Any) -> None:
-        self.block.lower(d2, centres.block)
+    def accept(
+        self, rows: Ints, bars: Floats, d2: Floats, waiting: list[Any], most: int, admit: Any = None
+    ) -> tuple[list[int], int]:
+        return self.block.accept(rows, bars, d2, [each.block for each in waiting], most, admit)
 
 
 class PrunedD2(PlainD2):
@@ -230,10 +206,18 @@ class PrunedD2(PlainD2):
         _kernels.lower_to_bound(self.pool.squared_norms, norm, 1 + ROUNDING, self.values)
         self._weigh()
 
-    def _sum_tiles(self) -> None:
+    def _scale(self) -> tuple[float, float]:
+        """2ˢ as two factors, for it may be too large for one."""
         s = self.exponent // 2
-        factors = 2.0**s, 2.0 ** (self.exponent - s)
-        _kernels.sum_weights(self.values, *factors, TILE, self._tile_totals)
+        return 2.0**s, 2.0 ** (self.exponent - s)
+
+    def _sum_tiles(self) -> None:
+        _kernels.sum_weights(self.values, *self._scale(), TILE, self._starts[1:])
+
+    def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
+        rows, weights = np.empty((2, len(tickets)), dtype=np.int64)
+        _kernels.find(self.values, *self._scale(), TILE, self._starts, tickets, rows, weights)
+        return rows, self.values[rows], weights
 
     def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         if trace is not None:

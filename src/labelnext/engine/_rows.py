@@ -102,6 +102,10 @@ class Rows(ABC):
         """Return some rows as they are stored."""
         return StoredRows(self.proba[rows], self.features[rows])
 
+    def having(self, rows: Ints) -> tuple[StoredRows, Ints]:
+        """Return arrays that have some rows, and the places where."""
+        return self.take(rows), np.arange(len(rows))
+
     def sample(self) -> Any:
         """Return the features of some rows, evenly spread."""
         n = len(self)
@@ -138,6 +142,9 @@ class ArrayRows(Rows):
     ) -> None:
         self.proba, self.features = proba, features
         self.stored_as, self._where = stored_as or str(proba.dtype), where
+
+    def having(self, rows: Ints) -> tuple[StoredRows, Ints]:
+        return StoredRows(self.proba, self.features), rows
 
     def where(self, row: int, part: Part = "proba") -> str:
         return place_of(row, self._where)

@@ -166,9 +166,13 @@ class SentFactors(Factors):
     def lower(self, d2: Floats, centres: Any) -> None:
         self.inner.lower(d2, centres.inner)
 
-    def thin(self, d2: Floats, blocks: list[Any]) -> Floats:
-        distances: Floats = self.inner.thin(d2, [block.inner for block in blocks])
-        return distances
+    def accept(
+        self, rows: Ints, bars: Floats, d2: Floats, waiting: list[Any], *most: Any
+    ) -> tuple[list[int], int]:
+        found: tuple[list[int], int] = self.inner.accept(
+            rows, bars, d2, [block.inner for block in waiting], *most
+        )
+        return found
 
 
 class ShardedD2(D2):

@@ -220,47 +220,39 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
     """Draw picks by thinning until `size` wait for a pass; tell whether it is worth going on."""
     # Nothing here but the end depends on k, so that a batch is a prefix of every larger one. What
     # was drawn and not looked at may be thrown away: each draw is independent of the others.
-    d2 = picks.d2
-    n_looked_at = n_accepted = 0
+    d2, room = picks.d2, picks.room
+    # D² of a row whose group is full is 0, and so is the chance to be accepted.
+    admit = None if room.groups is None else room.admit
+    n_seen = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
         n_drawn = min(size - picks.n_waiting + LEAST_DRAWN, MOST_DRAWN)
-        rows, stale, weights = d2.find(_tickets(rng, d2.total, n_drawn))
+        rows, now, weights = d2.find(_tickets(rng, d2.total, n_drawn))
         # Accept with probability D²/(weight / 2ˢ); see `D2`.
         bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
         factors = picks.gradients.gather(rows)
-        now = stale.copy()
-        among = factors.thin(now, picks.waiting)
-        among[rows[:, None] == rows] = 0.0
-        near_others = (among < now).sum(axis=1) > 1
-        accepted: list[int] = []
-        room = min(size - picks.n_waiting, picks.k - len(picks))
-        for draw in range(n_drawn):
-            if len(accepted) == room:
-                break
-            n_looked_at += 1
-            picks.stats["proposals"] += 1
-            # D² of a row whose group is full is 0, and so is the chance to be accepted.
-            if bars[draw] < now[draw] and picks.room.admit(int(rows[draw])):
-                accepted.append(draw)
-                # Its own D² stays in `now` as it was at the pick; a second draw of it is at 0.
-                if near_others[draw]:
-                    np.minimum(now[draw + 1 :], among[draw, draw + 1 :], out=now[draw + 1 :])
+        most = min(size - picks.n_waiting, picks.k - len(picks))
+        accepted, n = factors.accept(rows, bars, now, picks.waiting, most, admit)
+        n_seen += n
         n_accepted += len(accepted)
+        picks.stats["proposals"] += n
         picks.stats["accepted"] += len(accepted)
         if accepted:
             chosen = np.array(accepted)
             picks.add(factors[chosen], rows[chosen], now[chosen])
-        if n_looked_at >= 16 and 4 * n_accepted < n_looked_at:
+        if n_seen >= 16 and 4 * n_accepted < n_seen:
             # Poor acceptance: the D² that was drawn from is stale, a new pass is due.
             break
-    return 4 * n_accepted >= n_looked_at
+    return 4 * n_accepted >= n_seen
 
 
 def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int64]:
     """Draw tickets from 0 to total − 1, each ⌊total · r / 2⁶⁴⌋ of a random 64-bit r."""
     # Not `rng.integers(total)`, which throws away draws by the last bits of the total: these are
     # rounding, and must not shift all draws that follow. No row's probability is off by 2⁻⁶³.
-    bits = rng.integers(1 << 64, size=size, dtype=np.uint64)
+    if isinstance(rng.bit_generator, np.random.MT19937):  # its words have 32 bits
+        bits = rng.integers(1 << 64, size=size, dtype=np.uint64)
+    else:  # the same words as there, in a tenth of the time
+        bits = rng.bit_generator.random_raw(size)
     return np.array([total * r >> 64 for r in bits.tolist()], dtype=np.int64)
 
 
