@@ -190,7 +190,7 @@ BAD = {
     "text": ({"proba": ["a"] * N}, r"column 'proba' of .* holds string; expected numbers"),
     "lists of text": ({"proba": [["a"]] * N}, "holds list.*string.*; expected numbers"),
     "no column": ({"proba": None, "probe": list(PROBA), "embedding": None},
-                  "no 'proba'; it has id, probe; did you mean 'probe'"),
+                  "no 'proba'; it has id, probe; name it with proba=...; did you mean 'probe'"),
     "numbered lists": ({"proba": None, "proba_0": list(PROBA), "proba_1": list(PROBA)},
                        "expected a number, one dimension"),
     "ids twice": ({"id": [*IDS[:-1], "s3"]}, r"'s3' \('s3': row 3 of .*, and row 11 of"),

@@ -74,7 +74,7 @@ BAD = {
     "complex": ({"proba": PROBA, "features": FEATURES + 1j}, "must hold real numbers"),
     "names": (
         {"prob": PROBA, "emb": FEATURES},
-        "has no 'proba'; it has (emb, prob|prob, emb); did",
+        "has no 'proba'; it has (emb, prob|prob, emb); name it with proba=...; did",
     ),
     "ids": (
         {"proba": PROBA, "features": FEATURES, "id": np.ones((10, 1))},
