@@ -299,11 +299,25 @@ def test_training_that_there_is_not_is_refused_before_there_are_labels(made, run
     assert len(labelnext.open_loop("loop").rounds()) == 1
 
 
+@pytest.mark.parametrize("command", ["next", "run", "label"])
+def test_a_training_that_is_not_there_is_refused_while_answers_are_missing(made, run, command):
+    rest = ["--no-page"] if command == "run" else []
+    result = run("loop", command, "--train", "nothing:train", *rest)
+    assert result.exit_code == 2
+    assert "there is no module nothing here" in result.stderr
+
+
 def test_random_choice_is_measured_too(made, run):
     answer()
     ran(run, "next", "-k", 8)
     answer()
-    assert "Test set: accuracy" in ran(run, "next", "-k", 2, "--strategy", "random")
+    said = ran(run, "next", "-k", 2, "--strategy", "random")
+    assert "Test set: accuracy" in said
+    assert "Not kept" not in said
+    # While that round is not answered, there is no round that a new score is of.
+    n_metrics = len(labelnext.open_loop("loop").metrics())
+    assert "Not kept" in ran(run, "next", "-k", 2, "--strategy", "random")
+    assert len(labelnext.open_loop("loop").metrics()) == n_metrics
 
 
 def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):

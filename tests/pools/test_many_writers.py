@@ -1,11 +1,14 @@
 """Several processes that write one pool at the same time."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from labelnext.pools import PoolWriter, open_source, write_pool
 
@@ -92,3 +95,13 @@ def test_none_takes_the_folder_from_one_who_begins(tmp_path, monkeypatch):
     write_pool(folder, np.full((8, 2), 0.5), overwrite=True)
     assert open_source(folder).n_rows == 8
     assert [path.name for path in tmp_path.iterdir()] == ["pool"]
+
+
+def test_one_that_looks_while_another_replaces_is_told_so(tmp_path, monkeypatch):
+    folder = tmp_path / "pool"
+    write_pool(folder, np.full((4, 2), 0.5))
+    monkeypatch.setattr(Path, "iterdir", lambda self: iter(os.listdir(tmp_path / "gone")))
+    with pytest.raises(FileExistsError, match="being replaced by another process; try again"):
+        write_pool(folder, np.full((6, 2), 0.5), overwrite=True)
+    monkeypatch.undo()
+    assert open_source(folder).n_rows == 4

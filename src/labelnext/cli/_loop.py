@@ -202,6 +202,7 @@ def label(**options: Any) -> None:
     asked = SimpleNamespace(**options)
     with loop_errors():
         check_choice(asked)
+        check_own_code(asked)
         loop = open_here(asked.loop)
         end_with(os.environ.get(BESIDE))
         from labelnext.page import serve

@@ -135,6 +135,10 @@ def check_own_code(asked: Any) -> None:
             raise InputError(f"--model {asked.model} has no fit; name a classifier")
         if hasattr(model, "fit") and not hasattr(model, "predict_proba"):
             raise InputError(f"--model {asked.model} has no predict_proba; take a classifier with")
+    if asked.train is not None:
+        from labelnext.loop.train import check
+
+        check(asked.train)
     if asked.callback is not None and not callable(imported("callback", asked.callback)):
         raise InputError(f"--callback {asked.callback} cannot be called; name a function")
 
@@ -148,14 +152,16 @@ def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     """Train on all labels, close what is answered, and choose the next; tell if there is one."""
     fitted = _fit(loop, asked)
     done = [each for each in loop.rounds() if not each["missing"]]
-    if done and done[-1]["state"] != "trained":
+    is_new = bool(done) and done[-1]["state"] != "trained"
+    if is_new:
         number = loop.close(fitted.metrics or None, round=done[-1]["number"])
         _call(asked.callback, loop, number, fitted.metrics)
     for line in fitted.said:
         tell_out(line)
     if fitted.metrics:
         said = ", ".join(f"{name} {value:.3g}" for name, value in fitted.metrics.items())
-        tell_out(f"Test set: {said}.")
+        kept = "" if is_new else " Not kept: no round has been answered since the last score."
+        tell_out(f"Test set: {said}.{kept}")
     chosen = sum(r["kind"] != "test" for r in loop.rounds())
     if most is not None and chosen >= most:
         return False
@@ -214,11 +220,10 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
             raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
         return model.Fitted(pool, model.measure_pool(loop, pool))
     if asked.train is not None:
-        from labelnext.loop.train import check, train
+        from labelnext.loop.train import train
 
         if len(loop.labels().labeled):
             return train(loop, asked.train, echo=_echo, waiting=say)
-        check(asked.train)
         say(f"no labels yet, so --train {asked.train} waits for the next round")
     measured = len(loop.labels(split="test").labeled)
     if asked.strategy == "random" and asked.model is None and not measured:

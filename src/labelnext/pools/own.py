@@ -33,7 +33,12 @@ def folder_of(path: str | os.PathLike[str]) -> Path:
 def refuse_other_files(folder: Path, *, to_delete: bool = False) -> bool:
     """Refuse a folder that holds something else than a pool; tell whether it holds one."""
     # Where nothing is to be deleted, hidden files may be there, and shards are not looked into.
-    ours, foreign = _told_apart(folder, inside=to_delete)
+    try:
+        ours, foreign = _told_apart(folder, inside=to_delete)
+    except FileNotFoundError:  # what was there a moment ago
+        raise FileExistsError(
+            f"{folder} is being replaced by another process; try again."
+        ) from None
     if not to_delete:
         foreign = [path for path in foreign if not path.name.startswith(".")]
     if foreign:
