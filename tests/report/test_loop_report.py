@@ -142,8 +142,8 @@ def test_why_nothing_is_told_of_labels_saved(tmp_path):
     few.round(10)
     few.answer("ann")
     assert statistics(few.loop).why["saved"] == (
-        "It is told from 20 labels of the test set (there are 5) and 10 labels of random picks "
-        "(there are 2) on: a loop with a larger one: `labelnext loop init SAMPLES --test 200 "
+        "It takes 20 labels of the test set (there are 5) and 10 labels of random picks "
+        "(there are 2): make a loop with a larger one, `labelnext loop init SAMPLES --test 200 "
         "--loop NEW`; `labelnext loop next --strategy random`, then `labelnext loop label`."
     )
     none = Simulated(tmp_path / "none", features=False)

@@ -215,12 +215,14 @@ def _saved(of: Read, models: _Models | None, why: dict[str, str]) -> Saved | Non
     if len(testing) < FEW_TEST:
         lacks.append(f"{FEW_TEST} labels of the test set (there are {len(testing)})")
         large = of.at["test"] >= FEW_TEST
-        how.append("`labelnext loop label`" if large else f"a loop with a larger one: {told.NEW}")
+        how.append(
+            "`labelnext loop label`" if large else f"make a loop with a larger one, {told.NEW}"
+        )
     if len(at_random) < FEW_RANDOM:
         lacks.append(f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})")
         how.append("`labelnext loop next --strategy random`, then `labelnext loop label`")
     if lacks:
-        why["saved"] = f"It is told from {' and '.join(lacks)} on: {'; '.join(how)}."
+        why["saved"] = f"It takes {' and '.join(lacks)}: {'; '.join(how)}."
         return None
     truth, rng = of.test.y[testing], np.random.default_rng(0)
 
