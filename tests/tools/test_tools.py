@@ -7,6 +7,7 @@ import re
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -165,6 +166,47 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
         file.pull(loop)
 
 
+def test_labels_that_name_nobody_become_nobody_twice(loop, tmp_path):
+    """Whoever is named later takes them over; a copy of the file is no second person."""
+    path, copy = tmp_path / "b.csv", tmp_path / "copy.csv"
+    for each in (path, copy):
+        each.write_text("id,label,annotator\ns3,good,\ns1,bad,\n")
+    found = File(path).pull(loop)
+    assert found.said() == "2 new answers; 2 that name nobody are of 'b.csv'"
+    assert File(copy).pull(loop).said() == (
+        "0 new answers, 2 known already; 2 that name nobody are what 'b.csv' says, and count as "
+        "theirs"
+    )
+    assert File(path, annotator="ann").pull(loop).said() == (
+        "2 new answers; 2 that name nobody are of 'ann', and no longer of 'b.csv'"
+    )
+    for again in (File(path), File(path, annotator="ann"), File(copy)):
+        assert again.pull(loop) == 0
+    assert loop.votes() == {"s1": {"ann": "bad"}, "s3": {"ann": "good"}}
+    # Said so, another person says the same.
+    assert File(copy, annotator="bo").pull(loop).said() == (
+        "2 new answers; 2 that name nobody are of 'bo'; 'ann' says just the same"
+    )
+    copy.write_text("id,label,annotator\ns3,good,\ns1,good,\n")
+    assert File(copy).pull(loop) == 2  # somebody else, as they do not agree
+    copy.write_text("id,label,annotator\ns3,good,\ns1,bad,\n")
+    assert File(copy).pull(loop) == 1  # who has changed their mind
+    assert set(loop.votes()["s1"]) == {"ann", "bo", "copy.csv"}
+
+
+def test_prodigy_without_names_is_taken_over_too(loop, tmp_path):
+    file = tool(tmp_path, "prodigy")
+    file.push(loop)
+    records = [json.loads(line) for line in file.path.read_text().splitlines()]
+    records[0] |= {"answer": "accept", "accept": ["bad"], "_timestamp": 5}
+    file.path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert (file.pull(loop), file.pull(loop)) == (1, 0)
+    other = File(file.path, "prodigy", annotator="ann")
+    assert (other.pull(loop), other.pull(loop)) == (1, 0)
+    (said,) = loop.votes().values()
+    assert said == {"ann": "bad"}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -277,6 +319,43 @@ def test_cells_of_a_table_are_no_formulas(loop, tmp_path):
         row = next(csv.DictReader(content))
     assert row["text"].startswith("'=text")
     assert row["labelnext"].split("/")[1:] == ["0", row["id"]]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_people_are_sent_what_is_shown_and_the_columns_that_were_named(tmp_path, name):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    kind = {"image": "a.png"} if name == "cvat" else {"text": "fine"}
+    rows = [{"id": "s1", **kind, "truth": "GOLD", "note": "NOTE", "rank": "MINE"}]
+    given = pd.DataFrame(rows)
+    given.to_csv(tmp_path / "t.csv", index=False)
+    loop = Loop.create(tmp_path / "l", tmp_path / "t.csv", classes=["GOLD", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(1), ids=["s1"]), 1)
+    tool(tmp_path, name).push(loop)
+    content = (tmp_path / NAMES[name]).read_bytes().replace(b'"text": "GOLD"', b"")
+    assert b"truth" not in content
+    assert b"NOTE" not in content
+    assert b"MINE" not in content
+    if name == "cvat":
+        with pytest.raises(ValueError, match="leave media, guesses and columns out"):
+            tool(tmp_path, name, columns=["note"]).push(loop)
+        return
+    tool(tmp_path, name, columns=["note"]).push(loop, overwrite=True)
+    content = (tmp_path / NAMES[name]).read_bytes()
+    assert b"NOTE" in content
+    assert b"truth" not in content
+    for columns, words in ((["no"], "'no' is not in the table"), (["rank"], "'rank' is a name")):
+        with pytest.raises(ValueError, match=words):
+            tool(tmp_path, name, columns=columns).push(loop, overwrite=True)
+
+
+def test_the_columns_of_rows_are_columns_of_a_table(tmp_path):
+    rows = [{"id": "s1", "size": 3, "truth": "good", "town": "Ulm"}]
+    loop = Loop.create(tmp_path / "l", rows, classes=["good", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(1), ids=["s1"]), 1)
+    tool(tmp_path, "csv").push(loop)
+    (row,) = csv.DictReader((tmp_path / NAMES["csv"]).read_text().splitlines())
+    assert row["row"] == '{"size": 3, "town": "Ulm"}'
+    assert (row["size"], row["town"], "truth" in row) == ("3", "Ulm", False)
 
 
 def test_guesses_are_shown_only_if_asked_for(loop, tmp_path):
@@ -513,6 +592,6 @@ def test_cvat_is_for_classes_of_pictures(loop, tmp_path):
     with pytest.raises(ValueError, match="take another tool"):
         tool(tmp_path, "cvat").push(loop)
     for option in ({"guesses": True}, {"media": "https://x/"}):
-        with pytest.raises(ValueError, match="leave media and guesses out"):
+        with pytest.raises(ValueError, match="leave media, guesses and columns out"):
             tool(tmp_path, "cvat", **option).push(loop)
     assert not (tmp_path / NAMES["cvat"]).exists()

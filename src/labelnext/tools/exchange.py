@@ -45,7 +45,7 @@ def cvat_archive(loop: Loop, tasks: list[Asked], identity: str) -> bytes:
     return content.getvalue()
 
 
-def cvat_answers(content: bytes, loop: Loop, identity: str, annotator: str) -> Heard:
+def cvat_answers(content: bytes, loop: Loop, identity: str) -> Heard:
     """Return the tags that people gave in an export "CVAT for images 1.1".
 
     What a model has put there is no answer, nor is a picture without a tag: whether anybody has
@@ -65,7 +65,7 @@ def cvat_answers(content: bytes, loop: Loop, identity: str, annotator: str) -> H
         raise ValueError(f"expected an export 'CVAT for images 1.1', {error}") from None
     if root.tag != "annotations":
         raise ValueError(f"expected an export 'CVAT for images 1.1', got <{root.tag}>")
-    who = root.findtext("meta/job/assignee/username") or annotator
+    who = root.findtext("meta/job/assignee/username") or ""
     picks: dict[int, dict[int, str]] = {}
     rounds = {each["number"] for each in loop.rounds()}
     heard = Heard()
@@ -96,7 +96,7 @@ def argilla_lines(tasks: list[Asked], root: Path | None, media: str | None, gues
         if task.kind == "audio":
             raise ValueError("Argilla plays no sounds; take another tool.")
         record = {"id": task.key, task.kind: content_of(task, root, media)}
-        record |= {"round": task.round, "rank": task.rank}
+        record |= {"round": task.round, "rank": task.rank, **task.extra}
         if guess and task.guess is not None:
             record["label"] = task.guess
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
