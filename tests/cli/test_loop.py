@@ -441,6 +441,15 @@ def test_columns_that_were_guessed_keep_their_case(here, run):
     assert "Columns from 'ID', 'Size', 'Colour' and id from the number" in said
 
 
+def test_what_is_empty_is_said(here, run):
+    Path("t.txt").write_text("one\n\ntwo\n\n\n")
+    said = ran(run, "init", "t.txt", "--labels", "x,y")
+    assert said.startswith("2 samples: texts, in the loop loop.\nLeft out 3 empty lines.\n")
+    Path("t.csv").write_text('text\none\n""\n')
+    said = ran(run, "init", "t.csv", "--labels", "x,y", "--loop", "l")
+    assert "1 text is empty, the first is 1; skip what lacks." in said
+
+
 def test_labels_in_a_table_are_not_shown_to_people(here, run, complaint):
     Path("t.csv").write_text("id,size,kind\na,1,x\nb,2,y\n")
     said = ran(run, "init", "t.csv", "--labels", "x,y", "--id", "id")

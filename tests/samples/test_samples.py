@@ -193,6 +193,22 @@ def test_any_text_is_kept(tmp_path, text):
     assert samples.read(file).contents == [text]
 
 
+def test_empty_lines_are_no_samples_and_empty_texts_are_told(tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("one\n\n  \ntwo\n\n")
+    found = samples.read(file)
+    assert (found.ids, found.contents) == (["0", "3"], ["one", "two"])
+    assert found.left_out == {"empty lines": 3}
+    assert found.missing() == []
+    # Elsewhere a row may have a number of its own, so it stays.
+    found = samples.read([{"text": "one"}, {"text": " "}, {"text": None}])
+    assert (len(found), found.missing()) == (3, ["1", "2"])
+    for name, text in (("a.txt", "one"), ("b.txt", ""), ("c.txt", "\n")):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_text(text)
+    assert samples.read(tmp_path / "folder").missing() == ["b.txt", "c.txt"]
+
+
 def test_pictures_of_a_folder_in_natural_order(tmp_path):
     for name in ("img10.png", "img2.png", "more/a.PNG", ".hidden/b.png"):
         picture(tmp_path / name)

@@ -155,6 +155,8 @@ def _others(found: "Samples") -> str:
     """Say which files of a folder are no samples."""
     from labelnext.samples.samples import SAID
 
+    if lines := found.left_out.get("empty lines"):
+        return counted(lines, "empty line")
     said = [f"{n:,} {ending or 'without an ending'}" for ending, n in found.left_out.items()]
     more = f" and {counted(len(said) - MOST, 'more ending')}" if len(said) > MOST else ""
     kind = "tables" if found.columns else SAID[found.kind]
@@ -164,8 +166,9 @@ def _others(found: "Samples") -> str:
 
 def _tell_missing(found: "Samples") -> None:
     if missing := found.missing():
-        are = "file is" if len(missing) == 1 else "files are"
-        tell_out(f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks.")
+        what, how = ("file", "not there") if found.kind in ("image", "audio") else ("text", "empty")
+        are = f"{what} is" if len(missing) == 1 else f"{what}s are"
+        tell_out(f"{len(missing):,} {are} {how}, the first is {missing[0]}; skip what lacks.")
 
 
 def _column(name: str | Sequence[str]) -> str:

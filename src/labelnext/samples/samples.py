@@ -70,7 +70,8 @@ class Samples:
         Of a table the column that each of these was taken from, by the name of the option of
         `read`; of ids "row" where they are the numbers of the rows.
     left_out : mapping, default={}
-        Of a folder how many files were left out, by their endings in small letters.
+        Of a folder how many files were left out, by their endings in small letters; of a .txt file
+        how many lines, as "empty lines".
     odd_name : str, default=None
         Of a .csv or .tsv file the name of a column that looks like a sample: the file may have no
         line with names.
@@ -102,7 +103,7 @@ class Samples:
         return f"{len(self):,} sample{'s' * (len(self) != 1)}: {SAID[self.kind]}"
 
     def missing(self) -> list[str]:
-        """Return the ids of samples whose file is not there.
+        """Return the ids of samples whose file is not there, or whose text is empty.
 
         Examples
         --------
@@ -111,11 +112,12 @@ class Samples:
         >>> Samples(["a"], "image", ["gone.png"], root=Path("/nowhere")).missing()
         ['a']
         """
-        if self.kind not in IN_FILES:
-            return []
-        root = self.root or Path()
-        pairs = zip(self.ids, self.contents, strict=True)
-        return [sample for sample, path in pairs if not os.path.isfile(root / path)]
+        root, in_files = self.root or Path(), self.kind in IN_FILES
+        return [
+            sample
+            for sample, content in zip(self.ids, self.contents, strict=True)
+            if not (os.path.isfile(root / content) if in_files else content.strip())
+        ]
 
 
 def read(
@@ -201,6 +203,8 @@ def read(
         root = path if path.is_dir() else path.parent
         odd = _odd_name(table) if path.suffix.lower() in HEADED else None
         found = replace(_of_table(table, where, root, asked, odd), odd_name=odd)
+        if path.suffix.lower() == ".txt":
+            found = _without_empty_lines(found)
         # Hugging Face's own files stand beside its tables.
         whole = path.is_file() or (path / HF_STATE).is_file()
         if not whole:
@@ -211,6 +215,16 @@ def read(
     for what in (*asked.named, *(["columns"] if columns is not None else [])):
         raise ValueError(f"{where} is a folder of files, without columns; leave out {what}=.")
     return _of_folder(path, where)
+
+
+def _without_empty_lines(found: Samples) -> Samples:
+    """Leave out what is no sample in a file of lines; others keep the numbers of their lines."""
+    lines = [at for at, content in enumerate(found.contents) if content.strip()]
+    if not lines or len(lines) == len(found):
+        return found
+    left_out = {"empty lines": len(found) - len(lines)}
+    ids, contents = ([of[at] for at in lines] for of in (found.ids, found.contents))
+    return replace(found, ids=ids, contents=contents, left_out=left_out)
 
 
 @dataclass(frozen=True)
