@@ -582,10 +582,41 @@ def test_cvat_there_and_back(pictures, tmp_path, zipped):
     back.path.write_text(cvat_export(file.path, [[], [("cat", "manual")], []], job=False), "utf-8")
     assert File(back.path, "cvat", annotator="team").pull(pictures) == 1
     assert pictures.events()[1].annotator == "team"
-    two = [[("cat", "manual"), ("dog & <co>", "file")], [], []]
+    two = [[("cat", "manual"), ("dog & <co>", "semi-auto")], [], []]
     back.path.write_text(cvat_export(file.path, two), "utf-8")
     with pytest.raises(ValueError, match="a label is one"):
         back.pull(pictures)
+
+
+# What a job's export has by CVAT's source (`bindings.py`, `formats/cvat.py`), written by hand.
+CVAT_JOB = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><job><id>7</id><size>3</size><mode>annotation</mode>
+<overlap>0</overlap><bugtracker></bugtracker><created>2026-01-05 10:00:00.1+00:00</created>
+<updated>2026-01-05 11:00:00.1+00:00</updated><subset>default</subset><start_frame>0</start_frame>
+<stop_frame>2</stop_frame><frame_filter></frame_filter><segments><segment><id>7</id>
+<start>0</start><stop>2</stop><url>http://cvat/api/jobs/7</url></segment></segments>
+<owner><username>boss</username><email>boss@example.org</email></owner>
+<assignee>{who}</assignee><labels><label><name>cat</name><color>#f00</color><type>tag</type>
+<attributes></attributes></label></labels></job><dumped>2026-01-05 12:00:00.1+00:00</dumped></meta>
+<image id="0" name="{loop}/0001-000001.png" width="4" height="4" subset="default">
+<tag label="cat" source="{source}"><attribute name="sure">yes</attribute></tag></image>
+<image id="1" name="{loop}/0001-000002.png" width="4" height="4">
+<box label="cat" source="manual" occluded="0" xtl="1" ytl="1" xbr="2" ybr="2" z_order="0"></box>
+</image>
+<image id="2" name="other/picture.png" width="4" height="4"></image>
+</annotations>"""
+
+
+@pytest.mark.parametrize("source", ["manual", "semi-auto", "consensus", "auto", "file"])
+def test_a_job_of_cvat_as_it_is_exported(pictures, tmp_path, source):
+    said = "<username>ann</username><email>a@example.org</email>" if source == "manual" else ""
+    back = File(tmp_path / "job.xml", "cvat", annotator="team")
+    back.path.write_text(CVAT_JOB.format(who=said, loop=identity(pictures), source=source), "utf-8")
+    found = back.pull(pictures)
+    counts = source not in ("auto", "file")
+    assert found == counts
+    assert found.left_out == {"without an answer": 2 - counts, "not of this loop": 1}
+    assert [e.annotator for e in pictures.events()] == ["ann" if said else "team"] * counts
 
 
 def test_cvat_is_for_classes_of_pictures(loop, tmp_path):
