@@ -277,7 +277,7 @@ def test_only_files_have_a_folder(tmp_path):
         ({"classes": ["one"]}, "2 classes at least"),
         ({"classes": ["a", "a"]}, "'a' more than once"),
         ({"classes": ["a", 1]}, "classes must be texts, got 1; write it as '1'"),
-        ({"classes": "ab"}, "must be a list of names"),
+        ({"classes": "ab"}, "classes must be a list, got"),
         ({"classes": ["a", " "]}, "has an empty name, in place 2 of 2"),
         ({"task": "regresion"}, "did you mean 'regression'"),
         ({"task": "regression"}, "there are no classes"),

@@ -95,8 +95,8 @@ def path_of(what: str, value: Any) -> Path:
 
 
 def list_of(what: str, value: Any) -> list[Any]:
-    """Return the entries of a list, array or series; a text is none, nor is a mapping."""
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__iter__"):
+    """Return the entries of a list, array or series; a text is none."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
         raise TypeError(f"{what} must be a list, got {shown(value)}.")
     return list(value)
 

@@ -48,6 +48,11 @@ class Read:
         return self.loop.metrics()  # type: ignore[no-any-return]
 
     @cached_property
+    def votes(self) -> list[dict[str, Any]]:
+        """What each person says of each sample that somebody has labelled."""
+        return list(self.loop.votes().values())
+
+    @cached_property
     def disagreements(self) -> list[Any]:
         """Samples of which people say different things, and nobody has decided."""
         return self.loop.disagreements()  # type: ignore[no-any-return]

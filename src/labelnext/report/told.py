@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -71,20 +71,29 @@ def with_intervals(told: Iterable[tuple[int, int, str, float, int]]) -> dict[str
 
 def agreement(of: Read) -> Agreement | None:
     """Compare what people say of the same samples, of each the latest; None if there are none."""
+    if not (shared := _shared(of)):
+        return None
     numbers = of.task == "regression"
-    shared = [
-        votes if numbers else {who: json.dumps(value) for who, value in votes.items()}
-        for votes in of.loop.votes().values()
+    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
+    return Agreement(found, len(shared), compared(of))
+
+
+def compared(of: Read) -> list[Pair]:
+    """Compare each two people; kappa is NaN where it could only mislead."""
+    numbers = of.task == "regression"
+    return [
+        pair._replace(kappa=np.nan) if numbers or pair.n < FEW_COMMON else pair
+        for pair in pairs(_shared(of))
+    ]
+
+
+def _shared(of: Read) -> list[dict[str, Any]]:
+    """Return what people say of samples of which several do, in values that can be counted."""
+    return [
+        {who: json.dumps(v) if isinstance(v, list) else v for who, v in votes.items()}
+        for votes in of.votes
         if len(votes) > 1
     ]
-    if not shared:
-        return None
-    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
-    compared = [
-        pair._replace(kappa=np.nan) if numbers or pair.n < FEW_COMMON else pair
-        for pair in pairs(shared)
-    ]
-    return Agreement(found, len(shared), compared)
 
 
 def times(of: Read) -> dict[str, tuple[int, float, float, float]]:
