@@ -13,6 +13,7 @@ import numpy as np
 from labelnext.loop import _schema
 from labelnext.loop._check import is_missing, value_checker
 from labelnext.pools.known import some
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -333,14 +334,17 @@ def labels(db: sqlite3.Connection, task: LoopTask, rule: Rule, splits: Sequence[
 
 def refuse_unnamed(db: sqlite3.Connection, classes: list[str]) -> None:
     """Refuse classes among which one is missing that an event has."""
-    used: set[str] = set()
-    for (value,) in db.execute("SELECT DISTINCT value FROM events WHERE value IS NOT NULL"):
+    used: Counter[str] = Counter()
+    for value, n in db.execute(
+        "SELECT value, count(*) FROM events WHERE value IS NOT NULL GROUP BY value"
+    ):
         label = json.loads(value)
-        used.update(label if isinstance(label, list) else [label])
-    if missing := sorted(used.difference(classes)):
+        used.update(dict.fromkeys(label if isinstance(label, list) else [label], n))
+    if missing := sorted({*used}.difference(classes)):
+        said = ", ".join(f"{name!r} ({counted(used[name], 'label')})" for name in missing[:12])
         raise ValueError(
-            f"There are labels of {some(missing)}, so the classes must have it, too: labels are "
-            "never changed or deleted."
+            f"classes leaves out what people have used: {said}; name it, too, for labels are never "
+            "changed or deleted."
         )
 
 

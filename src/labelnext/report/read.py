@@ -44,7 +44,7 @@ class Read:
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
-        """All that rounds were closed with."""
+        """All that models have reached."""
         return self.loop.metrics()  # type: ignore[no-any-return]
 
     @cached_property

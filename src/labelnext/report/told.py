@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # With fewer common samples nothing is estimated of two people, which could only mislead.
 FEW_COMMON = 10
-NEW = "`labelnext loop init SAMPLES --test 200 --loop NEW`"
+# With fewer of the test set nothing is estimated, which could only mislead.
+FEW_TEST = 20
 
 
 class Point(NamedTuple):
@@ -40,27 +41,31 @@ class Agreement(NamedTuple):
     pairs: list[Pair]
 
 
+def with_test_set(n_samples: int) -> str:
+    """Return the command that makes a loop with a test set: a tenth, of what can tell anything."""
+    n = max(1, min(200, max(FEW_TEST, n_samples // 10), n_samples - 1))
+    return f"`labelnext loop init SAMPLES --test {n} --loop NEW`"
+
+
 def curves(of: Read, split: str = "test") -> dict[str, list[Point]]:
     """Return what models reached, by metric, over the labels."""
     told = [
-        (each["round"], each["name"], float(each["value"]))
+        (each["round"], each["labels"], each["name"], float(each["value"]), each["tested"] or 0)
         for each in of.metrics
         if each["split"] == split and each["value"] is not None
     ]
-    return with_intervals(of, told, len(of.test.labeled) if split == "test" else 0)
+    return with_intervals(told)
 
 
-def with_intervals(
-    of: Read, told: Iterable[tuple[int, str, float]], n: int
-) -> dict[str, list[Point]]:
-    """Return rounds, metrics and values as curves, measured on so many samples."""
+def with_intervals(told: Iterable[tuple[int, int, str, float, int]]) -> dict[str, list[Point]]:
+    """Return rounds, numbers of labels, metrics, values, and on how many measured, as curves."""
     found: dict[str, list[Point]] = defaultdict(list)
-    for number, name, value in sorted(told):
+    for number, labels, name, value, n in sorted(told):
         low = high = np.nan
         # A share of right ones; of other metrics no interval is known.
         if name == "accuracy" and n and 0 <= value <= 1:
             low, high = map(float, wilson(value * n, n))
-        found[name].append(Point(number, of.labels_until(number), value, low, high, n))
+        found[name].append(Point(number, labels, value, low, high, n))
     return dict(found)
 
 
