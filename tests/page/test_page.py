@@ -411,6 +411,7 @@ def test_keys_can_be_changed_and_switched_off(tmp_path, context):
         tab.click("#open-settings")
         tab.get_by_label("Switch single keys off").check()
         tab.keyboard.press("Escape")
+        tab.wait_for_selector("dialog", state="detached")
         tab.keyboard.press("q")
         tab.get_by_role("button", name="bad").focus()
         press(tab, "Enter")
