@@ -1,6 +1,7 @@
 """``labelnext loop``: what a user types, from samples to labels."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -173,6 +174,25 @@ def test_status_says_where_people_disagree(made, run):
     other = {"good": "bad", "bad": "good"}[loop.labels(split="test").y[int(sample)]]
     loop.record(sample, "label", other, annotator="bo")
     assert "People disagree on 1 sample, without a label where it is a tie" in ran(run, "status")
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+def test_the_rounds_fit_into_80_columns(made, run, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    loop = labelnext.open_loop("loop")
+    for _ in range(2):
+        answer()
+        ran(run, "next", "-k", 8)
+    lines = ran(run, "status").splitlines()
+    (heads,) = (line for line in lines if "chosen by" in line)
+    names = ["round", "chosen by", "state", "picks", "labelled", "missing", "accuracy"]
+    assert re.findall("chosen by|[a-z]+", heads) == names
+    rows = [line.split() for line in lines if "-herding" in line]
+    assert rows[0][:6] == ["1", "max-herding", "trained", "8", "8", "0"]
+    assert rows[1] == ["2", "uncertainty-herding", "not", "begun", "8", "0", "8"]
+    answer()
+    loop.close({"a_metric_of_a_very_long_name_that_nobody_reads [b]": 0.5}, round=2)
+    assert max(map(len, ran(run, "status").splitlines()[-6:-1])) <= int(columns)
 
 
 def test_fewer_are_left_than_were_asked_for(made, run):

@@ -361,3 +361,25 @@ def test_a_loop_that_may_only_be_read(tmp_path, monkeypatch, at_work):
     monkeypatch.undo()
     Loop(tmp_path / "loop").add_labels(["0"], ["x"], annotator="ann", source="here")
     assert loop.labels().y.tolist() == ["x", "y"]
+
+
+def test_scores_of_an_older_version_are_of_labels_and_ties_are_none(tmp_path):
+    loop = Loop.create(tmp_path / "l", list("vwxyz"), classes=["a", "b"], test=3, random_state=0)
+    test = [pick["id"] for pick in loop.picks(0)]
+    rest = [name for name in map(str, range(5)) if name not in test]
+    for who, values in {"ann": ["a", "a", "a"], "bo": ["a", "b", "b"]}.items():
+        loop.add_labels(test, values, annotator=who, source="csv")
+    loop.record(test[1], "adjudicate", "b", annotator="ann")
+    loop.add_labels(rest, ["a", "b"], annotator="ann", source="csv")
+    loop.add_labels(rest[1:], ["a"], annotator="bo", source="csv")
+    loop.close({"accuracy": 0.5})
+    expected = loop.metrics()
+    assert [(each["labels"], each["tested"]) for each in expected] == [(1, 2)]
+    change(
+        loop.folder,
+        "CREATE TABLE before AS SELECT round, split, name, value FROM metrics",
+        "DROP TABLE metrics",
+        "ALTER TABLE before RENAME TO metrics",
+        "PRAGMA user_version = 2",
+    )
+    assert open_loop(loop.folder).metrics() == expected

@@ -411,6 +411,7 @@ def test_keys_can_be_changed_and_switched_off(tmp_path, context):
         tab.click("#open-settings")
         tab.get_by_label("Switch single keys off").check()
         tab.keyboard.press("Escape")
+        tab.wait_for_selector("dialog", state="detached")
         tab.keyboard.press("q")
         tab.get_by_role("button", name="bad").focus()
         press(tab, "Enter")
@@ -928,3 +929,37 @@ def test_what_is_skipped_comes_back_until_it_is_labelled(tmp_path, context):
         tab.wait_for_selector(".done[aria-busy=false]")
         assert sorted(v for [v] in labels(loop).values()) == ["bad", "good"]
         assert tab.errors == []
+
+
+OUTSIDE = """() => [...document.querySelectorAll(".pane .item, .choice, .act")]
+    .filter((one) => one.getBoundingClientRect().bottom > innerHeight)
+    .map((one) => one.textContent.slice(0, 30))"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (768, 1024), (1280, 720), (1920, 1080)])
+def test_what_one_decides_with_is_in_sight_and_a_long_text_says_that_it_goes_on(
+    tmp_path, browser, width, height
+):
+    context = browser.new_context(viewport={"width": width, "height": height})
+    context.set_default_timeout(10_000)
+    texts = [" ".join(f"word{i}" for i in range(n)) for n in (5, 900, 5)]
+    classes = [f"class number {i}" for i in range(6)]
+    loop = pages.loop_of(tmp_path, texts, classes=classes, test=2)
+    assert "word800" in "".join(loop.sample(pick["id"])["content"] for pick in loop.picks(0))
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        for _ in range(2):
+            assert tab.evaluate(OUTSIDE) == []
+            acts = tab.evaluate("[...document.querySelectorAll('.act')].map(one => one.offsetTop)")
+            assert len({*acts}) == 1  # in one line, also on a phone
+            more = tab.locator(".more > span")
+            if "word800" in tab.inner_text(".item"):
+                assert more.is_visible()
+                tab.evaluate("document.querySelector('.item').scrollTo(0, 1e6)")
+                tab.wait_for_selector(".more > span", state="hidden")
+            else:
+                assert more.is_hidden()
+            press(tab, "1")
+        assert tab.errors == []
+    context.close()

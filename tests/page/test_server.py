@@ -15,8 +15,9 @@ import pytest
 import labelnext
 import pages
 from labelnext.page import server
-from labelnext.page._app import Page, name_of
+from labelnext.page._app import Page
 from labelnext.page._security import Keys
+from labelnext.report.summary import called
 
 
 def page_of(loop, people=("ann", "bo"), train=None):
@@ -55,7 +56,7 @@ def test_what_a_tab_begins_with(tmp_path):
     assert "<h1>Rules</h1>" in found["guidelines"]
     assert "<b" not in found["guidelines"]
     assert "href" not in found["guidelines"]
-    assert name_of(loop) == tmp_path.name
+    assert called(loop) == tmp_path.name
 
 
 def test_items_say_why_and_nothing_of_what_others_said(predicted):
@@ -210,12 +211,14 @@ def test_how_it_goes(predicted):
     page.record("ann", {"events": [event(i["id"], milliseconds=1500) for i in items]})
     at = page.progress("ann", {"tab": "t", "all": "1"})["progress"]
     assert at["measured"].startswith("Not measured yet. This loop has no test set")
+    assert "labelnext" not in at["measured"]  # the page has buttons
     predicted.close({"test": {"accuracy": 0.8}, "other": {"x": 1.0}})
     at = page.progress("ann", {"tab": "t", "all": "1"})["progress"]
     assert at["classes"] == {"good": 4, "bad": 0}
     assert (at["rate"], at["seconds"], at["labelled"]) == (4, 1.5, 4)
     assert [(p["name"], p["decided"]) for p in at["people"]] == [("ann", 4), ("bo", 0)]
-    assert at["curve"] == [{"labels": 4, "name": "accuracy, test", "value": 0.8}]
+    named = {"name": "accuracy on the test set", "round": 1, "share": True}
+    assert at["curve"] == [named | {"labels": 4, "value": 0.8}]
     assert at["measured"] == "Newest score: accuracy 80.0\u00a0% on the test set, with 4 labels."
 
 

@@ -158,7 +158,7 @@ def test_classes_are_counted_and_the_warning_is_there(simulated):
     assert f"<td>b</td><td>{n}</td>" in page
     assert "Do not read class shares off the labels" in page
     share = simulated.loop.class_counts().rows[1]["share"]
-    assert f"{100 * share:.0f}\u00a0% (" in page
+    assert f"{100 * share:.0f}\u00a0%\u00a0(" in page
 
 
 def test_agreement_of_people_who_guess_and_who_know(tmp_path, simulated):
@@ -218,6 +218,40 @@ def test_the_report_is_whole_and_nothing_in_it_acts(simulated, tmp_path):
         simulated.loop.report(path)
     with pytest.raises(ValueError, match=r"must end in \.html"):
         simulated.loop.report(tmp_path / "loop.pdf")
+
+
+def test_rounds_that_brought_no_labels_are_no_curve(tmp_path):
+    """They stood above each other, in a vertical line at 0 labels."""
+    loop = Loop.create(tmp_path / "l", list("abcdefgh" * 5), classes=["a", "b"], random_state=0)
+    rng = np.random.default_rng(0)
+    pool = labelnext.Pool(
+        rng.dirichlet([1, 1], 40),
+        rng.normal(size=(40, 3)),
+        ids=loop.samples().ids,
+        classes=["a", "b"],
+    )
+    for number in range(3):
+        loop.next(pool, 5, random=0.0, random_state=number)
+        loop.close()
+    assert statistics(loop).potential == []
+    assert statistics(loop).advice == {}
+    loop.report(tmp_path / "l.html")
+    assert "None yet. It takes two rounds with labels" in (tmp_path / "l.html").read_text("utf-8")
+    for number in (2, 3):
+        picks = [pick["id"] for pick in loop.picks(number)]
+        loop.add_labels(picks, ["a"] * 5, annotator="ann", source="csv")
+    labels = [0, *(point.labels for point in statistics(loop).potential)]
+    assert len(labels) > 2
+    assert labels == sorted(set(labels))
+
+
+def test_scores_of_the_same_labels_are_drawn_over_rounds():
+    from labelnext.report.page import _chart
+
+    points = [Point(number, 20, 0.5 + number / 10) for number in (1, 2, 3)]
+    assert 'aria-label="accuracy over rounds"' in _chart({"a": points}, y="accuracy")
+    apart = [Point(number, 20 * number, 0.5) for number in (1, 2, 3)]
+    assert 'aria-label="accuracy over labels"' in _chart({"a": apart}, y="accuracy")
 
 
 @pytest.mark.parametrize(
@@ -349,8 +383,9 @@ def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
         answer()
         if number == 1:
             loop.report(tmp_path / "one.html")
-            page = (tmp_path / "one.html").read_text("utf-8")
-            assert re.search(f"The last: {name} .* on 40 samples of the test set, with 15 ", page)
+            page = (tmp_path / "one.html").read_text("utf-8").replace("RMSE", "rmse")
+            assert "macro_f1" not in page
+            assert re.search(f"Newest: {name} .* on 40 samples of the test set, with 15 ", page)
             assert f'aria-label="{name} over labels"' not in page  # one point is no curve
         loop.next(fit(loop).pool, 15, random_state=number)  # of a pool it is not known what made it
     answer()
@@ -578,15 +613,70 @@ def test_it_can_be_used_by_all(simulated, tmp_path, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     simulated.loop.report(tmp_path / "loop.html")
+    Loop.create(tmp_path / "new", ["x"], classes=["<b>", "b"]).report(tmp_path / "new.html")
+    said, faults = [], []
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-        said = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.goto((tmp_path / "loop.html").as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.get_by_label("Label", exact=True).check()
-        page.locator("summary").click()
-        found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []
+        for width, name in [(390, "loop"), (1280, "loop"), (1280, "new")]:
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.goto((tmp_path / f"{name}.html").as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if name == "loop":
+                page.get_by_label("Label", exact=True).check()
+                page.locator("summary").click()
+            found = Axe().run(page).response["violations"]
+            faults += [(each["id"], each["nodes"][0]["html"][:120]) for each in found]
+    assert faults == []
     assert said == []
+
+
+# Of each table that does not fit: its name, whether Tab reaches it, how much darker its edge is.
+SCROLLED = """() => [...document.querySelectorAll(".wide")]
+  .filter(one => one.scrollWidth > one.clientWidth + 1)
+  .map(one => [one.getAttribute("aria-label"), one.getAttribute("role"), one.tabIndex])"""
+
+
+@pytest.mark.xdist_group("chromium")
+def test_room_is_used_and_what_scrolls_says_so(simulated, tmp_path):
+    import io
+
+    from PIL import Image
+
+    simulated.loop.report(tmp_path / "loop.html")
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto((tmp_path / "loop.html").as_uri())
+        for width in (1280, 1920):
+            page.set_viewport_size({"width": width, "height": 800})
+            boxes = page.evaluate(
+                "[...document.querySelectorAll('.chart')].map(c => c.getBoundingClientRect().right)"
+            )
+            assert max(boxes) > 0.85 * width  # charts stand beside each other
+            lines = page.evaluate(
+                "[...document.querySelectorAll('p, li')].map(p => p.getBoundingClientRect().width)"
+            )
+            assert max(lines) < 760
+        page.set_viewport_size({"width": 360, "height": 800})
+        scrolled = page.evaluate(SCROLLED)
+        assert ["Rounds", "region", 0] in scrolled
+        assert all(name and role == "region" and tab == 0 for name, role, tab in scrolled)
+        table = page.get_by_role("region", name="Rounds")
+
+        def edge():
+            shot = Image.open(io.BytesIO(table.screenshot())).convert("L")
+            return shot.getpixel((shot.width - 2, shot.height - 6))
+
+        before = edge()
+        table.evaluate("one => { one.scrollLeft = 10_000 }")
+        assert before < edge() - 20  # a shadow, until its end is seen
+
+
+def test_a_tie_is_no_label(tmp_path):
+    loop = Loop.create(tmp_path / "l", list("vwxyz"), classes=["a", "b"], test=2, random_state=0)
+    rows = [pick["id"] for pick in loop.picks(0)]
+    loop.add_labels(rows, ["a", "a"], annotator="ann", source="csv")
+    loop.add_labels(rows, ["a", "b"], annotator="bo", source="csv")
+    of = Read(loop)
+    assert summary(of)[0].startswith("3 samples, 0 labelled; test set 2, 1 labelled.")
+    assert of.rounds[0]["labeled"] == 1

@@ -47,12 +47,13 @@ def test_it_shows_each_pick_with_its_sample_and_what_is_known(path):
     page, content = page_of(batch, path, samples=texts)
     first = content["picks"][0]
     row = int(batch.indices[0])
-    assert first["title"] == f"1. s{row}"
+    assert first["title"] == "Pick 1"
     assert first["sample"]["fields"] == [["", f"the text of {row}"]]
     facts = dict(first["facts"])
     assert facts["id"] == f"s{row}"
-    assert facts["pseudo-label"] in ("cat", "dog", "cow")
-    assert f"pseudo-label {facts['pseudo-label']}" in first["label"]
+    assert facts["model's guess"] in ("cat", "dog", "cow")
+    assert "; model's guess " in first["label"]
+    assert first["label"].count(f"s{row}") == 1
     assert [mode["key"] for mode in content["modes"]] == [
         *("order", "class", "probability", "labelled")
     ]
@@ -60,6 +61,20 @@ def test_it_shows_each_pick_with_its_sample_and_what_is_known(path):
     assert page.count("<tr data-at=") == 8
     assert "PCA of the features" in page
     assert "is left of what was left after the first" in page
+
+
+@pytest.mark.parametrize("task", ["multiclass", "multilabel"])
+def test_a_class_without_a_name_is_called_one(path, task):
+    rng = np.random.default_rng(0)
+    pool = labelnext.Pool(rng.dirichlet(np.ones(3), 60), rng.normal(size=(60, 4)), task=task)
+    page, content = page_of(labelnext.select(pool, 8, random_state=0), path)
+    assert "pseudo-label" not in page
+    said = {dict(pick["facts"])["model's guess"] for pick in content["picks"]}
+    assert said <= {"class 0", "class 1", "class 2", "none", "class 0, class 1"} | {
+        f"class {a}, class {b}" for a in range(3) for b in range(3)
+    }
+    names = [mode["names"] for mode in content["modes"] if mode["key"] == "class"]
+    assert names == ([["class 0", "class 1", "class 2"]] if task == "multiclass" else [])
 
 
 def test_nothing_in_a_text_an_id_or_a_class_acts(path):
@@ -155,7 +170,7 @@ def test_a_file_is_read_by_its_ids(path, tmp_path, ending):
     _pool, batch = make(ids=[f"s{i}" for i in range(60)])
     _, content = page_of(batch, path, samples=file)
     for pick, row in zip(content["picks"], batch.indices, strict=True):
-        assert pick["sample"]["fields"][1] == ["body", f"b,{row}"]
+        assert pick["sample"]["fields"] == [["body", f"b,{row}"]]
 
 
 @pytest.mark.parametrize("named", ["photos", "./photos/", "{}/photos"])
@@ -225,7 +240,7 @@ def test_a_large_pool_is_shown_as_density(path):
     assert sum(content["pool"]["n"]) == DENSE + 42
     assert len(content["pool"]["n"]) < DENSE
     assert len(content["pool"]["values"]["class"]) == len(content["pool"]["n"])
-    assert "Darker where more rows lie" in page
+    assert "Darker where more samples lie" in page
 
 
 def test_cells_tell_the_most_frequent_class_the_mean_and_any():

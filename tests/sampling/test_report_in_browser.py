@@ -41,7 +41,8 @@ def heading(page):
 
 def test_pointing_at_a_pick_shows_it(page):
     page.locator('circle.pick[data-at="7"]').hover()
-    assert heading(page).startswith(f"8. {page.batch.ids[7][:4]}")
+    assert heading(page) == "Pick 8"
+    assert page.batch.ids[7] in page.locator("#pick dl").inner_text()
     assert page.locator("#pick .text").inner_text().startswith(f"text {page.batch.indices[7]}")
 
 
@@ -50,12 +51,12 @@ def test_the_keyboard_reaches_every_pick(page):
     page.keyboard.press("Home")
     seen = []
     for _ in range(30):
-        seen.append(int(heading(page).split(".")[0]))
+        seen.append(int(heading(page).removeprefix("Pick ")))
         page.keyboard.press("ArrowRight")
     assert seen == list(range(1, 31))
     assert page.evaluate("document.activeElement.dataset.at") == "29"
     page.locator("#before").click()
-    assert heading(page).startswith("29.")
+    assert heading(page) == "Pick 29"
 
 
 def test_colours_change_with_the_mode_and_a_class_can_be_picked_out(page):
@@ -84,7 +85,7 @@ def test_the_table_sorts_by_number_and_by_text(page):
             )
             assert (np.diff(np.asarray(values)[rows]) >= 0).all() == upward
     page.locator("#table tbody button").nth(3).click()
-    assert heading(page).split(".")[0] == page.locator("#table tbody button").nth(3).inner_text()
+    assert heading(page) == f"Pick {page.locator('#table tbody button').nth(3).inner_text()}"
 
 
 def test_nothing_has_acted_and_nothing_was_asked_for(page):
@@ -99,8 +100,8 @@ def test_it_can_be_used_by_all(page, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     page.emulate_media(color_scheme=scheme)
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []
-    page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.set_viewport_size({"width": 1200, "height": 900})
+    for width in (390, 1200):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:120]) for each in found] == []

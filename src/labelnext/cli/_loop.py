@@ -43,7 +43,7 @@ from labelnext.cli._rounds import (
     waits,
 )
 from labelnext.cli._terminal import counting, say, terminal
-from labelnext.utils.text import counted, printable
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -330,7 +330,7 @@ def status(**options: Any) -> None:
         at, reached = of.at, curves(of)
         *lines, last = (for_terminal(line, same_loop(asked.loop)) for line in summary(of))
     if asked.json:
-        found = {"progress": at, "rounds": of.rounds, "metrics": of.metrics}
+        found = {"progress": at, "rounds": of.loop.rounds(), "metrics": of.metrics}
         typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
         return
     from rich.console import Console
@@ -518,22 +518,28 @@ def _tool(target: list[str], asked: Any) -> Any:
 
 
 def _rounds(rounds: list[dict[str, Any]], reached: "dict[str, list[Point]]") -> "Table":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
-    from labelnext.report.summary import headline
+    from labelnext.report.summary import chosen_by, headline, state_of, told_as
 
     measure = headline(reached) if reached else "accuracy"
     tests = {point.round: point.value for point in reached.get(measure, ())}
-    table = Table()
-    for name in ("round", "by", "state", "picks", "labelled", "missing", measure):
-        words = name in ("by", "state")
-        table.add_column(name, justify="left" if words else "right", no_wrap=words)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    # At 80 columns nothing is cut: what may be long is folded.
+    for name in ("round", "chosen by", "state", "picks", "labelled", "missing", told_as(measure)):
+        words = name in ("chosen by", "state")
+        fixed = name not in ("chosen by", told_as(measure))
+        table.add_column(
+            Text(name), justify="left" if words else "right", no_wrap=fixed, overflow="fold"
+        )
     for each in rounds:
         value = tests.get(each["number"])
         table.add_row(
             str(each["number"]),
-            printable(each["strategy"] or each["kind"]),
-            each["state"],
+            Text(chosen_by(each)),
+            state_of(each),
             *(f"{each[name]:,}" for name in ("picks", "labeled", "missing")),
             "" if value is None else f"{value:.3g}",
         )

@@ -112,7 +112,7 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
             "labels count as shares of their setting. The error is that of the compared numbers of "
             f"labels, divided by that of {reference}. Seconds are the median for one batch on one "
             "core.",
-            table(tables["summary"]),
+            table("At a glance", tables["summary"]),
         ),
         section(
             "Learning curves",
@@ -120,14 +120,14 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
             "is an accuracy for which labels are counted below.",
             _picture(pictures, "learning-curves"),
             "<h3>In the end</h3>",
-            table(tables["final-accuracy"], percent=results.strategies),
+            table("In the end", tables["final-accuracy"], percent=results.strategies),
         ),
         section(
             "Labels needed",
             "The labels at which a strategy first measured at least this accuracy: mean and 95 % "
             "interval over the seeds, in steps of a batch. Without a level of your own, it is the "
             "highest whole percent that all strategies reached in the end.",
-            table(tables["labels-needed"], percent=("accuracy",)),
+            table("Labels needed", tables["labels-needed"], percent=("accuracy",)),
         ),
     ]
     if len(results.strategies) > 1:
@@ -161,7 +161,7 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
             "The median time for choosing one batch, on one core. Times depend on the machine "
             "and on what else it does.",
             _picture(pictures, "seconds"),
-            table(tables["seconds"]),
+            table("Seconds for a batch", tables["seconds"]),
         ),
         section(
             "When to stop",
@@ -173,7 +173,7 @@ def _page(results: Findings, tables: Mapping[str, Columns], pictures: Mapping[st
             "the seeds at which the rule would have stopped, beside the accuracy of the same runs "
             "in the end.",
             _picture(pictures, "stability"),
-            table(tables["stopping"], percent=("accuracy", "final")),
+            table("When to stop", tables["stopping"], percent=("accuracy", "final")),
         ),
         section("Settings", "", _settings(results)),
     ]
@@ -244,7 +244,7 @@ def _tests(tests: Columns) -> str:
         "p (Holm)": [_small(value) for value in tests["p_holm"]],
         "seeds": tests["n_seeds"],
     }
-    return table(shown)
+    return table("Paired tests", shown)
 
 
 def _settings(results: Findings) -> str:

@@ -103,15 +103,26 @@ CREATE TABLE metrics (
     round INTEGER NOT NULL REFERENCES rounds, split TEXT NOT NULL, name TEXT NOT NULL,
     value REAL, labels INTEGER NOT NULL, tested INTEGER, PRIMARY KEY (round, split, name, labels)
 ) WITHOUT ROWID;
+-- Those with a label: what most say, or what was adjudicated; of classes a tie is none.
+CREATE TEMP TABLE settled AS SELECT sample, split FROM (
+        SELECT sample FROM events AS e WHERE action = 'adjudicate'
+        AND NOT EXISTS (SELECT 1 FROM events WHERE supersedes = e.number)
+        UNION
+        SELECT sample FROM (
+            SELECT sample, n, max(n) OVER (PARTITION BY sample) AS most FROM (
+                SELECT sample, value, count(*) AS n FROM standing
+                WHERE action IN ('label', 'import') GROUP BY sample, value
+            )
+        ) WHERE n = most GROUP BY sample HAVING count(*) = 1
+        OR NOT EXISTS (SELECT 1 FROM about WHERE name = 'task' AND value LIKE '%multiclass%')
+    ) JOIN samples ON key = sample;
 INSERT INTO metrics SELECT round, t.split, name, t.value, (
-        SELECT count(DISTINCT e.sample) FROM standing AS e JOIN samples AS s ON s.key = e.sample
-        WHERE e.action IN ('label', 'import') AND s.split = 'pool' AND coalesce(
+        SELECT count(*) FROM settled AS e WHERE e.split = 'pool' AND coalesce(
             (SELECT min(p.round) FROM picks AS p WHERE p.sample = e.sample), -1
         ) <= t.round
-    ), CASE t.split WHEN 'test' THEN (
-        SELECT count(DISTINCT e.sample) FROM standing AS e JOIN samples AS s ON s.key = e.sample
-        WHERE e.action IN ('label', 'import') AND s.split = 'test'
-    ) END FROM told AS t;
+    ), CASE t.split WHEN 'test' THEN (SELECT count(*) FROM settled AS e WHERE e.split = 'test')
+    END FROM told AS t;
+DROP TABLE settled;
 DROP TABLE told;
 """,
 )

@@ -26,7 +26,7 @@ from labelnext.page import _media
 from labelnext.page._security import Guard
 from labelnext.report import told
 from labelnext.report.read import Read
-from labelnext.report.summary import beside, for_terminal, measured
+from labelnext.report.summary import called, is_share, measured, told_as, without_command
 
 try:
     import fcntl
@@ -52,10 +52,8 @@ LEASE = 600.0
 LOG_SHOWN = 4000
 
 
-def name_of(loop: Loop) -> str:
-    """Return what a loop is called: its folder, or the one around a folder "loop"."""
-    folder = loop.folder.resolve()
-    return folder.parent.name if folder.name == "loop" and folder.parent.name else folder.name
+# What a score was measured on, by its split.
+ON = {"test": "on the test set", "random": "on random picks"}
 
 
 class Page:
@@ -147,7 +145,7 @@ class Page:
         guidelines = self.loop.guidelines
         return {
             "me": person,
-            "name": name_of(self.loop),
+            "name": called(self.loop),
             "loop": self._keys.sign("loop")[:12],
             "task": self.loop.task,
             "classes": self.loop.classes or [],
@@ -293,7 +291,7 @@ class Page:
             "classes": {name: classes[name] for name in self.loop.classes or []},
             "rate": sum(now - event.at < 3600 for event in mine),
             "seconds": statistics.median(seconds) if seconds else None,
-            "measured": for_terminal(measured(of), beside(self.loop)),
+            "measured": without_command(measured(of)),
             "curve": _curve(of),
             "people": [
                 {
@@ -404,9 +402,10 @@ def _pairs(of: Read) -> list[dict[str, Any]]:
 def _curve(of: Read) -> list[dict[str, Any]]:
     """Return what was reached over the number of labels, with intervals where they are known."""
     return [
-        {"labels": point.labels, "name": f"{name}, {split}", "value": point.value}
+        {"labels": point.labels, "round": point.round, "value": point.value}
+        | {"name": f"{told_as(name)} {ON[split]}", "share": is_share(name, points)}
         | ({} if isnan(point.low) else {"low": point.low, "high": point.high})
-        for split in ("test", "random")
+        for split in ON
         for name, points in told.curves(of, split).items()
         for point in points
     ]

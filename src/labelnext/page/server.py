@@ -73,8 +73,9 @@ def serve(
     """
     require("starlette", extra="label", what="The page of a loop")
     require("uvicorn", extra="label", what="The page of a loop")
-    from labelnext.page._app import Page, name_of
+    from labelnext.page._app import Page
     from labelnext.page._security import Keys
+    from labelnext.report.summary import called
 
     names = check_people(people, host)
     keys = Keys(loop.folder)
@@ -95,7 +96,7 @@ def serve(
         stack.callback(listening.close)
         stack.callback(page.stop)
         stack.enter_context(_stopped_by_hand(server))
-        _announce(name_of(loop), addresses, host)
+        _announce(called(loop), addresses, host)
         if open_browser and is_loopback(host):
             stack.enter_context(_opened(addresses[names[0]]))
         server.run(sockets=[listening])

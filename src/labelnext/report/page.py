@@ -16,13 +16,17 @@ from labelnext.report.shares import class_counts
 from labelnext.report.statistics import NO_FEATURES, statistics_of
 from labelnext.report.summary import (
     alpha,
+    called,
+    chosen_by,
     for_page,
     is_share,
     next_step,
     no_score,
     saving,
     score_of,
+    state_of,
     summary,
+    told_as,
     unsaved,
     verdict,
 )
@@ -42,7 +46,7 @@ from labelnext.utils.chart import chart
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from labelnext.report.statistics import Statistics
     from labelnext.report.told import Point
@@ -97,72 +101,64 @@ def _page(of: Read, found: Statistics, told: list[str]) -> bytes:
         page.section("Rounds", "", _rounds(of) if of.rounds else say(f"None yet. {next_step(of)}")),
     ]
     script = SCRIPT.read_text("utf-8") if the_map else ""
-    return page.page(
-        f"The loop in {loop.folder.name}", "\n".join(parts), style=STYLE, script=script
-    )
+    return page.page(f"Labels of {called(loop)}", "\n".join(parts), style=STYLE, script=script)
 
 
 def _learning(of: Read, found: Statistics, say: Say) -> str:
-    body = [say(found.why["curves"])] if "curves" in found.why else []
+    body = []
     for name, points in found.curves.items():
+        title = told_as(name)
+        part = f"<h3>{escape(title[:1].upper() + title[1:])}</h3>"
         if len(points) > 1:  # one alone is no curve
-            series = {f"{name} on the test set": _of(points)}
-            body.append(chart(series, x="labels", y=name, shares=is_share(name, points)))
-        body.append(say(f"The last: {score_of(name, points)}"))
-    if not found.curves:
-        body.append(say(no_score(of)))
+            share = is_share(name, points)
+            part += _chart({"on the test set": points}, y=title, shares=share)
+        body.append(part + say(f"Newest: {score_of(name, points)}"))
     if found.right:
-        series = {f"picks {KINDS[kind]}": _of(points) for kind, points in found.right.items()}
-        body += [
-            "<h3>Right before it saw the label</h3>",
-            "<p>How often the model's guess was what people said then. Picks drawn at random say "
-            "how good it is on what was left of the pool. Those chosen are the hard ones: a curve "
-            "over them says little of the pool.</p>",
-            chart(series, x="labels before", y="share of right guesses", shares=True),
-        ]
+        series = {f"picks {KINDS[kind]}": points for kind, points in found.right.items()}
+        body.append(
+            "<h3>Was the guess right?</h3>"
+            + _chart(series, x="labels before", y="share of right guesses", shares=True)
+            + "<p>How often people then said what the model had guessed. Picks drawn at random "
+            "show how good the model was on the samples without a label. Chosen picks are the hard "
+            "ones, and show little of that.</p>"
+        )
     intro = (
-        "What the model reached after each round. The test set was drawn at random and never "
-        "chosen by a strategy."
+        "How good the model was after each round. The test set was drawn at random; no strategy "
+        "chose from it."
     )
     if "accuracy" in found.curves or found.right:
-        intro += " Intervals are Wilson's for 95 %; they are for the number of samples alone."
-    return page.section("Learning curve", intro, *body)
+        intro += " Bands are 95 % intervals (Wilson), for the number of samples alone."
+    why = [say(found.why["curves"])] if "curves" in found.why else []
+    none = [] if found.curves else [say(no_score(of))]
+    return page.section("Learning curve", intro, *why, *none, page.beside(*body))
 
 
 def _saving(of: Read, found: Statistics, say: Say) -> str:
     title, saved = "Labels saved", found.saved
     if saved is None:
         return page.section(title, "", say(unsaved(of, found)))
-    body = [
-        f"<p><strong>{verdict(saved)}</strong> {saving(saved)} Beyond {saved.random:,} labels "
-        "nothing is compared: there are no more of random picks.</p>",
-        chart(
-            {
-                "in the order of the loop": _of(saved.along),
-                "of the random slices alone": _of(saved.at_random),
-            },
-            x="labels",
-            y="accuracy on the test set",
-            shares=True,
-        ),
-    ]
-    intro = (
-        "The same model, the default one on the loop's features, trained on labels in the order in "
-        "which the loop asked for them, and on those drawn at random alone. The interval is for "
-        "the size of the test set and for the luck of the draw."
+    said = (
+        f"<p><strong>{verdict(saved)}</strong> {saving(saved)}</p><p>The same model, the default "
+        "one on the loop's features, was trained on labels in the order in which the loop asked "
+        "for them, and on those drawn at random alone. The interval is for the size of the test "
+        f"set and for the luck of the draw. Only {saved.random:,} picks were drawn at random, so "
+        "nothing is compared beyond them.</p>"
     )
-    return page.section(title, intro, *body)
+    series = {"in the order of the loop": saved.along, "drawn at random": saved.at_random}
+    drawn = _chart(series, y="accuracy on the test set", shares=True)
+    return page.section(title, "", page.beside(said, drawn))
 
 
 def _stopping(of: Read, found: Statistics, say: Say) -> str:
     words = {
         "agreement": (
-            "Predictions are stable: models of successive rounds agree, kappa 0.99 or more on "
-            "average over three rounds (Bloodgood and Vijay-Shanker, CoNLL 2009)"
+            "Predictions are stable: the model of a round says what that of the round before said, "
+            "kappa 0.99 or more on average over three rounds (Bloodgood and Vijay-Shanker, CoNLL "
+            "2009)"
         ),
         "potential": (
-            "Little is left to cover: the mean D² that a batch leaves has fallen to a tenth of its "
-            "highest, two rounds in a row (a rule of thumb)"
+            "Little is left to cover: the mean D², which says how unlike all picks the rest of the "
+            "pool is, has fallen to a tenth of its highest, two rounds in a row (a rule of thumb)"
         ),
     }
     items = [
@@ -171,14 +167,15 @@ def _stopping(of: Read, found: Statistics, say: Say) -> str:
         + "</li>"
         for rule, at in found.advice.items()
     ]
-    body = [f"<ul>{''.join(items)}</ul>"] if items else [say(_no_advice(of))]
+    body = [f"<ul>{''.join(items)}</ul>" if items else say(_no_advice(of))]
     if len(found.stability) > 1:
-        series = {"kappa with the model of the round before": _of(found.stability)}
-        body.append(chart(series, x="labels", y="kappa"))
+        series = {"with the model of the round before": found.stability}
+        body.append(_chart(series, y="agreement of predictions (kappa)"))
     if len(found.potential) > 1:
-        series = {"mean D² that is left": _of(found.potential)}
-        body.append(chart(series, x="labels", y="mean D²", log=True))
-    return page.section("When to stop", "Advice that needs no labels; you decide.", *body)
+        series = {"after each batch": found.potential}
+        body.append(_chart(series, y="mean D² that is left", log=True))
+    intro = "Two rules, which need no test set. They advise; you decide."
+    return page.section("When to stop", intro, page.beside(*body))
 
 
 def _no_advice(of: Read) -> str:
@@ -201,66 +198,61 @@ def _classes(of: Read, say: Say) -> str:
     columns: dict[str, list[Any]] = {
         "class": [row["class"] for row in rows],
         "labels": [row["random"] + row["strategy"] + row["other"] for row in rows],
-        "of random picks": [row["random"] for row in rows],
-        "in the test set": [row["test"] for row in rows],
-        "share, estimated": [_interval(row) for row in rows],
+        "at random": [row["random"] for row in rows],
+        "test set": [row["test"] for row in rows],
+        "estimated share": [_interval(row) for row in rows],
     }
     none = [row["class"] for row in rows if not row["random"] + row["strategy"] + row["other"]]
     few = f"<p>No label to learn from yet: {escape(', '.join(none))}.</p>" if none else ""
     head = "<strong>Do not read class shares off the labels.</strong>"
     any_label = any(row[kind] for row in rows for kind in ("test", "random", "strategy", "other"))
     note = f'<p class="note">{head} {escape(warning)}</p>' if any_label else say(next_step(of))
-    return page.section("Classes", "", page.table(columns), few, note)
+    counts = page.table("Classes", columns)
+    return page.section("Classes", "", page.beside(counts, note + few))
 
 
 def _people(found: Statistics, say: Say) -> str:
     if found.agreement is not None:
         pairs = found.agreement.pairs
-        body = [
-            say(alpha(found.agreement)),
-            page.table(
-                {
-                    "annotator": [pair.people[0] for pair in pairs],
-                    "and": [pair.people[1] for pair in pairs],
-                    "common": [pair.n for pair in pairs],
-                    "the same": [pair.same for pair in pairs],
-                    "Cohen's kappa": [pair.kappa for pair in pairs],
-                },
-                percent=["the same"],
-            ),
-        ]
+        agree = say(alpha(found.agreement)) + page.table(
+            "Agreement",
+            {
+                "people": [" and ".join(pair.people) for pair in pairs],
+                "both labelled": [pair.n for pair in pairs],
+                "the same": [pair.same for pair in pairs],
+                "Cohen's kappa": [pair.kappa for pair in pairs],
+            },
+            percent=["the same"],
+        )
         if any(pair.n < FEW_COMMON for pair in pairs):
-            body.append(say(f"Cohen's kappa is told from {FEW_COMMON} common samples on."))
+            agree += say(f"Cohen's kappa is shown from {FEW_COMMON} samples on that both labelled.")
     else:
-        body = [
-            say(
-                "No sample was labelled by two people. `labelnext loop next --overlap 0.1` asks "
-                "two for a tenth; let each have a name: `labelnext loop label --people ann,bo`."
-            )
-        ]
+        agree = say(
+            "No sample was labelled by two people. `labelnext loop next --overlap 0.1` asks "
+            "two for a tenth; let each have a name: `labelnext loop label --people ann,bo`."
+        )
     if found.times:
         times = found.times.values()
-        body += [
-            "<h3>Time for a label</h3>",
-            page.table(
-                {
-                    "annotator": list(found.times),
-                    "labels timed": [each[0] for each in times],
-                    "median (s)": [each[2] for each in times],
-                    "middle half (s)": [f"{each[1]:.1f} to {each[3]:.1f}" for each in times],
-                }
-            ),
-        ]
+        spent = "<p>Half of the labels took a time within the middle half.</p>" + page.table(
+            "Time for a label",
+            {
+                "annotator": list(found.times),
+                "labels timed": [each[0] for each in times],
+                "median": [f"{each[2]:.1f} s" for each in times],
+                "middle half": [f"{each[1]:.1f} to {each[3]:.1f} s" for each in times],
+            },
+        )
     else:
-        body.append(say("No label was timed yet; the page does: `labelnext loop label`."))
-    return page.section("People", "", *body)
+        spent = say("No label was timed yet; the page does: `labelnext loop label`.")
+    agree, spent = f"<h3>Agreement</h3>{agree}", f"<h3>Time for a label</h3>{spent}"
+    return page.section("People", "", page.beside(agree, spent))
 
 
 def _no_map(of: Read) -> str:
     """Say what it takes to draw the map."""
     if not of.chosen:
         return "It shows the picks of each round, and there is no round yet: `labelnext loop next`."
-    return f"It is drawn of the loop's features. {NO_FEATURES}"
+    return NO_FEATURES
 
 
 def _map(of: Read) -> str:
@@ -290,17 +282,18 @@ def _map(of: Read) -> str:
         for at in rows:
             contents[at] = json.loads(samples.contents[at])
     described = Described(
-        [f"{pick['round']}.{pick['rank']}. {pick['id']}" for pick in picks],
+        [f"Round {pick['round']}, pick {pick['rank']}" for pick in picks],
         {
             "round": [pick["round"] for pick in picks],
-            "rank in it": [pick["rank"] for pick in picks],
+            "pick": [pick["rank"] for pick in picks],
             "id": [pick["id"] for pick in picks],
-            "why": [pick["kind"] for pick in picks],
-            "predicted": [pick["pseudo_label"] for pick in picks],
+            "why": [KINDS[pick["kind"]] for pick in picks],
+            "model's guess": [pick["pseudo_label"] for pick in picks],
             "label": said,
         },
         seen(pool, contents, rows, root=samples.root),
         numbered=False,
+        titled=("round", "pick"),
     )
     numbers = [each["number"] for each in rounds]
     nothing = np.full(len(drawn), np.nan)
@@ -334,23 +327,29 @@ def _rounds(of: Read) -> str:
     rounds = of.rounds
     columns = {
         "round": [each["number"] for each in rounds],
-        "kind": [each["strategy"] or each["kind"] for each in rounds],
-        "state": [each["state"] for each in rounds],
+        "chosen by": [chosen_by(each) for each in rounds],
+        "state": [state_of(each) for each in rounds],
         "picks": [each["picks"] for each in rounds],
         "labelled": [each["labeled"] for each in rounds],
         "missing": [each["missing"] for each in rounds],
         "at random": [f"{100 * each['parameters'].get('random', 1):.0f} %" for each in rounds],
         "seed": ["–" if each["seed"] is None else each["seed"] for each in rounds],
     }
-    return page.table(columns)
+    return page.table("Rounds", columns)
 
 
-def _of(points: list[Point]) -> list[tuple[float, float, float, float]]:
-    return [(float(p.labels), p.value, p.low, p.high) for p in points]
+def _chart(series: Mapping[str, list[Point]], *, x: str = "labels", **how: Any) -> str:
+    """Draw points over labels; over rounds where one has brought none, as they would coincide."""
+    by_round = any(len({p.labels for p in points}) < len(points) for points in series.values())
+    drawn = {
+        name: [(float(p.round if by_round else p.labels), p.value, p.low, p.high) for p in points]
+        for name, points in series.items()
+    }
+    return chart(drawn, x="rounds" if by_round else x, **how)
 
 
 def _interval(row: dict[str, Any]) -> str:
     if row["share"] is None:
         return "–"
     low, high = (100 * row[end] for end in ("low", "high"))
-    return f"{100 * row['share']:.0f}\u00a0% ({low:.0f} to {high:.0f})"
+    return f"{100 * row['share']:.0f} % ({low:.0f} to {high:.0f})".replace(" ", "\u00a0")

@@ -24,8 +24,12 @@ class Read:
 
     @cached_property
     def rounds(self) -> list[dict[str, Any]]:
-        """All rounds, and the test set."""
-        return self.loop.rounds()  # type: ignore[no-any-return]
+        """All rounds, and the test set; `labeled` have a label, so no tie is among them."""
+        known = self.labeled | set(self.test.ids[self.test.labeled].tolist())
+        return [
+            {**each, "labeled": sum(pick["id"] in known for pick in self.picks[each["number"]])}
+            for each in self.loop.rounds()
+        ]
 
     @cached_property
     def chosen(self) -> list[dict[str, Any]]:
@@ -35,7 +39,8 @@ class Read:
     @cached_property
     def picks(self) -> dict[int, list[dict[str, Any]]]:
         """The picks of each round, in their order."""
-        return {each["number"]: self.loop.picks(each["number"]) for each in self.rounds}
+        numbers = [each["number"] for each in self.loop.rounds()]
+        return {number: self.loop.picks(number) for number in numbers}
 
     @cached_property
     def events(self) -> list[Any]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 KINDS = ("test", "random", "strategy", "other")
 WARNING = (
     "Labels of samples that a strategy has chosen do not tell how common a class is: it looks for "
-    "what is rare and doubtful. 'share' is estimated from the test set and the random picks alone"
+    "what is rare and doubtful. The share is estimated from the test set and the random picks alone"
 )
 
 

@@ -283,11 +283,14 @@ def _stability(of: Read, models: _Models | None) -> list[Point]:
 
 
 def _potential(of: Read) -> list[Point]:
-    """Return the mean D² that each batch left over what could still be picked."""
-    found, n = [], of.at["samples"] - of.at["test"]
+    """Return the mean D² that each batch left over what could still be picked.
+
+    A round that has brought no label tells nothing new.
+    """
+    n, found = of.at["samples"] - of.at["test"], list[Point]()
     for each in of.chosen:
         known = [p["potential"] for p in of.picks[each["number"]] if p["potential"] is not None]
         labels = of.labels_until(each["number"])
-        if known and n > labels:
+        if known and n > labels > (found[-1].labels if found else 0):
             found.append(Point(each["number"], labels, known[-1] / (n - labels)))
     return found

@@ -25,18 +25,21 @@ if TYPE_CHECKING:
 
 # Endings of the names of metrics that are shares of something; of others nobody knows.
 SHARES = ("accuracy", "f1", "precision", "recall")
+# What metrics of ours are called where people read them.
+TOLD = {"macro_f1": "macro F1", "micro_f1": "micro F1", "rmse": "RMSE", "r2": "R²"}
 STOP = {"agreement": "predictions are stable", "potential": "little is left to cover"}
 COMMAND = re.compile("`(labelnext loop (?!init)[^`]*)`")
 OPTION = re.compile(r"(?<= )--?\w[^\s<]*")  # in a line it is not cut after its dashes
 CODE = re.compile("`([^`]+)`")
+LAST = re.compile(r": `[^`]+`(?=\.?$)")
 
 
 def summary(of: Read, found: Statistics | None = None) -> list[str]:
     """Return the sentences, the next step last; without statistics what needs no model."""
     at = of.at
     lines = [
-        f"{at['samples'] - at['test']:,} samples, {at['labeled']:,} labelled; test set "
-        f"{at['test']:,}, {at['test_labeled']:,} labelled. {counted(len(of.chosen), 'round')}, "
+        f"{at['samples'] - at['test']:,} samples, {len(of.labels.labeled):,} labelled; test set "
+        f"{at['test']:,}, {len(of.test.labeled):,} labelled. {counted(len(of.chosen), 'round')}, "
         f"{counted(len(at['people']), 'annotator')}.",
         measured(of, found),
     ]
@@ -54,7 +57,7 @@ def summary(of: Read, found: Statistics | None = None) -> list[str]:
     if odd := len(of.disagreements):
         lines.append(
             f"People disagree on {counted(odd, 'sample')}, without a label where it is a tie: "
-            "decide on the page, `labelnext loop label`"
+            "decide on the page, under Agreement: `labelnext loop label`"
         )
     return [*lines, next_step(of)]
 
@@ -87,7 +90,28 @@ def score_of(name: str, points: Sequence[Point]) -> str:
     if np.isfinite(last.low):
         interval = f" (95 % interval {share(last.low)} to {share(last.high)})"
     on = f" on {last.n:,} samples of the test set" if last.n else " on the test set"
-    return f"{printable(name)} {value}{interval}{on}, with {counted(last.labels, 'label')}."
+    return f"{told_as(name)} {value}{interval}{on}, with {counted(last.labels, 'label')}."
+
+
+def told_as(name: str) -> str:
+    """Return what people read for the name of a metric."""
+    return TOLD.get(name, printable(name))
+
+
+def chosen_by(each: Mapping[str, Any]) -> str:
+    """Say what has chosen a round: a strategy, or the draw of the test set."""
+    return printable(each["strategy"] or {"test": "test set"}.get(each["kind"], each["kind"]))
+
+
+def state_of(each: Mapping[str, Any]) -> str:
+    """Say where a round stands."""
+    return "not begun" if each["state"] == "selected" else str(each["state"])
+
+
+def called(loop: Any) -> str:
+    """Return what a loop is called: its folder, or the one around a folder "loop"."""
+    folder = loop.folder.resolve()
+    return str(folder.parent.name if folder.name == "loop" and folder.parent.name else folder.name)
 
 
 def is_share(name: str, points: Sequence[Point]) -> bool:
@@ -152,7 +176,8 @@ def alpha(found: Agreement) -> str:
         said += f" (95 % interval {low:.2f} to {high:.2f})"
     return (
         f"{counted(found.common, 'sample')} labelled by several people; Krippendorff's alpha: "
-        f"{said}. From 0.8 on labels are called reliable; below 0.67 conclude nothing."
+        f"{said}. 1 is full agreement, 0 is chance; from 0.8 on labels are called reliable, below "
+        "0.67 conclude nothing."
     )
 
 
@@ -180,6 +205,11 @@ def signed(n: int) -> str:
 def for_terminal(text: str, same: str) -> str:
     """Return a text with its commands, for the loop that is named so on a command line."""
     return CODE.sub(r"\1", COMMAND.sub(lambda found: found[1] + same, text))
+
+
+def without_command(text: str) -> str:
+    """Return a text without the command that it ends in, where there is a button for that."""
+    return CODE.sub(r"\1", LAST.sub("", text))
 
 
 def beside(loop: Any) -> str:

@@ -102,7 +102,8 @@ function show(at) {
   if (pick.sample?.picture) picture(box, pick.sample.picture, `The picture of ${pick.title}`);
   for (const [name, text] of pick.sample?.fields ?? []) {
     if (name) make(box, "div", { class: "quiet field" }, name);
-    make(box, "p", { class: "text" }, text);
+    const part = make(box, "p", { class: "text" }, text);
+    if (part.scrollHeight > part.clientHeight) part.tabIndex = 0;  // it is read by keyboard, too
   }
   const list = make(box, "dl");
   for (const [name, text] of pick.facts) { make(list, "dt", {}, name); make(list, "dd", {}, text); }

@@ -69,7 +69,9 @@ def shown(
         if missing:
             raise ValueError(f"The column id of samples must have {some(missing)}, of the batch.")
         places = np.array([place[str(each)] for each in ids], dtype=np.int64)
-    elif n != n_rows:
+        told = [{n: v for n, v in record.items() if n != "id"} for record in take(places)]
+        return [_shown(each, root) for each in told]
+    if n != n_rows:
         advice = ", or name them by ids in a dict or in a column id" if has_ids else ""
         raise ValueError(
             f"samples must have one for each of the {n_rows:,} rows of the pool, got {n:,}; give "

@@ -22,7 +22,7 @@ from labelnext.utils.chart import chart
 from labelnext.utils.libraries import without_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -34,10 +34,11 @@ if TYPE_CHECKING:
 # The map: units across and of its margin, cells across where it is dense, picks with numbers.
 WIDTH, MARGIN, ACROSS, NUMBERED = 1000, 34, 130, 20
 STYLE = """
-body { max-width: 80rem; }
+body { max-width: 112rem; }
 .map { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
-.map figure { flex: 1 1 38rem; min-width: min(100%, 22rem); margin: 0; }
-.map aside { flex: 1 1 17rem; max-width: 26rem; position: sticky; top: 1rem; max-height: 94vh;
+.map figure { flex: 2 1 38rem; min-width: min(100%, 22rem); max-width: max(38rem, 110vh);
+  margin: 0; }
+.map aside { flex: 1 1 17rem; max-width: 40rem; position: sticky; top: 1rem; max-height: 94vh;
   overflow-y: auto; border: 1px solid var(--line); border-radius: 8px; padding: 0 1rem 0.8rem; }
 .plane { position: relative; border: 1px solid var(--line); border-radius: 8px; }
 .plane canvas { display: block; width: 100%; } .plane svg { position: absolute; inset: 0;
@@ -50,7 +51,8 @@ circle.pick:focus-visible { stroke: var(--ink); stroke-width: 3; }
   stroke: var(--paper); stroke-width: 4; paint-order: stroke; pointer-events: none; }
 fieldset { border: 0; padding: 0; margin: 0 0 0.6rem; display: flex; flex-wrap: wrap;
   gap: 0 1.1rem; }
-fieldset label { padding: 0.2rem 0; cursor: pointer; } legend { float: left; margin-right: 1rem; }
+fieldset label { padding: 0.2rem 0; cursor: pointer; } legend { float: left; padding: 0.2rem 0;
+  margin-right: 1rem; }
 button { font: inherit; color: inherit; background: none; border: 1px solid transparent;
   border-radius: 6px; padding: 0.1rem 0.5rem; min-height: 1.7rem; min-width: 1.7rem;
   cursor: pointer; }
@@ -75,12 +77,19 @@ dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
 #table { max-height: 42rem; overflow: auto; } #table tr.shown td { background: var(--soft); }
 #table thead th { position: sticky; top: 0; background: var(--paper); white-space: nowrap;
   z-index: 1; } #table thead th:first-child { z-index: 2; }
+#table td button { color: var(--accent); text-decoration: underline; }
+#table th button::after { content: " ↕"; color: var(--dot); }
 #table th[aria-sort=ascending] button::after { content: " ↑"; }
 #table th[aria-sort=descending] button::after { content: " ↓"; }
-td.sample { text-align: left; max-width: 26rem; overflow: hidden; text-overflow: ellipsis;
+td.sample { text-align: left; max-width: 22rem; overflow: hidden; text-overflow: ellipsis;
   white-space: nowrap; } td.sample img { height: 44px; width: auto; display: block; }
 @media (max-width: 40rem) { .map aside { position: static; max-height: none; } }
 """
+MEANING = {
+    "gradient_norm": "how much its label could change the model",
+    "d2": "how unlike all earlier picks it is",
+    "potential": "what is left to cover after it",
+}
 SCRIPT = Path(__file__).with_name("_map.js")
 
 
@@ -108,6 +117,7 @@ class Described:
     samples: Sequence[dict[str, Any]] | None = None
     norms: Floats | None = None
     numbered: bool = True
+    titled: Sequence[str] = ("rank",)  # columns that the heading says
 
 
 def batch_page(
@@ -123,12 +133,13 @@ def batch_page(
     rows = np.asarray(columns["row"], dtype=np.int64)
     n, k = pool.n_rows, len(rows)
     visible = None if samples is None else seen(pool, samples, rows)
-    named = columns.get("id", rows.tolist())
-    facts = {titles.get(name, name): values for name, values in columns.items()}
+    read = {**columns}
+    if "pseudo_label" in columns:
+        titles = {**titles, "pseudo_label": "model's guess"}
+        read["pseudo_label"] = _classes(columns["pseudo_label"])
+    facts = {titles.get(name, name): values for name, values in read.items()}
     norms = np.asarray(columns["gradient_norm"]) if "gradient_norm" in columns else None
-    described = Described(
-        [f"{one}. {name}" for one, name in enumerate(named, 1)], facts, visible, norms
-    )
+    described = Described([f"Pick {one + 1}" for one in range(k)], facts, visible, norms)
     drawn, points, told = drawn_map(pool, rows, max_background)
     taken = np.union1d(pool.labeled, np.asarray([] if exclude is None else exclude, np.int64))
     shades = [
@@ -153,12 +164,16 @@ def batch_page(
         else "Point at a pick on the map to see it; with the keyboard, Tab to the map and use the "
         "arrows."
     )
+    means = [
+        f"The {titles[name]} says {what}." for name, what in MEANING.items() if name in columns
+    ]
+    table_says = "A heading sorts; a number shows the pick on the map."
     body = [
-        f'<p class="quiet">What people should label next: {k:,} of {n:,} samples, in order. '
-        f"{how}</p>",
+        f'<p class="quiet">What people should label next: {k:,} of {n:,} samples, in order; label '
+        f"from the top. {how}</p>",
         map_part(described, drawn, points, told, shades),
         "" if potentials is None else _left_to_cover(potentials),
-        page.section("The table", "Sort it by any column.", table_of(described)),
+        page.section("The table", " ".join([table_says, *means]), table_of(described)),
     ]
     title = f"{k:,} pick{'s' * (k != 1)} in a pool of {n:,}"
     script = SCRIPT.read_text("utf-8")
@@ -182,9 +197,12 @@ def drawn_map(pool: Pool, picks: Rows, most: int) -> tuple[Rows, Floats | None, 
         return np.empty(0, np.int64), None, "The pool has no features, so there is no map."
     drawn = rows_to_draw(pool, picks, most)
     points, told = project(pool, np.concatenate([drawn, picks]))
-    near = "Points that are near each other here may lie far apart in the other directions."
+    near = (
+        "Each dot is a sample, and alike ones are near each other; but some that are near here "
+        "differ in directions that no map of two shows."
+    )
     told = told[0].upper() + told[1:].replace("\n", "; ")
-    return drawn, points, f"{told}. {near}"
+    return drawn, points, f"{near} {told}."
 
 
 def shades_of_model(pool: Pool, drawn: Rows, picks: Rows) -> list[Shade]:
@@ -201,16 +219,16 @@ def shades_of_model(pool: Pool, drawn: Rows, picks: Rows) -> list[Shade]:
         proba = np.hstack([1 - proba, proba])
     guess, highest = proba.argmax(axis=1).astype(np.float64), proba.max(axis=1)
     n, n_classes = len(drawn), proba.shape[1]
-    names = range(n_classes) if pool.classes is None else pool.classes.tolist()
+    names = _classes(range(n_classes) if pool.classes is None else pool.classes.tolist())
     return [
         Shade(
-            *("class", "Class", "The class that the model holds most probable."),
+            *("class", "Class", "The class that the model thinks most probable."),
             *(guess[:n], guess[n:]),
-            names=[str(name) for name in names],
+            names=names,
             of_cell="most",
         ),
         Shade(
-            *("probability", "Probability", "How probable the model holds that class."),
+            *("probability", "Probability", "How probable the model thinks that class."),
             *(highest[:n], highest[n:]),
             ends=(f"{1 / n_classes:.2g}, a guess", "1, sure"),
             range=(1 / n_classes, 1.0),
@@ -234,7 +252,7 @@ def map_part(
     counts = np.bincount(place, minlength=len(where))
     radii = _radii(k, of.norms)
     facts = [
-        [[name, _said(values[i])] for name, values in of.columns.items() if name != "rank"]
+        [[name, _said(values[i])] for name, values in of.columns.items() if name not in of.titled]
         for i in range(k)
     ]
     content = {
@@ -276,7 +294,7 @@ def map_part(
             for shade in shades
         ],
     }
-    density = " Darker where more rows lie." if dense else ""
+    density = " Darker where more samples lie." if dense else ""
     hidden = " hidden" if points is None else ""
     return (
         f'<div class="map" id="map"><figure><div{hidden}>'
@@ -312,6 +330,17 @@ def _radii(k: int, norms: Floats | None) -> Floats:
     norms = np.nan_to_num(norms, nan=float(np.nanmedian(norms)))  # of picks drawn at random
     radii: Floats = np.maximum(full * np.sqrt(norms / norms.max()), 5.0)
     return radii
+
+
+def _classes(values: Iterable[Any]) -> list[Any]:
+    """Return classes as people read them: a bare number says nothing of what it is."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [named(one) for one in value]
+        return f"class {value}" if isinstance(value, int) else value
+
+    return [named(value) for value in values]
 
 
 def _of_cells(shade: Shade, place: Rows, counts: Rows) -> list[float | None] | None:
@@ -382,10 +411,8 @@ def table_of(of: Described) -> str:
         )
         cells += [f'<td class="sample">{escape(values[i][:160])}</td>' for values in texts.values()]
         lines.append(f'<tr data-at="{i}">{"".join(cells)}</tr>')
-    return (
-        f'<div class="wide" id="table" tabindex="0" role="region" aria-label="The picks"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
+    content = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
+    return page.scrolled("The picks", content, ' id="table"')
 
 
 def _left_to_cover(potentials: Floats) -> str:
@@ -393,10 +420,10 @@ def _left_to_cover(potentials: Floats) -> str:
     k, first, last = len(potentials), float(potentials[0]), float(potentials[-1])
     title = "What is left to cover"
     what = (
-        "The potential is the sum, over the pool, of the squared distance from a sample to the "
-        "nearest pick, between the changes that their labels would make in the model. It is large "
-        "while there are samples unlike all picks, and 0 once each has a pick that would teach the "
-        "same."
+        "The potential says how much of the pool the picks leave out: for each sample, how "
+        "different it is from the nearest pick in what its label would change in the model "
+        "(the squared distance of the two gradients), summed up. It is large while there are "
+        "samples unlike all picks, and 0 once each has a pick that would teach the same."
     )
     if not first > 0:
         return page.section(title, f"{what} Here one pick covers the pool.")
@@ -414,19 +441,17 @@ def _left_to_cover(potentials: Floats) -> str:
     advice = ""
     if k >= 10:
         falls = 1 - (last / before) if before > 0 else 0.0
-        advice = (
-            f" The last {tail:,} took away {_percent(falls)} of what was left before them: "
-            + (
-                "more picks of this kind would still bring much."
-                if falls > 0.1
-                else "more picks would bring something new, but slowly."
-                if falls > 0.02
-                else "more picks would bring little that is new to this model."
-            )
+        which = f"{tail:,} picks" if tail > 1 else "pick"
+        advice = f" The last {which} took away {_percent(falls)} of what was left before: " + (
+            "more picks of this kind would still bring much."
+            if falls > 0.1
+            else "more picks would bring something new, but slowly."
+            if falls > 0.02
+            else "more picks would bring little that is new to this model."
         )
     points = [(rank, float(value), np.nan, np.nan) for rank, value in enumerate(share, 1)]
     curve = chart({"left": points}, x="picks", y="share that is left", shares=True, log=True)
-    return page.section(title, what, f"<p>{said}{advice}</p>", curve)
+    return page.section(title, "", page.beside(f"<p>{what}</p><p>{said}{advice}</p>", curve))
 
 
 def _percent(share: float) -> str:

@@ -15,16 +15,27 @@ Columns = Mapping[str, Sequence[Any]]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2937; --quiet: #5b6472; --paper: #ffffff;
-  --line: #e5e7eb; --soft: #f3f4f6; --dot: #97a2b2; --accent: #0072B2; --warn: #fff4ed; }
+  --line: #e5e7eb; --soft: #f3f4f6; --dot: #97a2b2; --accent: #0072B2; --warn: #fff4ed;
+  --shade: #1f293759; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e5e7eb; --quiet: #a3acba; --paper: #14181f;
-  --line: #333b47; --soft: #1f2630; --dot: #4d5766; --accent: #56B4E9; --warn: #3a2415; } }
+  --line: #333b47; --soft: #1f2630; --dot: #4d5766; --accent: #56B4E9; --warn: #3a2415;
+  --shade: #000000d9; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 68rem; margin: 2rem auto; padding: 0 1.2rem; overflow-wrap: break-word; }
+.beside { display: grid; gap: 0 2.5rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 32rem), 1fr)); }
+.beside > * { min-width: 0; } .beside > * > :first-child { margin-top: 0.6rem; }
 h1 { margin-bottom: 0.2rem; } h2 { margin-top: 2.6rem; }
 p, li { max-width: 46rem; } .quiet { color: var(--quiet); }
-.wide { overflow-x: auto; } img { max-width: 100%; height: auto; background: #fff; }
+.wide { overflow-x: auto; max-width: max-content; background:
+  linear-gradient(90deg, var(--paper) 40%, transparent) 0 0 / 3rem 100% no-repeat local,
+  linear-gradient(-90deg, var(--paper) 40%, transparent) 100% 0 / 3rem 100% no-repeat local,
+  linear-gradient(90deg, var(--shade), transparent) 0 0 / 1rem 100% no-repeat,
+  linear-gradient(-90deg, var(--shade), transparent) 100% 0 / 1rem 100% no-repeat; }
+.wide:focus-visible { outline: 3px solid var(--accent); outline-offset: 1px; }
+img { max-width: 100%; height: auto; background: #fff; }
 table { border-collapse: collapse; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.25rem 0.8rem; text-align: right; border-bottom: 1px solid var(--line); }
+th, td { padding: 0.25rem 0.7rem; text-align: right; border-bottom: 1px solid var(--line); }
 th { vertical-align: bottom; min-width: 3.6rem; } td { white-space: nowrap; }
 td.word, th.word { text-align: left; }
 th:first-child, td:first-child { text-align: left; position: sticky; left: 0; max-width: 16rem;
@@ -42,7 +53,8 @@ pre { overflow-x: auto; font-size: 0.8rem; }
 .chart svg { overflow: visible; } @media (max-width: 40rem) { .chart text { font-size: 19px; }
   body { padding: 0 1rem; } th, td { padding: 0.25rem 0.45rem; } ul { padding-left: 1.2rem; }
   th:first-child, td:first-child { max-width: 8rem; } }
-.note { border-left: 4px solid #E69F00; padding: 0.4rem 1rem; background: var(--soft); }
+.note { box-sizing: border-box; border-left: 4px solid #E69F00; padding: 0.4rem 1rem;
+  background: var(--soft); }
 """
 
 
@@ -99,19 +111,29 @@ def image(content: bytes, alt: str) -> str:
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{code}">'
 
 
-def table(columns: Columns, percent: Iterable[str] = ()) -> str:
-    """Return columns of one length as a table; those named as percentages."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+def beside(*parts: str) -> str:
+    """Return parts that stand beside each other where there is room, else below."""
+    return f'<div class="beside">{"".join(f"<div>{part}</div>" for part in parts if part)}</div>'
+
+
+def scrolled(name: str, content: str, attributes: str = "") -> str:
+    """Return a table that may be wider than a window: reached by keyboard, and named for it."""
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(name)}"{attributes}>'
+        f"<table>{content}</table></div>"
+    )
+
+
+def table(name: str, columns: Columns, percent: Iterable[str] = ()) -> str:
+    """Return columns of one length as a table of that name; some of them as percentages."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     shares = set(percent)
     rows = (
         "".join(_cell(value, name in shares) for name, value in zip(columns, row, strict=True))
         for row in zip(*columns.values(), strict=True)
     )
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return (
-        f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return scrolled(name, f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>")
 
 
 def _cell(value: Any, share: bool) -> str:
@@ -119,4 +141,4 @@ def _cell(value: Any, share: bool) -> str:
         return f"<td>{escape(str(value))}</td>"
     if np.isnan(value):
         return "<td>–</td>"
-    return f"<td>{100 * value:.1f} %</td>" if share else f"<td>{value:.3g}</td>"
+    return f"<td>{100 * value:.1f}\u00a0%</td>" if share else f"<td>{value:.3g}</td>"

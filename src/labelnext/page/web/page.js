@@ -460,6 +460,8 @@ function few_choices(choose) {
   const long = S.classes.some((name) => name.length > 16) ? "long" : ""; // one a line on a phone
   const node = el("div", { class: `choices ${long}`, role: "group", "aria-label": "Classes" }, buttons,
     many && button({ class: "choice go", onclick: done }, kbd("Enter"), "Done"));
+  const longest = Math.max(...S.classes.map((name) => name.length));
+  node.style.setProperty("--least", `${Math.min(20, Math.max(9.5, 5.5 + 0.55 * longest))}rem`);
   return {
     node,
     key(key) {
@@ -629,6 +631,7 @@ function scrolled(key, typing) {
   return Boolean(by);
 }
 
+addEventListener("resize", () => show_more());
 addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, dialog");
   if (event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey) {
@@ -667,7 +670,8 @@ VIEWS.label = {
     const act = (name) => button({ class: "act", id: `act-${name}`, onclick: ACTIONS[name][2], "aria-keyshortcuts": action_key(name) }, kbd(action_key(name)), ACTIONS[name][0]);
     const pane = el("div", { class: "pane" },
       el("div", { id: "mending" }),
-      el("section", { class: "item", "aria-label": "Sample", tabindex: "0" }),
+      el("section", { class: "item", "aria-label": "Sample", tabindex: "0", onscroll: show_more }),
+      el("p", { class: "more", hidden: true, "aria-hidden": "true" }, el("span", {}, "More below ", el("span", { class: "keys-hint" }, kbd("PgDn")))),
       S.choices.node,
       el("div", { class: "acts", role: "group", "aria-label": "Other decisions" }, ["undo", "skip", "cannot-tell", "flag", "comment"].map(act), S.choices.focus && el("span", { class: "soft keys-hint" }, kbd("Escape"), " first, then these keys")),
       el("div", { id: "trail", class: "trail", "aria-label": "Your latest decisions", role: "group" }));
@@ -684,6 +688,12 @@ function guidelines_node() {
   const node = el("div", { class: "prose" });
   node.innerHTML = safe; // rendered by the server, from Markdown without HTML
   return node;
+}
+
+// Whether a sample goes on below what shows of it.
+function show_more() {
+  const frame = $(".desk .item"); const more = $(".desk .more");
+  if (more) more.hidden = frame.scrollTop + frame.clientHeight > frame.scrollHeight - 24;
 }
 
 function show_mark() {
@@ -704,6 +714,7 @@ function show_now(same = false) {
     frame.className = `item ${item.kind}`;
     frame.replaceChildren(body_of(item));
     frame.scrollTo(0, 0);
+    show_more();
     shows_now();
     show_mark();
     S.choices.reset(S.mending?.value, guess);
@@ -729,7 +740,7 @@ function hint() {
 }
 
 const PICKED = {
-  strategy: "The strategy chose it",
+  strategy: "Chosen: the model can learn from it",
   random: "Drawn at random, to keep the learning curve honest",
   test: "Drawn at random for the test set, which measures the model",
 };
@@ -742,8 +753,8 @@ function why(item) {
     line("Why", PICKED[item.pick]),
     line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
     !settings.hide && line("Guess", [item.guess ?? "none yet"].flat().join(", ") || "no class"),
-    line("D²", number(item.d2), "Squared distance to the nearest earlier pick: how new this is"),
-    line("Nearest", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
+    line("Novelty", number(item.d2), "D², the squared distance to the nearest earlier pick: the larger, the newer"),
+    line("Most alike", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
     line("Id", el("span", { class: "id" }, short(name_of(item), 60))));
   return [el("h2", {}, "Why this sample"), facts || "", toggle("why", settings.why, "Show why"), toggle("guess", !settings.hide, "Show the guess")];
 }
@@ -816,7 +827,7 @@ VIEWS.grid = {
     const choosing = document.activeElement?.id === "guessed";
     put(el("div", { class: "page wide" },
       el("h2", {}, "Many at once"),
-      el("p", { class: "soft" }, "The model takes all of these for one class. Take out what is not, then confirm the rest; what you take out comes back one by one. A guess that shows sways: use this where the model is good."),
+      el("p", { class: "soft" }, "The model guesses that these are all of one class. Take out those that are not, and confirm the rest. To see a guess sways people: use this where the model is good."),
       classes.length > 0 && el("label", { class: "check middle" }, "The model says", choose),
       items.length ? [el("div", { class: "grid", role: "group", "aria-label": `Predicted ${guess}`, onkeydown: (event) => this.move(event) }, items.map(card)),
         el("div", { class: "foot" }, button({ class: "go", id: "confirm", onclick: () => this.confirm() }, ""), el("span", { class: "soft keys-hint" }, kbd("Enter"), " confirms, ", kbd(" "), " takes out, arrows move"))]
@@ -895,16 +906,16 @@ VIEWS.agree = {
     const data = await attempt(ask("conflicts"));
     if (!data || S.view !== "agree") return;
     const [first] = data.conflicts;
-    const table = data.pairs.length > 0 && el("table", { class: "plain" }, el("caption", {}, "Where two people labelled the same sample, each without seeing the other's"),
+    const table = data.pairs.length > 0 && el("table", { class: "plain" }, el("caption", {}, "Where two people labelled the same sample, each without seeing the other's answer. Cohen's κ: 1 is full agreement, 0 is chance."),
       el("thead", {}, el("tr", {}, ["People", "Samples", "The same", "Cohen's κ"].map((name) => el("th", { scope: "col" }, name)))),
-      el("tbody", {}, data.pairs.map((pair) => el("tr", {}, el("th", { scope: "row" }, pair.people.join(" and ")), el("td", {}, pair.n), el("td", {}, `${Math.round(100 * pair.same)} %`), el("td", {}, pair.kappa === null ? "–" : pair.kappa.toFixed(2))))));
+      el("tbody", {}, data.pairs.map((pair) => el("tr", {}, el("th", { scope: "row" }, pair.people.join(" and ")), el("td", {}, pair.n), el("td", {}, `${Math.round(100 * pair.same)} %`), el("td", {}, pair.kappa === null ? "–" : pair.kappa.toFixed(2).replace("-", "−"))))));
     this.choices = first && make_choices((value) => this.settle(first.item, value));
     $("#main").replaceChildren(el("div", { class: "page" }, el("h2", {}, "Agreement"),
-      table || el("p", { class: "soft" }, "Nobody has labelled what another person has labelled, too. To learn how far people agree, ask two of them for a part of each round: ", el("code", {}, "labelnext loop next --overlap 0.1")),
-      first ? [el("h3", {}, plural(data.n, "sample"), " to settle"),
+      first ? [el("p", { class: "soft" }, "People disagree on ", plural(data.n, "sample"), ". Decide which label holds: it counts for all."),
         el("section", { class: `item ${first.item.kind}`, "aria-label": "Sample", tabindex: "0" }, body_of(first.item)),
         el("ul", { class: "votes" }, first.votes.map(({ annotator, value }) => el("li", {}, el("b", {}, annotator), " said ", el("span", { class: "vote" }, typeof value === "string" && swatch(value), said("label", value))))),
-        this.choices.node] : data.pairs.length ? el("p", { class: "empty" }, "✓ Nothing to settle.") : null));
+        this.choices.node] : data.pairs.length ? el("p", { class: "empty" }, "✓ Nothing to settle.") : null,
+      table || el("p", { class: "soft" }, "No sample was labelled by two people. To learn how far people agree, ask two of them for a part of each round: ", el("code", {}, "labelnext loop next --overlap 0.1"))));
     this.choices?.reset(null, null);
     shows_now();
   },
@@ -956,7 +967,7 @@ VIEWS.progress = {
     put(el("div", { class: "page wide" },
       el("h2", {}, p.round === null ? "Between two rounds" : p.kind === "test" ? "Test set" : `Round ${p.round}`), el("div", { class: "facts" },
         p.round !== null && fact(`${p.decided} of ${p.total}`, "decided in this round"), fact(p.labelled.toLocaleString("en"), "samples labelled in all"),
-        p.rate > 0 && fact(p.rate.toLocaleString("en"), "of yours in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "your median for one")),
+        p.rate > 0 && fact(p.rate.toLocaleString("en"), "decided by you in the last hour"), p.seconds && fact(`${p.seconds.toFixed(1)} s`, "you take for one, typically")),
       el("div", { class: "columns" },
         el("section", {}, el("h3", {}, "Learning curve"), el("p", { class: "soft" }, p.measured), p.curve.length > 0 && curve(p.curve)),
         el("section", {}, el("h3", {}, "Next batch"), el("p", { class: "soft" }, p.left ? `${plural(p.left, "decision")} left in this round. You need not wait for them.` : p.round === null ? "No batch is waiting." : "This round is labelled."), train_button(), S.training?.state && S.training.state !== "none" && [el("p", { role: "status" }, { running: "Training …", done: "Done: the next batch is there.", failed: "It failed; below is what it said." }[S.training.state]), log_node()]),
@@ -969,27 +980,33 @@ VIEWS.progress = {
 
 // Lines of a metric over the number of labels, with what lies in its interval; and as a table.
 function curve(points) {
-  const [W, H, L, B] = [460, 220, 44, 30];
-  const xs = points.map((p) => p.labels); const ys = points.flatMap((p) => [p.low ?? p.value, p.high ?? p.value]);
+  const [W, H, L, B] = [460, 240, 58, 50];
+  // Over rounds where one has brought no labels: points would stand above each other.
+  const by_round = points.some((p, i) => points.slice(0, i).some((q) => q.name === p.name && q.labels === p.labels));
+  const along = (p) => (by_round ? p.round : p.labels);
+  const xs = points.map(along); const ys = points.flatMap((p) => [p.low ?? p.value, p.high ?? p.value]);
   const [x0, x1] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1)];
   let [y0, y1] = [Math.min(...ys), Math.max(...ys)];
+  const share = points.every((p) => p.share); // as in words: a percentage
+  const told = (v, digits) => (share ? `${(100 * v).toFixed(digits)} %` : v.toFixed(digits + 2));
   const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find((one) => (y1 - y0) / one <= 4) ?? (y1 - y0) / 4;
   [y0, y1] = [Math.floor(y0 / step) * step, Math.ceil(y1 / step) * step || step];
   const x = (v) => L + (W - L - 10) * (v - x0) / (x1 - x0); const y = (v) => 8 + (H - B - 8) * (1 - (v - y0) / (y1 - y0));
   const svg = (tag, props, text) => { const node = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [k, v] of Object.entries(props)) node.setAttribute(k, v); if (text) node.textContent = text; return node; };
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Learning curve; the table below has its numbers" });
   for (let v = y0; v < y1 + step / 2; v += step) {
-    picture.append(svg("line", { x1: L, x2: W - 10, y1: y(v), y2: y(v), class: "rule" }), svg("text", { x: L - 8, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(2)));
+    picture.append(svg("line", { x1: L, x2: W - 10, y1: y(v), y2: y(v), class: "rule" }), svg("text", { x: L - 8, y: y(v) + 4, "text-anchor": "end" }, told(v, 0)));
   }
-  for (const v of new Set([x0, Math.round((x0 + x1) / 2), x1])) picture.append(svg("text", { x: x(v), y: H - 8, "text-anchor": v === x1 ? "end" : "middle" }, v));
+  for (const v of new Set([x0, Math.round((x0 + x1) / 2), x1])) picture.append(svg("text", { x: x(v), y: H - B + 19, "text-anchor": v === x1 ? "end" : "middle" }, v));
   const names = [...new Set(points.map((p) => p.name))];
   names.forEach((name, i) => {
     const line = points.filter((p) => p.name === name);
-    if (line.every((p) => p.low !== null && p.low !== undefined)) picture.append(svg("polygon", { class: `band s${i}`, points: [...line.map((p) => `${x(p.labels)},${y(p.high)}`), ...line.toReversed().map((p) => `${x(p.labels)},${y(p.low)}`)].join(" ") }));
-    picture.append(svg("polyline", { class: `line s${i}`, points: line.map((p) => `${x(p.labels)},${y(p.value)}`).join(" ") }));
-    line.forEach((p) => picture.append(svg(i ? "rect" : "circle", i ? { x: x(p.labels) - 3, y: y(p.value) - 3, width: 6, height: 6, class: `dot s${i}` } : { cx: x(p.labels), cy: y(p.value), r: 3.5, class: `dot s${i}` })));
+    if (line.every((p) => p.low !== null && p.low !== undefined)) picture.append(svg("polygon", { class: `band s${i}`, points: [...line.map((p) => `${x(along(p))},${y(p.high)}`), ...line.toReversed().map((p) => `${x(along(p))},${y(p.low)}`)].join(" ") }));
+    picture.append(svg("polyline", { class: `line s${i}`, points: line.map((p) => `${x(along(p))},${y(p.value)}`).join(" ") }));
+    line.forEach((p) => picture.append(svg(i ? "rect" : "circle", i ? { x: x(along(p)) - 3, y: y(p.value) - 3, width: 6, height: 6, class: `dot s${i}` } : { cx: x(along(p)), cy: y(p.value), r: 3.5, class: `dot s${i}` })));
   });
-  const cell = (p) => `${p.value.toFixed(3)}${p.low === null || p.low === undefined ? "" : ` (${p.low.toFixed(3)} – ${p.high.toFixed(3)})`}`;
+  picture.append(svg("text", { x: W - 10, y: H - 8, "text-anchor": "end" }, by_round ? "rounds" : "labels"));
+  const cell = (p) => `${told(p.value, 1)}${p.low === null || p.low === undefined ? "" : ` (${told(p.low, 1)} – ${told(p.high, 1)})`}`;
   return el("div", {}, picture, el("p", { class: "legend" }, names.map((name, i) => el("span", {}, el("i", { class: `key s${i}`, "aria-hidden": "true" }), name))),
     el("details", {}, el("summary", {}, "As a table"), el("table", { class: "plain" }, el("thead", {}, el("tr", {}, ["Labels", "What", "Value"].map((t) => el("th", { scope: "col" }, t)))),
       el("tbody", {}, points.map((p) => el("tr", {}, el("td", {}, p.labels), el("td", {}, p.name), el("td", {}, cell(p))))))));
@@ -1019,7 +1036,7 @@ function help_dialog() {
   const row = (key, text) => el("tr", {}, el("td", {}, el("kbd", {}, KEY_NAMES[key] ?? key)), el("td", {}, text));
   const classes = S.task === "regression" ? [row("Enter", "The number is as typed")] : S.classes.length > FEW ? [row("1 – 9", "A class of the list"), row("Enter", "The marked class"), row("/", "To the search field; Esc leaves it")] : S.classes.map((name, i) => row(class_key(i), name));
   dialog("Keys", el("div", { class: "columns help" }, el("table", { class: "plain" }, el("tbody", {}, classes)),
-    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), ACTIONS[name][0])), row("PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image"), row("Ctrl Z", "Undo")))),
+    el("table", { class: "plain" }, el("tbody", {}, Object.keys(ACTIONS).map((name) => row(action_key(name), name === "undo" ? "Undo; Ctrl Z, too" : ACTIONS[name][0])), row("PgDn", "Scroll a long sample"), row("+ / −", "Zoom an image")))),
   el("p", { class: "soft" }, "Change them under Settings. Each decision is on the server's disk before the next sample shows; without a connection it is kept in this browser and sent later."));
 }
 
