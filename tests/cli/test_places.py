@@ -164,7 +164,7 @@ class TestBeforeTheWork:
             ("-o", "loop.csv", "its symbolic links lead in a circle; choose another name"),
             ("-o", "a" * 300 + ".csv", "the name is too long; choose a shorter one"),
             ("-o", "null.csv", "this is no ordinary file; choose another name"),
-            ("-o", "pool.npz/b.csv", "there is no folder pool.npz; create it first"),
+            ("-o", "pool.npz/b.csv", "pool.npz is no folder; choose another place"),
             ("--plot", "loop.png", "its symbolic links lead in a circle"),
             ("--checkpoint", "loop.csv", "its symbolic links lead in a circle"),
             ("--checkpoint", "x", "this is a folder; name a file in it"),

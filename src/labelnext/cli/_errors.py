@@ -124,7 +124,11 @@ def check_file(path: Path, what: str) -> None:
 
 def check_folder(folder: Path, what: str) -> None:
     """Refuse a folder that is not there or cannot be written to."""
+    from labelnext.pools.disk import nearest
+
     if not os.path.isdir(folder):
+        if not os.path.isdir(there := nearest(folder)):
+            raise InputError(f"{what}: {there} is no folder; choose another place")
         raise InputError(f"{what}: there is no folder {folder}; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{what}: the folder {folder} may not be written to; choose another")

@@ -13,6 +13,7 @@ import numpy as np
 from labelnext.loop import _schema
 from labelnext.loop._check import is_missing, value_checker
 from labelnext.pools.known import some
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -406,7 +407,8 @@ def bring_in(
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise ValueError(
-            f"{len(twice):,} ids are there more than once: {some(twice)}; nothing was written."
+            f"{counted(len(twice), 'id is', 'ids are')} there more than once: {some(twice)}; "
+            "nothing was written."
         )
     # What has not changed since it was brought in last must not undo what the person said later.
     new = [

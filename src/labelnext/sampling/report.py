@@ -20,6 +20,7 @@ from labelnext.sampling.projection import (
 from labelnext.utils import page
 from labelnext.utils.chart import chart
 from labelnext.utils.libraries import without_tensor
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,7 +155,8 @@ def batch_page(
         "arrows."
     )
     body = [
-        f'<p class="quiet">What people should label next: {k:,} of {n:,} samples, in order. '
+        '<p class="quiet">What people should label next: '
+        f"{k:,} of {counted(n, 'sample')}, in order. "
         f"{how}</p>",
         map_part(described, drawn, points, told, shades),
         "" if potentials is None else _left_to_cover(potentials),
@@ -403,11 +405,17 @@ def _left_to_cover(potentials: Floats) -> str:
     if k == 1:
         return page.section(title, f"{what} After this pick it is {first:.4g}.")
     share = potentials / first
-    said = f"After all {k:,} picks, {_percent(share[-1])} is left of what was left after the first."
+    said = (
+        f"After all {counted(k, 'pick')}, {_percent(share[-1])} is left of what was left after "
+        "the first."
+    )
     gone = {1: "half", 2: "three quarters", 3: "seven eighths"}
     marks = {level: at for at, level in halvings(share, 3).items()}
     if marks:
-        parts = [f"{gone[level]} or more after {marks[level]:,} picks" for level in sorted(marks)]
+        parts = [
+            f"{gone[level]} or more after {counted(marks[level], 'pick')}"
+            for level in sorted(marks)
+        ]
         said += f" It had fallen by {', by '.join(parts)}."
     tail = max(k // 10, 1)
     before = float(potentials[-1 - tail])
