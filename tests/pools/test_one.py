@@ -22,6 +22,12 @@ def test_one_of_the_ids_is_not_there():
         pool.rows_of(["a", "x"])
 
 
+@pytest.mark.parametrize("first", [np.eye(2), None, 3])
+def test_the_folder_comes_first(first):
+    with pytest.raises(TypeError, match=r"path must be the folder to write, got a .*\(path, proba"):
+        labelnext.write_pool(first, np.eye(2))
+
+
 def test_one_sample():
     assert repr(labelnext.Pool(np.full((1, 2), 0.5))).startswith("Pool of 1 sample:")
     assert ": 1 row," in repr(ArraySource(np.full((1, 2), 0.5)))

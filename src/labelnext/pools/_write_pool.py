@@ -92,8 +92,13 @@ def write_pool(
     """
     said: dict[str, Any] = {"ids": ids, "groups": groups, "labels": labels, "classes": classes}
     said |= {"bias": bias, "task": task, "last_layer": last_layer, "missing_label": missing_label}
-    if isinstance(path, Pool | Source):
-        raise TypeError("path must be the folder to write, got a pool; the pool comes second.")
+    given: Any = path
+    if not isinstance(given, str | PathLike):
+        what = "a pool" if isinstance(given, Pool | Source) else f"a {type(given).__name__}"
+        raise TypeError(
+            f"path must be the folder to write, got {what}; write_pool(path, pool), or "
+            "write_pool(path, proba, features)."
+        )
     if isinstance(proba, Pool | Source):
         if features is not None:
             raise TypeError(
