@@ -422,7 +422,8 @@ def bring_in(
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise ValueError(
-            f"{len(twice):,} ids are there more than once: {some(twice)}; nothing was written."
+            f"{counted(len(twice), 'id is', 'ids are')} there more than once: {some(twice)}; "
+            "nothing was written."
         )
     # What has not changed since it was brought in last must not undo what the person said later.
     new = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from labelnext.pools.disk import as_here
 from labelnext.pools.known import USUAL, is_text, natural, some
 from labelnext.utils.given import shown
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -400,7 +400,8 @@ def _ids(
     if twice:
         value, (one, other) = next(iter(twice.items()))
         raise ValueError(
-            f"{where}: {len(twice):,} ids are there more than once: {some(twice)} ({value!r} at "
+            f"{where}: {counted(len(twice), 'id is', 'ids are')} there more than once: "
+            f"{some(twice)} ({value!r} at "
             f"rows {one:,} and {other:,}, the first is row 0); give each sample an id of its own, "
             f"name another column with id=, or say id='{ROW}' for the number of the row."
         )
