@@ -18,6 +18,10 @@ template <class Term>
 double sum(int64_t n, Term term) {
     double lanes[LANES] = {}, rest = 0.0;
     int64_t j = 0;
+    if (n < LANES) {
+        for (; j < n; ++j) rest += term(j);
+        return 0.0 + rest;
+    }
     for (; j + LANES <= n; j += LANES)
         for (int l = 0; l < LANES; ++l) lanes[l] += term(j + l);
     for (; j < n; ++j) rest += term(j);
