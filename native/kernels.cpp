@@ -229,9 +229,21 @@ class Pass {
         const Word& word = centres.picked.words[w];
         double bounds[WORD];
         double* products = scratch.products;
-        for (int c = 0; c < WORD; ++c) products[c] = 0.0;
-        for (int64_t j = 0; j < centres.n_classes; ++j)
-            for (int c = 0; c < WORD; ++c) products[c] += a[j] * columns[j * WORD + c];
+        for (int part = 0; part < WORD; part += 4 * LANES) {
+            Lanes s0{}, s1{}, s2{}, s3{};
+            const double* at = columns + part;
+            for (int64_t j = 0; j < centres.n_classes; ++j, at += WORD) {
+                const double factor = a[j];
+                s0 += factor * lanes_at(at);
+                s1 += factor * lanes_at(at + LANES);
+                s2 += factor * lanes_at(at + 2 * LANES);
+                s3 += factor * lanes_at(at + 3 * LANES);
+            }
+            store(s0, products + part);
+            store(s1, products + part + LANES);
+            store(s2, products + part + 2 * LANES);
+            store(s3, products + part + 3 * LANES);
+        }
         for (int c = 0; c < WORD; ++c) {
             const Ends h = ends_of_h(row.x, row.perp, word.x[c], word.perp[c], centres.bias,
                                      centres.least_product);
