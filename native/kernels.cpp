@@ -164,7 +164,7 @@ class Pass {
         at = i;
         d = d2;
         enough = enough_;
-        has_a = false;
+        has_a = is_dense = false;
         features.set(i - stretch.first);
         row = row_of(known, i);
         const bool fresh = d == INFINITY;
@@ -209,12 +209,14 @@ class Pass {
         const uint64_t there = n_left < WORD ? bits & ~(ALL << n_left) : bits;
         const int n_tested = count_bits(there);
         counters[TESTED] += n_tested;
-        // A few are tested one by one sooner than a word of 64.
+        // A few are tested one by one sooner than a word of 64; after one of which
+        // more than half was left the next is not tested either.
         const uint64_t word =
-            centres.n <= FEW ? there
+            centres.n <= FEW || is_dense ? there
                              : near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
         const int64_t many = centres.n_classes > 32 ? centres.n_classes : 32;
         if (centres.columns && 4 * count_bits(word) > many) {
+            is_dense |= 2 * count_bits(word) > n_tested;
             counters[RESIDUAL_PRODUCTS] += n_tested;
             look_at(w, near_by_residuals(w) & bits, scratch.products);
         } else
@@ -333,7 +335,7 @@ class Pass {
     int64_t at = 0;
     double d = 0.0, enough = 0.0;
     Row row{};
-    bool has_a = false;
+    bool has_a = false, is_dense = false;
 };
 
 void lower(const Stretch& stretch, const Known& known, int64_t lo, int64_t hi, double* d2,
