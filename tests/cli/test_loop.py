@@ -16,6 +16,8 @@ from PIL import Image
 import labelnext
 from labelnext.cli import _loop
 from labelnext.loop.receive import Pulled
+from labelnext.report.read import Read
+from labelnext.report.told import curves
 
 TOPICS = {"good": "well made and fine", "bad": "broke at once and poor"}
 MINE = """
@@ -227,7 +229,7 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
     said = ran(run, "change", "--files", "pictures", "--labels", "red,blue,green")
     assert "Files: 4 in pictures." in said
     assert "1 file is not there, the first is 3.png" in said
-    assert "Classes: red, blue, green." in said
+    assert "Classes: red, blue, green (new: green)." in said
     assert "Guidelines: rules.md." in ran(run, "change", "--guidelines", "rules.md")
     loop = labelnext.open_loop("loop")
     assert (loop.guidelines, loop.classes) == ("# Rules", ["red", "blue", "green"])
@@ -235,6 +237,24 @@ def test_what_people_see_may_change_and_where_the_files_are(here, run, complaint
     assert "give --files, --labels or --guidelines" in complaint("loop", "change")
     assert "gone; name the one that" in complaint("loop", "change", "--files", "gone")
     assert "files are not in" in complaint("loop", "change", "--files", ".")
+
+
+def test_it_is_said_which_classes_are_new_and_which_are_gone(made, run, complaint):
+    answer()
+    labels = labelnext.open_loop("loop").labels(split="test").y.tolist()
+    said = ran(run, "change", "--labels", "bad,good,unsure,other")
+    assert said == "Classes: bad, good, unsure, other (new: unsure, other).\n"
+    said = ran(run, "change", "--labels", "bad,unsure,good,poor")
+    assert said == "Classes: bad, unsure, good, poor (new: poor; gone: other).\n"
+    said = ran(run, "change", "--labels", "good,bad,unsure,poor")
+    assert said == "Classes: good, bad, unsure, poor (none new, none gone).\n"
+    n = labels.count("bad")
+    assert f"--labels leaves out what people have used: 'bad' ({n} label" in complaint(
+        "loop", "change", "--labels", "good,unsure"
+    )
+    loop = labelnext.open_loop("loop")
+    assert loop.classes == ["good", "bad", "unsure", "poor"]
+    assert loop.labels(split="test").y.tolist() == labels
 
 
 def test_the_loop_of_the_current_folder_and_one_that_is_named(made, run, monkeypatch):
@@ -274,6 +294,21 @@ def test_a_pool_that_does_not_name_its_classes(made, run):
     )
     result = run("loop", "next", "--pool", "pool.npz", "--classes", "bad,god")
     assert "has classes that the loop does not know: 'god'" in result.stderr
+    pool = labelnext.Pool([[0.5, 0.5]] * 30, ids=[*map(str, range(30))], classes=["good", "bad"])
+    labelnext.write_pool("named", pool)
+    for names in ("bad,good", "bad,poor"):
+        result = run("loop", "next", "--pool", "named", "--classes", names)
+        assert result.exit_code == 2
+        assert "The pool names its classes, 'good', 'bad', in the order" in result.stderr
+        assert "leave --classes out" in result.stderr
+    result = run("loop", "next", "--pool", "named", "--classes", "good")
+    assert "must be 2, one for each column of proba: 'good'" in result.stderr
+    ran(run, "next", "-k", 2, "--pool", "named", "--classes", "good,bad")
+    ran(run, "change", "--labels", "good,bad,unsure")
+    other = labelnext.Pool.of(pool, classes=["fine", "poor"])
+    labelnext.write_pool("other", other)
+    result = run("loop", "next", "--pool", "other")
+    assert "the pool's: `labelnext loop change --labels NAMES`" in result.stderr
     result = run("loop", "next", "--classes", "bad,good")
     assert "--classes names the columns of --pool; leave it out, or give --pool" in result.stderr
 
@@ -313,11 +348,35 @@ def test_random_choice_is_measured_too(made, run):
     answer()
     said = ran(run, "next", "-k", 2, "--strategy", "random")
     assert "Test set: accuracy" in said
-    assert "Not kept" not in said
-    # While that round is not answered, there is no round that a new score is of.
-    n_metrics = len(labelnext.open_loop("loop").metrics())
-    assert "Not kept" in ran(run, "next", "-k", 2, "--strategy", "random")
-    assert len(labelnext.open_loop("loop").metrics()) == n_metrics
+
+
+def test_a_curve_has_no_hole_while_older_rounds_are_open(made, run):
+    answer(most=3)  # half of the test set
+    ran(run, "next", "-k", 4, "--strategy", "random", "--seed", 0)
+    loop = labelnext.open_loop("loop")
+    truth = loop.samples().table["truth"].to_pylist()
+    for number, n in ((1, 4), (2, 3), (2, 2), (3, 2)):  # the last of round 2 is never answered
+        picks = [pick["id"] for pick in loop.picks(number) if pick["need"]]
+        for name in picks[:n]:
+            loop.record(name, "label", truth[int(name)], annotator="bo")
+        ran(run, "next", "-k", 6, "--seed", 0, "--callback", "own_code:log")
+    curve = curves(Read(loop))["accuracy"]
+    assert [(p.round, p.labels, p.n) for p in curve] == [
+        (1, 4, 3),
+        (2, 7, 3),
+        (2, 9, 3),
+        (3, 11, 3),
+    ]
+    assert all(p.low < p.value <= p.high for p in curve)
+    assert [each["state"] for each in loop.rounds()][:3] == ["open", "trained", "open"]
+    answer()
+    assert "with 11 labels" in ran(run, "status")
+    ran(run, "report")
+    ran(run, "next", "-k", 2, "--callback", "own_code:log")
+    ran(run, "next", "-k", 2, "--callback", "own_code:log")  # the same labels: no new score
+    said = [line.split(" ", 2)[:2] for line in (made / "log").read_text().splitlines()]
+    assert said[:4] == [["1", "4"], ["2", "7"], ["2", "9"], ["3", "11"]]
+    assert len(said) == 5
 
 
 def test_run_goes_round_until_all_is_labelled(made, run, monkeypatch):
@@ -380,6 +439,34 @@ def test_columns_that_were_guessed_keep_their_case(here, run):
     Path("t.csv").write_text("ID,Size,Colour\na,1,red\nb,2,blue\n")
     said = ran(run, "init", "t.csv", "--labels", "x,y")
     assert "Columns from 'ID', 'Size', 'Colour' and id from the number" in said
+
+
+def test_what_is_empty_is_said(here, run):
+    Path("t.txt").write_text("one\n\ntwo\n\n\n")
+    said = ran(run, "init", "t.txt", "--labels", "x,y")
+    assert said.startswith("2 samples: texts, in the loop loop.\nLeft out 3 empty lines.\n")
+    Path("t.csv").write_text('text\none\n""\n')
+    said = ran(run, "init", "t.csv", "--labels", "x,y", "--loop", "l")
+    assert "1 text is empty, the first is 1; skip what lacks." in said
+
+
+def test_labels_in_a_table_are_not_shown_to_people(here, run, complaint):
+    Path("t.csv").write_text("id,size,kind\na,1,x\nb,2,y\n")
+    said = ran(run, "init", "t.csv", "--labels", "x,y", "--id", "id")
+    assert (
+        "'kind' has only names of classes, so people are not shown it; else remove "
+        "loop/loop.sqlite, and name it in --columns.\n"
+    ) in said
+    assert labelnext.open_loop("loop").samples().contents[0] == '{"size": "1"}'
+    said = ran(run, "init", "reviews.csv", "--labels", "good,bad", "--loop", "l", "--test", 2)
+    assert "'truth' has only names of classes, so people are not shown it.\n" in said
+    ran(run, "push", "batch.csv", "--loop", "l")
+    assert "truth" not in Path("batch.csv").read_text()
+    ran(run, "push", "batch.csv", "--loop", "l", "--force", "--columns", "truth")
+    assert "truth" in Path("batch.csv").read_text()
+    assert "--columns 'trut' is not in the table of the samples; beside what is" in complaint(
+        "loop", "push", "b.csv", "--loop", "l", "--columns", "trut"
+    )
 
 
 def test_a_table_without_names_of_columns(here, run, complaint):
@@ -592,6 +679,16 @@ def test_to_a_file_and_back(made, run):
     assert ran(run, "pull", "csv", "batch.csv") == "0 new answers, 6 known already.\n"
     said = run("loop", "push", "batch.csv", "--force").stderr
     assert "Choose a round with `labelnext loop next`" in said
+
+
+def test_it_is_said_whose_labels_became_of_a_file_that_names_nobody(made, run):
+    Path("old.csv").write_text("id,label\n3,good\n4,bad\n")
+    more = "\nIf they are somebody else's: labelnext loop pull csv old.csv --annotator NAME\n"
+    said = ran(run, "pull", "csv", "old.csv")
+    assert said == f"2 new answers; 2 that name nobody are of 'old.csv'.{more}"
+    said = ran(run, "pull", "csv", "old.csv", "--annotator", "ann")
+    assert said == "2 new answers; 2 that name nobody are of 'ann', and no longer of 'old.csv'.\n"
+    assert {*labelnext.open_loop("loop").votes()["3"]} == {"ann"}
 
 
 def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 import labelnext
 from labelnext.estimators.linear import measure
 from labelnext.loop import Loop
-from labelnext.loop.model import fit, pool_of, strategy_for, without_features
+from labelnext.loop.model import fit, strategy_for, without_features
 
 KINDS = [*"aabbcc"] * 5
 TEXTS = [f"{ {'a': 'apples and pears', 'b': 'wood and stone', 'c': 'rain or snow'}[k] } {i % 7}"
@@ -85,7 +85,7 @@ def test_it_is_measured_on_the_test_set_and_never_trained_on_it(make):
 def test_every_strategy_of_the_guide_takes_the_pool(make):
     loop = make(test=3)
     label(loop, [0, 2, 4])
-    pool = pool_of(loop)
+    pool = fit(loop).pool
     assert strategy_for(pool) == "uncertainty-herding"
     for name in ("uncertainty-herding", "drop-query", "badge", "clue"):
         assert len(labelnext.select(pool, 3, strategy=name, random_state=0)) == 3
@@ -132,7 +132,7 @@ def test_a_classifier_of_the_users(make):
     loop = make(test=6)
     label(loop, range(30))
     rows = loop.labels().labeled
-    X = np.asarray(pool_of(loop, LogisticRegression().fit(np.eye(2, 8), ["a", "b"])).features)
+    X = np.asarray(fit(loop, LogisticRegression().fit(np.eye(2, 8), ["a", "b"])).pool.features)
     classifier = LogisticRegression(C=100).fit(X[rows], loop.labels().y[rows].astype(str))
     found = fit(loop, classifier)
     assert found.metrics["accuracy"] == 1

@@ -1,8 +1,11 @@
 """The store of a loop, by examples: what is asked, in which order, and what labels come of it."""
 
+import inspect
 import pickle
 import re
 import threading
+import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,15 +65,72 @@ def test_a_round_from_selection_to_training(loop):
     assert [pick["kind"] for pick in loop.picks(1)].count("random") == 2
     assert loop.close({"accuracy": 0.75}) == 1
     assert [each["state"] for each in loop.rounds()] == ["closed", "trained"]
-    assert loop.metrics() == [
-        {"round": 1, "split": "test", "name": "accuracy", "value": 0.75},
-    ]
+    told = {"round": 1, "split": "test", "name": "accuracy", "value": 0.75}
+    assert loop.metrics() == [told | {"labels": 10, "tested": 4}]
     labels = loop.labels()
     assert labels.ids[labels.labeled].tolist() == sorted(batch.ids, key=int)
     assert set(loop.labels(split="test").y) == {None, "good"}
     assert len(loop.next(pool_of(loop), 100)) == 6
     with pytest.raises(ValueError, match="Nothing is left"):
         loop.next(pool_of(loop))
+
+
+def test_a_score_is_kept_whatever_is_open(loop):
+    """It is of the newest round whose labels the model has seen, with their number."""
+
+    def kept():
+        return [(m["round"], m["labels"], m["tested"], m["value"]) for m in loop.metrics()]
+
+    assert loop.score({"accuracy": 0.1}) == 0  # of a model that has seen none
+    for _ in range(2):
+        label(loop, "ann")
+    first, second = (loop.next(pool_of(loop), 4, random_state=0).ids for _ in range(2))
+    before = loop.labels()
+    for name in first[:2]:
+        loop.record(name, "label", "good", **ANN)
+    assert loop.score({"accuracy": 0.2}) == 1
+    assert loop.score({"accuracy": 0.3}, before) == 0  # trained before these labels were known
+    loop.record(second[0], "label", "bad", **ANN)
+    assert loop.score({"accuracy": 0.4, "loss": np.nan}) == 2
+    loop.record(first[2], "label", "bad", **ANN)
+    loop.record(loop.take("ann")[0], "label", "bad", **ANN)
+    assert loop.score({"random": {"accuracy": 0.5}}) == 2
+    assert {each["state"] for each in loop.rounds()} == {"open"}
+    assert loop.close({"accuracy": 0.6}, round=1) == 1  # of its labels alone
+    assert kept() == [
+        *((0, 0, 2, 0.3), (1, 2, 2, 0.2), (1, 3, 3, 0.6)),
+        *((2, 4, None, 0.5), (2, 3, 2, 0.4), (2, 3, 2, None)),
+    ]
+    assert [each["state"] for each in loop.rounds()] == ["open", "trained", "open"]
+    loop.close(round=2)
+    loop.score({"accuracy": 0.7})
+    assert loop.rounds()[2]["state"] == "trained"
+
+
+def test_a_score_without_a_round_is_refused(tmp_path):
+    loop = new_loop(tmp_path)
+    with pytest.raises(ValueError, match=r"no round that metrics may be of.*loop\.next"):
+        loop.score({"accuracy": 0.5})
+    loop.next(pool_of(loop), 2)
+    assert loop.score({"accuracy": 0.5}) == 1
+
+
+def test_what_a_model_of_ours_reaches_is_kept_when_it_chooses(tmp_path):
+    texts = [f"{mood} film {row}" for row in range(10) for mood in ("fine", "poor")]
+    loop = Loop.create(tmp_path / "l", texts, classes=["good", "bad"], test=6, random_state=0)
+
+    def answer(n):
+        for item in loop.take("ann", n):
+            value = "good" if "fine" in item.content else "bad"
+            loop.record(item, "label", value, **ANN)
+
+    answer(3)  # half of the test set
+    loop.next(k=6, strategy="random", random_state=0)
+    for name in [pick["id"] for pick in loop.picks(1)][:4]:
+        loop.record(name, "label", ["good", "bad"][int(name) % 2], **ANN)
+    loop.next(k=2, random_state=0)
+    accuracy = [m for m in loop.metrics() if m["name"] == "accuracy"]
+    assert [(m["round"], m["labels"], m["tested"]) for m in accuracy] == [(1, 4, 3)]
 
 
 def test_items_say_why_they_were_picked(loop):
@@ -303,6 +363,19 @@ def test_pools_of_every_kind(loop):
         assert guesses <= ({"good", "bad"} if pool.n_classes else {None})
 
 
+@pytest.mark.parametrize("classes", [["bad", "good"], ["bad", "poor"], [0, 1]])
+def test_names_that_a_pool_has_in_files_are_not_overruled(loop, tmp_path, classes):
+    labelnext.write_pool(tmp_path / "pool", pool_of(loop))
+    words = r"The pool names its classes, 'good', 'bad', in the .*; leave classes=\.\.\. out\."
+    with pytest.raises(ValueError, match=words):
+        loop.next(labelnext.open_pool(tmp_path / "pool", classes=classes), 2)
+    assert len(loop.rounds()) == 1
+    assert len(loop.next(labelnext.open_pool(tmp_path / "pool", classes=["good", "bad"]), 2)) == 2
+    loop.change(classes=["yes", "no"])
+    with pytest.raises(ValueError, match=r"know: 'good', 'bad'; .*loop\.change\(classes="):
+        loop.next(labelnext.open_pool(tmp_path / "pool"), 2)
+
+
 def test_labels_of_the_pool_are_no_candidates(loop):
     known = labelnext.Pool.of(pool_of(loop), labels=["good"] * 15 + [None] * 5, missing_label=None)
     batch = loop.next(known, 100, random=1.0)
@@ -464,7 +537,7 @@ def test_the_queue_is_an_index_and_never_sorted(loop, queue):
         (lambda loop: loop.record("3", "lable", "good", **ANN), "did you mean 'label'"),
         (lambda loop: loop.record("3", "comment", **ANN), "comment must be a text"),
         (lambda loop: loop.record("3", "flag", annotator=" "), "annotator must not be empty"),
-        (lambda loop: loop.record("3", "flag", annotator="\udc80"), "half of a character"),
+        (lambda loop: loop.record("3", "flag", annotator="\udc80"), "whole characters"),
         (lambda loop: loop.record("\udc80", "flag", **ANN), "No sample has the id"),
         (lambda loop: loop.record("3", "flag", **ANN, milliseconds=-1), "at least 0, got -1"),
         (lambda loop: loop.record("3", "flag", **ANN, milliseconds=1 << 70), "milliseconds"),
@@ -490,6 +563,62 @@ def test_what_cannot_be_meant_is_refused(loop, call, said):
     assert loop.events() == []
     assert len(loop.rounds()) == 1
     assert loop.rounds()[0]["state"] == "selected"
+
+
+WRONG = (3, 1.5, True, None, "x", "", "\udc80", b"x", [], [None], {}, {"a": 1}, {3}, object())
+WRONG = (*WRONG, float("nan"), np.array([1, 2]), Path)
+# What a public method is given, in one way that is right; and what is right in each place of it.
+CALLS = {
+    "create": {"folder": "new", "samples": ["a", "b"], "classes": ["x", "y"]},
+    "change": {"guidelines": "Look."},
+    "sample": {"sample": "0"},
+    "next": {"pool": None, "k": 1},
+    "take": {"annotator": "ann"},
+    "release": {"annotator": "ann"},
+    "record": {"sample": "0", "action": "label", "value": "good", "annotator": "ann"},
+    "undo": {"annotator": "ann"},
+    "history": {"annotator": "ann"},
+    "labels": {},
+    "add_labels": {"ids": ["0"], "values": ["good"], "annotator": "ann", "source": "file"},
+    "close": {},
+    "score": {"metrics": {"accuracy": 0.5}},
+    "picks": {"round": 0},
+    "report": {"path": "report.html"},
+    "open_loop": {"folder": "loop"},
+}
+PLACES = [
+    (name, place)
+    for name in CALLS
+    for place in inspect.signature(getattr(Loop, name, open_loop)).parameters
+    if place not in ("self", "options")
+]
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+def test_a_wrong_type_is_one_line_that_says_what_was_expected(loop, monkeypatch, name, place):
+    """Whatever is given, in each place of each public method; what can be meant is taken."""
+    monkeypatch.chdir(loop.folder.parent)
+    call = getattr(loop, name, open_loop)
+    given = CALLS[name] | ({"pool": pool_of(loop)} if name == "next" else {})
+    taken = 0
+    for wrong in WRONG:
+        try:
+            call(**given | {place: wrong})
+        except (TypeError, ValueError, LoopError, FileExistsError, FileNotFoundError) as error:
+            said, where = str(error), traceback.extract_tb(error.__traceback__)[-1]
+            assert "labelnext" in where.filename, (wrong, said)
+            assert "damaged" not in said, wrong
+            assert re.search(
+                r"must|expected|[Nn]o |none of|exists|is given|needs|empty|unknown|not in", said
+            ), (
+                wrong,
+                said,
+            )
+            assert said.endswith("."), (wrong, said)
+            assert "\n" not in said, (wrong, said)
+        else:
+            taken += 1
+    assert taken < len(WRONG) / 2
 
 
 def test_shares_of_classes_are_honest(tmp_path):
@@ -586,7 +715,7 @@ def test_classes_may_be_added_and_none_that_was_used_is_lost(loop):
     assert open_loop(loop.folder).classes == ["odd", "good"]
     assert loop.guidelines == "Look well."
     loop.record("2", "label", "odd", **ANN)
-    with pytest.raises(ValueError, match="labels of 'good', so"):
+    with pytest.raises(ValueError, match=r"people have used: 'good' \(1 label\); name it"):
         loop.change(classes=["odd", "bad"], guidelines="Lost")
     with pytest.raises(ValueError, match="more than once"):
         loop.change(classes=["odd", "odd"])

@@ -9,11 +9,13 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import labelnext
 from labelnext.loop import Loop, LoopError, _schema, open_loop
-from labelnext.loop.model import pool_of
+from labelnext.loop.model import fit
 from labelnext.samples import Samples
 
 ANN = {"annotator": "ann"}
@@ -64,6 +66,20 @@ def test_what_is_asked_of_rounds_is_counted_in_an_older_file(tmp_path, monkeypat
         change(loop.folder, "UPDATE picks SET need = 1 WHERE rank = 1")  # as if one had answered
     at = open_loop(loop.folder).progress()
     assert (at["round"], at["picks"], at["missing"], at["missing_in_all"]) == (0, 2, 3, 3)
+
+
+def test_what_an_older_file_says_of_models_gets_the_labels_that_they_had(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(_schema, "MIGRATIONS", _schema.MIGRATIONS[:2])
+        loop = Loop.create(tmp_path / "l", [*"abcdefghi"], classes=["x", "y"], test=2)
+        for _ in range(2):
+            loop.next(labelnext.Pool(features=np.eye(9), ids=loop.samples().ids), 2, random=1.0)
+        for each in loop.rounds():
+            loop.record(loop.picks(each["number"])[0]["id"], "label", "x", **ANN)
+        values = "(1, 'test', 'accuracy', 0.5), (2, 'random', 'accuracy', NULL)"
+        change(loop.folder, f"INSERT INTO metrics VALUES {values}")
+    found = [tuple(each.values()) for each in open_loop(loop.folder).metrics()]
+    assert found == [(1, "test", "accuracy", 0.5, 1, 1), (2, "random", "accuracy", None, 2, None)]
 
 
 def test_a_migration_that_fails_leaves_all_as_it_was(folder, monkeypatch):
@@ -219,7 +235,7 @@ def photos_in(folder, colour=0):
 def test_the_folder_of_the_files_may_be_named_anew(tmp_path):
     photos = photos_in(tmp_path / "photos")
     loop = Loop.create(tmp_path / "loop", photos, classes=["x", "y"])
-    assert pool_of(loop).n_features
+    assert fit(loop).pool.n_features
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "loop" / "features").iterdir()}
     moved = photos.rename(tmp_path / "moved")
     with pytest.raises(ValueError, match=r"4 of 4 files are not .*loop\.change\(root"):
@@ -261,7 +277,7 @@ def test_only_files_have_a_folder(tmp_path):
         ({"classes": ["one"]}, "2 classes at least"),
         ({"classes": ["a", "a"]}, "'a' more than once"),
         ({"classes": ["a", 1]}, "classes must be texts, got 1; write it as '1'"),
-        ({"classes": "ab"}, "must be a list of names"),
+        ({"classes": "ab"}, "classes must be a list, got"),
         ({"classes": ["a", " "]}, "has an empty name, in place 2 of 2"),
         ({"task": "regresion"}, "did you mean 'regression'"),
         ({"task": "regression"}, "there are no classes"),

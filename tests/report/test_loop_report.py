@@ -8,6 +8,7 @@ import pytest
 
 import labelnext
 from labelnext.loop import Loop
+from labelnext.loop.model import fit
 from labelnext.report.read import Read
 from labelnext.report.statistics import Saved, statistics
 from labelnext.report.summary import (
@@ -19,7 +20,7 @@ from labelnext.report.summary import (
     summary,
     verdict,
 )
-from labelnext.report.told import Point
+from labelnext.report.told import Point, with_test_set
 from pages import chromium
 
 CLASSES = ["a", "b", "c"]
@@ -143,7 +144,7 @@ def test_why_nothing_is_told_of_labels_saved(tmp_path):
     few.answer("ann")
     assert statistics(few.loop).why["saved"] == (
         "It takes 20 labels of the test set (there are 5) and 10 labels of random picks "
-        "(there are 2): make a loop with a larger one, `labelnext loop init SAMPLES --test 200 "
+        "(there are 2): make a loop with a larger one, `labelnext loop init SAMPLES --test 40 "
         "--loop NEW`; `labelnext loop next --strategy random`, then `labelnext loop label`."
     )
     none = Simulated(tmp_path / "none", features=False)
@@ -248,8 +249,8 @@ NEXT, LABEL = (
 OVERLAP = "<code>labelnext loop next --overlap 0.1 --loop l</code>"
 TO_FILL = {
     "nothing": {
-        "top": "<code>labelnext loop init SAMPLES --test 200 --loop NEW</code>",
-        "Learning curve": "<code>labelnext loop init SAMPLES --test 200 --loop NEW</code>",
+        "top": "<code>labelnext loop init SAMPLES --test 20 --loop NEW</code>",
+        "Learning curve": "<code>labelnext loop init SAMPLES --test 20 --loop NEW</code>",
         "Labels saved": NEXT,
         "When to stop": NEXT,
         "Classes": NEXT,
@@ -351,7 +352,7 @@ def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
             page = (tmp_path / "one.html").read_text("utf-8")
             assert re.search(f"The last: {name} .* on 40 samples of the test set, with 15 ", page)
             assert f'aria-label="{name} over labels"' not in page  # one point is no curve
-        loop.next(k=15, random_state=number)
+        loop.next(fit(loop).pool, 15, random_state=number)  # of a pool it is not known what made it
     answer()
     found = statistics(loop)
     assert [point.labels for point in found.curves[name]] == [15, 30]
@@ -494,6 +495,11 @@ def test_what_comes_next(tmp_path):
     assert next_step(Read(loop)) == f"{export}; `labelnext loop next` measures it"
     loop.close({"accuracy": 1.0})
     assert next_step(Read(loop)) == export
+
+
+@pytest.mark.parametrize(("n", "test"), [(2, 1), (15, 14), (61, 20), (1000, 100), (9000, 200)])
+def test_the_size_of_a_test_set_fits_the_samples(n, test):
+    assert f"--test {test} " in with_test_set(n)
 
 
 def test_a_score_that_was_told_once_is_not_the_newest():

@@ -142,6 +142,39 @@ def test_the_usual_names_are_looked_for_and_rows_shown_where_there_are_none():
     assert found.contents == ['{"width": 2.5, "when": "2026-01-02", "c": null}']
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["good", "bad", None], True),
+        (["good", "", "good"], True),
+        (["good", "bad", "poor"], False),
+        ([None, None, None], False),
+        ([["good"], ["good", "bad"], []], True),
+        ([{"a": "good"}] * 3, False),
+        ([0.5, 1.0, 2.0], False),
+        ([1, 2, 1], True),
+        ([True, False, True], False),
+    ],
+)
+def test_a_column_of_nothing_but_classes_is_not_shown(values, told):
+    rows = [{"id": f"s{at}", "size": at, "kind": value} for at, value in enumerate(values)]
+    classes = ["good", "bad", "1", "2"]
+    found = samples.read(rows, classes=classes)
+    assert list(found.hidden) == ["kind"] * told
+    assert ("kind" in json.loads(found.contents[0])) is not told
+    assert "kind" in found.table.column_names
+    named = samples.read(rows, columns=["kind", "size"], classes=classes)
+    assert (list(named.hidden), [*json.loads(named.contents[0])]) == ([], ["kind", "size"])
+    assert list(samples.read([row | {"text": "a"} for row in rows], classes=classes).hidden) == (
+        ["kind"] * told
+    )
+
+
+def test_a_table_with_nothing_but_labels_has_nothing_to_show():
+    with pytest.raises(ValueError, match="has no columns to show but 'id', 'label'"):
+        samples.read([{"id": "a", "label": "x"}], classes=["x", "y"])
+
+
 def test_columns_make_a_row():
     found = samples.read([{"text": "a", "x": 1, "y": 2}], columns=["y", "text"])
     assert (found.kind, found.contents) == ("row", ['{"y": 2, "text": "a"}'])
@@ -158,6 +191,22 @@ def test_any_text_is_kept(tmp_path, text):
     file = tmp_path / "texts.jsonl"
     file.write_text(json.dumps({"text": text}), encoding="utf-8")
     assert samples.read(file).contents == [text]
+
+
+def test_empty_lines_are_no_samples_and_empty_texts_are_told(tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("one\n\n  \ntwo\n\n")
+    found = samples.read(file)
+    assert (found.ids, found.contents) == (["0", "3"], ["one", "two"])
+    assert found.left_out == {"empty lines": 3}
+    assert found.missing() == []
+    # Elsewhere a row may have a number of its own, so it stays.
+    found = samples.read([{"text": "one"}, {"text": " "}, {"text": None}])
+    assert (len(found), found.missing()) == (3, ["1", "2"])
+    for name, text in (("a.txt", "one"), ("b.txt", ""), ("c.txt", "\n")):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        (tmp_path / "folder" / name).write_text(text)
+    assert samples.read(tmp_path / "folder").missing() == ["b.txt", "c.txt"]
 
 
 def test_pictures_of_a_folder_in_natural_order(tmp_path):

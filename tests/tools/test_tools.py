@@ -7,6 +7,7 @@ import re
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -165,6 +166,47 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
         file.pull(loop)
 
 
+def test_labels_that_name_nobody_become_nobody_twice(loop, tmp_path):
+    """Whoever is named later takes them over; a copy of the file is no second person."""
+    path, copy = tmp_path / "b.csv", tmp_path / "copy.csv"
+    for each in (path, copy):
+        each.write_text("id,label,annotator\ns3,good,\ns1,bad,\n")
+    found = File(path).pull(loop)
+    assert found.said() == "2 new answers; 2 that name nobody are of 'b.csv'"
+    assert File(copy).pull(loop).said() == (
+        "0 new answers, 2 known already; 2 that name nobody are what 'b.csv' says, and count as "
+        "theirs"
+    )
+    assert File(path, annotator="ann").pull(loop).said() == (
+        "2 new answers; 2 that name nobody are of 'ann', and no longer of 'b.csv'"
+    )
+    for again in (File(path), File(path, annotator="ann"), File(copy)):
+        assert again.pull(loop) == 0
+    assert loop.votes() == {"s1": {"ann": "bad"}, "s3": {"ann": "good"}}
+    # Said so, another person says the same.
+    assert File(copy, annotator="bo").pull(loop).said() == (
+        "2 new answers; 2 that name nobody are of 'bo'; 'ann' says just the same"
+    )
+    copy.write_text("id,label,annotator\ns3,good,\ns1,good,\n")
+    assert File(copy).pull(loop) == 2  # somebody else, as they do not agree
+    copy.write_text("id,label,annotator\ns3,good,\ns1,bad,\n")
+    assert File(copy).pull(loop) == 1  # who has changed their mind
+    assert set(loop.votes()["s1"]) == {"ann", "bo", "copy.csv"}
+
+
+def test_prodigy_without_names_is_taken_over_too(loop, tmp_path):
+    file = tool(tmp_path, "prodigy")
+    file.push(loop)
+    records = [json.loads(line) for line in file.path.read_text().splitlines()]
+    records[0] |= {"answer": "accept", "accept": ["bad"], "_timestamp": 5}
+    file.path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert (file.pull(loop), file.pull(loop)) == (1, 0)
+    other = File(file.path, "prodigy", annotator="ann")
+    assert (other.pull(loop), other.pull(loop)) == (1, 0)
+    (said,) = loop.votes().values()
+    assert said == {"ann": "bad"}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -277,6 +319,43 @@ def test_cells_of_a_table_are_no_formulas(loop, tmp_path):
         row = next(csv.DictReader(content))
     assert row["text"].startswith("'=text")
     assert row["labelnext"].split("/")[1:] == ["0", row["id"]]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_people_are_sent_what_is_shown_and_the_columns_that_were_named(tmp_path, name):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    kind = {"image": "a.png"} if name == "cvat" else {"text": "fine"}
+    rows = [{"id": "s1", **kind, "truth": "GOLD", "note": "NOTE", "rank": "MINE"}]
+    given = pd.DataFrame(rows)
+    given.to_csv(tmp_path / "t.csv", index=False)
+    loop = Loop.create(tmp_path / "l", tmp_path / "t.csv", classes=["GOLD", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(1), ids=["s1"]), 1)
+    tool(tmp_path, name).push(loop)
+    content = (tmp_path / NAMES[name]).read_bytes().replace(b'"text": "GOLD"', b"")
+    assert b"truth" not in content
+    assert b"NOTE" not in content
+    assert b"MINE" not in content
+    if name == "cvat":
+        with pytest.raises(ValueError, match="leave media, guesses and columns out"):
+            tool(tmp_path, name, columns=["note"]).push(loop)
+        return
+    tool(tmp_path, name, columns=["note"]).push(loop, overwrite=True)
+    content = (tmp_path / NAMES[name]).read_bytes()
+    assert b"NOTE" in content
+    assert b"truth" not in content
+    for columns, words in ((["no"], "'no' is not in the table"), (["rank"], "'rank' is a name")):
+        with pytest.raises(ValueError, match=words):
+            tool(tmp_path, name, columns=columns).push(loop, overwrite=True)
+
+
+def test_the_columns_of_rows_are_columns_of_a_table(tmp_path):
+    rows = [{"id": "s1", "size": 3, "truth": "good", "town": "Ulm"}]
+    loop = Loop.create(tmp_path / "l", rows, classes=["good", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(1), ids=["s1"]), 1)
+    tool(tmp_path, "csv").push(loop)
+    (row,) = csv.DictReader((tmp_path / NAMES["csv"]).read_text().splitlines())
+    assert row["row"] == '{"size": 3, "town": "Ulm"}'
+    assert (row["size"], row["town"], "truth" in row) == ("3", "Ulm", False)
 
 
 def test_guesses_are_shown_only_if_asked_for(loop, tmp_path):
@@ -503,16 +582,47 @@ def test_cvat_there_and_back(pictures, tmp_path, zipped):
     back.path.write_text(cvat_export(file.path, [[], [("cat", "manual")], []], job=False), "utf-8")
     assert File(back.path, "cvat", annotator="team").pull(pictures) == 1
     assert pictures.events()[1].annotator == "team"
-    two = [[("cat", "manual"), ("dog & <co>", "file")], [], []]
+    two = [[("cat", "manual"), ("dog & <co>", "semi-auto")], [], []]
     back.path.write_text(cvat_export(file.path, two), "utf-8")
     with pytest.raises(ValueError, match="a label is one"):
         back.pull(pictures)
+
+
+# What a job's export has by CVAT's source (`bindings.py`, `formats/cvat.py`), written by hand.
+CVAT_JOB = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><job><id>7</id><size>3</size><mode>annotation</mode>
+<overlap>0</overlap><bugtracker></bugtracker><created>2026-01-05 10:00:00.1+00:00</created>
+<updated>2026-01-05 11:00:00.1+00:00</updated><subset>default</subset><start_frame>0</start_frame>
+<stop_frame>2</stop_frame><frame_filter></frame_filter><segments><segment><id>7</id>
+<start>0</start><stop>2</stop><url>http://cvat/api/jobs/7</url></segment></segments>
+<owner><username>boss</username><email>boss@example.org</email></owner>
+<assignee>{who}</assignee><labels><label><name>cat</name><color>#f00</color><type>tag</type>
+<attributes></attributes></label></labels></job><dumped>2026-01-05 12:00:00.1+00:00</dumped></meta>
+<image id="0" name="{loop}/0001-000001.png" width="4" height="4" subset="default">
+<tag label="cat" source="{source}"><attribute name="sure">yes</attribute></tag></image>
+<image id="1" name="{loop}/0001-000002.png" width="4" height="4">
+<box label="cat" source="manual" occluded="0" xtl="1" ytl="1" xbr="2" ybr="2" z_order="0"></box>
+</image>
+<image id="2" name="other/picture.png" width="4" height="4"></image>
+</annotations>"""
+
+
+@pytest.mark.parametrize("source", ["manual", "semi-auto", "consensus", "auto", "file"])
+def test_a_job_of_cvat_as_it_is_exported(pictures, tmp_path, source):
+    said = "<username>ann</username><email>a@example.org</email>" if source == "manual" else ""
+    back = File(tmp_path / "job.xml", "cvat", annotator="team")
+    back.path.write_text(CVAT_JOB.format(who=said, loop=identity(pictures), source=source), "utf-8")
+    found = back.pull(pictures)
+    counts = source not in ("auto", "file")
+    assert found == counts
+    assert found.left_out == {"without an answer": 2 - counts, "not of this loop": 1}
+    assert [e.annotator for e in pictures.events()] == ["ann" if said else "team"] * counts
 
 
 def test_cvat_is_for_classes_of_pictures(loop, tmp_path):
     with pytest.raises(ValueError, match="take another tool"):
         tool(tmp_path, "cvat").push(loop)
     for option in ({"guesses": True}, {"media": "https://x/"}):
-        with pytest.raises(ValueError, match="leave media and guesses out"):
+        with pytest.raises(ValueError, match="leave media, guesses and columns out"):
             tool(tmp_path, "cvat", **option).push(loop)
     assert not (tmp_path / NAMES["cvat"]).exists()

@@ -89,8 +89,9 @@ def init(
 
         given = {name: options[name] for name in ("text", "image", "audio", "html", "id", "group")}
         columns = None if asked.columns is None else names_of(asked.columns)
-        found = samples.read(source, **given, columns=columns)
         labels = class_names(asked.labels)
+        classes = None if labels is None else [str(name) for name in labels]
+        found = samples.read(source, **given, columns=columns, classes=classes)
         if asked.encoder is not None:
             own_code()
             find(asked.encoder, found).load()
@@ -98,7 +99,7 @@ def init(
         loop = Loop.create(
             asked.loop,
             found,
-            classes=None if labels is None else [str(name) for name in labels],
+            classes=classes,
             task=asked.task.value,
             test=asked.test,
             random_state=asked.seed,
@@ -117,6 +118,10 @@ def init(
             others = " or ".join(f"--{name}" for name in guessed)
             said = said[0].upper() + said[1:]  # names of columns keep their case
             tell_out(f"{said}; to take others remove {asked.loop / FILE}, and say {others}.")
+        for name in found.hidden:
+            said = f"'{name}' has only names of classes, so people are not shown it"
+            how = f"; else remove {asked.loop / FILE}, and name it in --columns"
+            tell_out(f"{said}{how if found.kind == 'row' else ''}.")
         if asked.test:
             tell_out(
                 f"Test set: {loop.progress()['test']:,} of them, drawn at random; asked first."
@@ -150,6 +155,8 @@ def _others(found: "Samples") -> str:
     """Say which files of a folder are no samples."""
     from labelnext.samples.samples import SAID
 
+    if lines := found.left_out.get("empty lines"):
+        return counted(lines, "empty line")
     said = [f"{n:,} {ending or 'without an ending'}" for ending, n in found.left_out.items()]
     more = f" and {counted(len(said) - MOST, 'more ending')}" if len(said) > MOST else ""
     kind = "tables" if found.columns else SAID[found.kind]
@@ -159,8 +166,9 @@ def _others(found: "Samples") -> str:
 
 def _tell_missing(found: "Samples") -> None:
     if missing := found.missing():
-        are = "file is" if len(missing) == 1 else "files are"
-        tell_out(f"{len(missing):,} {are} not there, the first is {missing[0]}; skip what lacks.")
+        what, how = ("file", "not there") if found.kind in ("image", "audio") else ("text", "empty")
+        are = f"{what} is" if len(missing) == 1 else f"{what}s are"
+        tell_out(f"{len(missing):,} {are} {how}, the first is {missing[0]}; skip what lacks.")
 
 
 def _column(name: str | Sequence[str]) -> str:
@@ -180,7 +188,7 @@ def change(**options: Any) -> None:
         if (asked.files, asked.labels, asked.guidelines) == (None, None, None):
             raise InputError("nothing to change: give --files, --labels or --guidelines")
         loop = open_here(asked.loop)
-        labels = class_names(asked.labels)
+        labels, before = class_names(asked.labels), loop.classes or []
         loop.change(
             root=asked.files,
             classes=None if labels is None else [str(name) for name in labels],
@@ -191,7 +199,10 @@ def change(**options: Any) -> None:
             tell_out(f"Files: {len(found):,} in {asked.files}.")
             _tell_missing(found)
         if labels is not None:
-            tell_out(f"Classes: {', '.join(loop.classes or ())}.")
+            now = loop.classes or []
+            new, gone = ([n for n in a if n not in b] for a, b in ((now, before), (before, now)))
+            said = [f"{how}: {', '.join(n)}" for how, n in (("new", new), ("gone", gone)) if n]
+            tell_out(f"Classes: {', '.join(now)} ({'; '.join(said) or 'none new, none gone'}).")
         if asked.guidelines is not None:
             tell_out(f"Guidelines: {asked.guidelines}.")
 
@@ -432,6 +443,12 @@ def report(
         **LOOP,
         "What to send": (
             ("--round", "N", int, "Which round; without, all that are not closed."),
+            (
+                "--columns",
+                "NAMES",
+                str,
+                "Columns of the table that people see, too, as author,date.",
+            ),
             ("--force", "", bool, "Replace a file that exists.", {"default": False}),
             *TOOL,
         ),
@@ -471,6 +488,9 @@ def pull(target: Annotated[list[str], TARGET], **options: Any) -> None:
         loop = open_here(asked.loop)
         found = _tool(target, asked).pull(loop)
     tell_out(f"{found.said()}.")
+    if found.unnamed and asked.annotator is None:
+        again = f"labelnext loop pull {shlex.join(target)}{same_loop(asked.loop)}"
+        tell_out(f"If they are somebody else's: {again} --annotator NAME")
 
 
 def _tool(target: list[str], asked: Any) -> Any:
@@ -479,6 +499,8 @@ def _tool(target: list[str], asked: Any) -> Any:
 
     *kind, place = target
     shared = {"media": asked.media, "guesses": asked.guesses, "label": asked.control}
+    if columns := getattr(asked, "columns", None):
+        shared["columns"] = names_of(columns)
     if len(kind) > 1 or (kind and kind[0] not in FORMATS):
         raise InputError(
             f"{' '.join(target)}: expected a target, or a tool and a target; tools are "

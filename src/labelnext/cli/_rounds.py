@@ -42,6 +42,7 @@ _ADVICE = {
     r"\blabelnext\.loop\.Loop\.create\(folder, samples\)": "`labelnext loop init SAMPLES`",
     r", or the samples themselves$": "",
     r"\bloop\.change\(root=\.\.\.\)": "`labelnext loop change --files FOLDER`",
+    r"\bloop\.change\(--classes\)": "`labelnext loop change --labels NAMES`",
     r"\bname another folder\b": "name another folder with --loop",
     r"^safe_formulas\b": "--safe-formulas",
     r"\b(token|project)=\.{3,4}": r"--\1",
@@ -151,17 +152,19 @@ def waits(loop: "Loop") -> int:
 def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     """Train on all labels, close what is answered, and choose the next; tell if there is one."""
     fitted = _fit(loop, asked)
-    done = [each for each in loop.rounds() if not each["missing"]]
-    is_new = bool(done) and done[-1]["state"] != "trained"
-    if is_new:
-        number = loop.close(fitted.metrics or None, round=done[-1]["number"])
-        _call(asked.callback, loop, number, fitted.metrics)
+    rounds, before = loop.rounds(), loop.metrics()
+    if done := [each["number"] for each in rounds if not (each["missing"] or each["closed_at"])]:
+        loop.close(round=done[-1])
+    if rounds:
+        number = loop.score(fitted.metrics, fitted.labels)
+        learned = bool(done) or len(fitted.labels.labeled) > 0
+        if loop.metrics() != before if fitted.metrics else learned:
+            _call(asked.callback, loop, number, fitted.metrics)
     for line in fitted.said:
         tell_out(line)
     if fitted.metrics:
         said = ", ".join(f"{name} {value:.3g}" for name, value in fitted.metrics.items())
-        kept = "" if is_new else " Not kept: no round has been answered since the last score."
-        tell_out(f"Test set: {said}.{kept}")
+        tell_out(f"Test set: {said}.")
     chosen = sum(r["kind"] != "test" for r in loop.rounds())
     if most is not None and chosen >= most:
         return False
@@ -218,7 +221,7 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         except InputError as error:
             named = str(error).startswith(asked.pool or "?")
             raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
-        return model.Fitted(pool, model.measure_pool(loop, pool))
+        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels())
     if asked.train is not None:
         from labelnext.loop.train import train
 
@@ -227,7 +230,7 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         say(f"no labels yet, so --train {asked.train} waits for the next round")
     measured = len(loop.labels(split="test").labeled)
     if asked.strategy == "random" and asked.model is None and not measured:
-        return model.Fitted(model.without_features(loop), {})
+        return model.Fitted(model.without_features(loop), {}, loop.labels())
     with counting(terminal(), "Features") as progress:
         labels = loop.labels()
         if asked.model is None or len({*map(str, labels.y[labels.labeled])}) < 2:

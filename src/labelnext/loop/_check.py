@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import numbers
+import os
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.loop import _schema
@@ -57,6 +59,13 @@ def number(what: str, value: Any) -> float:
     return real
 
 
+def flag(what: str, value: Any) -> bool:
+    """Return True or False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{what} must be True or False, got {shown(value)}.")
+    return value
+
+
 def share(what: str, value: Any) -> float:
     """Return a share, from 0 to 1."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -70,8 +79,26 @@ def text_of(what: str, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{what} must be a text, got {shown(value)}.")
     if not is_text(value):
-        raise ValueError(f"{what} holds half of a character (a lone surrogate): {shown(value)}.")
+        raise ValueError(
+            f"{what} must be whole characters; half of one (a lone surrogate) is in {shown(value)}."
+        )
     return value
+
+
+def path_of(what: str, value: Any) -> Path:
+    """Return a path that was given, as a whole one."""
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
+        raise TypeError(f"{what} must be a path, as a text or Path, got {shown(value)}.")
+    if not os.fspath(value):
+        raise ValueError(f"{what} must not be empty; '.' is the current folder.")
+    return Path(value).absolute()
+
+
+def list_of(what: str, value: Any) -> list[Any]:
+    """Return the entries of a list, array or series; a text is none."""
+    if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{what} must be a list, got {shown(value)}.")
+    return list(value)
 
 
 def name_of(what: str, value: Any) -> str:
@@ -98,9 +125,7 @@ def checked_classes(classes: Any, task: str) -> list[str] | None:
         raise ValueError(
             f"With task={task!r} the classes must be named, as in classes=['good', 'bad']."
         )
-    if isinstance(classes, str) or not hasattr(classes, "__iter__"):
-        raise TypeError(f"classes must be a list of names, got {shown(classes)}.")
-    names = [plain(value) for value in classes]
+    names = [plain(value) for value in list_of("classes", classes)]
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"classes must be texts, got {shown(name)}; write it as {str(name)!r}.")
@@ -135,6 +160,15 @@ def key_of(db: sqlite3.Connection, sample: Any) -> int:
         like = [row[0] for row in db.execute("SELECT id FROM samples LIMIT 3")]
         raise ValueError(f"No sample has the id {shown(sample)}; there are ids like {some(like)}.")
     return int(row[0])
+
+
+def round_of(db: sqlite3.Connection, value: Any) -> int:
+    """Return the number of a round that there is."""
+    known = [row[0] for row in db.execute("SELECT number FROM rounds ORDER BY number")]
+    if integer("round", value, 0) not in known:
+        there = f"one of {some(known)}" if known else "that of a round, and there is none yet"
+        raise ValueError(f"round must be {there}, got {shown(value)}.")
+    return int(value)
 
 
 def value_checker(db: sqlite3.Connection) -> Callable[[Any], Any]:
@@ -185,18 +219,29 @@ def check_pool(pool: Pool, task: str, classes: list[str] | None) -> None:
         raise ValueError(
             f"The pool's task is {pool.task!r}, and the loop's is {task!r}; make a pool {other}."
         )
-    known = classes or []
+    known, own = classes or [], pool.source.classes
     if pool.classes is None:
         raise ValueError(
             f"The pool does not name its {pool.n_classes} classes, so its columns cannot be "
             f"matched to the loop's: {some(known)}. Give classes=..., in the order of the columns; "
             "of a classifier of scikit-learn these are its classes_."
         )
+    if own is not None and [*map(str, own)] != [*map(str, pool.classes)]:
+        raise ValueError(
+            f"The pool names its classes, {some(own, 12)}, in the order of its columns, and "
+            f"classes=... says {some(pool.classes, 12)}; leave classes=... out."
+        )
     unknown = [name for name in pool.classes.tolist() if str(name) not in known]
     if unknown:
+        how = (
+            "Give classes=..., the loop's names in the order of the columns."
+            if own is None
+            else "Write the pool with the loop's names, or let the loop have the pool's: "
+            "loop.change(classes=...)."
+        )
         raise ValueError(
             f"The pool has classes that the loop does not know: {some(unknown)}; the loop has "
-            f"{some(known)}. Give classes=..., the loop's names in the order of the columns."
+            f"{some(known)}. {how}"
         )
 
 
@@ -207,8 +252,6 @@ def is_missing(value: Any) -> bool:
 
 def checked_metrics(metrics: Any) -> list[tuple[str, str, float | None]]:
     """Return metrics as splits, names and values; NaN is kept as missing."""
-    if metrics is None:
-        return []
     if not isinstance(metrics, Mapping):
         raise TypeError(f"metrics must map names to numbers, got {shown(metrics)}.")
     found = []

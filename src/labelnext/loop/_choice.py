@@ -70,7 +70,8 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
         )
     k = min(plan.k, len(free))
     # A round at random is no less a random slice than a tenth of another round.
-    share = 1.0 if strategy == "random" and not options else plan.random
+    all_random = isinstance(strategy, str) and strategy == "random" and not options
+    share = 1.0 if all_random else plan.random
     rng = np.random.default_rng([plan.seed, len(free)])
     # Drawn before the strategy chooses: uniform over all that might be picked.
     at_random = rng.choice(free, round(share * k), replace=False)

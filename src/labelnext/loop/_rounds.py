@@ -198,9 +198,7 @@ def out_of_choice(db: sqlite3.Connection) -> NDArray[np.int64]:
     return np.array([row[0] for row in rows], np.int64)
 
 
-def close(
-    db: sqlite3.Connection, number: int | None, metrics: Sequence[tuple[str, str, float | None]]
-) -> int | None:
+def close(db: sqlite3.Connection, number: int | None) -> int | None:
     """Close a round, and those before it in which nothing is missing; return its number."""
     now = _schema.now()
     if number is None:
@@ -224,13 +222,40 @@ def close(
         db.execute(
             "UPDATE rounds SET state = 'closed', closed_at = ? WHERE number = ?", (now, each)
         )
+    return number
+
+
+def score(
+    db: sqlite3.Connection,
+    metrics: Sequence[tuple[str, str, float | None]],
+    labeled: Sequence[int],
+    tested: int,
+    number: int | None = None,
+) -> int:
+    """Write what a model reaches that was trained on these samples; return the round it is of.
+
+    Without a number that is the newest round which has asked for one of them.
+    """
+    first = dict(db.execute("SELECT sample, min(round) FROM picks GROUP BY sample").fetchall())
+    asked = [first.get(sample, -1) for sample in labeled]
+    if number is None:
+        (start,) = db.execute("SELECT min(number) FROM rounds").fetchone()
+        if start is None:
+            raise ValueError("There is no round that metrics may be of; choose one: loop.next().")
+        number = max([start, *asked])
+    known = sum(each <= number for each in asked)
+    db.executemany(
+        "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (number, split, name, value, known, tested if split == "test" else None)
+            for split, name, value in metrics
+        ),
+    )
     if metrics:
         db.execute(
-            "UPDATE rounds SET state = 'trained', trained_at = ? WHERE number = ?", (now, number)
-        )
-        db.executemany(
-            "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?)",
-            ((number, *metric) for metric in metrics),
+            "UPDATE rounds SET state = 'trained', trained_at = ? "
+            "WHERE number = ? AND closed_at IS NOT NULL",
+            (_schema.now(), number),
         )
     return number
 

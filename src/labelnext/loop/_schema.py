@@ -96,6 +96,24 @@ CREATE TRIGGER pick_asked AFTER INSERT ON picks
 CREATE TRIGGER pick_answered AFTER UPDATE OF need ON picks WHEN new.need <> old.need
     BEGIN UPDATE asked SET need = need + new.need - old.need WHERE round = new.round; END;
 """,
+    """
+-- labels: on how many the model was trained; tested: on how many of the test set it was measured.
+ALTER TABLE metrics RENAME TO told;
+CREATE TABLE metrics (
+    round INTEGER NOT NULL REFERENCES rounds, split TEXT NOT NULL, name TEXT NOT NULL,
+    value REAL, labels INTEGER NOT NULL, tested INTEGER, PRIMARY KEY (round, split, name, labels)
+) WITHOUT ROWID;
+INSERT INTO metrics SELECT round, t.split, name, t.value, (
+        SELECT count(DISTINCT e.sample) FROM standing AS e JOIN samples AS s ON s.key = e.sample
+        WHERE e.action IN ('label', 'import') AND s.split = 'pool' AND coalesce(
+            (SELECT min(p.round) FROM picks AS p WHERE p.sample = e.sample), -1
+        ) <= t.round
+    ), CASE t.split WHEN 'test' THEN (
+        SELECT count(DISTINCT e.sample) FROM standing AS e JOIN samples AS s ON s.key = e.sample
+        WHERE e.action IN ('label', 'import') AND s.split = 'test'
+    ) END FROM told AS t;
+DROP TABLE told;
+""",
 )
 # Errors of the place, not of what is in the file.
 OUTSIDE = {

@@ -10,11 +10,15 @@ from labelnext.loop import _events, _rounds, _schema
 from labelnext.loop._check import (
     checked_classes,
     checked_metrics,
+    flag,
     integer,
     key_of,
+    list_of,
     name_of,
     number,
     one_of,
+    path_of,
+    round_of,
     seed_of,
     share,
     text_of,
@@ -24,7 +28,7 @@ from labelnext.loop._choice import Plan, choose
 from labelnext.loop._create import create, moved_to, root_of, samples_of
 from labelnext.loop._events import ACTIONS, LOOP_TASKS, RULES, VALUED, Action, Event, Labels
 from labelnext.pools import Pool
-from labelnext.pools.known import plain, some
+from labelnext.pools.known import plain
 from labelnext.report.read import Read
 from labelnext.report.shares import ClassCounts, class_counts
 from labelnext.samples.samples import Samples, read
@@ -73,7 +77,7 @@ class Loop:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder).absolute()
+        self.folder = path_of("folder", folder)
         self._database = _schema.Database(self.folder / _schema.FILE)
 
     @classmethod
@@ -97,7 +101,8 @@ class Loop:
         folder : str or path-like
             Where; it is created if it is not there.
         samples : Samples, or whatever `labelnext.samples.read` takes
-            What is to be labelled.
+            What is to be labelled. Of rows of a table people see all columns but ids and what
+            holds nothing but names of classes: `labelnext.samples.read` says which to show.
         classes : sequence of str, default=None
             The names of the classes, in the order in which they are shown. None for regression.
         task : {"multiclass", "multilabel", "regression"}, default="multiclass"
@@ -127,7 +132,7 @@ class Loop:
         LoopError, OSError
             If the folder is on a network file system, or cannot be written.
         """
-        seed = seed_of(random_state)
+        where, seed = path_of("folder", folder), seed_of(random_state)
         settings = {
             "task": one_of("task", task, LOOP_TASKS),
             "classes": checked_classes(classes, task),
@@ -136,8 +141,9 @@ class Loop:
         }
         if guidelines is not None:
             text_of("guidelines", guidelines)
-        samples = samples if isinstance(samples, Samples) else read(samples)
-        create(Path(folder).absolute(), samples, settings, integer("test", test, 0), seed)
+        if not isinstance(samples, Samples):
+            samples = read(samples, classes=settings["classes"])
+        create(where, samples, settings, integer("test", test, 0), seed)
         return cls(folder)
 
     @property
@@ -200,7 +206,7 @@ class Loop:
             changes["guidelines"] = text_of("guidelines", guidelines)
         if root is not None:
             with self._database.reading() as db:
-                changes["root"] = moved_to(db, self.folder, Path(root).absolute())
+                changes["root"] = moved_to(db, self.folder, path_of("root", root))
         with self._database.writing() as db:
             if classes is not None:
                 _events.refuse_unnamed(db, changes["classes"])
@@ -258,7 +264,7 @@ class Loop:
         pool : Pool or fitted classifier, default=None
             What the model makes of the samples: a pool whose ids are those of the loop, all or
             some of them; a classifier that was fitted on the loop's features; or None for the
-            default model.
+            default model. What these two reach on the test set is kept, see `score`.
         k : int, default=100
             How many.
         strategy : str or QueryStrategy, default=None
@@ -294,9 +300,12 @@ class Loop:
         random = share("random", random)
         overlap = self._about("overlap") if overlap is None else share("overlap", overlap)
         if not isinstance(pool, Pool):
-            from labelnext.loop.model import pool_of, strategy_for
+            from labelnext.loop.model import fit, strategy_for
 
-            pool = pool_of(self, pool)
+            fitted = fit(self, pool)
+            if fitted.metrics:
+                self.score(fitted.metrics, fitted.labels)
+            pool = fitted.pool
             strategy = strategy_for(pool) if strategy is None else strategy
         plan = Plan(k, strategy, random, overlap, seed, options)
         return choose(self._database, pool, plan)
@@ -447,6 +456,9 @@ class Loop:
             The event that takes it back; None if there is nothing.
         """
         name_of("annotator", annotator)
+        name_of("source", source)
+        if client is not None:
+            name_of("client", client)
         with self._database.writing() as db:
             found = _events.sent_before(db, client, annotator, "undo", None)
             if found is not None:
@@ -504,7 +516,7 @@ class Loop:
         one_of("rule", rule, RULES)
         one_of("split", split, tuple(SPLITS))
         with self._database.reading() as db:
-            return _events.labels(db, _schema.about(db, "task"), rule, SPLITS[split])
+            return self._labels(db, rule, split)
 
     def class_counts(self) -> ClassCounts:
         """
@@ -575,7 +587,8 @@ class Loop:
         ValueError
             If ids or classes are unknown: the first few are named, and nothing is written.
         """
-        ids, values = [str(plain(name)) for name in ids], list(values)
+        ids = [str(plain(name)) for name in list_of("ids", ids)]
+        values = list_of("values", values)
         name_of("annotator", annotator)
         name_of("source", source)
         if len(ids) != len(values):
@@ -599,9 +612,8 @@ class Loop:
         Parameters
         ----------
         metrics : mapping, default=None
-            What the model trained after it reaches: numbers by name, of the test set; or by split
-            and name, as in ``{"test": {"accuracy": 0.9}, "random": {"accuracy": 0.8}}``. With
-            them the round is "trained".
+            What the model reaches that was trained on the labels of this round and those before
+            it: as for `score`. With them the round is "trained".
         round : int, default=None
             Which; None is the first that is not closed, the test set last. One that is closed
             already may be given metrics.
@@ -611,18 +623,48 @@ class Loop:
         int
             The number of the round.
         """
+        found = [] if metrics is None else checked_metrics(metrics)
         with self._database.writing() as db:
-            if round is not None:
-                known = [row[0] for row in db.execute("SELECT number FROM rounds ORDER BY number")]
-                if round not in known:
-                    raise ValueError(f"round must be one of {some(known)}, got {shown(round)}.")
-            closed = _rounds.close(db, round, checked_metrics(metrics))
-        if closed is None:
-            raise ValueError("There is no round to close; choose one with loop.next().")
+            closed = _rounds.close(db, None if round is None else round_of(db, round))
+            if closed is None:
+                raise ValueError("There is no round to close; choose one with loop.next().")
+            if found:
+                known, test = (self._labels(db, split=split) for split in ("pool", "test"))
+                _rounds.score(db, found, known.labeled.tolist(), len(test.labeled), closed)
         return closed
 
+    def score(self, metrics: Mapping[str, Any], labels: Labels | None = None) -> int:
+        """
+        Keep what a model reaches, with how many labels it was trained on, whatever rounds are open.
+
+        Parameters
+        ----------
+        metrics : mapping
+            Numbers by name, of the test set; or by split and name, as in
+            ``{"test": {"accuracy": 0.9}, "random": {"accuracy": 0.8}}``.
+        labels : Labels, default=None
+            What the model was trained on, as `labels` has returned it; None is what is known now.
+
+        Returns
+        -------
+        int
+            The round that the metrics are of: the newest that had asked for one of the labels, or
+            the first round if none had. Once that is closed, it is "trained".
+        """
+        found = checked_metrics(metrics)
+        if labels is not None and not isinstance(labels, Labels):
+            raise TypeError(f"labels must be what loop.labels() returned, got {shown(labels)}.")
+        with self._database.writing() as db:
+            known = self._labels(db) if labels is None else labels
+            tested = len(self._labels(db, split="test").labeled)
+            return _rounds.score(db, found, known.labeled.tolist(), tested)
+
     def metrics(self) -> list[dict[str, Any]]:
-        """Return all metrics, as dicts with round, split, name and value."""
+        """Return all metrics, as dicts with round, split, name and value.
+
+        And with how many `labels` the model was trained on, and on how many samples of the test
+        set it was `tested`; None for another split.
+        """
         with self._database.reading() as db:
             return [dict(row) for row in db.execute("SELECT * FROM metrics")]
 
@@ -654,7 +696,7 @@ class Loop:
                 "SELECT s.id, p.rank, p.kind, p.pseudo_label, p.score, p.norm, p.d2, p.potential, "
                 "p.want, p.need FROM picks AS p JOIN samples AS s ON s.key = p.sample "
                 "WHERE p.round = ? ORDER BY p.rank",
-                (integer("round", round, 0),),
+                (round_of(db, round),),
             ).fetchall()
         return [
             {**dict(row), "pseudo_label": row["pseudo_label"] and json.loads(row["pseudo_label"])}
@@ -696,7 +738,7 @@ class Loop:
         """
         from labelnext.report.page import write_report
 
-        write_report(self, path, overwrite=overwrite)
+        write_report(self, path_of("path", path), overwrite=flag("overwrite", overwrite))
 
     def __repr__(self) -> str:
         at = self.progress()
@@ -707,6 +749,9 @@ class Loop:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.folder,)
+
+    def _labels(self, db: Any, rule: Rule = "majority", split: str = "pool") -> Labels:
+        return _events.labels(db, _schema.about(db, "task"), rule, SPLITS[split])
 
     def _about(self, name: str) -> Any:
         with self._database.reading() as db:

@@ -27,28 +27,14 @@ PAIRS = 5_000
 
 @dataclass(frozen=True)
 class Fitted:
-    """A pool as a model sees it, what it reaches on the test set, and what the user is told."""
+    """A pool as a model sees it, what it reaches on the test set, the labels that it was trained
+    on, and what the user is told.
+    """
 
     pool: Pool
     metrics: dict[str, float]
+    labels: Labels
     said: tuple[str, ...] = ()
-
-
-def pool_of(loop: Any, classifier: Any = None) -> Pool:
-    """Return the pool that a fitted classifier, or the default model, makes of a loop's samples.
-
-    >>> import tempfile
-    >>> from labelnext.loop import Loop
-    >>> from labelnext.loop.model import pool_of
-    >>> texts = ["a good film", "a fine film", "bad sound", "bad play"]
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> loop = Loop.create(folder.name + "/loop", texts, classes=["good", "bad"])
-    >>> _ = loop.add_labels(["0", "2"], ["good", "bad"], annotator="ann", source="memory")
-    >>> pool_of(loop).proba.argmax(axis=1)
-    array([0, 0, 1, 1])
-    >>> folder.cleanup()
-    """
-    return fit(loop, classifier).pool
 
 
 def fit(
@@ -64,6 +50,17 @@ def fit(
     of several labels one for each, and for numbers a ridge regression. While it has nothing to
     learn from, because fewer than two classes have a label, the pool has features alone. A
     classifier of the user's, fitted on the features, takes its place.
+
+    >>> import tempfile
+    >>> from labelnext.loop import Loop
+    >>> from labelnext.loop.model import fit
+    >>> texts = ["a good film", "a fine film", "bad sound", "bad play"]
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> loop = Loop.create(folder.name + "/loop", texts, classes=["good", "bad"])
+    >>> _ = loop.add_labels(["0", "2"], ["good", "bad"], annotator="ann", source="memory")
+    >>> fit(loop).pool.proba.argmax(axis=1)
+    array([0, 0, 1, 1])
+    >>> folder.cleanup()
     """
     samples = loop.samples()
     encoded = encode(samples, loop.folder / "features", encoder=encoder, progress=progress)
@@ -79,9 +76,9 @@ def fit(
         found, predicted = FITS[loop.task](X, train.y, loop.classes)
     if predicted is None:
         said.append(f"No model yet: {_lack(train, test, loop.task)}.")
-        return Fitted(Pool(features=X, ids=ids, **found), {}, tuple(said))
+        return Fitted(Pool(features=X, ids=ids, **found), {}, train, tuple(said))
     metrics = measure(loop.task, test.y, predicted)
-    return Fitted(Pool(features=X, ids=ids, **found), metrics, tuple(said))
+    return Fitted(Pool(features=X, ids=ids, **found), metrics, train, tuple(said))
 
 
 def _lack(train: Labels, test: Labels, task: str) -> str:

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from labelnext.loop import _events, _schema
-from labelnext.loop._check import name_of
+from labelnext.loop._check import name_of, round_of
 from labelnext.pools.known import some
 from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from labelnext.loop.loop import Loop
+
+
+# What is said of a sample in what is pushed, by these names.
+RESERVED = (
+    "id",
+    "round",
+    "rank",
+    "label",
+    "annotator",
+    "predicted",
+    "labelnext",
+    "options",
+    "meta",
+)
 
 
 class Answer(NamedTuple):
@@ -27,7 +42,7 @@ class Answer(NamedTuple):
     sample : str
         The id of the sample.
     annotator : str
-        Who.
+        Who; empty where nobody is named.
     action : {"label", "cannot-tell", "skip"}
         What.
     value : str, list of str or float, default=None
@@ -63,6 +78,10 @@ class Pulled(int):
         How many the loop had already.
     left_out : mapping
         How many entries of the tool say nothing, by the reason.
+    unnamed : int
+        How many answers name nobody.
+    whose : str
+        In words, what became of these.
 
     Examples
     --------
@@ -76,6 +95,8 @@ class Pulled(int):
 
     known: int
     left_out: Mapping[str, int]
+    unnamed: int = 0
+    whose: str = ""
 
     def __new__(cls, new: int, known: int = 0, left_out: Mapping[str, int] | None = None) -> Self:
         """Count."""
@@ -87,7 +108,9 @@ class Pulled(int):
         """Return it in words."""
         known = f", {self.known:,} known already" if self.known else ""
         out = ", ".join(f"{n:,} {why}" for why, n in self.left_out.items())
-        return f"{counted(self, 'new answer')}{known}" + (f"; left out: {out}" if out else "")
+        more = f"; left out: {out}" if out else ""
+        more += f"; {self.unnamed:,} that name nobody are {self.whose}" if self.unnamed else ""
+        return f"{counted(self, 'new answer')}{known}{more}"
 
 
 @dataclass
@@ -132,15 +155,22 @@ def sample_of(key: object, identity: str) -> str | None:
     return parts[2] if len(parts) == 3 and parts[0] == identity else None
 
 
-def asked(loop: Loop, round: int | None = None) -> list[Asked]:  # noqa: A002
+def asked(
+    loop: Loop,
+    round: int | None = None,  # noqa: A002
+    columns: Sequence[str] = (),
+) -> list[Asked]:
     """Return what people are to be asked for: the picks that lack answers, in their order.
 
-    Of a round, or of every one that is not closed.
+    Of a round, or of every one that is not closed. Of the table that samples are from they see
+    these columns beside what is shown: others may hold what is asked for.
     """
-    rounds = {each["number"]: each["closed_at"] is not None for each in loop.rounds()}
-    if round is not None and round not in rounds:
-        raise ValueError(f"round must be one of {some(list(rounds))}, got {round!r}.")
-    wanted = [number for number in rounds if not rounds[number]] if round is None else [round]
+    _check_columns(loop, columns)
+    if round is None:
+        wanted = [each["number"] for each in loop.rounds() if each["closed_at"] is None]
+    else:
+        with loop._database.reading() as db:
+            wanted = [round_of(db, round)]
     name, found = identity(loop), []
     for number in wanted:
         picks = loop.picks(number)
@@ -151,7 +181,8 @@ def asked(loop: Loop, round: int | None = None) -> list[Asked]:  # noqa: A002
             found.append(
                 Asked(
                     key=f"{name}/{number}/{pick['id']}",
-                    **{field: sample[field] for field in ("id", "kind", "content", "extra")},
+                    **{field: sample[field] for field in ("id", "kind", "content")},
+                    extra={name: sample["extra"].get(name) for name in columns},
                     round=number,
                     rank=pick["rank"],
                     guess=pick["pseudo_label"],
@@ -165,6 +196,24 @@ def asked(loop: Loop, round: int | None = None) -> list[Asked]:  # noqa: A002
     return found
 
 
+def _check_columns(loop: Loop, columns: Sequence[str]) -> None:
+    """Refuse columns that there are not, and names that say something else in what is pushed."""
+    if isinstance(columns, str):
+        raise TypeError(f"columns must be a list of names, got {columns!r}.")
+    if not columns:
+        return
+    table = loop.samples().table
+    known = [] if table is None else table.column_names
+    for name in columns:
+        if name not in known:
+            raise ValueError(
+                f"columns {name!r} is not in the table of the samples; beside what is shown it has "
+                f"{some(known, 12) or 'nothing'}."
+            )
+        if name in (*RESERVED, loop.kind):
+            raise ValueError(f"columns {name!r} is a name that a push needs itself; leave it out.")
+
+
 def opened(loop: Loop, rounds: Iterable[int]) -> None:
     """Note that people are asked for the picks of rounds."""
     with loop._database.writing() as db:
@@ -175,42 +224,76 @@ def opened(loop: Loop, rounds: Iterable[int]) -> None:
         )
 
 
-def receive(loop: Loop, heard: Heard, source: str) -> Pulled:
+def _of(who: str, answer: Answer) -> Answer:
+    """Return an answer that names nobody as somebody's."""
+    return answer._replace(annotator=who, client=answer.client and f"{answer.client} {who}")
+
+
+def receive(
+    loop: Loop, heard: Heard, source: str, *, annotator: str | None = None, file: str = ""
+) -> Pulled:
     """Write answers of a tool, all of them or none; what was written before is left out.
 
-    Of each person the earlier come before the later.
+    Of each person the earlier come before the later. Answers that name nobody are the annotator's,
+    who takes over what the same file has brought before without a name. Without an annotator they
+    are the file's, but if somebody else says just the same: no person is made of a copy.
     """
-    answers, written = heard.answers, 0
+    who = annotator or file
+    answers = [each if each.annotator else _of(who, each) for each in heard.answers]
+    unnamed = {at for at, each in enumerate(heard.answers) if not each.annotator}
     for answer in answers:
         name_of("annotator", answer.annotator)
+    written = taken_over = 0
     with loop._database.writing() as db:
         given = {at: each.value for at, each in enumerate(answers) if each.action == "label"}
         keys, values = _events.checked_values(db, [each.sample for each in answers], given)
-        standing = {
-            (sample, annotator): ("label" if action == "import" else action, value)
-            for sample, annotator, action, value in db.execute(
-                "SELECT sample, annotator, action, value FROM standing"
-            )
-        }
+        texts = {at: json.dumps(value, ensure_ascii=False) for at, value in values.items()}
+        said = [(each.action, texts.get(at)) for at, each in enumerate(answers)]
+        standing: dict[int, dict[str, tuple[tuple[str, str | None], int]]] = defaultdict(dict)
+        for number, sample, person, action, text in db.execute(
+            "SELECT number, sample, annotator, action, value FROM standing"
+        ):
+            action = "label" if action == "import" else action  # noqa: PLW2901
+            standing[sample][person] = (action, text), number
+        same = Counter(
+            person
+            for at in unnamed
+            for person, (now, _) in standing[keys[at]].items()
+            if now == said[at] and person not in (who, file)
+        )
+        twin = next((person for person, n in same.items() if n == len(unnamed)), None)
+        is_copy = twin and annotator is None and not any(file in each for each in standing.values())
         for at, (key, answer) in enumerate(zip(keys, answers, strict=True)):
-            client, value = answer.client, values.get(at)
+            if is_copy and at in unnamed:
+                continue
+            now, number = standing[key].get(file, (None, 0))
+            if at in unnamed and who != file and now == said[at]:
+                _events.append(db, key, "undo", annotator=file, source=source, supersedes=number)
+                taken_over += 1
+            client = answer.client
             if client and db.execute("SELECT 1 FROM events WHERE client = ?", (client,)).fetchone():
                 continue
-            text = None if value is None else json.dumps(value, ensure_ascii=False)
-            now = (answer.action, text)
-            if standing.get((key, answer.annotator)) == now:
+            if standing[key].get(answer.annotator, (None, 0))[0] == said[at]:
                 continue
-            standing[key, answer.annotator] = now
-            _events.append(
+            number = _events.append(
                 db,
                 key,
                 "import" if answer.action == "label" else answer.action,
-                value,
+                values.get(at),
                 annotator=answer.annotator,
                 source=source,
                 client=client,
                 milliseconds=answer.milliseconds,
             )
+            standing[key][answer.annotator] = said[at], number
             written += 1
     out = {"without an answer": heard.unanswered, "not of this loop": heard.of_others}
-    return Pulled(written, heard.known + len(answers) - written, out)
+    found = Pulled(written, heard.known + len(answers) - written, out)
+    found.unnamed = len(unnamed)
+    if unnamed and is_copy:
+        found.whose = f"what {twin!r} says, and count as theirs"
+    elif unnamed:
+        found.whose = f"of {who!r}"
+        found.whose += f", and no longer of {file!r}" if taken_over else ""
+        found.whose += f"; {twin!r} says just the same" if twin else ""
+    return found

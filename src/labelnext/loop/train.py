@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from labelnext.loop._events import Labels
     from labelnext.loop.model import Fitted
 
 # A function is named so; anything else is a command.
@@ -107,7 +108,7 @@ def train(
     pool = work / "pool"
     with _alone(work / "lock", waiting) as lock:
         if not (pool / MANIFEST).exists():
-            _write_labels(loop, work / "labels.jsonl")
+            _write_labels(loop, labels, work / "labels.jsonl")
             _run(loop, what, work, lock, echo)
         given = _metrics(work / "metrics.json")
         if not (pool / MANIFEST).exists():
@@ -124,7 +125,7 @@ def train(
         metrics = measure_pool(loop, opened) | given
     except ValueError as error:
         raise TrainingError(f"{what}: {error}") from None
-    return Fitted(opened, metrics, (f"Trained by {what}.",))
+    return Fitted(opened, metrics, labels, (f"Trained by {what}.",))
 
 
 def check(what: str) -> None:
@@ -250,9 +251,9 @@ def _run(loop: Any, what: str, work: Path, lock: int, echo: Callable[[bytes], An
         )
 
 
-def _write_labels(loop: Any, file: Path) -> None:
+def _write_labels(loop: Any, labels: Labels, file: Path) -> None:
     """Write the labels that may be trained on, with what they are of."""
-    samples, labels = loop.samples(), loop.labels()
+    samples = loop.samples()
     root = samples.root
     lines = []
     for row in labels.labeled.tolist():

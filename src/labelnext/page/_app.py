@@ -395,10 +395,9 @@ def _default_training(loop: Loop) -> list[str]:
 
 def _pairs(of: Read) -> list[dict[str, Any]]:
     """Return how often each two people say the same of samples that both have labelled."""
-    found = told.agreement(of)
     return [
         pair._asdict() | {"kappa": None if isnan(pair.kappa) else pair.kappa}
-        for pair in (found.pairs if found else ())
+        for pair in told.compared(of)
     ]
 
 

@@ -44,8 +44,13 @@ class Read:
 
     @cached_property
     def metrics(self) -> list[dict[str, Any]]:
-        """All that rounds were closed with."""
+        """All that models have reached."""
         return self.loop.metrics()  # type: ignore[no-any-return]
+
+    @cached_property
+    def votes(self) -> list[dict[str, Any]]:
+        """What each person says of each sample that somebody has labelled."""
+        return list(self.loop.votes().values())
 
     @cached_property
     def disagreements(self) -> list[Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
 
 # With fewer nothing is estimated, which could only mislead.
-FEW_TEST, FEW_RANDOM = 20, 10
+FEW_RANDOM = 10
 # Models along the loop, resamples, and models on resamples of the random slice.
 ALONG, RESAMPLES, REDRAWN = 12, 1000, 20
 STOP_SET = 2000
@@ -126,9 +126,10 @@ def _curves(of: Read, models: _Models | None, why: dict[str, str]) -> dict[str, 
     """
     if (found := told.curves(of)) or models is None:
         return found
+    n = len(of.test.labeled)
     computed = [
-        (number, name, value)
-        for number, _, predicted in models.rounds
+        (number, labels, name, value, n)
+        for number, labels, predicted in models.rounds
         for name, value in linear.measure(of.task, of.test.y, predicted).items()
     ]
     if computed:
@@ -136,7 +137,7 @@ def _curves(of: Read, models: _Models | None, why: dict[str, str]) -> dict[str, 
             "The loop was told no metrics, so these are of the default model on the loop's "
             "features, computed for this report."
         )
-    return told.with_intervals(of, computed, len(of.test.labeled))
+    return told.with_intervals(computed)
 
 
 def _right(of: Read) -> dict[str, list[Point]]:
@@ -212,12 +213,11 @@ def _saved(of: Read, models: _Models | None, why: dict[str, str]) -> Saved | Non
     testing = of.test.labeled
     order, at_random = of.order(("strategy", "random")), of.order(("random",))
     lacks, how = [], []
-    if len(testing) < FEW_TEST:
-        lacks.append(f"{FEW_TEST} labels of the test set (there are {len(testing)})")
-        large = of.at["test"] >= FEW_TEST
-        how.append(
-            "`labelnext loop label`" if large else f"make a loop with a larger one, {told.NEW}"
-        )
+    if len(testing) < told.FEW_TEST:
+        lacks.append(f"{told.FEW_TEST} labels of the test set (there are {len(testing)})")
+        large = of.at["test"] >= told.FEW_TEST
+        larger = f"make a loop with a larger one, {told.with_test_set(of.at['samples'])}"
+        how.append("`labelnext loop label`" if large else larger)
     if len(at_random) < FEW_RANDOM:
         lacks.append(f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})")
         how.append("`labelnext loop next --strategy random`, then `labelnext loop label`")

@@ -74,8 +74,8 @@ def headline(curves: Mapping[str, Any]) -> str:
 def score(curves: Mapping[str, Sequence[Point]]) -> str:
     """Say what was reached last, with its interval, and on what."""
     # A metric that was told once, long ago, is not the newest.
-    newest = max(points[-1].round for points in curves.values())
-    curves = {name: points for name, points in curves.items() if points[-1].round == newest}
+    newest = max(points[-1][:2] for points in curves.values())
+    curves = {name: points for name, points in curves.items() if points[-1][:2] == newest}
     return score_of(name := headline(curves), curves[name])
 
 
@@ -101,7 +101,7 @@ def no_score(of: Read) -> str:
     if not at["test"]:
         return (
             "This loop has no test set, without which nothing can be measured; one is drawn when a "
-            f"loop is made: {told.NEW}."
+            f"loop is made: {told.with_test_set(at['samples'])}."
         )
     if not at["test_labeled"]:
         return "It takes labels of the test set: `labelnext loop label`."

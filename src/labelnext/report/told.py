@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # With fewer common samples nothing is estimated of two people, which could only mislead.
 FEW_COMMON = 10
-NEW = "`labelnext loop init SAMPLES --test 200 --loop NEW`"
+# With fewer of the test set nothing is estimated, which could only mislead.
+FEW_TEST = 20
 
 
 class Point(NamedTuple):
@@ -40,46 +41,59 @@ class Agreement(NamedTuple):
     pairs: list[Pair]
 
 
+def with_test_set(n_samples: int) -> str:
+    """Return the command that makes a loop with a test set: a tenth, of what can tell anything."""
+    n = max(1, min(200, max(FEW_TEST, n_samples // 10), n_samples - 1))
+    return f"`labelnext loop init SAMPLES --test {n} --loop NEW`"
+
+
 def curves(of: Read, split: str = "test") -> dict[str, list[Point]]:
     """Return what models reached, by metric, over the labels."""
     told = [
-        (each["round"], each["name"], float(each["value"]))
+        (each["round"], each["labels"], each["name"], float(each["value"]), each["tested"] or 0)
         for each in of.metrics
         if each["split"] == split and each["value"] is not None
     ]
-    return with_intervals(of, told, len(of.test.labeled) if split == "test" else 0)
+    return with_intervals(told)
 
 
-def with_intervals(
-    of: Read, told: Iterable[tuple[int, str, float]], n: int
-) -> dict[str, list[Point]]:
-    """Return rounds, metrics and values as curves, measured on so many samples."""
+def with_intervals(told: Iterable[tuple[int, int, str, float, int]]) -> dict[str, list[Point]]:
+    """Return rounds, numbers of labels, metrics, values, and on how many measured, as curves."""
     found: dict[str, list[Point]] = defaultdict(list)
-    for number, name, value in sorted(told):
+    for number, labels, name, value, n in sorted(told):
         low = high = np.nan
         # A share of right ones; of other metrics no interval is known.
         if name == "accuracy" and n and 0 <= value <= 1:
             low, high = map(float, wilson(value * n, n))
-        found[name].append(Point(number, of.labels_until(number), value, low, high, n))
+        found[name].append(Point(number, labels, value, low, high, n))
     return dict(found)
 
 
 def agreement(of: Read) -> Agreement | None:
     """Compare what people say of the same samples, of each the latest; None if there are none."""
+    if not (shared := _shared(of)):
+        return None
     numbers = of.task == "regression"
-    shared = [
-        votes if numbers else {who: json.dumps(value) for who, value in votes.items()}
-        for votes in of.loop.votes().values()
+    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
+    return Agreement(found, len(shared), compared(of))
+
+
+def compared(of: Read) -> list[Pair]:
+    """Compare each two people; kappa is NaN where it could only mislead."""
+    numbers = of.task == "regression"
+    return [
+        pair._replace(kappa=np.nan) if numbers or pair.n < FEW_COMMON else pair
+        for pair in pairs(_shared(of))
+    ]
+
+
+def _shared(of: Read) -> list[dict[str, Any]]:
+    """Return what people say of samples of which several do, in values that can be counted."""
+    return [
+        {who: json.dumps(v) if isinstance(v, list) else v for who, v in votes.items()}
+        for votes in of.votes
         if len(votes) > 1
     ]
-    if not shared:
-        return None
-    found = alpha([list(votes.values()) for votes in shared], numbers=numbers)
-    compared = [
-        pair._replace(kappa=np.nan) if numbers or pair.n < FEW_COMMON else pair
-        for pair in pairs(shared)
-    ]
-    return Agreement(found, len(shared), compared)
 
 
 def times(of: Read) -> dict[str, tuple[int, float, float, float]]:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,7 +17,7 @@ from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -69,10 +70,13 @@ class Samples:
         Of a table the column that each of these was taken from, by the name of the option of
         `read`; of ids "row" where they are the numbers of the rows.
     left_out : mapping, default={}
-        Of a folder how many files were left out, by their endings in small letters.
+        Of a folder how many files were left out, by their endings in small letters; of a .txt file
+        how many lines, as "empty lines".
     odd_name : str, default=None
         Of a .csv or .tsv file the name of a column that looks like a sample: the file may have no
         line with names.
+    hidden : sequence of str, default=()
+        Columns that hold names of classes and nothing else, which are not shown.
 
     Examples
     --------
@@ -90,6 +94,7 @@ class Samples:
     columns: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     odd_name: str | None = None
+    hidden: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -98,7 +103,7 @@ class Samples:
         return f"{len(self):,} sample{'s' * (len(self) != 1)}: {SAID[self.kind]}"
 
     def missing(self) -> list[str]:
-        """Return the ids of samples whose file is not there.
+        """Return the ids of samples whose file is not there, or whose text is empty.
 
         Examples
         --------
@@ -107,11 +112,12 @@ class Samples:
         >>> Samples(["a"], "image", ["gone.png"], root=Path("/nowhere")).missing()
         ['a']
         """
-        if self.kind not in IN_FILES:
-            return []
-        root = self.root or Path()
-        pairs = zip(self.ids, self.contents, strict=True)
-        return [sample for sample, path in pairs if not os.path.isfile(root / path)]
+        root, in_files = self.root or Path(), self.kind in IN_FILES
+        return [
+            sample
+            for sample, content in zip(self.ids, self.contents, strict=True)
+            if not (os.path.isfile(root / content) if in_files else content.strip())
+        ]
 
 
 def read(
@@ -124,6 +130,7 @@ def read(
     id: str | None = None,  # noqa: A002 — as in the command
     group: str | None = None,
     columns: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Samples:
     """
     Read samples from whatever they are in.
@@ -145,7 +152,11 @@ def read(
     group : str, default=None
         The column that says what each sample belongs to.
     columns : sequence of str, default=None
-        The columns that make a row, where whole rows are shown; None for all.
+        The columns that make a row, where whole rows are shown; None for all but ids and what
+        holds nothing but `classes`.
+    classes : sequence of str, default=None
+        The names of the classes. A column that holds these alone is what people are asked for, so
+        it is not shown to them.
 
     Returns
     -------
@@ -172,7 +183,8 @@ def read(
     if isinstance(source, Samples):
         return source
     given = {"text": text, "image": image, "audio": audio, "html": html, "id": id, "group": group}
-    asked = _Asked({name: value for name, value in given.items() if value is not None}, columns)
+    named = {name: value for name, value in given.items() if value is not None}
+    asked = _Asked(named, columns, {*(classes or ())})
     from labelnext.pools.table import FOLDER_TABLES, HEADED, HF_STATE, as_table, read_table
 
     if not isinstance(source, str | os.PathLike):
@@ -191,6 +203,8 @@ def read(
         root = path if path.is_dir() else path.parent
         odd = _odd_name(table) if path.suffix.lower() in HEADED else None
         found = replace(_of_table(table, where, root, asked, odd), odd_name=odd)
+        if path.suffix.lower() == ".txt":
+            found = _without_empty_lines(found)
         # Hugging Face's own files stand beside its tables.
         whole = path.is_file() or (path / HF_STATE).is_file()
         if not whole:
@@ -203,12 +217,23 @@ def read(
     return _of_folder(path, where)
 
 
+def _without_empty_lines(found: Samples) -> Samples:
+    """Leave out what is no sample in a file of lines; others keep the numbers of their lines."""
+    lines = [at for at, content in enumerate(found.contents) if content.strip()]
+    if not lines or len(lines) == len(found):
+        return found
+    left_out = {"empty lines": len(found) - len(lines)}
+    ids, contents = ([of[at] for at in lines] for of in (found.ids, found.contents))
+    return replace(found, ids=ids, contents=contents, left_out=left_out)
+
+
 @dataclass(frozen=True)
 class _Asked:
     """The columns that were named, and those that make a row."""
 
     named: Mapping[str, str]
     columns: Sequence[str] | None
+    classes: set[str]
 
     def __post_init__(self) -> None:
         given = [str(name) for name in COLUMNS if name in self.named]
@@ -241,7 +266,7 @@ def _rows(source: Any) -> Any:
     if hasattr(source, "columns") or hasattr(source, "with_format"):
         return source
     try:
-        rows = list(source)
+        rows = [None] if isinstance(source, bytes | Mapping) else list(source)
     except TypeError:
         rows = [None]
     kinds = {type(row) for row in rows}
@@ -279,18 +304,21 @@ def _of_table(
         )
     rest = [name for name in names if name not in (shown_column, group, id_column)]
     others = table.select(rest) if rest else None
+    told = [name for name in rest if _tells(table, name, asked.classes)]
+    hidden = [name for name in told if name not in (asked.columns or ())]
     if kind == "row":
-        if not (wanted := asked.columns or rest):
+        if not (wanted := asked.columns or [name for name in rest if name not in hidden]):
             raise ValueError(f"{where} has no columns to show but {some(names)}.")
         taken = {"columns": wanted, "id": id_column or ROW}
-        return Samples(ids, kind, _as_json(table, wanted), groups, None, others, taken)
+        rows = _as_json(table, wanted)
+        return Samples(ids, kind, rows, groups, None, others, taken, hidden=hidden)
     assert shown_column is not None
     taken = {kind: shown_column, "id": id_column or ROW}
     if kind not in IN_FILES:
         texts = _texts(table, shown_column, where)
-        return Samples(ids, kind, texts, groups, None, others, taken)
+        return Samples(ids, kind, texts, groups, None, others, taken, hidden=hidden)
     paths = [as_here(root, path) for path in _paths(table, shown_column, where)]
-    found = Samples(ids, kind, paths, groups, root, others, taken)
+    found = Samples(ids, kind, paths, groups, root, others, taken, hidden=hidden)
     if len(found.missing()) == len(ids):
         raise ValueError(
             f"{where}: none of the {len(ids):,} files of '{shown_column}' is there; the first "
@@ -298,6 +326,20 @@ def _of_table(
             "absolute ones."
         )
     return found
+
+
+def _tells(table: pa.Table, name: str, classes: set[str]) -> bool:
+    """Tell whether a column holds names of classes and nothing else, which gives labels away."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column, types = table.column(name), pa.types
+    if types.is_list(column.type) or types.is_large_list(column.type):
+        column = pc.list_flatten(column)
+    if types.is_nested(column.type) or types.is_floating(column.type):
+        return False
+    found = {str(value) for value in pc.unique(column).to_pylist()} - {"None", ""}
+    return bool(found) and found <= classes
 
 
 def without_names(odd: str, where: str) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # How a picture is called in CVAT: loop, round and rank, in the order of which it shows pictures.
 NAME = re.compile(r"([0-9a-f]{12})/(\d+)-(\d+)\.\w+$")
 READABLE = 1_000_000_000  # bytes of an XML file
+# Whose tags nobody has given in CVAT: a model's, and what came in by a file, maybe a model's, too.
+NOBODYS = ("auto", "file")
 
 
 def cvat_archive(loop: Loop, tasks: list[Asked], identity: str) -> bytes:
@@ -45,11 +47,12 @@ def cvat_archive(loop: Loop, tasks: list[Asked], identity: str) -> bytes:
     return content.getvalue()
 
 
-def cvat_answers(content: bytes, loop: Loop, identity: str, annotator: str) -> Heard:
+def cvat_answers(content: bytes, loop: Loop, identity: str) -> Heard:
     """Return the tags that people gave in an export "CVAT for images 1.1".
 
-    What a model has put there is no answer, nor is a picture without a tag: whether anybody has
-    looked at it is not said. They are those of the person whose job was exported, if it says so.
+    What a model or a file has put there is no answer, nor is a picture without a tag: whether
+    anybody has looked at it is not said. They are those of the person whose job was exported, if
+    it says so.
     """
     if zipfile.is_zipfile(io.BytesIO(content)):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -65,7 +68,7 @@ def cvat_answers(content: bytes, loop: Loop, identity: str, annotator: str) -> H
         raise ValueError(f"expected an export 'CVAT for images 1.1', {error}") from None
     if root.tag != "annotations":
         raise ValueError(f"expected an export 'CVAT for images 1.1', got <{root.tag}>")
-    who = root.findtext("meta/job/assignee/username") or annotator
+    who = root.findtext("meta/job/assignee/username") or ""
     picks: dict[int, dict[int, str]] = {}
     rounds = {each["number"] for each in loop.rounds()}
     heard = Heard()
@@ -81,7 +84,7 @@ def cvat_answers(content: bytes, loop: Loop, identity: str, annotator: str) -> H
         if sample is None:
             heard.of_others += 1
             continue
-        tags = [tag for tag in image.iter("tag") if tag.get("source") != "auto"]
+        tags = [tag for tag in image.iter("tag") if tag.get("source") not in NOBODYS]
         names = list(dict.fromkeys(tag.get("label", "") for tag in tags))
         heard.unanswered += not names
         if names:
@@ -96,7 +99,7 @@ def argilla_lines(tasks: list[Asked], root: Path | None, media: str | None, gues
         if task.kind == "audio":
             raise ValueError("Argilla plays no sounds; take another tool.")
         record = {"id": task.key, task.kind: content_of(task, root, media)}
-        record |= {"round": task.round, "rank": task.rank}
+        record |= {"round": task.round, "rank": task.rank, **task.extra}
         if guess and task.guess is not None:
             record["label"] = task.guess
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelnext.loop.receive import (
+    RESERVED,
     Answer,
     Heard,
     asked,
@@ -24,6 +25,7 @@ from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from labelnext.loop.loop import Loop
     from labelnext.loop.receive import Asked, Pulled
@@ -55,9 +57,13 @@ class File:
     guesses : bool, default=False
         Whether people see what the model takes a sample for, which biases what they say.
     annotator : str, default=None
-        Whose labels they are where the file does not say so; None is the name of the file.
+        Whose labels they are where the file does not say so. None is the name of the file; whoever
+        is named later, when the same file is pulled again, takes these over.
     label : str, default=None
         With Label Studio the name of the control that holds the label, where there are several.
+    columns : sequence of str, default=()
+        Columns of the table that samples are from, which people see, too. No others are sent, as
+        they may hold what is asked for.
 
     Examples
     --------
@@ -85,6 +91,7 @@ class File:
         guesses: bool = False,
         annotator: str | None = None,
         label: str | None = None,
+        columns: Sequence[str] = (),
     ) -> None:
         self.path = Path(path)
         self.format = format or ENDINGS.get(self.path.suffix.lower(), "")
@@ -94,7 +101,7 @@ class File:
                 f"{', '.join(ENDINGS)}; got {format or str(path)!r}."
             )
         self.media, self.guesses, self.label = media, guesses, label
-        self.annotator = annotator or self.path.name
+        self.annotator, self.columns = annotator, columns
 
     def push(self, loop: Loop, round: int | None = None, *, overwrite: bool = False) -> int:  # noqa: A002
         """
@@ -114,7 +121,7 @@ class File:
         int
             How many samples.
         """
-        tasks = asked(loop, round)
+        tasks = asked(loop, round, self.columns)
         content = self._written(loop, tasks)
         try:
             with writing(str(self.path), "make room, or choose another place."):
@@ -159,7 +166,7 @@ class File:
             elif self.format == "prodigy":
                 heard = self._of_prodigy(_lines_of(content), name, loop.task)
             elif self.format == "cvat":
-                heard = exchange.cvat_answers(content, loop, name, self.annotator)
+                heard = exchange.cvat_answers(content, loop, name)
             elif self.format == "argilla":
                 records = _listed_or_lines(content)
                 heard = exchange.argilla_answers(records, name, loop.task)
@@ -182,7 +189,7 @@ class File:
                 "`push` names tasks, and it is no table of id and label. Was it pushed from "
                 "another loop, or were columns left out?"
             )
-        return receive(loop, heard, self.format)
+        return receive(loop, heard, self.format, annotator=self.annotator, file=self.path.name)
 
     def _written(self, loop: Loop, tasks: list[Asked]) -> bytes:
         root = loop.root
@@ -200,8 +207,10 @@ class File:
             ]
             return (json.dumps(made, ensure_ascii=False, indent=1) + "\n").encode()
         if self.format == "cvat":
-            if self.guesses or self.media is not None:
-                raise ValueError("CVAT is given pictures alone: leave media and guesses out.")
+            if self.guesses or self.media is not None or self.columns:
+                raise ValueError(
+                    "CVAT is given pictures alone: leave media, guesses and columns out."
+                )
             return exchange.cvat_archive(loop, tasks, identity(loop))
         if self.format == "argilla":
             return exchange.argilla_lines(tasks, root, self.media, self.guesses)
@@ -231,12 +240,14 @@ class File:
                 else studio_json.content_of(task, root, self.media)
             )
         guess = {"predicted": task.guess} if self.guesses else {}
+        row = json.loads(content) if task.kind == "row" else {}
         return {
             "round": task.round,
             "rank": task.rank,
             "id": task.id,
             task.kind: content,
-            **{name: value for name, value in task.extra.items() if name != "label"},
+            **{name: value for name, value in row.items() if name not in RESERVED},
+            **task.extra,
             **guess,
             "labelnext": task.key,
             "label": None,
@@ -246,7 +257,7 @@ class File:
     def _for_prodigy(
         self, task: Asked, root: Path | None, options: list[dict[str, str]]
     ) -> dict[str, Any]:
-        meta: dict[str, Any] = {"rank": task.rank, "round": task.round}
+        meta: dict[str, Any] = {"rank": task.rank, "round": task.round, **task.extra}
         if self.guesses and task.guess is not None:
             meta["predicted"] = task.guess
         kind = "html" if task.kind == "row" else task.kind
@@ -286,10 +297,11 @@ class File:
             if exported and label == known.get(sample):
                 heard.known += 1
                 continue
-            who = str(record.get("annotator") or self.annotator)
+            who = str(record.get("annotator") or "")
             if said.setdefault((sample, who), label) != label:
                 raise ValueError(
-                    f"{sample!r} has two labels of {who!r}, {some([said[sample, who], label])}; "
+                    f"{sample!r} has two labels of {who or self.annotator or self.path.name!r}, "
+                    f"{some([said[sample, who], label])}; "
                     "leave one of them"
                 )
             heard.answers.append(Answer(sample, who, "label", label))
@@ -307,7 +319,7 @@ class File:
             if said is None:
                 heard.unanswered += 1
                 continue
-            who = str(record.get("_annotator_id") or self.annotator)
+            who = str(record.get("_annotator_id") or "")
             when = record.get("_timestamp")
             client = None if when is None else f"prodigy:{record['labelnext']}:{who}:{when}"
             chosen = record.get("accept") or []

@@ -15,7 +15,7 @@ from labelnext.pools.known import some
 from labelnext.tools import studio_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from labelnext.loop.loop import Loop
     from labelnext.loop.receive import Pulled
@@ -63,6 +63,9 @@ class LabelStudio:
         Whether people see what the model takes a sample for, which biases what they say.
     label : str, default=None
         The name of the control that holds the label, where a project of yours has several.
+    columns : sequence of str, default=()
+        Columns of the table that samples are from, which go into the tasks' data. No others do, as
+        they may hold what is asked for.
     timeout : float, default=60
         Seconds to wait for an answer.
 
@@ -91,6 +94,7 @@ class LabelStudio:
         media: str | None = None,
         guesses: bool = False,
         label: str | None = None,
+        columns: Sequence[str] = (),
         timeout: float = 60.0,
     ) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
@@ -110,6 +114,7 @@ class LabelStudio:
             )
         self.url, self.project = url.rstrip("/"), project
         self.media, self.guesses, self.label, self.timeout = media, guesses, label, timeout
+        self.columns = columns
         self._token, self._access = token, ""
         self._opener = urllib.request.build_opener(_NoRedirect)
 
@@ -139,7 +144,7 @@ class LabelStudio:
             the rest.
         """
         name = identity(loop)
-        wanted = asked(loop, round)
+        wanted = asked(loop, round, self.columns)
         project = self._find_project(loop, name) or self._create_project(loop, name)
         control = self._control(loop, project)
         there = {

@@ -76,7 +76,7 @@ def task_of(task: Asked, content: Any, *, guess: Mapping[str, str] | None) -> di
     if task.kind == "row":
         content = json.loads(content)
     data = {task.kind: content, "id": task.id, "round": task.round, "rank": task.rank}
-    data |= {name: value for name, value in task.extra.items() if name not in data}
+    data |= task.extra
     result = []
     if guess and task.guess is not None:
         if isinstance(task.guess, int | float):

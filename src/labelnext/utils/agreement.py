@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -9,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 1000
+# Resamples, and weights of units that are held at once.
+RESAMPLES, AT_ONCE = 1000, 1 << 20
 
 
 def kappa(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -64,7 +66,9 @@ def alpha(units: Sequence[Sequence[Any]], *, numbers: bool = False) -> tuple[flo
     >>> f"{value:.2f}"
     '0.53'
     """
-    pairs = [list(unit) for unit in units if len(unit) > 1]
+    # Units in which the same is said are one, with how often it is there.
+    alike = Counter(tuple(sorted(unit)) for unit in units if len(unit) > 1)
+    pairs, times = list(alike), np.array([*alike.values()], dtype=np.float64)
     if not pairs:
         return (np.nan,) * 3
     sizes = np.array([len(unit) for unit in pairs], dtype=np.float64)
@@ -90,9 +94,15 @@ def alpha(units: Sequence[Sequence[Any]], *, numbers: bool = False) -> tuple[flo
             found: NDArray[np.float64] = 1 - observed / (apart / (n * (n - 1)))
         return found
 
-    n = len(pairs)
-    (value,) = of(np.ones((1, n)))
-    drawn = of(np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES).astype(float))
+    (value,) = of(times[None])
+    n, rng = int(times.sum()), np.random.default_rng(0)
+    block = max(1, AT_ONCE // len(pairs))
+    drawn = np.concatenate(
+        [
+            of(rng.multinomial(n, times / n, min(block, RESAMPLES - at)).astype(float))
+            for at in range(0, RESAMPLES, block)
+        ]
+    )
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (np.nan, np.nan)
     return float(value), float(low), float(high)
