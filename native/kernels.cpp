@@ -209,11 +209,12 @@ class Pass {
         const uint64_t there = n_left < WORD ? bits & ~(ALL << n_left) : bits;
         const int n_tested = count_bits(there);
         counters[TESTED] += n_tested;
-        // A few are tested one by one sooner than a word of 64; after one of which
-        // more than half was left the next is not tested either.
+        // A few are tested one by one sooner than a word of 64. Where more than half of a word was
+        // left, scalars would leave most of the next, too.
         const uint64_t word =
-            centres.n <= FEW || is_dense ? there
-                             : near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
+            centres.n <= FEW || is_dense
+                ? there
+                : near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
         const int64_t many = centres.n_classes > 32 ? centres.n_classes : 32;
         if (centres.columns && 4 * count_bits(word) > many) {
             is_dense |= 2 * count_bits(word) > n_tested;

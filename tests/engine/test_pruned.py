@@ -247,9 +247,9 @@ class TestWork:
     )
     def test_pairs_that_get_past_each_bound(self, n_classes, signed, shares, passes):
         # In percent: tested by scalars, ⟨a, a⟩ computed (both up to 64 at a time, which costs less
-        # than to leave some out, or, after a word of which half was left, to test by scalars), ⟨h, h⟩
-        # computed. A change that prunes better may lower them
-        # here; one that prunes worse must say why.
+        # than to leave some out; and after a word of which more than half was left scalars are not
+        # looked at), ⟨h, h⟩ computed. A change that prunes better may lower them here; one that
+        # prunes worse must say why.
         stats = self.counts(n_classes, signed=signed)
         assert stats["pairs"] == 30_000 * 1000
         assert stats["passes"] == passes
