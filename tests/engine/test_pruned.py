@@ -153,17 +153,20 @@ class TestBounds:
         np.testing.assert_array_equal(found[0].factors.features, found[1].factors.features)
 
     @settings(deadline=None)
-    @given(total=st.integers(1, 2**62 - 1), bits=st.lists(st.integers(0, 2**64 - 1), max_size=9))
-    def test_tickets_of_any_total(self, total, bits):
-        # Of 64 rows of one weight; where a row's tickets begin a carry that is lost would show.
-        pool = pools.pruned(np.full((64, 2), 0.5), np.arange(1.0, 65.0)[:, None])
+    @given(weights=st.lists(st.integers(1, 2**53), min_size=1, max_size=20))
+    def test_where_the_tickets_of_a_row_begin(self, weights):
+        # The first random number whose ticket is a row's, and the last that is not: to the bit.
+        n, total = len(weights), sum(weights)
+        pool = pools.pruned(np.full((n, 2), 0.5), np.arange(1.0, n + 1)[:, None])
         state = pool.start(NONE)
-        state.values[:] = total / 2**62
-        state.weigh(56)
-        starts = [row << 58 for row in range(64)]
-        for one in [*bits, *starts, *[start - 1 for start in starts[1:]]]:
-            drawn = state.draw(np.array([one], dtype=np.uint64), np.zeros(1), [], 1)
-            assert drawn.rows == [(state.total * one >> 64) * 64 // state.total]
+        state.values[:] = weights
+        state.weigh(0)
+        assert state.total == total
+        for row, start in enumerate(np.cumsum(weights).tolist()[:-1]):
+            first = -(-(start << 64) // total)
+            for bits, found in ((first, row + 1), (first - 1, row)):
+                drawn = state.draw(np.array([bits], dtype=np.uint64), np.zeros(1), [], 1)
+                assert drawn.rows == [found]
 
     @pytest.mark.one_of(2)
     @pytest.mark.parametrize("signed", [False, True])
