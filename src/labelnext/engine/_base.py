@@ -285,8 +285,12 @@ class D2(ABC):
             Random bits, which say what each draw finds: the ticket ⌊total · r / 2⁶⁴⌋.
         lots : ndarray of shape (m,), float64
             Random numbers from 0 to 1, which decide on acceptance.
-        waiting, most, admit
-            As those of `Factors.accept`.
+        waiting : list of blocks
+            Centres that wait for a pass.
+        most : int
+            How many may be accepted, at least 1.
+        admit : callable, optional
+            What has the last word on a row that would be accepted.
 
         Returns
         -------
