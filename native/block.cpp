@@ -55,6 +55,12 @@ Block::Block(const std::vector<Part>& parts, double least_product) {
     make_views();
 }
 
+void Block::grow(const Part& part) {
+    append(part);
+    view.n += part.n;
+    make_views();
+}
+
 void Block::append(const Part& part) {
     const int64_t n_classes = view.n_classes;
     const bool is_alike = part.proba.n_columns == n_classes &&
@@ -150,12 +156,13 @@ void Block::make_views() {
     view.centres = scalars.data();
 }
 
-const Centres& Block::with_tables() {
-    std::call_once(has_tables, [this] { make_tables(); });
+const Centres& Block::with_tables(bool fresh) {
+    std::call_once(has_rest, [this] { make_rest(); });
+    if (!fresh || view.n > FEW) std::call_once(has_tables, [this] { make_tables(); });
     return view;
 }
 
-void Block::make_tables() {
+void Block::make_rest() {
     const int64_t n = view.n, n_classes = view.n_classes;
     // The residuals without the pseudo-labels' entries are the pool's probabilities.
     wide_rest.assign(view.residuals, view.residuals + n * n_classes);
@@ -167,6 +174,10 @@ void Block::make_tables() {
         wide_rest = {};
         view.rest = {narrow_rest.data(), nullptr, n_classes};
     }
+}
+
+void Block::make_tables() {
+    const int64_t n = view.n, n_classes = view.n_classes;
     if (n_classes < MANY_CLASSES) {
         columns.assign(view.n_words * n_classes * WORD, 0.0);
         for (int64_t c = 0; c < n; ++c)

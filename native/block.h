@@ -30,6 +30,9 @@ class Block {
     // parts are not of one kind.
     Block(const std::vector<Part>& parts, double least_product);
 
+    // Add rows below.
+    void grow(const Part& part);
+
     // Some of its rows, to go into another block.
     Part part(const int64_t* rows, int64_t n) const {
         return {known_, rows_.proba, rows_.features, keeps_float32, rows, rows, n};
@@ -39,14 +42,16 @@ class Block {
     const Stretch& rows() const { return rows_; }
     const Known& known() const { return known_; }
 
-    // As centres; `tables` too where a pass goes over them.
+    // As centres; with their `rest` and, unless few are met by rows of which nothing is known yet,
+    // with tables where a pass goes over them.
     const Centres& centres() const { return view; }
-    const Centres& with_tables();
+    const Centres& with_tables(bool fresh);
 
   private:
     void append(const Part& part);
     void append_features(const Matrix& features, int64_t row);
     void make_views();
+    void make_rest();
     void make_tables();
 
     struct OwnTable {
@@ -69,7 +74,7 @@ class Block {
     std::vector<double> columns, wide_rest;
     std::vector<float> narrow_rest;
     OwnTable picked, by_class, by_norm;
-    std::once_flag has_tables;
+    std::once_flag has_rest, has_tables;
 };
 
 }  // namespace labelnext

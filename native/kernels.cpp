@@ -8,7 +8,6 @@ constexpr uint64_t ALL = ~uint64_t{0};
 // Of a block that nothing is known of yet one centre is looked at first, then seven: they sift
 // the rest.
 constexpr uint64_t FIRST = 1, NEXT = 0xFE, REST = ~uint64_t{0xFF};
-constexpr int64_t FEW = 8;  // those of both
 
 inline int count_bits(uint64_t word) {
 #if defined(__GNUC__)
@@ -159,11 +158,13 @@ class Pass {
           scratch(scratch_),
           features(rows.features, scratch_) {}
 
-    // D² of a row whose D² is d, or ∞ where that is not known yet.
-    double lowered(int64_t i, double d2) {
+    // D² of a row whose D² is d, or ∞ where that is not known yet. At `enough` it is left: there it
+    // does not matter how far below D² is.
+    double lowered(int64_t i, double d2, double enough_) {
         at = i;
         d = d2;
-        has_a = false;
+        enough = enough_;
+        has_a = is_dense = false;
         features.set(i - stretch.first);
         row = row_of(known, i);
         const bool fresh = d == INFINITY;
@@ -171,9 +172,9 @@ class Pass {
             complete(row, known, i);
             counters[TESTED] += 1;
             look_at(0, FIRST, nullptr);
-            if (d > 0.0) test(0, NEXT);
+            if (d > enough) test(0, NEXT);
         }
-        if (d > 0.0 && !(fresh && centres.n <= FEW)) look_at_rest(fresh);
+        if (d > enough && !(fresh && centres.n <= FEW)) look_at_rest(fresh);
         features.clear();
         return d;
     }
@@ -184,7 +185,7 @@ class Pass {
         if (found.n() == 0) return;
         if (!fresh) complete(row, known, at);
         if (4 * found.n() >= centres.n_words * WORD) {
-            for (int64_t w = 0; w < centres.n_words && d > 0.0; ++w)
+            for (int64_t w = 0; w < centres.n_words && d > enough; ++w)
                 test(w, fresh && w == 0 ? REST : ALL);
             return;
         }
@@ -198,7 +199,7 @@ class Pass {
         for (int64_t w = 0; w < centres.n_words; ++w) {
             const uint64_t word = scratch.marks[w];
             scratch.marks[w] = 0;
-            if (d > 0.0) look_at(w, word, nullptr);
+            if (d > enough) look_at(w, word, nullptr);
         }
     }
 
@@ -208,12 +209,15 @@ class Pass {
         const uint64_t there = n_left < WORD ? bits & ~(ALL << n_left) : bits;
         const int n_tested = count_bits(there);
         counters[TESTED] += n_tested;
-        // A few are tested one by one sooner than a word of 64.
+        // A few are tested one by one sooner than a word of 64. Where more than half of a word was
+        // left, scalars would leave most of the next, too.
         const uint64_t word =
-            centres.n <= FEW ? there
-                             : near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
+            centres.n <= FEW || is_dense
+                ? there
+                : near_by_scalars(row, d, centres, centres.picked.words[w]) & bits;
         const int64_t many = centres.n_classes > 32 ? centres.n_classes : 32;
         if (centres.columns && 4 * count_bits(word) > many) {
+            is_dense |= 2 * count_bits(word) > n_tested;
             counters[RESIDUAL_PRODUCTS] += n_tested;
             look_at(w, near_by_residuals(w) & bits, scratch.products);
         } else
@@ -228,9 +232,21 @@ class Pass {
         const Word& word = centres.picked.words[w];
         double bounds[WORD];
         double* products = scratch.products;
-        for (int c = 0; c < WORD; ++c) products[c] = 0.0;
-        for (int64_t j = 0; j < centres.n_classes; ++j)
-            for (int c = 0; c < WORD; ++c) products[c] += a[j] * columns[j * WORD + c];
+        for (int part = 0; part < WORD; part += 4 * LANES) {
+            Lanes s0{}, s1{}, s2{}, s3{};
+            const double* at = columns + part;
+            for (int64_t j = 0; j < centres.n_classes; ++j, at += WORD) {
+                const double factor = a[j];
+                s0 += factor * lanes_at(at);
+                s1 += factor * lanes_at(at + LANES);
+                s2 += factor * lanes_at(at + 2 * LANES);
+                s3 += factor * lanes_at(at + 3 * LANES);
+            }
+            store(s0, products + part);
+            store(s1, products + part + LANES);
+            store(s2, products + part + 2 * LANES);
+            store(s3, products + part + 3 * LANES);
+        }
         for (int c = 0; c < WORD; ++c) {
             const Ends h = ends_of_h(row.x, row.perp, word.x[c], word.perp[c], centres.bias,
                                      centres.least_product);
@@ -241,7 +257,7 @@ class Pass {
 
     // Look at the centres of a word that are named, whose ⟨a_i, a_c⟩ may be known.
     void look_at(int64_t w, uint64_t word, const double* products) {
-        for (; word; word &= word - 1) {
+        for (; word && d > enough; word &= word - 1) {
             const int s = lowest_bit(word);
             const int64_t c = w * WORD + s;
             const double d2 = products ? distance(c, products[s]) : distance(c);
@@ -255,6 +271,7 @@ class Pass {
     // d² of the row and a centre, or ∞ where it is not below d.
     double distance(int64_t c) {
         const double total = row.squared_norm + centres.centres[c].squared_norm;
+        if (d == INFINITY) return evaluated(c, total, residual_product(c), feature_product(c));
         const Ends a = ends_of_a(row, centres, c), h = ends_of_h(row, centres, c);
         if (least_d2(total, a, h) >= d) return INFINITY;
         if (centres.n_classes < MANY_CLASSES || centres.centres[c].label != row.label) {
@@ -317,17 +334,19 @@ class Pass {
     const Scratch& scratch;
     Staged features;
     int64_t at = 0;
-    double d = 0.0;
+    double d = 0.0, enough = 0.0;
     Row row{};
-    bool has_a = false;
+    bool has_a = false, is_dense = false;
 };
 
 void lower(const Stretch& stretch, const Known& known, int64_t lo, int64_t hi, double* d2,
-           bool fresh, const Centres& centres, double* fall, int64_t* counters,
-           const Scratch& scratch) {
+           const double* enough, bool fresh, const Centres& centres, double* fall,
+           int64_t* counters, const Scratch& scratch) {
     Pass pass(stretch, known, centres, fall, counters, scratch);
-    for (int64_t i = lo; i < hi; ++i)
-        if (d2[i] != 0.0) d2[i] = pass.lowered(i, fresh ? INFINITY : d2[i]);
+    for (int64_t i = lo; i < hi; ++i) {
+        const double least = enough ? enough[i] : 0.0;
+        if (d2[i] > least) d2[i] = pass.lowered(i, fresh ? INFINITY : d2[i], least);
+    }
 }
 
 // By scalars alone, as `lower` does before it looks at factors: what it is not asked to look at it
@@ -352,10 +371,29 @@ void changing(const Known& known, const int64_t* cuts, int64_t n_groups, const d
     }
 }
 
-// The first place of the largest of some numbers of which none is NaN.
-int64_t first_largest(const double* p, int64_t n) {
-    // Four vectors of lanes: one would wait for the comparison before.
-    constexpr int MANY = 4 * LANES;
+// Four vectors of lanes: one would wait for the comparison before.
+constexpr int MANY = 4 * LANES;
+
+// The unit vector along the mean of some rows; where that is none, one of equal entries.
+void mean_direction(const Matrix& rows, double* out, const Scratch& scratch) {
+    const int64_t n = rows.n_columns;
+    const double each = n > 0 ? 1.0 / std::sqrt(static_cast<double>(n)) : 1.0;
+    for (int64_t j = 0; j < n; ++j) out[j] = 0.0;
+    for (int64_t i = 0; i < rows.n_rows; ++i) {
+        if (rows.is_sparse) {
+            for_each_stored(rows, i, [=](int64_t j, double value) { out[j] += value; });
+            continue;
+        }
+        load_dense(rows, i, scratch.row);
+        for (int64_t j = 0; j < n; ++j) out[j] += scratch.row[j];
+    }
+    const double norm = std::sqrt(dot(out, out, n));
+    const bool is_usable = 0.0 < norm && norm < INFINITY;
+    for (int64_t j = 0; j < n; ++j) out[j] = is_usable ? out[j] / norm : each;
+}
+
+// The largest of some numbers of which none is NaN.
+double largest_of(const double* p, int64_t n) {
     double lanes[MANY], largest = p[0];
     int64_t j = 0;
     if (n >= MANY) {
@@ -365,8 +403,15 @@ int64_t first_largest(const double* p, int64_t n) {
         for (const double lane : lanes) largest = max(largest, lane);
     }
     for (; j < n; ++j) largest = max(largest, p[j]);
+    return largest;
+}
+
+// Its first place.
+int64_t first_largest(const double* p, int64_t n) {
+    const double largest = largest_of(p, n);
     // Many at a time, as long as it is not among them.
-    for (j = 0; j + MANY < n; j += MANY) {
+    int64_t j = 0;
+    for (; j + MANY < n; j += MANY) {
         int n_found = 0;
         for (int l = 0; l < MANY; ++l) n_found += p[j + l] == largest;
         if (n_found) break;
@@ -442,38 +487,36 @@ Read read(const Stretch& stretch, const Known& known, int64_t lo, int64_t hi,
     return {-1, has_negative};
 }
 
-void distances_below(const Centres& centres, const double* below, double* out,
-                     const Scratch& scratch) {
-    const int64_t n = centres.n, n_classes = centres.n_classes, n_features = centres.n_features;
-    for (int64_t i = 0; i < n; ++i) {
-        const Centre& row = centres.centres[i];
-        const double* a = centres.residuals + i * n_classes;
-        bool is_loaded = false;
-        for (int64_t j = i; j < n; ++j) out[j * n + i] = INFINITY;
-        for (int64_t j = 0; j < i; ++j) {
-            const Centre& other = centres.centres[j];
-            const double* other_a = centres.residuals + j * n_classes;
-            const double total = row.squared_norm + other.squared_norm;
-            const Ends ends_a = ends_of_a(row.label == other.label, row.q, row.t, other.q,
-                                          other.t, overlap(row.t, other.t));
-            const Ends ends_h = ends_of_h(row.x, row.perp, other.x, other.perp, centres.bias,
-                                          centres.least_product);
-            double& d2 = out[j * n + i];
-            d2 = INFINITY;
-            if (least_d2(total, ends_a, ends_h) >= below[i]) continue;
-            const double alpha = dot(a, other_a, n_classes);
-            if (least_d2(total, alpha, ends_h) >= below[i]) continue;
-            if (!is_loaded) load_centre(centres, i, scratch.row);
-            is_loaded = true;
-            d2 = total - 2.0 * alpha * (centres.bias + dot(scratch.row, centres, j));
-            if (d2 >= CANCELLED * total) continue;
-            load_centre(centres, j, scratch.other);
+double lowered_within(const Centres& block, int64_t i, const int64_t* others, int64_t n_others,
+                      double d, double enough, const Scratch& scratch) {
+    const int64_t n_classes = block.n_classes, n_features = block.n_features;
+    const Centre& row = block.centres[i];
+    const double* a = block.residuals + i * n_classes;
+    bool is_loaded = false;
+    for (const int64_t* j = others; j < others + n_others && d > enough; ++j) {
+        const Centre& other = block.centres[*j];
+        const double* other_a = block.residuals + *j * n_classes;
+        const double total = row.squared_norm + other.squared_norm;
+        const Ends ends_a = ends_of_a(row.label == other.label, row.q, row.t, other.q, other.t,
+                                      overlap(row.t, other.t));
+        const Ends ends_h = ends_of_h(row.x, row.perp, other.x, other.perp, block.bias,
+                                      block.least_product);
+        if (least_d2(total, ends_a, ends_h) >= d) continue;
+        const double alpha = dot(a, other_a, n_classes);
+        if (least_d2(total, alpha, ends_h) >= d) continue;
+        if (!is_loaded) load_centre(block, i, scratch.row);
+        is_loaded = true;
+        double d2 = total - 2.0 * alpha * (block.bias + dot(scratch.row, block, *j));
+        if (d2 < CANCELLED * total) {
+            load_centre(block, *j, scratch.other);
             d2 = from_differences({a, scratch.row}, {other_a, scratch.other}, n_classes,
-                                  n_features, centres.bias);
-            clear_centre(centres, j, scratch.other);
+                                  n_features, block.bias);
+            clear_centre(block, *j, scratch.other);
         }
-        if (is_loaded) clear_centre(centres, i, scratch.row);
+        d = min(d, d2);
     }
+    if (is_loaded) clear_centre(block, i, scratch.row);
+    return d;
 }
 
 void lower_to_bound(const double* squared_norms, double norm, double widened, double* values,
@@ -483,6 +526,10 @@ void lower_to_bound(const double* squared_norms, double norm, double widened, do
         // Not 0, where all norms are: before the first pass that marks what cannot be picked.
         values[i] = min(values[i], max(limit * limit * widened, 0x1p-1022));
     }
+}
+
+double total(const double* values, int64_t n) {
+    return sum(n, [=](int64_t i) { return values[i]; });
 }
 
 // 2ˢ comes as two factors, for it may be too large for one; powers of 2 round nothing.
@@ -523,8 +570,8 @@ void find(const double* values, int64_t n, double first, double second, int64_t 
 #define NAMED_AGAIN(instructions) kernels_##instructions, #instructions
 #define DEFINE(name, text) \
     extern const Kernels name;   \
-    const Kernels name{text, read, lower, changing, distances_below, lower_to_bound, sum_weights, \
-                       find};
+    const Kernels name{text, mean_direction, read, lower, changing, lowered_within, \
+                       lower_to_bound, largest_of, total, sum_weights, find};
 #define DEFINE_WITH(...) DEFINE(__VA_ARGS__)
 DEFINE_WITH(NAMED(INSTRUCTIONS))
 

@@ -12,6 +12,8 @@ namespace labelnext {
 
 // Centres that are tested at a time: the bits of a word.
 constexpr int WORD = 64;
+// Of a block that nothing is known of yet so many centres are looked at before others.
+constexpr int64_t FEW = 8;
 // From so many classes on, ⟨a_i, a_c⟩ is not computed for a word of centres at once.
 constexpr int64_t MANY_CLASSES = 128;
 
@@ -164,23 +166,30 @@ struct Read {
 struct Kernels {
     const char* instructions;
 
+    // Write the unit vector along the mean of some rows, or another if there is none.
+    void (*mean_direction)(const Matrix& features, double* out, const Scratch&);
     // Check rows lo to hi and write what the bounds need of them.
     Read (*read)(const Stretch&, const Known&, int64_t lo, int64_t hi, const double* direction,
                  double tolerance, const Scratch&);
     // Lower D² of rows lo to hi to their distances to a block of centres, in the order of picks.
     // `fall[c]` is increased by what centre c takes from the potential. Rows of `proba` may be
-    // residuals as well: the pseudo-label's entry is not read.
-    void (*lower)(const Stretch&, const Known&, int64_t lo, int64_t hi, double* d2, bool fresh,
-                  const Centres&, double* fall, int64_t* counters, const Scratch&);
+    // residuals as well: the pseudo-label's entry is not read. Rows at `enough` are left, if it is
+    // not null; else those at 0.
+    void (*lower)(const Stretch&, const Known&, int64_t lo, int64_t hi, double* d2,
+                  const double* enough, bool fresh, const Centres&, double* fall,
+                  int64_t* counters, const Scratch&);
     // Mark the groups of rows between cuts that a block of centres may change at all.
     void (*changing)(const Known&, const int64_t* cuts, int64_t n_groups, const double* d2,
                      const Centres&, bool* changing);
-    // Fill out[j, i], j < i, with d²(j, i), or ∞ where a bound puts it above below[i]; the rest
-    // is ∞.
-    void (*distances_below)(const Centres&, const double* below, double* out, const Scratch&);
+    // D² of row i of a block, lowered from d to its distances to other rows of it, until it is at
+    // `enough`.
+    double (*lowered_within)(const Centres&, int64_t i, const int64_t* others, int64_t n_others,
+                             double d, double enough, const Scratch&);
     // Lower each D² that is not 0 to (‖G_i‖ + norm)², a little widened.
     void (*lower_to_bound)(const double* squared_norms, double norm, double widened,
                            double* values, int64_t n);
+    double (*largest)(const double* values, int64_t n);
+    double (*total)(const double* values, int64_t n);
     // Sum the integer weights ⌈2ˢ D²⌉ of each group of rows, 2ˢ being first × second.
     void (*sum_weights)(const double* values, int64_t n, double first, double second,
                         int64_t group, int64_t* totals);

@@ -3,11 +3,14 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <string>
 
@@ -248,15 +251,24 @@ Block* joined(const std::vector<Block*>& blocks) {
     return new Block(parts, least_product);
 }
 
-void lower(const Block& block, double* d2, Block& other) {
-    check_alike(block.rows(), other.centres());
-    Centres centres = other.with_tables();
-    centres.least_product = std::min(centres.least_product, block.centres().least_product);
-    Memory memory(centres.n_classes, centres.n_features, centres.n_words);
-    std::vector<double> fall(centres.n);
+// Lower D² of rows lo to hi of a block to their distances to other blocks, as far as it is above
+// `enough`, if that is not null.
+void lower(const Block& block, int64_t lo, int64_t hi, double* d2, const double* enough,
+           const std::vector<Block*>& others) {
+    int64_t most = 0;
+    for (const Block* each : others) {
+        check_alike(block.rows(), each->centres());
+        most = std::max(most, each->centres().n);
+    }
+    Memory memory(block.centres().n_classes, block.centres().n_features, most / WORD + 1);
+    std::vector<double> fall(most);
     int64_t counters[N_COUNTERS] = {};
-    kernels().lower(block.rows(), block.known(), 0, block.known().n_rows, d2, false, centres,
-                    fall.data(), counters, memory.scratch());
+    for (Block* each : others) {
+        Centres centres = each->with_tables(false);
+        centres.least_product = std::min(centres.least_product, block.centres().least_product);
+        kernels().lower(block.rows(), block.known(), lo, hi, d2, enough, false, centres,
+                        fall.data(), counters, memory.scratch());
+    }
 }
 
 // What a block holds, as arrays of NumPy's that keep it.
@@ -295,13 +307,43 @@ View starts_of(const Block& b) {
     return view(c.sparse_features.starts, {c.is_sparse ? c.n + 1 : 0});
 }
 
-void distances_within(const Block& block, const double* below, double* out) {
-    const Centres& centres = block.centres();
-    Memory memory(0, centres.n_features, 0);
-    kernels().distances_below(centres, below, out, memory.scratch());
-}
+// What of drawn rows is accepted; see `Factors.accept`.
+struct Accepting {
+    const std::vector<Block*>& waiting;
+    int64_t most;
+    nb::handle admit;
+    std::vector<int64_t> accepted{};
 
-// See `Factors.accept`.
+    // Look at rows lo to hi of a block, `rows` of a pool; returns how many have been looked at.
+    int64_t look(const Block& block, const int64_t* rows, const double* bars, double* d2,
+                 int64_t lo, int64_t hi) {
+        const Centres& c = block.centres();
+        lower(block, lo, hi, d2, bars, waiting);
+        Memory memory(0, c.n_features, 0);
+        for (int64_t i = lo; i < hi; ++i) {
+            for (const int64_t j : accepted)
+                if (rows[j] == rows[i]) d2[i] = 0.0;
+            d2[i] = kernels().lowered_within(c, i, accepted.data(),
+                                             static_cast<int64_t>(accepted.size()), d2[i],
+                                             bars[i], memory.scratch());
+            if (!(bars[i] < d2[i]) || !is_admitted(rows[i])) continue;
+            accepted.push_back(i);
+            if (is_done()) return i + 1;
+        }
+        return hi;
+    }
+
+    bool is_done() const { return static_cast<int64_t>(accepted.size()) == most; }
+
+    bool is_admitted(int64_t row) const {
+        if (admit.is_none()) return true;
+        nb::gil_scoped_acquire held;
+        const int answer = PyObject_IsTrue(admit(row).ptr());
+        if (answer < 0) throw nb::python_error();
+        return answer > 0;
+    }
+};
+
 std::pair<std::vector<int64_t>, int64_t> accept(
     const Block& block, Vector<const int64_t> drawn, Vector<const double> bars, Vector<double> d2,
     const std::vector<Block*>& waiting, int64_t most, nb::object admit) {
@@ -310,26 +352,10 @@ std::pair<std::vector<int64_t>, int64_t> accept(
     const double* bar = data_of(bars, static_cast<size_t>(n), "bars");
     double* now = data_of(d2, static_cast<size_t>(n), "d2");
     check_blocks(waiting);
-    const auto is_admitted = [&](int64_t row) {
-        if (admit.is_none()) return true;
-        nb::gil_scoped_acquire held;
-        const int answer = PyObject_IsTrue(admit(row).ptr());
-        if (answer < 0) throw nb::python_error();
-        return answer > 0;
-    };
     nb::gil_scoped_release released;
-    for (Block* each : waiting) lower(block, now, *each);
-    std::vector<double> among(n * n);
-    distances_within(block, now, among.data());
-    std::vector<int64_t> accepted;
-    for (int64_t j = 0; j < n; ++j) {
-        if (!(bar[j] < now[j]) || !is_admitted(rows[j])) continue;
-        accepted.push_back(j);
-        if (static_cast<int64_t>(accepted.size()) == most) return {accepted, j + 1};
-        for (int64_t i = j + 1; i < n; ++i)
-            now[i] = rows[i] == rows[j] ? 0.0 : std::min(now[i], among[j * n + i]);
-    }
-    return {accepted, n};
+    Accepting accepting{waiting, most, admit};
+    const int64_t n_seen = accepting.look(block, rows, bar, now, 0, n);
+    return {accepting.accepted, n_seen};
 }
 
 // A `Known` with its arrays.
@@ -351,14 +377,17 @@ class KnownOf {
                  bias};
     }
 
+    Part part(const MatrixOf& proba, const MatrixOf& features, const int64_t* rows,
+              const int64_t* places, int64_t n) const {
+        return {known, proba.m, features.m, fits_float32(proba.m.type), rows, places, n};
+    }
+
     Block* gather(Vector<const int64_t> rows, const MatrixOf& proba, const MatrixOf& features,
                   Vector<const int64_t> places, double least_product) const {
         const auto n = static_cast<int64_t>(rows.size());
         const int64_t* at = data_of(places, rows.size(), "places");
         nb::gil_scoped_release released;
-        const bool is_narrow = fits_float32(proba.m.type);
-        return new Block({{known, proba.m, features.m, is_narrow, rows.data(), at, n}},
-                         least_product);
+        return new Block({part(proba, features, rows.data(), at, n)}, least_product);
     }
 
     std::pair<int64_t, bool> read(int64_t lo, int64_t hi, const MatrixOf& proba,
@@ -375,31 +404,16 @@ class KnownOf {
         return {found.bad, found.has_negative};
     }
 
-    void lower(int64_t lo, int64_t hi, const MatrixOf& proba, const MatrixOf& features,
-               int64_t first, Vector<double> d2, bool fresh, Block& block, Vector<double> fall,
-               Vector<int64_t> counters) const {
-        const Stretch stretch = checked(proba, features, first, lo, hi);
-        double* values = data_of(d2, static_cast<size_t>(known.n_rows), "d2");
-        double* falls = data_of(fall, static_cast<size_t>(block.centres().n), "fall");
-        int64_t* counts = data_of(counters, N_COUNTERS, "counters");
-        nb::gil_scoped_release released;
-        check_alike(stretch, block.centres());
-        const Centres& centres = block.with_tables();
-        Memory memory(centres.n_classes, centres.n_features, centres.n_words);
-        kernels().lower(stretch, known, lo, hi, values, fresh, centres, falls, counts,
-                        memory.scratch());
+    // Rows lo to hi of the pool, in matrices that begin with row `first`.
+    Stretch checked(const MatrixOf& proba, const MatrixOf& features, int64_t first, int64_t lo,
+                    int64_t hi) const {
+        require(proba.m.n_rows == features.m.n_rows, "Both factors must have as many rows.");
+        require(0 <= first && first <= lo && lo <= hi && hi <= known.n_rows && hi - first <= proba.m.n_rows,
+                "These rows are not all there.");
+        return {proba.m, features.m, first};
     }
 
-    void changing(Vector<const int64_t> cuts, Vector<const double> d2, Block& block,
-                  Vector<bool> out) const {
-        require(block.centres().n > 0, "There must be centres.");
-        const int64_t n_groups = static_cast<int64_t>(out.size());
-        const int64_t* ends = data_of(cuts, out.size() + 1, "cuts");
-        const double* values = data_of(d2, static_cast<size_t>(known.n_rows), "d2");
-        require(0 <= ends[0] && ends[n_groups] <= known.n_rows, "cuts go beyond the rows.");
-        nb::gil_scoped_release released;
-        kernels().changing(known, ends, n_groups, values, block.with_tables(), out.data());
-    }
+    Known known;
 
   private:
     static Labels as_labels(const nb::ndarray<nb::device::cpu, nb::c_contig, nb::ndim<1>>& values,
@@ -411,49 +425,202 @@ class KnownOf {
         return {static_cast<char*>(values.data()), is_wide};
     }
 
-    Stretch checked(const MatrixOf& proba, const MatrixOf& features, int64_t first, int64_t lo,
-                    int64_t hi) const {
-        require(proba.m.n_rows == features.m.n_rows, "Both factors must have as many rows.");
-        require(0 <= first && first <= lo && lo <= hi && hi <= known.n_rows && hi - first <= proba.m.n_rows,
-                "These rows are not all there.");
-        return {proba.m, features.m, first};
-    }
-
     nb::ndarray<nb::device::cpu, nb::c_contig, nb::ndim<1>> labels, runners_up;
     Vector<double> squared_norms;
     Square<double> scalars;
-    Known known;
 };
 
-void lower_to_bound(Vector<const double> squared_norms, double norm, double widened,
-                    Vector<double> values) {
-    const size_t n = values.size();
-    const double* norms = data_of(squared_norms, n, "squared_norms");
+void mean_direction(const MatrixOf& features, Vector<double> out) {
+    const int64_t n = features.m.n_columns;
+    double* direction = data_of(out, static_cast<size_t>(n), "out");
     nb::gil_scoped_release released;
-    kernels().lower_to_bound(norms, norm, widened, values.data(), static_cast<int64_t>(n));
+    Memory memory(0, n, 0);
+    kernels().mean_direction(features.m, direction, memory.scratch());
 }
 
-void sum_weights(Vector<const double> values, double first, double second, int64_t group,
-                 Vector<int64_t> totals) {
-    const auto n = static_cast<int64_t>(values.size());
-    require(group > 0 && static_cast<int64_t>(totals.size()) == (n + group - 1) / group,
-            "There must be a total for each group.");
-    nb::gil_scoped_release released;
-    kernels().sum_weights(values.data(), n, first, second, group, totals.data());
+// ⌊total · r / 2⁶⁴⌋
+int64_t ticket(uint64_t total, uint64_t r) {
+    constexpr uint64_t LOW = UINT32_MAX;
+    const uint64_t a = total >> 32, b = total & LOW, c = r >> 32, d = r & LOW;
+    const uint64_t middle = b * c + (b * d >> 32), other = a * d + (middle & LOW);
+    return static_cast<int64_t>(a * c + (middle >> 32) + (other >> 32));
 }
 
-void find(Vector<const double> values, double first, double second, int64_t group,
-          Vector<const int64_t> starts, Vector<const int64_t> tickets, Vector<int64_t> rows,
-          Vector<int64_t> weights) {
-    const auto n = static_cast<int64_t>(values.size());
-    const size_t n_tickets = tickets.size();
-    require(n > 0 && group > 0 && static_cast<int64_t>(starts.size()) == (n + group - 1) / group + 1,
-            "There must be a start of each group, and the end of all.");
-    int64_t *found = data_of(rows, n_tickets, "rows"), *of = data_of(weights, n_tickets, "weights");
-    nb::gil_scoped_release released;
-    kernels().find(values.data(), n, first, second, group, starts.data(), tickets.data(),
-                   static_cast<int64_t>(n_tickets), found, of);
-}
+// D² of each row of a pool, with the integer weights ⌈2ˢ D²⌉ that draws are made by.
+class D2Of {
+  public:
+    D2Of(const KnownOf& of_, Vector<double> values_, Vector<bool> available_, int64_t group_)
+        : of(of_), values(values_), available(available_), n(of.known.n_rows), group(group_) {
+        data_of(values, static_cast<size_t>(n), "values");
+        data_of(available, static_cast<size_t>(n), "available");
+        require(n > 0 && group > 0, "There must be rows, and a group of them must have some.");
+        starts.assign((n + group - 1) / group + 1, 0);
+    }
+
+    void bound(double norm, double widened) {
+        nb::gil_scoped_release released;
+        kernels().lower_to_bound(of.known.squared_norms, norm, widened, values.data(), n);
+    }
+
+    // Make those of some rows that are of this pool unavailable; returns how many were available.
+    int64_t take(Vector<const int64_t> rows) {
+        int64_t n_taken = 0;
+        for (size_t i = 0; i < rows.size(); ++i) {
+            const int64_t row = rows.data()[i];
+            if (row < 0 || row >= n) continue;
+            values.data()[row] = 0.0;
+            n_taken += available.data()[row];
+            available.data()[row] = false;
+        }
+        return n_taken;
+    }
+
+    // The first available row of the largest ‖G‖, or −1 if all are 0.
+    int64_t largest_norm() const {
+        nb::gil_scoped_release released;
+        int64_t found = -1;
+        double most = 0.0;
+        for (int64_t i = 0; i < n; ++i)
+            if (of.known.squared_norms[i] > most && available.data()[i]) {
+                found = i;
+                most = of.known.squared_norms[i];
+            }
+        return found;
+    }
+
+    double largest() const {
+        nb::gil_scoped_release released;
+        return kernels().largest(values.data(), n);
+    }
+
+    // Weigh all rows, and return the sum.
+    int64_t weigh(int64_t exponent_) {
+        nb::gil_scoped_release released;
+        exponent = static_cast<int>(exponent_);
+        // Two factors, for 2ˢ may be too large for one.
+        const int half = exponent / 2;
+        first = std::ldexp(1.0, half);
+        second = std::ldexp(1.0, exponent - half);
+        kernels().sum_weights(values.data(), n, first, second, group, starts.data() + 1);
+        std::partial_sum(starts.begin(), starts.end(), starts.begin());
+        return starts.back();
+    }
+
+    void find(Vector<const int64_t> tickets, Vector<int64_t> rows, Vector<int64_t> weights) const {
+        const size_t n_tickets = tickets.size();
+        int64_t* found = data_of(rows, n_tickets, "rows");
+        int64_t* of_row = data_of(weights, n_tickets, "weights");
+        nb::gil_scoped_release released;
+        find(tickets.data(), static_cast<int64_t>(n_tickets), found, of_row);
+    }
+
+    // See `D2.draw` in engine/_base.py.
+    std::tuple<Block*, std::vector<int64_t>, std::vector<double>, int64_t> draw(
+        const MatrixOf& proba, const MatrixOf& features, double least_product,
+        Vector<const uint64_t> bits, Vector<const double> lots,
+        const std::vector<Block*>& waiting, int64_t most, nb::object admit) const {
+        const auto n_drawn = static_cast<int64_t>(bits.size());
+        const double* lot = data_of(lots, bits.size(), "lots");
+        require(n_drawn > 0 && starts.back() > 0, "There must be something to draw.");
+        check_blocks(waiting);
+        nb::gil_scoped_release released;
+        std::vector<int64_t> tickets(n_drawn), rows(n_drawn), weights(n_drawn);
+        std::vector<double> bars(n_drawn), d2(n_drawn);
+        std::optional<Block> drawn;
+        Accepting accepting{waiting, most, admit};
+        int64_t n_seen = 0;
+        // No more are gathered at a time than may be looked at.
+        for (int64_t lo = 0, hi; lo < n_drawn && !accepting.is_done(); lo = hi) {
+            hi = std::min(n_drawn, lo + std::max({lo, 2 * most, int64_t{8}}));
+            for (int64_t i = lo; i < hi; ++i)
+                tickets[i] = ticket(static_cast<uint64_t>(starts.back()), bits.data()[i]);
+            find(tickets.data() + lo, hi - lo, rows.data() + lo, weights.data() + lo);
+            for (int64_t i = lo; i < hi; ++i) {
+                // Accept with probability D²/(weight / 2ˢ).
+                bars[i] = std::ldexp(lot[i] * static_cast<double>(weights[i]), -exponent);
+                d2[i] = values.data()[rows[i]];
+            }
+            const int64_t* some = rows.data() + lo;
+            const Part part = of.part(proba, features, some, some, hi - lo);
+            if (drawn)
+                drawn->grow(part);
+            else
+                drawn.emplace(std::vector<Part>{part}, least_product);
+            n_seen = accepting.look(*drawn, rows.data(), bars.data(), d2.data(), lo, hi);
+        }
+        std::vector<int64_t> picked;
+        std::vector<double> left;
+        for (const int64_t i : accepting.accepted) {
+            picked.push_back(rows[i]);
+            left.push_back(d2[i]);
+        }
+        const auto n_accepted = static_cast<int64_t>(picked.size());
+        return {new Block({drawn->part(accepting.accepted.data(), n_accepted)}, least_product),
+                picked, left, n_seen};
+    }
+
+    void lower(int64_t lo, int64_t hi, const MatrixOf& proba, const MatrixOf& features,
+               int64_t first_row, bool fresh, Block& block, Vector<double> fall) {
+        const Stretch stretch = of.checked(proba, features, first_row, lo, hi);
+        double* falls = data_of(fall, static_cast<size_t>(block.centres().n), "fall");
+        nb::gil_scoped_release released;
+        check_alike(stretch, block.centres());
+        const Centres& centres = block.with_tables(fresh);
+        Memory memory(centres.n_classes, centres.n_features, centres.n_words);
+        int64_t counts[N_COUNTERS] = {};
+        kernels().lower(stretch, of.known, lo, hi, values.data(), nullptr, fresh, centres, falls,
+                        counts, memory.scratch());
+        for (int i = 0; i < N_COUNTERS; ++i) counters[i] += counts[i];
+    }
+
+    // Make of what each centre has taken the potentials after each: from the end, where that of all
+    // is left, so that nothing cancels. Values are added span by span.
+    void potentials(Vector<double> fall, int64_t span) const {
+        require(fall.size() > 0 && span > 0, "There must be centres, and rows of a span.");
+        nb::gil_scoped_release released;
+        double left = 0.0;
+        for (int64_t lo = 0; lo < n; lo += span)
+            left += kernels().total(values.data() + lo, std::min(span, n - lo));
+        for (size_t c = fall.size(); c-- > 0;) {
+            const double taken = fall.data()[c];
+            fall.data()[c] = left;
+            left += taken;
+        }
+    }
+
+    // The counters since the last call.
+    std::vector<int64_t> counted() {
+        std::vector<int64_t> counts;
+        for (std::atomic<int64_t>& counter : counters) counts.push_back(counter.exchange(0));
+        return counts;
+    }
+
+    void changing(Vector<const int64_t> cuts, Block& block, Vector<bool> out) const {
+        require(block.centres().n > 0, "There must be centres.");
+        const int64_t n_groups = static_cast<int64_t>(out.size());
+        const int64_t* ends = data_of(cuts, out.size() + 1, "cuts");
+        require(0 <= ends[0] && ends[n_groups] <= n, "cuts go beyond the rows.");
+        nb::gil_scoped_release released;
+        kernels().changing(of.known, ends, n_groups, values.data(), block.with_tables(false),
+                           out.data());
+    }
+
+  private:
+    void find(const int64_t* tickets, int64_t n_tickets, int64_t* rows, int64_t* weights) const {
+        kernels().find(values.data(), n, first, second, group, starts.data(), tickets, n_tickets,
+                       rows, weights);
+    }
+
+    const KnownOf of;
+    Vector<double> values;
+    Vector<bool> available;
+    int64_t n, group;
+    int exponent = 0;
+    double first = 1.0, second = 1.0;
+    // Where the weights of each group of rows start when all are cumulated, and where they end.
+    std::vector<int64_t> starts;
+    std::atomic<int64_t> counters[N_COUNTERS] = {};
+};
 
 }  // namespace
 
@@ -465,13 +632,7 @@ NB_MODULE(_kernels, m) {
     m.attr("COUNTERS") = nb::make_tuple(COUNTERS[0], COUNTERS[1], COUNTERS[2], COUNTERS[3]);
     m.def("instructions", instructions);
     m.def("use", use, "name"_a);
-    m.def("lower_to_bound", lower_to_bound, "squared_norms"_a.noconvert(), "norm"_a, "widened"_a,
-          "values"_a.noconvert());
-    m.def("find", find, "values"_a.noconvert(), "first"_a, "second"_a, "group"_a,
-          "starts"_a.noconvert(), "tickets"_a, "rows"_a.noconvert(), "weights"_a.noconvert());
-    m.def("sum_weights", sum_weights, "values"_a.noconvert(), "first"_a, "second"_a, "group"_a,
-          "totals"_a.noconvert());
-
+    m.def("mean_direction", mean_direction, "features"_a, "out"_a.noconvert());
     nb::class_<MatrixOf>(m, "Matrix")
         .def(nb::init<nb::handle, bool>(), "array"_a, "bfloat16"_a = false)
         .def(nb::init<nb::handle, nb::handle, nb::handle, int64_t>(), "data"_a, "indices"_a,
@@ -484,18 +645,11 @@ NB_MODULE(_kernels, m) {
         .def("accept", accept, "rows"_a, "bars"_a, "d2"_a.noconvert(), "waiting"_a, "most"_a,
              "admit"_a.none())
         .def("lower", [](const Block& block, Vector<double> d2, Block& centres) {
-            double* values = data_of(d2, static_cast<size_t>(block.centres().n), "d2");
+            const int64_t n = block.centres().n;
+            double* values = data_of(d2, static_cast<size_t>(n), "d2");
             nb::gil_scoped_release released;
-            lower(block, values, centres);
+            lower(block, 0, n, values, nullptr, {&centres});
         }, "d2"_a.noconvert(), "centres"_a)
-        .def("distances_within", [](const Block& block, Vector<const double> below,
-                                    Square<double> out) {
-            const auto n = static_cast<size_t>(block.centres().n);
-            const double* limits = data_of(below, n, "below");
-            require(out.shape(0) == n && out.shape(1) == n, "out must be square.");
-            nb::gil_scoped_release released;
-            distances_within(block, limits, out.data());
-        }, "below"_a.noconvert(), "out"_a.noconvert())
         .def_prop_ro("labels", labels_of, kept)
         .def_prop_ro("squared_norms", squared_norms_of, kept)
         .def_prop_ro("residuals", residuals_of, kept)
@@ -513,12 +667,26 @@ NB_MODULE(_kernels, m) {
         .def("gather", &KnownOf::gather, "rows"_a, "proba"_a, "features"_a, "places"_a,
              "least_product"_a)
         .def("read", &KnownOf::read, "lo"_a, "hi"_a, "proba"_a, "features"_a, "first"_a,
-             "direction"_a.noconvert(), "tolerance"_a)
-        .def("lower", &KnownOf::lower, "lo"_a, "hi"_a, "proba"_a, "features"_a, "first"_a,
-             "d2"_a.noconvert(), "fresh"_a, "centres"_a, "fall"_a.noconvert(),
-             "counters"_a.noconvert())
-        .def("changing", &KnownOf::changing, "cuts"_a.noconvert(), "d2"_a.noconvert(),
-             "centres"_a, "out"_a.noconvert());
+             "direction"_a.noconvert(), "tolerance"_a);
+
+    nb::class_<D2Of>(m, "D2")
+        .def(nb::init<const KnownOf&, Vector<double>, Vector<bool>, int64_t>(), "known"_a,
+             "values"_a.noconvert(), "available"_a.noconvert(), "group"_a)
+        .def("take", &D2Of::take, "rows"_a)
+        .def("largest_norm", &D2Of::largest_norm)
+        .def("bound", &D2Of::bound, "norm"_a, "widened"_a)
+        .def("largest", &D2Of::largest)
+        .def("weigh", &D2Of::weigh, "exponent"_a)
+        .def("find", nb::overload_cast<Vector<const int64_t>, Vector<int64_t>, Vector<int64_t>>(
+                         &D2Of::find, nb::const_),
+             "tickets"_a, "rows"_a.noconvert(), "weights"_a.noconvert())
+        .def("draw", &D2Of::draw, "proba"_a, "features"_a, "least_product"_a, "bits"_a.noconvert(),
+             "lots"_a.noconvert(), "waiting"_a, "most"_a, "admit"_a.none())
+        .def("lower", &D2Of::lower, "lo"_a, "hi"_a, "proba"_a, "features"_a, "first"_a, "fresh"_a,
+             "centres"_a, "fall"_a.noconvert())
+        .def("potentials", &D2Of::potentials, "fall"_a.noconvert(), "span"_a)
+        .def("counted", &D2Of::counted)
+        .def("changing", &D2Of::changing, "cuts"_a.noconvert(), "centres"_a, "out"_a.noconvert());
 }
 
 }  // namespace labelnext

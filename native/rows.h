@@ -13,17 +13,58 @@ namespace {
 
 constexpr int LANES = 8;
 
+#if defined(__GNUC__)
+// What is so short that it must not become a call.
+#define INLINED [[gnu::always_inline]] inline
+#pragma GCC diagnostic ignored "-Wpsabi"
+#else
+#define INLINED inline
+#endif
+
 // The sum of term(0), …, term(n − 1).
 template <class Term>
 double sum(int64_t n, Term term) {
     double lanes[LANES] = {}, rest = 0.0;
     int64_t j = 0;
+    if (n < LANES) {
+        for (; j < n; ++j) rest += term(j);
+        return 0.0 + rest;
+    }
     for (; j + LANES <= n; j += LANES)
         for (int l = 0; l < LANES; ++l) lanes[l] += term(j + l);
     for (; j < n; ++j) rest += term(j);
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
            ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7])) + rest;
 }
+
+// As many numbers as there are lanes, in registers.
+#if defined(__GNUC__)
+using Lanes = double __attribute__((vector_size(LANES * sizeof(double))));
+INLINED Lanes lanes_at(const double* at) {
+    Lanes lanes;
+    std::memcpy(&lanes, at, sizeof lanes);
+    return lanes;
+}
+#else
+struct Lanes {
+    double at[LANES];
+    Lanes& operator+=(const Lanes& other) {
+        for (int l = 0; l < LANES; ++l) at[l] += other.at[l];
+        return *this;
+    }
+};
+inline Lanes lanes_at(const double* at) {
+    Lanes lanes;
+    std::memcpy(&lanes, at, sizeof lanes);
+    return lanes;
+}
+inline Lanes operator*(double factor, Lanes lanes) {
+    for (double& each : lanes.at) each *= factor;
+    return lanes;
+}
+#endif
+
+INLINED void store(const Lanes& lanes, double* out) { std::memcpy(out, &lanes, sizeof lanes); }
 
 template <class Y>
 double dot(const double* x, const Y* y, int64_t n) {

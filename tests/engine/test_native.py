@@ -311,22 +311,16 @@ class TestBadInput:
     def test_centres_of_another_shape(self):
         pool, other = (pools.pruned(*pools.confident(90, 3, d)) for d in (4, 5))
         block = other.gather(np.arange(3)).block
-        d2, matrices = (
-            np.full(90, np.inf),
-            (kernels.Matrix(pool.proba), kernels.Matrix(pool.features)),
-        )
-        counters = np.zeros(len(kernels.COUNTERS), dtype=np.int64)
+        d2 = d2_of(pool)
+        matrices = kernels.Matrix(pool.proba), kernels.Matrix(pool.features)
         with pytest.raises(ValueError, match="same classes and features"):
-            pool.known.lower(0, 90, *matrices, 0, d2, True, block, np.zeros(3), counters)
+            d2.lower(0, 90, *matrices, 0, True, block, np.zeros(3))
         with pytest.raises(ValueError, match="same classes and features"):
             pool.gather(np.arange(2)).block.lower(np.ones(2), block)
         for bad in (np.zeros(2), np.zeros(3, dtype=np.float32)):
             with pytest.raises((TypeError, ValueError)):
-                pool.known.lower(0, 90, *matrices, 0, d2, True, block, bad, counters)
-        with pytest.raises(ValueError, match="below must have"):
-            block.distances_within(np.ones(2), np.ones((3, 3)))
-        with pytest.raises(ValueError, match="square"):
-            block.distances_within(np.ones(3), np.ones((3, 2)))
+                d2.lower(0, 90, *matrices, 0, True, block, bad)
+        assert d2.counted() == [0] * len(kernels.COUNTERS)
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -418,28 +412,90 @@ class TestBadInput:
         with pytest.raises(ValueError, match="must be centres"):
             pool.gather(np.arange(3)).lower(np.ones(3), none)
         with pytest.raises(ValueError, match="must be centres"):
-            pool.known.changing(np.array([0, 9]), np.ones(90), none.block, np.ones(1, dtype=bool))
+            d2_of(pool).changing(np.array([0, 9]), none.block, np.ones(1, dtype=bool))
 
-    def test_tickets_of_other_pools(self):
-        starts, out = np.array([0, 2, 3]), np.empty(1, dtype=np.int64)
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"lots": np.zeros(2)}, "lots must have"),
+            ({"lots": np.zeros(3, dtype=np.float32)}, "incompatible"),
+            ({"bits": np.zeros(3, dtype=np.int64)}, "incompatible"),
+            ({"bits": np.zeros(0, dtype=np.uint64), "lots": np.zeros(0)}, "something to draw"),
+            ({"waiting": [None]}, "None is no block"),
+            ({"waiting": "other"}, "same classes and features"),
+            ({"proba": "few"}, "all there"),
+            ({"admit": 3}, "not callable"),
+        ],
+    )
+    def test_drawing(self, change, said):
+        pool, other = (pools.pruned(*pools.confident(90, 3, d)) for d in (4, 5))
+        d2 = d2_of(pool)
+        d2.bound(1.0, 1.0)
+        given = {
+            "proba": kernels.Matrix(pool.proba),
+            "features": kernels.Matrix(pool.features),
+            "least_product": 0.0,
+            "bits": np.full(3, 1 << 63, dtype=np.uint64),
+            "lots": np.zeros(3),
+            "waiting": [],
+            "most": 3,
+            "admit": None,
+        }
+        with pytest.raises(ValueError, match="something to draw"):
+            d2.draw(**given)
+        d2.weigh(40)
+        if change.get("waiting") == "other":
+            change = {"waiting": [other.gather(np.arange(3)).block]}
+        if change.get("proba") == "few":
+            change = {"proba": kernels.Matrix(pool.proba[:9])}
+        with pytest.raises((TypeError, ValueError), match=said):
+            d2.draw(**{**given, **change})
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"values": np.ones(89)},
+            {"values": _read_only(np.ones(90))},
+            {"values": np.ones(90, dtype=np.float32)},
+            {"available": np.ones(89, dtype=bool)},
+            {"available": np.ones(90, dtype=np.uint8)},
+            {"group": 0},
+        ],
+    )
+    def test_values_of_other_pools(self, other):
+        known = pools.pruned(*pools.confident(90, 3, 4)).known
+        given = {"values": np.ones(90), "available": np.ones(90, dtype=bool), "group": 64}
+        with pytest.raises((TypeError, ValueError)):
+            kernels.D2(known, **{**given, **other})
+
+    def test_rows_of_other_pools_are_not_taken(self):
+        values, available = np.ones(90), np.ones(90, dtype=bool)
+        known = pools.pruned(*pools.confident(90, 3, 4)).known
+        d2 = kernels.D2(known, values, available, 64)
+        assert d2.take(np.array([-1, 90, 3, 3, 1 << 62])) == 1
+        assert np.flatnonzero(values == 0).tolist() == np.flatnonzero(~available).tolist() == [3]
+
+    def test_potentials_of_no_centres(self):
+        d2 = d2_of(pools.pruned(*pools.confident(90, 3, 4)))
+        for fall, span in ((np.empty(0), 64), (np.empty(3), 0)):
+            with pytest.raises(ValueError, match="must be centres"):
+                d2.potentials(fall, span)
+
+    def test_tickets_that_do_not_fit(self):
+        d2, out = d2_of(pools.pruned(*pools.confident(90, 3, 4))), np.empty(1, dtype=np.int64)
         for wrong in (
-            {"starts": starts[:2]},
-            {"values": np.empty(0)},
             {"rows": np.empty(2, dtype=np.int64)},
             {"weights": np.empty(0, dtype=np.int64)},
             {"rows": np.empty(1)},
-            {"group": 0},
         ):
-            arguments = {"values": np.ones(3), "first": 1.0, "second": 1.0, "group": 2}
-            tickets = {"starts": starts, "tickets": np.array([2]), "rows": out, "weights": out}
             with pytest.raises((TypeError, ValueError)):
-                kernels.find(**{**arguments, **tickets, **wrong})
+                d2.find(**{"tickets": np.array([2]), "rows": out, "weights": out, **wrong})
 
-    def test_sums_of_other_lengths(self):
-        with pytest.raises(ValueError, match="total for each group"):
-            kernels.sum_weights(np.ones(5), 1.0, 1.0, 2, np.zeros(2, dtype=np.int64))
-        with pytest.raises(ValueError, match="squared_norms must have"):
-            kernels.lower_to_bound(np.ones(5), 1.0, 1.0, np.ones(4))
+
+def d2_of(pool):
+    """D² of a pool, nothing being known of it."""
+    n = pool.n_rows
+    return kernels.D2(pool.known, np.full(n, np.inf), np.ones(n, dtype=bool), 64)
 
 
 def test_several_selections_of_one_pool_at_once():

@@ -7,6 +7,7 @@ product; everything in `labelnext.sampling` is written against `Gradients` and `
 
 from labelnext.engine._base import D2, Gradients, PassReport
 from labelnext.engine._base import MOST_DRAWN as MOST_DRAWN
+from labelnext.engine._base import Drawn as Drawn
 from labelnext.engine._base import largest_block as largest_block
 from labelnext.engine._factors import Factors
 from labelnext.engine._open import as_gradients as as_gradients

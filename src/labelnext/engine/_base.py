@@ -6,7 +6,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from labelnext.utils.given import CLASSIFICATION
 from labelnext.utils.libraries import is_sparse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from labelnext.engine._factors import Factors, Floats, Ints, PlainForm, StoredRows
@@ -169,6 +171,18 @@ class Scale:
         return self.own if self.limit is None else min(self.own, self.limit)
 
 
+class Drawn(NamedTuple):
+    """Drawn rows that have been accepted, in order."""
+
+    factors: Factors
+    rows: list[int]
+    d2: list[float]
+    """Their D² then."""
+
+    n_seen: int
+    """How many drawn rows were looked at: up to the last that may be accepted."""
+
+
 class D2(ABC):
     """D², the squared distance to the nearest centre, of each row of a pool.
 
@@ -182,6 +196,9 @@ class D2(ABC):
     pool is cut into shards: the same ticket finds the same row everywhere. A weight is never
     less than what it stands for, so that thinning by 2ˢ D² / weight gives the exact law.
     """
+
+    pool: Any
+    """The `Gradients` that it is D² of."""
 
     values: Any
     """D² of every row, an array: for a look at it. Where it is elsewhere it is fetched."""
@@ -251,6 +268,46 @@ class D2(ABC):
         weights : ndarray of shape (m,), int64
             Its weight, at least 2ˢ D².
         """
+
+    def draw(
+        self,
+        bits: NDArray[np.uint64],
+        lots: Floats,
+        waiting: list[Any],
+        most: int,
+        admit: Callable[[int], bool] | None = None,
+    ) -> Drawn:
+        """Draw rows from D² after the latest pass; accept them with the ratio to what it is now.
+
+        Parameters
+        ----------
+        bits : ndarray of shape (m,), uint64
+            Random bits, which say what each draw finds: the ticket ⌊total · r / 2⁶⁴⌋.
+        lots : ndarray of shape (m,), float64
+            Random numbers from 0 to 1, which decide on acceptance.
+        waiting : list of blocks
+            Centres that wait for a pass.
+        most : int
+            How many may be accepted, at least 1.
+        admit : callable, optional
+            What has the last word on a row that would be accepted.
+
+        Returns
+        -------
+        Drawn
+            What was accepted.
+        """
+        # Not `rng.integers(total)`, which throws away draws by the last bits of the total: these
+        # are rounding, and must not shift all draws that follow. No row's probability is off by
+        # 2⁻⁶³.
+        tickets = np.array([self.total * r >> 64 for r in bits.tolist()], dtype=np.int64)
+        rows, now, weights = self.find(tickets)
+        # Accept with probability D²/(weight / 2ˢ).
+        bars = np.ldexp(lots * weights, -self.exponent)
+        factors = self.pool.gather(rows)
+        accepted, n_seen = factors.accept(rows, bars, now, waiting, most, admit)
+        chosen = np.array(accepted, dtype=np.int64)
+        return Drawn(factors[chosen], rows[chosen].tolist(), now[chosen].tolist(), n_seen)
 
     @abstractmethod
     def bound(self, norm: float) -> None:

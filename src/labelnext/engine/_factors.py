@@ -173,8 +173,9 @@ class Factors:
         bars : ndarray of shape (m,), float64
             The bars, at least 0.
         d2 : ndarray of shape (m,), float64
-            Their D² at the latest pass; lowered in place to their distances to `waiting` and to
-            those that are accepted before them. That of a copy of these is 0.
+            Their D² at the latest pass. That of rows that are accepted is lowered in place to their
+            distances to `waiting` and to those that are accepted before them, 0 for a copy of
+            these; that of others as far as decides on them.
         waiting : list of blocks
             Centres that wait for a pass.
         most : int

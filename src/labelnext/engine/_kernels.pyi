@@ -22,6 +22,11 @@ def instructions() -> list[str]:
 def use(name: str) -> None:
     """Use another set of instructions. Results are the same to the last bit."""
 
+def mean_direction(features: Matrix, out: NDArray[np.float64]) -> None:
+    """Write the unit vector along the mean of rows; where that is 0 or infinite, one of equal
+    entries.
+    """
+
 class Matrix:
     """Rows of numbers where and as they are: dense of any strides, or the arrays of CSR."""
 
@@ -67,34 +72,6 @@ class Known:
         −1, and whether any feature is negative.
         """
 
-    def lower(
-        self,
-        lo: int,
-        hi: int,
-        proba: Matrix,
-        features: Matrix,
-        first: int,
-        d2: NDArray[np.float64],
-        fresh: bool,
-        centres: Block,
-        fall: NDArray[np.float64],
-        counters: NDArray[np.int64],
-    ) -> None:
-        """Lower D² of rows lo to hi to their distances to centres, in the order of picks.
-
-        Where it is not known yet (`fresh`) it is infinite, but for rows at 0. What each centre
-        takes from the potential is added to `fall`.
-        """
-
-    def changing(
-        self,
-        cuts: NDArray[np.int64],
-        d2: NDArray[np.float64],
-        centres: Block,
-        out: NDArray[np.bool_],
-    ) -> None:
-        """Write which groups of rows between cuts centres may change, by what is known."""
-
 class Block:
     """Some rows of a pool, drawn ones or centres: their factors and what is known of them.
 
@@ -121,9 +98,6 @@ class Block:
     def lower(self, d2: NDArray[np.float64], centres: Block) -> None:
         """Lower D² of these rows to their distances to centres."""
 
-    def distances_within(self, below: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-        """Write d²(j, i), j < i, to out[j, i], or ∞ where it is not below `below[i]`."""
-
     def accept(
         self,
         rows: NDArray[np.int64],
@@ -135,31 +109,77 @@ class Block:
     ) -> tuple[list[int], int]:
         """Do what `Factors.accept` says."""
 
-def lower_to_bound(
-    squared_norms: NDArray[np.float64], norm: float, widened: float, values: NDArray[np.float64]
-) -> None:
-    """Lower each value that is not 0 to (‖G_i‖ + norm)², a little widened."""
+class D2:
+    """D² of each row of a pool, and integer weights ⌈2ˢ D²⌉, those of groups of rows cumulated.
 
-def sum_weights(
-    values: NDArray[np.float64],
-    first: float,
-    second: float,
-    group: int,
-    totals: NDArray[np.int64],
-) -> None:
-    """Sum the integer weights ⌈2ˢ D²⌉ of each group of rows, 2ˢ being first × second."""
-
-def find(
-    values: NDArray[np.float64],
-    first: float,
-    second: float,
-    group: int,
-    starts: NDArray[np.int64],
-    tickets: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    weights: NDArray[np.int64],
-) -> None:
-    """Write the rows whose stretches of the cumulated weights hold tickets, and their weights.
-
-    Each group has its start there, and the last number is where all end.
+    `values` are D², and `available` whether a row may be picked, shared with who made it.
     """
+
+    def __init__(
+        self,
+        known: Known,
+        values: NDArray[np.float64],
+        available: NDArray[np.bool_],
+        group: int,
+    ) -> None: ...
+    def take(self, rows: NDArray[np.int64]) -> int:
+        """Make rows unavailable, as far as they are of this pool; return how many were not yet."""
+
+    def largest_norm(self) -> int:
+        """Return the first available row of the largest ‖G‖, −1 if all are 0."""
+
+    def bound(self, norm: float, widened: float) -> None:
+        """Lower each value that is not 0 to (‖G_i‖ + norm)², a little widened."""
+
+    def largest(self) -> float:
+        """Return the largest value."""
+
+    def weigh(self, exponent: int) -> int:
+        """Choose s, and return the sum of all weights."""
+
+    def find(
+        self,
+        tickets: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        weights: NDArray[np.int64],
+    ) -> None:
+        """Write the rows whose stretches of the cumulated weights hold tickets; their weights."""
+
+    def draw(
+        self,
+        proba: Matrix,
+        features: Matrix,
+        least_product: float,
+        bits: NDArray[np.uint64],
+        lots: NDArray[np.float64],
+        waiting: list[Block],
+        most: int,
+        admit: Callable[[int], bool] | None,
+    ) -> tuple[Block, list[int], list[float], int]:
+        """Do what `D2.draw` says."""
+
+    def lower(
+        self,
+        lo: int,
+        hi: int,
+        proba: Matrix,
+        features: Matrix,
+        first: int,
+        fresh: bool,
+        centres: Block,
+        fall: NDArray[np.float64],
+    ) -> None:
+        """Lower D² of rows lo to hi to their distances to centres, in the order of picks.
+
+        The matrices begin with row `first`. Where D² is not known yet (`fresh`) it is infinite,
+        but for rows at 0. What each centre takes from the potential is added to `fall`.
+        """
+
+    def potentials(self, fall: NDArray[np.float64], span: int) -> None:
+        """Make of what each centre took from the potential what was left after it."""
+
+    def counted(self) -> list[int]:
+        """Return the counters since the last call."""
+
+    def changing(self, cuts: NDArray[np.int64], centres: Block, out: NDArray[np.bool_]) -> None:
+        """Write which groups of rows between cuts centres may change, by what is known."""

@@ -191,7 +191,9 @@ class PlainD2(D2):
         # False while the values are infinite or upper bounds, before the first pass.
         self.exact = False
         self.is_available = np.ones(pool.n_rows, dtype=bool)
-        self._take(exclude)
+        self.n_available = pool.n_rows
+        if len(exclude):
+            self._take(exclude)
         self.total, self.exponent, self.scale = 0, 0, Scale(pool.n_rows)
         # Where the weights of each tile of rows start when all are cumulated, and where they end.
         self._starts = np.zeros(-(-pool.n_rows // TILE) + 1, dtype=np.int64)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.engine import _kernels
-from labelnext.engine._base import PassReport
+from labelnext.engine._base import Drawn, PassReport
 from labelnext.engine._factors import ROUNDING, Factors, PlainForm
 from labelnext.engine._plain import TILE, PlainD2, PlainGradients, labels_dtype
+from labelnext.engine._rows import ArrayRows
 from labelnext.engine.threads import SPAN, InOrder, spans
 from labelnext.utils.libraries import is_sparse
 
@@ -41,15 +41,12 @@ class PrunedGradients(PlainGradients):
         labels = labels_dtype(n_columns).itemsize
         return PlainGradients.state_bytes(n_columns, task) + 8 * _kernels.N_SCALARS + labels
 
-    # Features that are NaN or far too large are found by the checks of the rows.
-    @np.errstate(over="ignore", invalid="ignore")
     def _read(self) -> None:
-        sample = self.rows.sample()
-        mean = np.asarray(sample.sum(axis=0, dtype=np.float64)).ravel() / sample.shape[0]
-        norm = math.sqrt(mean @ mean)
+        in_memory = isinstance(self.rows, ArrayRows)
+        self.matrices = _matrices(self.rows) if in_memory else None  # type: ignore[arg-type]
         # Any unit vector gives true bounds.
-        usable = 0 < norm < math.inf
-        self.direction = mean / norm if usable else np.full(len(mean), max(len(mean), 1) ** -0.5)
+        self.direction = np.empty(self.features.shape[1])
+        _kernels.mean_direction(_matrix(self.rows.sample()), self.direction)
         self.scalars = np.empty((self.n_rows, _kernels.N_SCALARS))
         self.runners_up = np.empty_like(self.pseudo_labels)
         self.known = _kernels.Known(
@@ -68,8 +65,7 @@ class PrunedGradients(PlainGradients):
         bad, negative = self.known.read(
             rows.start,
             rows.stop,
-            *_matrices(stretch),
-            stretch.start,
+            *self.where(stretch),
             self.direction,
             self.tolerance,
         )
@@ -78,6 +74,10 @@ class PrunedGradients(PlainGradients):
             super()._read_stretch(stretch)
         if negative:
             self.has_negative = True
+
+    def where(self, stretch: Stretch) -> tuple[_kernels.Matrix, _kernels.Matrix, int]:
+        """Give both factors of a stretch the form that the kernels read, with its first row."""
+        return *(self.matrices or _matrices(stretch)), stretch.start
 
     @property
     def form(self) -> PrunedForm:
@@ -88,15 +88,15 @@ class PrunedGradients(PlainGradients):
 
     def gather(self, rows: Ints) -> Factors:
         stored, places = self.rows.having(rows)
-        return PrunedFactors(
-            self.known.gather(rows, *_matrices(stored), places, self.least_product), self.bias
-        )
+        matrices = self.matrices or _matrices(stored)
+        block = self.known.gather(rows, *matrices, places, self.least_product)
+        return PrunedFactors(block, self.bias)
 
     def start(self, exclude: Ints) -> D2:
         return PrunedD2(self, exclude)
 
 
-def _matrices(stored: StoredRows | Stretch) -> tuple[_kernels.Matrix, _kernels.Matrix]:
+def _matrices(stored: StoredRows | Stretch | ArrayRows) -> tuple[_kernels.Matrix, _kernels.Matrix]:
     """Give both factors the form that the kernels read."""
     return _kernels.Matrix(stored.proba), _matrix(stored.features)
 
@@ -184,11 +184,6 @@ class PrunedFactors(Factors):
     def lower(self, d2: Floats, centres: Any) -> None:
         self.block.lower(d2, centres.block)
 
-    def distances_within(self, below: Floats) -> Floats:
-        out = np.empty((len(self), len(self)))
-        self.block.distances_within(below, out)
-        return out
-
     def accept(
         self, rows: Ints, bars: Floats, d2: Floats, waiting: list[Any], most: int, admit: Any = None
     ) -> tuple[list[int], int]:
@@ -200,24 +195,59 @@ class PrunedD2(PlainD2):
 
     pool: PrunedGradients
 
+    def __init__(self, pool: PrunedGradients, exclude: Ints) -> None:
+        super().__init__(pool, exclude[:0])
+        self.compiled = _kernels.D2(pool.known, self.values, self.is_available, TILE)
+        self._take(exclude)
+
     # A number or two a row: over before other threads have started.
 
+    def _take(self, rows: Ints) -> None:
+        if len(rows):
+            self.n_available -= self.compiled.take(rows)
+
+    def largest_norm(self) -> int | None:
+        row = self.compiled.largest_norm()
+        return None if row < 0 else row
+
     def bound(self, norm: float) -> None:
-        _kernels.lower_to_bound(self.pool.squared_norms, norm, 1 + ROUNDING, self.values)
+        self.compiled.bound(norm, 1 + ROUNDING)
         self._weigh()
 
-    def _scale(self) -> tuple[float, float]:
-        """2ˢ as two factors, for it may be too large for one."""
-        s = self.exponent // 2
-        return 2.0**s, 2.0 ** (self.exponent - s)
+    def _weigh(self) -> None:
+        self.weigh(self.scale.choose(self.compiled.largest()))
 
-    def _sum_tiles(self) -> None:
-        _kernels.sum_weights(self.values, *self._scale(), TILE, self._starts[1:])
+    def weigh(self, exponent: int) -> None:
+        self.exponent = exponent
+        self.total = self.compiled.weigh(exponent)
 
     def find(self, tickets: Ints) -> tuple[Ints, Floats, Ints]:
         rows, weights = np.empty((2, len(tickets)), dtype=np.int64)
-        _kernels.find(self.values, *self._scale(), TILE, self._starts, tickets, rows, weights)
+        self.compiled.find(tickets, rows, weights)
         return rows, self.values[rows], weights
+
+    def draw(
+        self,
+        bits: NDArray[np.uint64],
+        lots: Floats,
+        waiting: list[Any],
+        most: int,
+        admit: Any = None,
+    ) -> Drawn:
+        pool = self.pool
+        if pool.matrices is None:
+            # Rows have to be read, all at once.
+            return super().draw(bits, lots, waiting, most, admit)
+        block, rows, d2, n_seen = self.compiled.draw(
+            *pool.matrices,
+            pool.least_product,
+            bits,
+            lots,
+            [each.block for each in waiting],
+            most,
+            admit,
+        )
+        return Drawn(PrunedFactors(block, pool.bias), rows, d2, n_seen)
 
     def min_update(self, centres: Factors, rows: Ints, trace: Floats | None = None) -> PassReport:
         if trace is not None:
@@ -225,37 +255,31 @@ class PrunedD2(PlainD2):
             return super().min_update(centres, rows, trace)
         assert isinstance(centres, PrunedFactors)
         pool, n_centres = self.pool, len(centres)
-        block, fresh = centres.block, not self.exact
-        falls, counters, bytes_read = InOrder(n_centres), InOrder(len(COUNTERS), int), [0]
+        block, fresh, compiled = centres.block, not self.exact, self.compiled
+        falls, bytes_read = InOrder(n_centres), [0]
 
         def changing(cuts: Ints) -> NDArray[np.bool_]:
             wanted = np.ones(len(cuts) - 1, dtype=bool)
             if not fresh:
-                pool.known.changing(cuts, self.values, block, wanted)
+                compiled.changing(cuts, block, wanted)
             return wanted
 
         def update(number: int, within: slice) -> None:
             # What the centres took, span by span: so it does not depend on the stretches.
             first = within.start // SPAN
             fall = np.zeros((-(-within.stop // SPAN) - first, n_centres))
-            counts = np.zeros((1, len(COUNTERS)), dtype=np.int64)
             for stretch in pool.rows.stretches(within, changing):
                 bytes_read.append(stretch.bytes_read)
-                where = *_matrices(stretch), stretch.start
+                where = pool.where(stretch)
                 for lo, hi in spans(stretch.rows.start, stretch.rows.stop):
-                    taken = fall[lo // SPAN - first]
-                    pool.known.lower(lo, hi, *where, self.values, fresh, block, taken, counts[0])
+                    compiled.lower(lo, hi, *where, fresh, block, fall[lo // SPAN - first])
             falls.add(number, fall)
-            counters.add(number, counts)
 
         pool.rows.for_each_stretch(update)
-        left = [self.values[lo:hi].sum() for lo, hi in spans(0, pool.n_rows)]
+        compiled.potentials(falls.total, SPAN)
         self.exact = True
         self._take(rows)
         self._weigh()
-        # From the end: what each centre took is added, nothing cancels.
-        taken = np.concatenate([falls.total[1:], [np.sum(left)]])
-        potentials = np.cumsum(taken[::-1])[::-1].copy()
-        counts: dict[str, int] = dict(zip(COUNTERS, counters.total.tolist(), strict=True))
+        counts: dict[str, int] = dict(zip(COUNTERS, compiled.counted(), strict=True))
         counts |= {"pairs": pool.n_rows * n_centres, **pool.rows.counters(sum(bytes_read))}
-        return PassReport(potentials, counts)
+        return PassReport(falls.total, counts)

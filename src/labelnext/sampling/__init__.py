@@ -6,7 +6,6 @@ from labelnext.sampling._batch import Batch, Pick
 from labelnext.sampling._batch import file_of as file_of
 from labelnext.sampling._d2 import choose_by_d2 as choose_by_d2
 from labelnext.sampling._d2 import d2_sample
-from labelnext.sampling._d2 import opened as opened
 from labelnext.sampling._farthest import farthest_first
 from labelnext.sampling._picks import Groups
 from labelnext.sampling._picks import Progress as Progress

@@ -102,7 +102,7 @@ class Checkpoint:
             part = slice(lo, min(lo + at_once, n))
             rows = np.array(saved.rows[part], dtype=np.int64)
             factors = picks.gradients.gather(rows)
-            picks.add(factors, rows, np.array(saved.d2[part]))
+            picks.add(factors, saved.rows[part], [float(d2) for d2 in saved.d2[part]])
             picks.forget_waiting()
             if not done:
                 picks.d2.min_update(factors, rows)

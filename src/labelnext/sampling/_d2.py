@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelnext.engine import MOST_DRAWN, blas_on_one_thread, largest_block, open_gradients
-from labelnext.engine.threads import threads_set
 from labelnext.sampling._checkpoint import Checkpoint
 from labelnext.sampling._picks import Picks, Room
 
@@ -55,7 +54,14 @@ def choose_by_d2(
 
     If the caller has not said the randomness, it is not `seeded`, and a checkpoint decides.
     """
-    with opened(pool, memory_limit, cluster) as gradients:
+    place: Any
+    if cluster is None:
+        place = nullcontext(open_gradients(pool, memory_limit=memory_limit))
+    else:
+        from labelnext.engine.ray import ray_pool
+
+        place = ray_pool(pool, cluster, memory_limit=memory_limit)
+    with place as gradients:
         saved = None
         if checkpoint is not None:
             # Shards tell of some of their rows alone.
@@ -74,24 +80,8 @@ def choose_by_d2(
             checkpoint=saved,
         )
         if cluster is not None:
-            shards: Any = gradients.shards  # type: ignore[attr-defined]
-            batch = replace(batch, stats={**batch.stats, **shards.counters()})
+            batch = replace(batch, stats={**batch.stats, **gradients.shards.counters()})
     return batch.described(pool)
-
-
-@contextmanager
-def opened(
-    pool: Pool, memory_limit: int | str | None = None, cluster: Ray | None = None
-) -> Iterator[Gradients]:
-    """Have the gradients of a pool: in this process, or in shards for as long as the context."""
-    threads_set()  # a wrong setting is told of small pools, too
-    if cluster is None:
-        yield open_gradients(pool, memory_limit=memory_limit)
-        return
-    from labelnext.engine.ray import ray_pool
-
-    with ray_pool(pool, cluster, memory_limit=memory_limit) as shards:
-        yield shards
 
 
 def d2_sample(
@@ -199,7 +189,7 @@ def _start_at_the_largest(picks: Picks, rng: np.random.Generator) -> bool:
     picks.refuse_too_small(float(factors.squared_norms[0]))
     picks.room.admit(first)
     # No D² is defined before the first pick; what decided was its squared norm.
-    picks.add(factors, rows, factors.squared_norms)
+    picks.add(factors, rows.tolist(), factors.squared_norms.tolist())
     _fill_first_block(picks, rng)
     picks.make_pass()
     return True
@@ -226,34 +216,22 @@ def _fill_block(picks: Picks, size: int, rng: np.random.Generator) -> bool:
     n_seen = n_accepted = 0
     while picks.n_waiting < size and len(picks) < picks.k:
         n_drawn = min(size - picks.n_waiting + LEAST_DRAWN, MOST_DRAWN)
-        rows, now, weights = d2.find(_tickets(rng, d2.total, n_drawn))
-        # Accept with probability D²/(weight / 2ˢ); see `D2`.
-        bars = np.ldexp(rng.random(n_drawn) * weights, -d2.exponent)
-        factors = picks.gradients.gather(rows)
         most = min(size - picks.n_waiting, picks.k - len(picks))
-        accepted, n = factors.accept(rows, bars, now, picks.waiting, most, admit)
-        n_seen += n
-        n_accepted += len(accepted)
-        picks.stats["proposals"] += n
-        picks.stats["accepted"] += len(accepted)
-        if accepted:
-            chosen = np.array(accepted)
-            picks.add(factors[chosen], rows[chosen], now[chosen])
+        drawn = d2.draw(_bits(rng, n_drawn), rng.random(n_drawn), picks.waiting, most, admit)
+        n_accepted += picks.add_drawn(drawn)
+        n_seen += drawn.n_seen
         if n_seen >= 16 and 4 * n_accepted < n_seen:
             # Poor acceptance: the D² that was drawn from is stale, a new pass is due.
             break
     return 4 * n_accepted >= n_seen
 
 
-def _tickets(rng: np.random.Generator, total: int, size: int) -> NDArray[np.int64]:
-    """Draw tickets from 0 to total − 1, each ⌊total · r / 2⁶⁴⌋ of a random 64-bit r."""
-    # Not `rng.integers(total)`, which throws away draws by the last bits of the total: these are
-    # rounding, and must not shift all draws that follow. No row's probability is off by 2⁻⁶³.
+def _bits(rng: np.random.Generator, size: int) -> NDArray[np.uint64]:
+    """Draw random numbers of 64 bits."""
     if isinstance(rng.bit_generator, np.random.MT19937):  # its words have 32 bits
-        bits = rng.integers(1 << 64, size=size, dtype=np.uint64)
-    else:  # the same words as there, in a tenth of the time
-        bits = rng.bit_generator.random_raw(size)
-    return np.array([total * r >> 64 for r in bits.tolist()], dtype=np.int64)
+        return rng.integers(1 << 64, size=size, dtype=np.uint64)
+    # The same words as there, in a tenth of the time.
+    return rng.bit_generator.random_raw(size)
 
 
 def _pick_uniformly(picks: Picks, rng: np.random.Generator) -> None:

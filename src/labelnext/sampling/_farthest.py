@@ -74,7 +74,7 @@ def farthest_first(
         if len(first):
             for row in first.tolist():
                 picks.room.admit(row)
-            picks.add(gradients.gather(first), first, np.zeros(len(first)))
+            picks.add(gradients.gather(first), first.tolist(), [0.0] * len(first))
             picks.make_pass()
         while len(picks) < k:
             if not _pick_watched(picks, picks.d2):
@@ -100,7 +100,7 @@ def _pick_watched(picks: Picks, d2: D2) -> bool:
         # Rows of a group that has become full are withdrawn by the next pass.
         if picks.room.admit(int(rows[place])):
             one = np.array([place])
-            picks.add(factors[one], rows[one], now[one])
+            picks.add(factors[one], rows[one].tolist(), now[one].tolist())
             factors.lower(now, factors[one])
         now[place] = 0.0
     return True

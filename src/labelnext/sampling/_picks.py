@@ -14,7 +14,7 @@ from labelnext.sampling._batch import COUNTERS, Batch
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from labelnext.engine import D2, Factors, Gradients
+    from labelnext.engine import D2, Drawn, Factors, Gradients
 
 # Rows that are looked at where all D² are 0.
 SAMPLED = 1024
@@ -100,12 +100,21 @@ class Picks:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, factors: Factors, rows: NDArray[np.int64], d2: NDArray[np.float64]) -> None:
+    def add_drawn(self, drawn: Drawn) -> int:
+        """Add what was accepted of drawn rows, and say how many these are."""
+        n = len(drawn.rows)
+        self.stats["proposals"] += drawn.n_seen
+        self.stats["accepted"] += n
+        if n:
+            self.add(drawn.factors, drawn.rows, drawn.d2)
+        return n
+
+    def add(self, factors: Factors, rows: list[int], d2: list[float]) -> None:
         """Add picks, with their D² at the moment of the pick; they wait for a pass."""
-        self.rows += rows.tolist()
+        self.rows += rows
         self.pseudo_labels.append(factors.pseudo_labels)
         self.squared_norms += factors.squared_norms.tolist()
-        self.d2_at_pick += d2.tolist()
+        self.d2_at_pick += d2
         self.waiting.append(factors)
         self.n_waiting += len(factors)
         self.stats["picks"] = len(self)
@@ -114,7 +123,7 @@ class Picks:
     def add_rest(self, rows: list[int]) -> None:
         """Add the last picks, all of them at a centre: nothing is left that a pass could lower."""
         array = np.array(rows, dtype=np.int64)
-        self.add(self.gradients.gather(array), array, np.zeros(len(rows)))
+        self.add(self.gradients.gather(array), rows, [0.0] * len(rows))
         self.forget_waiting()
         self.potentials += [0.0] * len(rows)
 

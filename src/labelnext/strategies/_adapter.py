@@ -222,7 +222,7 @@ def fitter(clf: Any, fit_clf: bool, sample_weight: ArrayLike | None, missing_lab
         weights = None if sample_weight is None else check_weights(sample_weight, X.shape[0])
         fitted = fit_on_labeled(clf, X, y, weights, missing_label) if fit_clf else clf
         # A fitted ensemble may be asked for its members alone.
-        if fit_clf or not (is_module(final_step(fitted)) or has_members(fitted)):
+        if not hasattr(fitted, "predict_proba") and (fit_clf or not has_members(fitted)):
             refuse_without_proba(fitted)
         return fitted
 

@@ -482,18 +482,20 @@ def badge_needs(pool: Pool) -> tuple[str, ...]:
 
 def check_needs(strategy: str, needs: tuple[str, ...], pool: Pool) -> None:
     """Refuse a pool that lacks what a strategy needs, and say what to pass."""
-    has = {
-        "proba": "proba" in pool.source.parts,
-        "features": "features" in pool.source.parts,
-        "members": pool.n_members is not None,
-        "last_layer": pool.last_layer is not None,
-    }
-    lacks = [need for need in needs if not has[need]]
+    lacks = [need for need in needs if not _has(pool, need)]
     if lacks:
-        known = [WORDS[part][0] for part in ("proba", "features") if has[part]]
+        known = [WORDS[part][0] for part in pool.source.parts]
         raise ValueError(
             f"{strategy} needs {' and '.join(WORDS[need][0] for need in lacks)}; this pool has "
             f"{' and '.join(known) or 'neither probabilities nor features'}"
             f"{' only' if known else ''}: make it with "
             f"{' and '.join(WORDS[need][1] for need in lacks)}."
         )
+
+
+def _has(pool: Pool, need: str) -> bool:
+    if need == "members":
+        return pool.n_members is not None
+    if need == "last_layer":
+        return pool.last_layer is not None
+    return need in pool.source.parts

@@ -18,7 +18,8 @@ class _Spare(threading.local):
     """A generator for each thread, to be seeded: a new one takes longer than a small selection."""
 
     def __init__(self) -> None:
-        self.generator = np.random.RandomState(0)
+        self.bits = np.random.MT19937(0)
+        self.generator = np.random.RandomState(self.bits)
 
 
 _spare = _Spare()
@@ -35,13 +36,15 @@ def as_generator(random_state: Any, n_candidates: int) -> np.random.Generator:
     """
     generators = np.random.RandomState, np.random.Generator
     if isinstance(random_state, generators) or (given := _seed_of(random_state)) >= 2**32:
-        generator = check_random_state(random_state)
+        seed = int(check_random_state(random_state).randint(2**32, dtype=np.uint32))
     else:
-        generator = _spare.generator
-        generator.seed(given)
-    seed = int(generator.randint(2**32, dtype=np.uint32))
+        _spare.generator.seed(given)
+        seed = int(_spare.bits.random_raw())  # 32 bits, as randint's
+    words: Any = [seed, n_candidates]
+    if n_candidates < 2**32:
+        words = np.array(words, dtype=np.uint32)  # the same, which a list becomes step by step
     # The bit generator is named, so that a seed keeps its batch when NumPy's default changes.
-    return np.random.Generator(np.random.PCG64([seed, n_candidates]))
+    return np.random.Generator(np.random.PCG64(words))
 
 
 def check_random_state(random_state: Any = None) -> np.random.RandomState:
