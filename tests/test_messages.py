@@ -2,6 +2,7 @@
 
 import ast
 import re
+from itertools import pairwise
 
 import pytest
 from tests.test_house import ROOT
@@ -11,6 +12,10 @@ from labelnext.utils.text import did_you_mean, one_line
 DOUBLED = re.compile(
     r"""(?<=[\w'"=)\]}⟦⟧])(?<!et al)(\?[.;,:]|\.\.|\.{4,}|;[.;,]|,[;,]|\.[;:,])(?=\s|$)"""
 )
+COUNTED = {
+    *("ids", "rows", "samples", "picks", "labels", "names", "columns", "classes", "members"),
+    *("shards", "files", "features", "entries", "cells", "bytes", "candidates", "elements", "runs"),
+}
 HOLE = "⟦⟧"  # stands for what is put into a text
 
 
@@ -46,6 +51,41 @@ def faults(source):
             if getattr(hole, "id", None) == "error" and after[:1] in (*".;",):
                 found.append((line, "{error} may end with a mark: take one_line(error)"))
     return found
+
+
+def counts(source):
+    """Lines in which a number stands before a word in the plural, whatever the number is."""
+    for node in ast.walk(ast.parse(source)):
+        parts = getattr(node, "values", []) if isinstance(node, ast.JoinedStr) else []
+        for hole, after in pairwise(parts):
+            spec = ast.unparse(getattr(hole, "format_spec", None) or ast.Constant(""))
+            if "','" not in spec or ast.unparse(hole.value).isupper():
+                continue
+            words = str(getattr(after, "value", "")).split(" ")[1:2]
+            if words and re.sub(r"\W+$", "", words[0]) in COUNTED:
+                yield node.lineno, ast.unparse(hole.value), words[0]
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted(
+        each
+        for part in ("cli", "pools", "networks")
+        for each in (ROOT / part).rglob("*.py")
+        if each.stem != "_loop"
+    ),
+    ids=lambda f: f.stem,
+)
+def test_one_is_not_said_as_many(file):
+    """`counted` says "1 id is", "2 ids are"."""
+    assert list(counts(file.read_text("utf-8"))) == []
+
+
+def test_counts_are_found():
+    assert list(counts('f"{len(twice):,} ids are there"')) == [(1, "len(twice)", "ids")]
+    assert list(counts('f"has {n:,} rows; {MOST:,} rows and {n:,} of these"')) == [
+        (1, "n", "rows;")
+    ]
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda f: f.stem)

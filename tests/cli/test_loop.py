@@ -322,7 +322,7 @@ def test_a_pool_that_does_not_name_its_classes(made, run):
         assert "The pool names its classes, 'good', 'bad', in the order" in result.stderr
         assert "leave --classes out" in result.stderr
     result = run("loop", "next", "--pool", "named", "--classes", "good")
-    assert "must be 2, one for each column of proba: 'good'" in result.stderr
+    assert "named: --classes has 1 names and there must be 2, one for each" in result.stderr
     ran(run, "next", "-k", 2, "--pool", "named", "--classes", "good,bad")
     ran(run, "change", "--labels", "good,bad,unsure")
     other = labelnext.Pool.of(pool, classes=["fine", "poor"])
@@ -584,6 +584,11 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
             "odd.md: it is no text in UTF-8",
         ),
         (["init", "", "--labels", "a,b", "--loop", "l"], "The path of the samples is empty"),
+        (["init", "empty.txt", "--labels", "a,b", "--loop", "l"], "all its lines are empty"),
+        (
+            ["init", "reviews.csv", "--labels", "a,b", "--columns", "body,body", "--loop", "l"],
+            "--columns must differ, got 'body', 'body'",
+        ),
         (["next", "-k", 0], "-k 0: choose at least one"),
         (["next", "--strategy", "bagde"], "did you mean 'badge'"),
         (["next", "--random", 1.5], "--random 1.5: a share is from 0 to 1"),
@@ -618,12 +623,16 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
         (["push", "loop/loop.sqlite"], "a file's format is one of"),
         (["push", "batch.csv", "--round", 9], "--round must be one of"),
         (["pull", "gone.csv"], "gone.csv cannot be read"),
+        (["pull", "csv", "empty.txt"], "empty.txt has no row, task or record in it"),
+        (["pull", "csv", "old.csv", "--annotator", ""], "--annotator must not be empty"),
         (["pull", "reviews.csv"], "reviews.csv cannot be read as csv: there is no column"),
         (["label", "--host", "0.0.0.0"], "so --people must name who labels"),
     ],
 )
 def test_mistakes_are_told_in_one_line(made, complaint, arguments, words):
     (made / "odd.md").write_bytes(b"\xff")
+    (made / "empty.txt").write_text("\n \n")
+    (made / "old.csv").write_text("id,label\n3,good\n")
     np.save("two.npy", np.eye(2))
     ids = np.array([*map(str, range(30))])
     np.savez("pool.npz", proba=[[0.5, 0.5]] * 30, ids=ids)

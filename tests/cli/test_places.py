@@ -88,6 +88,16 @@ def test_convert_does_not_replace_what_it_reads(folder, run, complaint, spelt):
     assert open_pool("made").n_rows == 40
 
 
+@pytest.mark.parametrize("source", ["made", "parts", "."])
+def test_convert_adds_nothing_to_a_folder_that_it_reads(folder, run, complaint, source):
+    assert run("convert", "pool.parquet", "made").exit_code == 0
+    (folder / "parts").mkdir()
+    (folder / "pool.parquet").rename(folder / "parts" / "a.parquet")
+    for option in ((), ("--force",)):
+        assert "is read from there" in complaint("convert", source, f"{source}/sub", *option)
+        assert not (folder / source / "sub").exists()
+
+
 class TestConvert:
     """A convert that fails leaves what was there, and nothing that blocks the next try."""
 
@@ -164,7 +174,7 @@ class TestBeforeTheWork:
             ("-o", "loop.csv", "its symbolic links lead in a circle; choose another name"),
             ("-o", "a" * 300 + ".csv", "the name is too long; choose a shorter one"),
             ("-o", "null.csv", "this is no ordinary file; choose another name"),
-            ("-o", "pool.npz/b.csv", "there is no folder pool.npz; create it first"),
+            ("-o", "pool.npz/b.csv", "pool.npz is no folder; choose another place"),
             ("--plot", "loop.png", "its symbolic links lead in a circle"),
             ("--checkpoint", "loop.csv", "its symbolic links lead in a circle"),
             ("--checkpoint", "x", "this is a folder; name a file in it"),
@@ -224,3 +234,8 @@ def test_another_number_of_rows_is_named_as_its_option(folder, run, complaint):
     asked = ("convert", "pool.npz", "made", "--resume", "--rows-per-shard", 30)
     words = "begun with --rows-per-shard 20, and now --rows-per-shard is 30;"
     assert words in complaint(*asked)
+
+
+def test_an_amount_of_memory_needs_a_unit(folder, run, complaint):
+    said = complaint("select", "pool.parquet", "-k", 2, "--memory-limit", "10000000")
+    assert said.endswith("as in '1GB', '1.5GB' or '500MiB'\n")

@@ -296,7 +296,7 @@ def test_a_loop_that_cannot_be_meant_is_refused(tmp_path, options, said):
 @pytest.mark.parametrize(
     ("samples", "said"),
     [
-        ((["a", "a"], ["x", "y"]), "1 ids are there more than once: 'a'"),
+        ((["a", "a"], ["x", "y"]), "1 id is there more than once: 'a'"),
         ((["a", "b"], ["x"]), "contents of the samples has 1 entries and ids has 2"),
         ((["a", "b"], ["x", "\ud800"]), "UTF-8 can hold, got .* at row 1"),
         ((["a", 1], ["x", "y"]), "ids of the samples must be texts.*got 1 at row 1"),

@@ -1,5 +1,6 @@
 """Extraction to a folder: shards of whole batches, and going on with what is there."""
 
+import ast
 import errno
 import json
 import os
@@ -441,3 +442,29 @@ def test_the_network_is_left_as_it_was(tmp_path):
     assert not model.fc._forward_hooks
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
+
+
+class TestGoingOnWithOtherData:
+    """Data that has become shorter: the advice names what to say, and works."""
+
+    def run(self, folder, n, **more):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(6, 3))
+        options = {"batch_size": 5, "rows_per_shard": 10, "progress": False, **more}
+        return extract(model, Stream(n), out=folder, **options)
+
+    @pytest.mark.parametrize("n", [43, 37, 8])
+    def test_a_stream_that_is_shorter(self, tmp_path, n):
+        self.run(tmp_path / "pool", N)
+        (tmp_path / "pool" / "pool.json").unlink()
+        with pytest.raises(ValueError, match="start over with overwrite=True, or choose another"):
+            self.run(tmp_path / "pool", n, resume=True)
+        assert self.run(tmp_path / "pool", n, overwrite=True).n_rows == n
+
+
+def test_whoever_says_to_start_over_says_how():
+    from tests.test_messages import ROOT, messages
+
+    for file in ROOT.rglob("*.py"):
+        for line, text, _ in messages(ast.parse(file.read_text("utf-8"))):
+            assert re.search(r"start over(?!\s+with overwrite=True)", text) is None, (file, line)

@@ -101,7 +101,7 @@ class TestText:
     def test_a_text_longer_than_the_csv_module_likes(self, tmp_path):
         (tmp_path / "a.csv").write_text(f"id,text\n1,{'x' * 200_000}\n{'y' * 140_000},b\n")
         assert read_values(tmp_path / "a.csv") == ["1", "y" * 140_000]
-        with pytest.raises(ValueError, match="ids are not in the pool: 'yyy") as raised:
+        with pytest.raises(ValueError, match="not in the pool: 'yyy") as raised:
             Pool(features=np.eye(2), ids=["1", "2"]).rows_of(read_values(tmp_path / "a.csv"))
         assert len(str(raised.value)) < 1000
 
@@ -163,7 +163,7 @@ class TestTables:
             ("cat;dog\n0,9;0,1\n", "'cat' holds '0,9' in row 0; expected numbers, with a point"),
             ("0.5,0.5\n1.0,0.0\n", "no columns of numbers with names in its first line"),
             ("id,name\na,b\n", "no columns of numbers with names"),
-            ("", "no columns of numbers with names in its first line .empty"),
+            ("", "is empty; write the names of its columns into its first line"),
             ("cat,dog\n1,0\n0,5,0,5\n", "row 1 has 4 cells and the first line has 2; put texts"),
             ('cat,dog\n1,"0\n0,1\n', "a quote that opens in row 0 is never closed"),
             ('cat,"dog\n1,0\n', "a quote that opens in the first line is never closed"),
@@ -501,7 +501,7 @@ class TestIds:
         assert pool.rows_of([str(2**64 - 1)]).tolist() == [2]
         with pytest.raises(ValueError, match="not in the pool: -1; the pool has ids like 3"):
             pool.rows_of([-1])
-        with pytest.raises(ValueError, match="1 of 1 ids are not in the pool: 9223372036854775810"):
+        with pytest.raises(ValueError, match="1 of 1 id is not in the pool: 9223372036854775810"):
             pool.rows_of([2**63 + 2])
 
 

@@ -9,7 +9,7 @@ from torch import nn
 import labelnext
 from labelnext.pools import PoolWriter, open_source, write_pool
 
-PROBA = np.random.default_rng(0).random((10, 3)).astype(np.float32)
+PROBA = np.random.default_rng(0).dirichlet(np.ones(3), 10).astype(np.float32)
 FEATURES = np.random.default_rng(1).normal(size=(10, 4)).astype(np.float32)
 
 

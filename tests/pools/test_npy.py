@@ -93,7 +93,7 @@ BROKEN = {
     "ids rows": (saved(np.arange(7), "ids"), r"proba\.npy has 6 rows and .*ids\.npy has 7"),
     "ids twice": (
         saved(np.array([3, 1, 2, 4, 1, 0]), "ids"),
-        r"1 ids are there more than once: 1 \(1: row 1 of .*, and row 4 of",
+        r"1 id is there more than once: 1 \(1: row 1 of .*, and row 4 of",
     ),
 }
 

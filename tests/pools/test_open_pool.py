@@ -130,9 +130,7 @@ def test_all_that_is_known_is_found_wherever_it_is(tmp_path, place):
         assert pool.labels[[0, 2]].tolist() == ["cat", "dog"]
         assert pool.ids_of([5, 1]).tolist() == ["s5", "s1"]
         assert pool.rows_of(["s11", "s0"]).tolist() == [11, 0]
-        with pytest.raises(
-            ValueError, match=r"1 of 1 ids are not in the pool: 'x'; .* 's0', 's1', "
-        ):
+        with pytest.raises(ValueError, match=r"1 of 1 id is not in the pool: 'x'; .* 's0', 's1', "):
             pool.rows_of(["x"])
 
 
@@ -462,7 +460,7 @@ class TestValues:
         ("name", "content", "message"),
         [
             ("a.csv", "name\nx\n", r"no column 'id' in its first line \('name'\).*a\.csv:NAME, or"),
-            ("a.csv", "", r"\(empty\)"),
+            ("a.csv", "", "a.csv is empty; write the names of its columns into its first line"),
             ("a.csv:nam", "name\na", "has no 'nam'; it has name; did you mean 'name'"),
             ("a.txt:x", "a", r"a \.txt file has no columns"),
             ("a.txt", "a\n\nb\n", r"a\.txt: id number 1 is empty; fill it in"),
@@ -509,7 +507,7 @@ class TestValues:
         (
             {"path": "pool.parquet", "ids": "twice.txt"},
             ValueError,
-            "twice.txt|1 ids are there more than once: 'a'",
+            "twice.txt|1 id is there more than once: 'a'",
         ),
         ({"path": "pool.parquet", "features": "embeding"}, ValueError, "did you mean 'embedding'"),
         ({"path": "pool.parquet", "groups": "truth"}, ValueError, "groups is None at row 1"),

@@ -183,7 +183,7 @@ BAD = {
     "uneven": ({"embedding": uneven(7)}, r"'embedding' of .*pool\.parquet has lists of different"
                r" lengths: 2 at row 7, 4 before"),
     "uneven at a cut": ({"embedding": [*FEATURES[:10], *FEATURES[10:, :3]]}, "3 at row 10, 4 bef"),
-    "null row": ({"embedding": holes(8)}, r"is empty in 1 rows, the first is row 8; fill them"),
+    "null row": ({"embedding": holes(8)}, r"is empty in 1 row, the first is row 8; fill them"),
     "empty list": ({"embedding": [*FEATURES[:9], [], *FEATURES[10:]]}, "0 at row 9, 4 before"),
     "null entry": ({"embedding": [*FEATURES[:9], [1, 2, None, 4], *FEATURES[10:]]},
                    "lists with empty entries"),
@@ -194,7 +194,7 @@ BAD = {
     "numbered lists": ({"proba": None, "proba_0": list(PROBA), "proba_1": list(PROBA)},
                        "expected a number, one dimension"),
     "ids twice": ({"id": [*IDS[:-1], "s3"]}, r"'s3' \('s3': row 3 of .*, and row 11 of"),
-    "ids null": ({"id": [*IDS[:7], None, *IDS[8:]]}, "'id' of .* is empty in 1 rows, .* row 7"),
+    "ids null": ({"id": [*IDS[:7], None, *IDS[8:]]}, "'id' of .* is empty in 1 row, .* row 7"),
     "ids floats": ({"id": np.arange(N) + 0.5}, "'id' of .* must be all integers or all str"),
 }  # fmt: skip
 

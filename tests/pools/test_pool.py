@@ -325,7 +325,7 @@ class TestIds:
         assert pool.ids is None
         assert pool.ids_of([3, 1]).tolist() == [3, 1]
         assert pool.rows_of([3, 1]).tolist() == [3, 1]
-        with pytest.raises(ValueError, match=r"ids: 1 of 1 ids are not in the pool: 12; .*0, 1, 2"):
+        with pytest.raises(ValueError, match=r"ids: 1 of 1 id is not in the pool: 12; .*0, 1, 2"):
             pool.rows_of([12])
 
     def test_read_as_text_are_the_same(self):
@@ -353,7 +353,7 @@ class TestIds:
             (
                 ["a"] * N,
                 ValueError,
-                "1 ids are there more than once: 'a' .*row 0, and row 1",
+                "1 id is there more than once: 'a' .*row 0, and row 1",
             ),
             ([*range(N - 1), 4], ValueError, "more than once: 4 .4: row 4, and row 11"),
             (["a", *range(N - 1)], TypeError, "got str 'a' at row 0 and int 0 at row 1"),
@@ -496,7 +496,7 @@ class TestClasses:
 
     def test_of_one_logit_are_two(self):
         with pytest.raises(
-            ValueError, match=r"1 names and there must be 2, one for y = 0 and y = 1"
+            ValueError, match=r"1 name and there must be 2, one for y = 0 and y = 1"
         ):
             Pool(PROBA[:, 0], task="binary", classes=["yes"])
 

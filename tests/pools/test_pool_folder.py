@@ -122,7 +122,7 @@ def test_an_unfinished_pool_says_so(tmp_path):
 
 def test_going_on_must_be_asked_for(tmp_path):
     write(PoolWriter(tmp_path), [0])
-    with pytest.raises(FileExistsError, match=r"unfinished, 1 shards.*resume=True"):
+    with pytest.raises(FileExistsError, match=r"unfinished, 1 shard.*resume=True"):
         PoolWriter(tmp_path)
     writer = PoolWriter(tmp_path, resume=True)
     assert writer.finished == {0: 3}
@@ -289,7 +289,7 @@ def test_shards_missing_at_the_end_are_known_by_their_number(tmp_path):
     write(writer, [0, 1])
     with pytest.raises(ValueError, match="2 of 3 shards, missing are 2;"):
         writer.finish(3)
-    with pytest.raises(ValueError, match="2 of 1 shards"):
+    with pytest.raises(ValueError, match="2 of 1 shard"):
         writer.finish(1)
     with pytest.raises(ValueError, match="0 of 0 shards"):
         PoolWriter(tmp_path / "empty").finish()
@@ -433,9 +433,8 @@ def test_ids_must_differ(tmp_path, text):
     assert writer.finished == {}
     ids[2] = "7" if text else 7
     write(writer, ids=ids)
-    where = (
-        rf"1 ids .* {said} \({said}: row 1 of .*shard-00000/proba\.npy, and row 1 of .*shard-00002"
-    )
+    first, second = (f"row 1 of .*shard-0000{shard}" for shard in (0, 2))
+    where = rf"1 id is .* {said} \({said}: {first}/proba\.npy, and {second}"
     with pytest.raises(ValueError, match=where):
         writer.finish()
     assert not writer.complete
@@ -455,7 +454,7 @@ def test_a_long_pool_of_ids_is_gone_through_in_bounded_memory(tmp_path, monkeypa
     ids[9] = "a"
     writer = PoolWriter(tmp_path, overwrite=True)
     write(writer, ids=ids)
-    with pytest.raises(ValueError, match="1 ids are there more than once: 'a'"):
+    with pytest.raises(ValueError, match="1 id is there more than once: 'a'"):
         writer.finish()
 
 

@@ -73,8 +73,8 @@ BAD = {
     ),
     "complex": ({"proba": PROBA, "features": FEATURES + 1j}, "must hold real numbers"),
     "names": (
-        {"prob": PROBA, "emb": FEATURES},
-        "has no 'proba'; it has (emb, prob|prob, emb); name it with proba=...; did",
+        {"prob": PROBA, "h": FEATURES},
+        "has no 'proba'; it has (h, prob|prob, h); name it with proba=...; did",
     ),
     "ids": (
         {"proba": PROBA, "features": FEATURES, "id": np.ones((10, 1))},

@@ -295,7 +295,7 @@ def test_pictures_of_a_table(tmp_path):
     ("rows", "options", "words"),
     [
         ([], {}, "has no samples"),
-        ([{"id": "a", "text": "x"}] * 2 + [{"id": "b", "text": ""}], {}, r"1 ids .*'a'.*0 and 1"),
+        ([{"id": "a", "text": "x"}] * 2 + [{"id": "b", "text": ""}], {}, r"1 id .*'a'.*0 and 1"),
         ([{"id": "a", "text": "x"}, {"id": None, "text": "y"}], {}, "'id' is empty at row 1 "),
         ([{"body": "a", "x": 1}], {"text": "bodi"}, r"no column 'bodi' \(text=\).*mean 'body'"),
         ([{"body": "a"}], {"group": "g"}, r"no column 'g' \(group=\)"),

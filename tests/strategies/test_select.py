@@ -533,7 +533,7 @@ class TestOptions:
 
     def test_ids_that_there_are_not(self):
         pool = Pool(**KNOWN, ids=[f"img{i}" for i in range(N)])
-        with pytest.raises(ValueError, match=r"1 of 2 ids are not in the pool: 'img90'.*'img0'"):
+        with pytest.raises(ValueError, match=r"1 of 2 ids is not in the pool: 'img90'.*'img0'"):
             select(pool, 3, exclude_ids=["img3", "img90"])
         # Rows stand for ids where there are none.
         batch = select(POOL, K, exclude_ids=[4, 6], random_state=0)

@@ -16,6 +16,7 @@ from labelnext.cli._pool import (
     with_options,
 )
 from labelnext.cli._terminal import counting, say, say_written, terminal
+from labelnext.utils.text import counted, counted_of
 
 CONVERT_HELP = (
     "Make a pool folder, the format that is read fastest, of other files.\n\n"
@@ -80,7 +81,8 @@ def convert(
                 "--proba, --features and, with three of them, --ids"
             )
         options |= parts
-    pool = open_files(sources[0] if len(sources) == 1 else None, options)
+    alone = sources[0] if len(sources) == 1 else None
+    pool = open_files(alone, options, in_order=sources if len(sources) > 1 else ())
     rows = rows or max(1, SHARD // pool.source.row_bytes)
     settings = {
         "by": "labelnext convert",
@@ -103,6 +105,7 @@ def convert(
                 pool,
                 rows,
                 settings=settings,
+                checked=True,
                 keep=True,
                 resume=resume,
                 overwrite=force,
@@ -112,8 +115,10 @@ def convert(
         left = (
             "what was there is as it was"
             if force
-            else f"{done // rows:,} of {n_shards:,} shards are written; go on with --resume"
+            else f"{counted_of(done // rows, n_shards, 'shard')} written; go on with --resume"
         )
         say(f"interrupted: {left}")
         raise typer.Exit(130) from None
-    say_written(console, f"{os.fspath(out)} ({len(pool):,} rows in {n_shards:,} shards)")
+    say_written(
+        console, f"{os.fspath(out)} ({counted(len(pool), 'row')} in {counted(n_shards, 'shard')})"
+    )

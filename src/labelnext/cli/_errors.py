@@ -42,6 +42,7 @@ _ADVICE = {
     r"\bmake it with (?=proba|features)": "give ",
     r"\bmake it with bias=False\b": "give --no-bias",
     r"\bof shape \(n_members, (.*)\)$": r"of shape (n_members, \1), in an .npz file",
+    r", or give the bytes as an integer$": "",
     r"\blabelnext\.write_pool\b": "labelnext convert",
     r"\bcluster=labelnext\.Ray\(\)": "--engine ray",
     r"^k must\b": "-k must",
@@ -124,7 +125,11 @@ def check_file(path: Path, what: str) -> None:
 
 def check_folder(folder: Path, what: str) -> None:
     """Refuse a folder that is not there or cannot be written to."""
+    from labelnext.pools.disk import nearest
+
     if not os.path.isdir(folder):
+        if not os.path.isdir(there := nearest(folder)):
+            raise InputError(f"{what}: {there} is no folder; choose another place")
         raise InputError(f"{what}: there is no folder {folder}; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{what}: the folder {folder} may not be written to; choose another")
@@ -161,7 +166,8 @@ def keep_apart(outputs: Mapping[str, object], inputs: Iterable[str | None]) -> N
             # A link of the file system, to the same bytes, has another path.
             same = real == other or (there and os.path.samefile(real, other))
             kinds = (*READ, ".json") if there else READ
-            inside = _is_in(real, other) and Path(real).suffix.lower() in kinds
+            adds = option == "OUT" or Path(real).suffix.lower() in kinds
+            inside = _is_in(real, other) and adds
             if same or inside or _is_in(other, real):
                 raise InputError(
                     f"{option} {path}: {other} is read from there; choose another folder or name, "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelnext.cli._errors import InputError, input_errors
+from labelnext.cli._terminal import say
 from labelnext.utils.given import TASKS, check_task
 
 if TYPE_CHECKING:
@@ -99,9 +100,15 @@ def _parameter(
     )
 
 
-def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
-    """Open the files that a command names; what it says wins over what they say."""
+def open_files(
+    path: str | None, options: Mapping[str, Any], in_order: Sequence[str] = ()
+) -> "Pool":
+    """Open the files that a command names; what it says wins over what they say.
+
+    Those that stand `in_order` are named in the options too.
+    """
     from labelnext.pools import open_pool
+    from labelnext.pools.check import WITHOUT_PROBA, look_swapped
 
     options = {name: options[name] for name in POOL_NAMES}
     refuse_values([path])
@@ -112,7 +119,28 @@ def open_files(path: str | None, options: Mapping[str, Any]) -> "Pool":
     task = options["task"]
     said = {"task": None if task is None else check_task(task.value, TASKS)}
     with input_errors():
-        return open_pool(path, **{**options, **said, "classes": class_names(options["classes"])})
+        known = {**options, **said, "classes": class_names(options["classes"])}
+        pool = open_pool(path, **known)
+        if pool.source.taken:
+            say(f"{path}: {pool.source.taken}")
+        if pool.task not in WITHOUT_PROBA and look_swapped(pool.source):
+            raise InputError(_how_to_swap(pool, options, in_order))
+        return pool
+
+
+def _how_to_swap(pool: "Pool", options: Mapping[str, Any], in_order: Sequence[str]) -> str:
+    """Say that each is in the other's place, and how to name them."""
+    proba, features = options["proba"], options["features"]
+    if proba is None or features is None:
+        return (
+            f"{pool.source.name}: what it has as features are probabilities, and what it has as "
+            "probabilities are none; say which is which with --proba and --features, or make it "
+            "again"
+        )
+    said = f"{features} are probabilities and {proba} are none; "
+    if in_order:
+        return f"{said}name them in this order: {' '.join([features, proba, *in_order[2:]])}"
+    return f"{said}swap them: --proba {features} --features {proba}"
 
 
 def refuse_values(paths: Sequence[str | None]) -> None:
@@ -127,13 +155,18 @@ def refuse_values(paths: Sequence[str | None]) -> None:
 
 def class_names(classes: str | None) -> list[Any] | None:
     """Read the names of classes from a file, or from a list with commas."""
-    from labelnext.pools import lists_values, read_values
+    from labelnext.pools import lists_nothing, lists_values, read_values
     from labelnext.pools.known import is_text, whole_numbers
 
     if classes is None:
         return None
     if lists_values(classes):
-        names = read_values(classes, "labels")
+        names = [] if lists_nothing(classes) else read_values(classes, "labels")
+        while names and names[-1] is None:  # blank lines at the end
+            names.pop()
+        if None in names or not names:
+            what = f"name number {names.index(None):,}" if names else "the file"
+            raise InputError(f"--classes {classes}: {what} is empty; give the name of each class")
     else:
         names = [name.strip() for name in classes.split(",")]
         odd = next((name for name in names if not is_text(name)), None)
@@ -154,25 +187,37 @@ def excluded_rows(pool: "Pool", sources: Sequence[str]) -> "Rows":
 
 
 def _excluded_by(pool: "Pool", source: str) -> "Rows":
+    from labelnext.pools import lists_nothing
+
+    with input_errors(ids=f"exclude {source}"):
+        rows = None if lists_nothing(source) else _listed(pool, source)
+    if rows is not None and len(rows):
+        return rows
+    say(f"--exclude {source}: nothing is listed there, so it excludes nothing")
+    return _as_rows(pool, [], source)
+
+
+def _listed(pool: "Pool", source: str) -> "Rows | None":
+    """Find the rows that a file lists, None if it lists no ids; refuse what is not known."""
     from labelnext.pools import read_values
 
     file, _, name = source.rpartition(":")
-    with input_errors(ids=f"exclude {source}"):
-        if name == ROW and file:
-            return _as_rows(pool, read_values(file if _is_plain(file) else source), source)
-        if "ids" in pool.known:
-            return pool.rows_of(read_values(source))
-        # Numbers that do not say what they are may be anything, such as a labelling tool's own.
-        if not _is_plain(source):
+    if name == ROW and file:
+        return _as_rows(pool, read_values(file if _is_plain(file) else source), source)
+    if "ids" in pool.known:
+        return pool.rows_of(read_values(source))
+    # Numbers that do not say what they are may be anything, such as a labelling tool's own.
+    if not _is_plain(source):
+        with suppress(ValueError):
+            rows = read_values(f"{source}:{ROW}")
+            ids = rows
             with suppress(ValueError):
-                rows = read_values(f"{source}:{ROW}")
-                ids = rows
-                with suppress(ValueError):
-                    ids = read_values(source)
-                # A batch from a pool without ids has rows for ids.
-                if [*map(str, ids)] == [*map(str, rows)]:
-                    return _as_rows(pool, rows, source)
-        read_values(source)  # if it cannot be read at all, that is what to say
+                ids = read_values(source)
+            # A batch from a pool without ids has rows for ids.
+            if [*map(str, ids)] == [*map(str, rows)]:
+                return _as_rows(pool, rows, source)
+    if not read_values(source):
+        return None
     raise InputError(
         f"--exclude {source}: this pool has no ids, so it is not known what these are; give the "
         f"pool's with --ids, or list rows, counted from 0, in a column '{ROW}' or in a file of "

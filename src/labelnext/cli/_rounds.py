@@ -32,7 +32,8 @@ _OWN = "text|image|audio|html|id|group|columns|encoder|test|overlap|people|host|
 _ADVICE = {
     rf"\b({_OWN})='([^']*)'": r"--\1 \2",
     rf"\b({_OWN})=": r"--\1",
-    rf"^({_OWN}|random|model|callback)\b(?= must| ')": r"--\1",
+    rf"^({_OWN}|random|model|callback|annotator)\b(?= must| ')": r"--\1",
+    r"(?<=: )classes(?= has \d| \[)": "--classes",
     r"\bso people must name\b": "so --people must name",
     r"^classes\b|(?<=leave )classes(?= out)": "--labels",
     r"\b(?:the classes must be named, as in )--classes \['good', 'bad'\]": "--labels good,bad",

@@ -39,7 +39,7 @@ from labelnext.cli._terminal import (
     to_stdout,
     working,
 )
-from labelnext.utils.text import one_line
+from labelnext.utils.text import counted, one_line
 
 if TYPE_CHECKING:
     from labelnext import Batch, Pool
@@ -295,8 +295,8 @@ def _count_left(data: "Pool", excluded: Any, k: int) -> int:
         )
     if k > left:
         raise InputError(
-            f"-k {k}: only {left:,} samples are left to choose from ({data.n_rows:,} in the pool, "
-            f"{taken}); ask for at most {left}"
+            f"-k {k}: only {counted(left, 'sample is', 'samples are')} left to choose from "
+            f"({data.n_rows:,} in the pool, {taken}); ask for at most {left}"
         )
     return left
 

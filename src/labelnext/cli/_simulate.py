@@ -141,7 +141,7 @@ def _print(results: "Results", files: list[Path], seconds: float) -> None:
         left = len(results.rounds) - len(results.failures)
         tell(
             console,
-            f"{len(results.failures)} of {len(results.rounds)} runs failed"
+            f"{len(results.failures)} of {counted(len(results.rounds), 'run')} failed"
             f"{', and are left out' if left else ''}. "
             f"The first: {first.strategy} in {first.setting}, seed {first.seed}: {first.error}",
         )

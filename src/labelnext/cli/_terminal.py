@@ -133,7 +133,7 @@ def batch_table(columns: Mapping[str, Sequence[Any]], n_left: int) -> "Table":
 
     k = len(columns["rank"])
     potentials = columns.get("potential")
-    title = f"{k:,} of {n_left:,} candidates chosen"
+    title = f"{k:,} of {counted(n_left, 'candidate')} chosen"
     table = Table(
         min_width=len(title) + 2,  # else it would be broken into lines
         title=title,

@@ -204,7 +204,8 @@ def _failures(results: Findings) -> str:
         for failure in results.failures
     )
     return (
-        f'<div class="failed"><strong>{len(results.failures)} of {len(results.rounds)} runs '
+        f'<div class="failed"><strong>{len(results.failures)} of '
+        f"{counted(len(results.rounds), 'run')} "
         "failed.</strong> The others went on. Those are left out of all means and tests: the "
         "curves of such a strategy are over fewer seeds, and its tests over those that are left."
         f"{details('Which', f'<ul>{items}</ul>')}</div>"
@@ -250,7 +251,7 @@ def _tests(tests: Columns) -> str:
 def _settings(results: Findings) -> str:
     items = "".join(
         f"<li>{escape(str(setting))}: {counted(budget.rounds, 'batch', 'batches')} "
-        f"to {budget.total:,} labels</li>"
+        f"to {counted(budget.total, 'label')}</li>"
         for setting, budget in results.budgets.items()
     )
     seeds = ", ".join(map(str, results.seeds))

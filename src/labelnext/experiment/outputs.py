@@ -51,7 +51,8 @@ class Outputs:
 
     def write(self, files: Mapping[str, bytes], *, remove: Iterable[str] = ()) -> list[Path]:
         """Write files, each whole or not at all, and remove those of ours that are out of date."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(str(self.folder), "make room, or name another folder"):
+            self.folder.mkdir(parents=True, exist_ok=True)
         gone = [name for name in remove if name not in files]
         listed = self.check([*files, *gone])
         sums = {name: [_checksum(content)] for name, content in files.items()}

@@ -15,6 +15,7 @@ import numpy as np
 from labelnext.loop import _rounds, _schema
 from labelnext.pools.known import is_text, some
 from labelnext.samples.samples import IN_FILES, SAID, Samples
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -162,7 +163,8 @@ def _check(samples: Samples) -> None:
     twice = [name for name, count in Counter(samples.ids).items() if count > 1]
     if twice:
         raise ValueError(
-            f"{len(twice):,} ids are there more than once: {some(twice)}; every sample needs an "
+            f"{counted(len(twice), 'id is', 'ids are')} there more than once: {some(twice)}; every "
+            "sample needs an "
             "id of its own."
         )
 

@@ -365,9 +365,10 @@ def disagreements(db: sqlite3.Connection) -> list[tuple[str, dict[str, Any]]]:
     both = ("pool", "test")
     decided, odd = adjudications(db, both), {}
     for sample, said in votes(db, both).items():
-        one, *others = said.values()
-        if sample not in decided and any(value != one for value in others):
-            odd[sample] = said
+        if len(said) > 1 and sample not in decided:
+            one, *others = said.values()
+            if any(value != one for value in others):
+                odd[sample] = said
     found = []
     for sample in sorted(odd):
         (name,) = db.execute("SELECT id FROM samples WHERE key = ?", (sample,)).fetchone()
@@ -421,7 +422,8 @@ def bring_in(
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise ValueError(
-            f"{len(twice):,} ids are there more than once: {some(twice)}; nothing was written."
+            f"{counted(len(twice), 'id is', 'ids are')} there more than once: {some(twice)}; "
+            "nothing was written."
         )
     # What has not changed since it was brought in last must not undo what the person said later.
     new = [

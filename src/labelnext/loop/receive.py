@@ -238,7 +238,7 @@ def receive(
     who takes over what the same file has brought before without a name. Without an annotator they
     are the file's, but if somebody else says just the same: no person is made of a copy.
     """
-    who = annotator or file
+    who = file if annotator is None else annotator
     answers = [each if each.annotator else _of(who, each) for each in heard.answers]
     unnamed = {at for at, each in enumerate(heard.answers) if not each.annotator}
     for answer in answers:

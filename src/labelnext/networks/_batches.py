@@ -12,6 +12,7 @@ from torch.utils.data import ConcatDataset, Dataset, StackDataset, Subset, defau
 
 from labelnext.networks._outputs import listed
 from labelnext.utils.given import refuse_masked
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -140,11 +141,12 @@ class Arguments:
         if len(batch) < n_inputs:
             raise ValueError(
                 f"{self._model}.forward requires {self._required}, but the batches hold "
-                f"{len(batch)} elements."
+                f"{counted(len(batch), 'element')}."
             )
         if len(batch) > n_inputs + 1 and self._may_take_more:
             raise ValueError(
-                f"Each batch holds {len(batch)} elements, of which {self._model}.forward takes "
+                f"Each batch holds {counted(len(batch), 'element')}, of which "
+                f"{self._model}.forward takes "
                 f"{n_inputs} or more: which ones are inputs is not clear. Let the data yield "
                 f"dicts with the names of forward's arguments, or (input, label)."
             )

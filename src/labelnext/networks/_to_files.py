@@ -23,6 +23,7 @@ from labelnext.pools import PoolWriter
 from labelnext.pools.files import local_folder
 from labelnext.pools.manifest import SETTINGS, read_head, shard_name
 from labelnext.utils.given import shown
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -110,7 +111,8 @@ class Destination:
             expected = size if n_rows is None else max(0, min(full, n_rows - number * full))
             if size != expected:
                 raise ValueError(
-                    f"{self.path} has {size:,} rows in shard {number}, where this extraction has "
+                    f"{self.path} has {counted(size, 'row')} in shard {number}, where this "
+                    "extraction has "
                     f"{expected:,}; start over with overwrite=True, or choose another folder."
                 )
         return finished
@@ -249,7 +251,8 @@ def extract_to(
         if max(finished, default=-1) >= n_shards:
             raise ValueError(
                 f"{to.path} has shard {max(finished)}, but the data ended after "
-                f"{shards.n_written:,} samples, in shard {n_shards - 1}; go on with the same data, "
+                f"{counted(shards.n_written, 'sample')}, in shard {n_shards - 1}; go on with the "
+                "same data, "
                 f"start over with overwrite=True, or choose another folder."
             )
         samples.check(shards.n_written)
@@ -349,7 +352,8 @@ class Shards:
         if n_samples is None:
             raise ValueError(
                 "To go on, samples of finished shards must be counted, but it cannot be told how "
-                "many samples a batch holds; pass a data set with a length, or start over."
+                "many samples a batch holds; pass a data set with a length, start over with "
+                "overwrite=True, or choose another folder."
             )
         if not self._is_compared:
             return False
@@ -391,10 +395,11 @@ class Shards:
             self._result = None
         elif self.finished[self.number] != n_rows:
             raise ValueError(
-                f"{self.writer.path} has {self.finished[self.number]:,} rows in shard "
-                f"{self.number}, but now the data has {n_rows:,} samples for it, from sample "
+                f"{self.writer.path} has {counted(self.finished[self.number], 'row')} in shard "
+                f"{self.number}, but now the data has {counted(n_rows, 'sample')} for it, from "
+                "sample "
                 f"{self.plan.first_row + self._start:,} on; go on with the same data in the same "
-                f"batches, or start over."
+                f"batches, start over with overwrite=True, or choose another folder."
             )
         self._start = self.n_written
         self.number += 1

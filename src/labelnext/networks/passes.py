@@ -47,6 +47,7 @@ from labelnext.networks.untouched import (
 )
 from labelnext.pools.source import PARTS
 from labelnext.utils.given import Task, shown
+from labelnext.utils.text import counted
 
 
 class Collector(Protocol):
@@ -277,7 +278,7 @@ def opinions(
 
 
 def _shape(values: torch.Tensor) -> str:
-    return f"{values.shape[0]:,} samples × {values.shape[1]:,} classes"
+    return f"{counted(values.shape[0], 'sample')} × {counted(values.shape[1], 'class', 'classes')}"
 
 
 def _turn_on(model: torch.nn.Module, seed: int) -> None:

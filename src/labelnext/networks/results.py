@@ -12,6 +12,7 @@ from torch import nn
 
 from labelnext.utils.given import Task, check_task, shown
 from labelnext.utils.libraries import without_tensor
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,7 +135,8 @@ class Plan:
         """Refuse a pass that ended before all rows were there."""
         if self.n_rows is not None and n_written != self.n_rows:
             raise ValueError(
-                f"The loader ended after {n_written} of {self.n_rows} samples, so rows would be "
+                f"The loader ended after {n_written} of {counted(self.n_rows, 'sample')}, so rows "
+                "would be "
                 f"missing."
             )
 

@@ -4,6 +4,7 @@ It knows rows, dtypes, ids, groups and labels, and nothing of gradients: `labeln
 distances of it.
 """
 
+from labelnext.pools._open import lists_nothing as lists_nothing
 from labelnext.pools._open import lists_values as lists_values
 from labelnext.pools._open import names_nothing as names_nothing
 from labelnext.pools._open import open_pool

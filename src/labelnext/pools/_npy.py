@@ -16,6 +16,7 @@ from labelnext.pools.files import FileError, broken, cut_short, reading, some_by
 from labelnext.pools.known import decoded
 from labelnext.pools.source import PARTS, Known, Part, Source, by_block, digest_of
 from labelnext.utils.memory import refuse_too_large
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import zipfile
@@ -134,7 +135,8 @@ def read_header(start: bytes, path: str, size: int) -> NpyFile:
     found = NpyFile(path, header.tell(), shape, dtype, columns_first and len(shape) > 1)
     if size != found.n_bytes:
         raise FileError(
-            f"{path} has {size:,} bytes, but {found.n_bytes:,} are those of an array of shape "
+            f"{path} has {counted(size, 'byte')}, but {found.n_bytes:,} are those of an array of "
+            "shape "
             f"{shape} in {dtype}: it was cut short or is still being written; write or copy it "
             "again."
         )

@@ -15,6 +15,7 @@ from labelnext.pools._text import (
     ids_of_records,
     json_values,
     parse_text,
+    text_of,
 )
 from labelnext.pools._text import SUFFIXES as TEXT
 from labelnext.pools.arrays import ArraySource, joined
@@ -26,7 +27,7 @@ from labelnext.pools.pool import Pool
 from labelnext.pools.source import KNOWN, PARTS, Source
 from labelnext.utils.libraries import require
 from labelnext.utils.memory import refuse_too_large
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from labelnext.utils.given import Task
 
 NPY, PARQUET, ZIP = b"\x93NUMPY", b"PAR1", b"PK"
+ZARR = {"zarr.json", ".zgroup"}
 ARRAYS = (".npy", ".npz", ".parquet", ".parq", ".pq", ".zarr")
 # Texts that other programs write where a value is missing.
 MISSING = ("nan", "NaN", "NAN", "NA", "N/A", "<NA>", "None", "null", "NULL")
@@ -89,12 +91,13 @@ def open_pool(
     proba, features : str or path-like, default=None
         The name of a column or array of `path`, another file, or ``FILE:NAME`` for a column or
         array in one. None looks for the usual names: proba, probs or probabilities; embedding,
-        embeddings or features. One of the two is enough.
+        embeddings, features or emb. One of the two is enough.
     ids, groups, labels : str, path-like or array-like, default=None
         Likewise; also a file of text, .txt (a value on each line), .csv, .tsv, .json or .jsonl
         (``FILE:data.id`` for nested keys), or the values themselves. Of a file, ids are looked for
         under the names id and ids, and where several files have them they must agree; what is
-        given wins, unless it has some of the same ids in another order. Groups and labels are
+        given wins, unless it has some of the same ids in another order. In a folder of ``.npy``
+        files an ids.txt is read too. Groups and labels are
         looked for only if they are asked for. A pool folder has its own.
     classes, task, bias : optional
         As those of `labelnext.Pool`; they win over what the files say. An ``.npz`` file may name
@@ -159,6 +162,13 @@ def read_values(spec: Spec, what: Known = "ids") -> list[Any]:
     return values
 
 
+def lists_nothing(spec: Spec) -> bool:
+    """Tell whether a file of text is empty, or has nothing but blanks in it."""
+    file = _split(_path(spec, "ids"), "ids")[0]
+    is_text = os.path.splitext(file)[1].lower() in TEXT
+    return is_text and not text_of(content_of(file), file).strip()
+
+
 def lists_values(spec: Spec) -> bool:
     """Tell whether ids, groups or labels are named by a file, not by a column of the pool."""
     return _is_file(os.fspath(spec))
@@ -208,8 +218,29 @@ class _NpyFolder:
     files: Files
     place: str
     names: tuple[str, ...]
+    others: tuple[str, ...]  # files beside them
 
     stems: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> str | None:
+        """Return the name of a text with ids beside the arrays, as there is no array of them."""
+        found = [f"{name}.txt" for name in USUAL["ids"] if f"{name}.txt" in self.others]
+        return None if {*self.names} & {*USUAL["ids"]} or not found else found[0]
+
+    def told(self, names: Mapping[str, str], files: Mapping[str, tuple[str, str | None]]) -> str:
+        """Say which files are taken for what, beside those named in `files`, and which are not."""
+        taken = {f"{name}.npy": what for what, name in names.items()}
+        elsewhere = {os.path.normpath(file): what for what, (file, _) in files.items()}
+        for name in self.others:
+            if (what := elsewhere.get(os.path.normpath(f"{self.name}/{name}"))) is not None:
+                taken[name] = what
+        left = [
+            n for n in (*(f"{name}.npy" for name in self.names), *self.others) if n not in taken
+        ]
+        more = f" and {len(left) - 5:,} more" if len(left) > 5 else ""
+        said = ", ".join(f"{what} from {name}" for name, what in taken.items())
+        return said + (f"; not read: {', '.join(left[:5])}{more}" if left else "")
 
     def source(self, names: Mapping[str, str]) -> Source:
         places = {what: f"{self.place}/{name}.npy" for what, name in names.items()}
@@ -261,20 +292,28 @@ def open_source(
     """
     wanted = {what: _path(spec, what) for what, spec in asked.items() if spec is not None}
     main = None if path is None else _main(_path(path, "path"))
-    names, elsewhere = _told_apart(main, wanted)
+    names, elsewhere = _told_apart(main, wanted, ids_given=given_ids is not None or "ids" in wanted)
     if main is None and not elsewhere.keys() & {*PARTS}:
         raise TypeError(
             "open_pool needs a path, or files with the parts: open_pool(proba=..., features=...)."
         )
     sources: dict[str, Source] = {}
     if main is not None:
+        before = dict(names)
         own_source = _of_main(main, parts, names, elsewhere)
+        if isinstance(main, _NpyFolder) and names != before:
+            own_source.taken = main.told(names, elsewhere)
         own_parts = [part for part in own_source.parts if part in (*parts, *names)]
         known = [what for what in KNOWN if own_source.has(what)]
         sources = dict.fromkeys([*own_parts, *known], own_source)
     opened: dict[str, Any] = {} if main is None else {main.name: main}
     for what, (file, name) in elsewhere.items():
         sources[what] = _source_of(file, name, what, opened)
+        if not sources[what].n_rows:
+            raise FileError(
+                f"{sources[what].name} is empty: expected {what}, for each sample; leave it out if "
+                "there are none."
+            )
     of_files = _ids_of_files(opened, elsewhere)
     asked_for = [(file, name) for file in of_files for name in (None, *USUAL["ids"])]
     taken = (of_files.get(elsewhere[part][0]) for part in PARTS if part in elsewhere)
@@ -309,11 +348,13 @@ def _main(path: str) -> Any:
 
 
 def _told_apart(
-    main: Any, wanted: Mapping[str, str]
+    main: Any, wanted: Mapping[str, str], *, ids_given: bool
 ) -> tuple[dict[str, str], dict[str, tuple[str, str | None]]]:
     """Tell names of columns or arrays of `main`, if there is one, from other files."""
     names: dict[str, str] = {}
     elsewhere: dict[str, tuple[str, str | None]] = {}
+    if isinstance(main, _NpyFolder) and main.ids is not None and not ids_given:
+        elsewhere["ids"] = f"{main.name}/{main.ids}", None
     for what, spec in wanted.items():
         if main is not None and (own := _own_name(main, spec)) is not None:
             names[what] = own
@@ -420,7 +461,7 @@ def _found(container: Any, name: str | None, what: str) -> Any:
     if isinstance(container, Table) and name is None and what in KNOWN:
         raise ValueError(
             f"{container.name} has no column '{usual[0]}' in its first line "
-            f"({some(container.names, 12) or 'empty'}); name a column with {container.name}:NAME, "
+            f"({some(container.names, 12)}); name a column with {container.name}:NAME, "
             "or use a .txt file with one value on each line."
         )
     raise _no_such(
@@ -524,10 +565,10 @@ def _container(path: str) -> Any:
 
 
 def _folder(path: str, files: Files, place: str) -> Any:
-    found = files.listing(place)
+    found = files.listing(place, unless=ZARR)
     if looks_like_a_pool(name.split("/")[0] for name in found):
         return _Folder(path, files, place)
-    if {"zarr.json", ".zgroup"} & found.keys():
+    if ZARR & found.keys():
         require("zarr", extra="zarr", what=f"Reading {place}")
         from labelnext.pools._zarr import ZarrGroup
 
@@ -540,7 +581,8 @@ def _folder(path: str, files: Files, place: str) -> Any:
     if arrays := [name for name in shown if name.endswith(".npy")]:
         _refuse_missing(place, found, arrays)
         names = tuple(name.removesuffix(".npy") for name in arrays)
-        return _NpyFolder(path, files, place, names)
+        others = tuple(name for name in shown if name not in arrays)
+        return _NpyFolder(path, files, place, names, others)
     tables = [name for name in shown if name.lower().endswith((".parquet", ".parq", ".pq"))]
     there = [name for name in shown if found[name] >= 0]
     if not tables and there and files.read_some(f"{place}/{there[0]}", 4) == PARQUET:
@@ -583,7 +625,8 @@ def _numbers(labels: Any, classes: Any) -> Any:
     for text in MISSING if classes is None else ():
         if text in given:
             raise ValueError(
-                f"labels has the text {text!r} in {given.count(text):,} rows, as if it were a "
+                f"labels has the text {text!r} in {counted(given.count(text), 'row')}, as if it "
+                "were a "
                 "class; leave it empty where a label is missing, or name all classes with "
                 "classes=... if it is one."
             )

@@ -17,6 +17,7 @@ from labelnext.pools._blocks import BlockSource
 from labelnext.pools.files import FileError, Files, broken, reading, some_bytes
 from labelnext.pools.known import as_ids, decoded, numbered, stems_of
 from labelnext.pools.source import PARTS, Part, digest_of
+from labelnext.utils.text import counted
 
 # The dtype of the numbers in a column, and whether they are in lists.
 Kind = tuple[np.dtype[Any], bool]
@@ -128,7 +129,7 @@ class ParquetSource(BlockSource):
             ).read_row_group(group, columns=self._columns[part])
             table.validate(full=True)
         if len(table) != self._edges[part][block + 1] - self._edges[part][block]:
-            raise broken(file.path, f"row group {group} has {len(table):,} rows")
+            raise broken(file.path, f"row group {group} has {counted(len(table), 'row')}")
         columns = [(name, f"column '{name}' of {file.path}") for name in self._columns[part]]
         if part not in self.dtypes:
             (name, where), *_ = columns
@@ -245,7 +246,7 @@ def _refuse_nulls(chunk: pa.Array, where: str, first: int) -> None:
     if chunk.null_count:
         row = first + int(np.argmax(chunk.is_null().to_numpy(zero_copy_only=False)))
         raise ColumnError(
-            f"{where} is empty in {chunk.null_count:,} rows, the first is row {row}; "
+            f"{where} is empty in {counted(chunk.null_count, 'row')}, the first is row {row}; "
             "fill them or leave these rows out"
         )
 

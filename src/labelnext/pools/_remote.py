@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -56,7 +56,7 @@ class RemoteFiles(Files):
                 raise FileNotFoundError
         return bool(info.type == fs.FileType.Directory)
 
-    def listing(self, folder: str) -> dict[str, int]:
+    def listing(self, folder: str, unless: Collection[str] = ()) -> dict[str, int]:
         with self._reaching(folder):
             infos = self._fs.get_file_info(fs.FileSelector(folder, recursive=True))
         start = len(folder.rstrip("/")) + 1

@@ -18,7 +18,7 @@ from labelnext.pools.files import FileError, reading
 from labelnext.pools.known import USUAL, is_text, numbered, some, stems_of, whole_numbers
 from labelnext.pools.source import KNOWN, PARTS, Known, Source
 from labelnext.utils.given import shown
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import counted, did_you_mean
 
 TABLES = (".csv", ".tsv")
 SUFFIXES = (".txt", *TABLES, ".json", ".jsonl")
@@ -48,13 +48,16 @@ class Table:
                 f"{name}: a quote that opens in {where} is never closed, so all that comes after "
                 'would be one text; close it, and write "" for a quote inside a quoted text.'
             )
-        self.names: list[str] = rows[0] if rows else []
+        if not rows:
+            raise FileError(f"{name} is empty; write the names of its columns into its first line.")
+        self.names: list[str] = rows[0]
         self.stems = stems_of(self.names)
         self._rows = rows[1:]
         longer = (i for i, row in enumerate(self._rows) if len(row) > len(self.names))
         if (row := next(longer, None)) is not None:
             raise FileError(
-                f"{name}: row {row:,} has {len(self._rows[row]):,} cells and the first line has "
+                f"{name}: row {row:,} has {counted(len(self._rows[row]), 'cell')} and the first "
+                "line has "
                 f"{len(self.names):,}; put texts with {delimiter!r} inside into double quotes, and "
                 "write numbers with a point before the decimals."
             )
@@ -107,7 +110,7 @@ class Table:
                     self._numbers(self.names[at])  # which says that points are needed
             raise FileError(
                 f"{self.name} has no columns of numbers with names in its first line "
-                f"({some(self.names, 12) or 'empty'}); write the name of a class above each."
+                f"({some(self.names, 12)}); write the name of a class above each."
             )
         unsure = [at for at in found if at not in kept and self._may_be_proba(at)]
         if unsure and not self._sum_to_one(kept):
@@ -164,6 +167,8 @@ def parse_text(content: bytes, suffix: str, path: str, name: str | None, what: K
 
 def json_values(content: bytes, suffix: str, path: str) -> list[Any]:
     text, values = text_of(content, path), None
+    if suffix == ".json" and not text.strip():
+        raise FileError(f"{path} is empty; write a list into it, [] for one of nothing.")
     if suffix == ".json":
         with reading(path):
             try:

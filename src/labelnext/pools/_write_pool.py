@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labelnext.pools._writer import PoolWriter, check_known
+from labelnext.pools.check import check_all_proba
 from labelnext.pools.disk import clear_drafts_of
 from labelnext.pools.own import folder_of, in_place_of
 from labelnext.pools.pool import Pool
 from labelnext.pools.source import Source, TwoColumns
 from labelnext.utils.given import Task, check_integer
 from labelnext.utils.labels import MISSING_LABEL, split_labels
+from labelnext.utils.text import counted
 
 # Bytes of both parts in a shard: large enough to be read at full speed, small enough to be sent
 # or written again.
@@ -90,8 +92,13 @@ def write_pool(
     """
     said: dict[str, Any] = {"ids": ids, "groups": groups, "labels": labels, "classes": classes}
     said |= {"bias": bias, "task": task, "last_layer": last_layer, "missing_label": missing_label}
-    if isinstance(path, Pool | Source):
-        raise TypeError("path must be the folder to write, got a pool; the pool comes second.")
+    given: Any = path
+    if not isinstance(given, str | PathLike):
+        what = "a pool" if isinstance(given, Pool | Source) else f"a {type(given).__name__}"
+        raise TypeError(
+            f"path must be the folder to write, got {what}; write_pool(path, pool), or "
+            "write_pool(path, proba, features)."
+        )
     if isinstance(proba, Pool | Source):
         if features is not None:
             raise TypeError(
@@ -112,6 +119,7 @@ def write_in_shards(
     rows_per_shard: int | None = None,
     *,
     settings: Mapping[str, Any] | None = None,
+    checked: bool = False,
     keep: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -119,7 +127,8 @@ def write_in_shards(
 ) -> None:
     """Write a pool shard by shard, after it is known that a folder can hold it.
 
-    With `keep` finished shards stay if it is interrupted, unless the pool proves to be wrong.
+    With `keep` finished shards stay if it is interrupted, unless the pool proves to be wrong. What
+    is to be `checked` must have probabilities of its task in all rows; else any numbers are kept.
     """
     rows = rows_per_shard or max(1, SHARD_BYTES // pool.source.row_bytes)
     cuts = range(0, pool.n_rows, rows)
@@ -129,6 +138,8 @@ def write_in_shards(
     about = {name: getattr(pool, name) for name in ("task", "bias", "classes", "last_layer")}
 
     def fill(writer: PoolWriter) -> None:
+        if checked:
+            check_all_proba(pool.source, pool.task)
         finished = writer.finished
         for shard, lo in enumerate(cuts):
             hi = min(lo + rows, pool.n_rows)
@@ -204,7 +215,7 @@ def _check(pool: Pool, cuts: range, known: Callable[[int, int], dict[str, Any]])
     if pool.n_members is not None:
         raise ValueError(
             f"A pool folder holds the probabilities of one model, and these are of "
-            f"{pool.n_members} members; write a folder for each."
+            f"{counted(pool.n_members, 'member')}; write a folder for each."
         )
     for lo in cuts if pool.known else ():
         hi = min(lo + cuts.step, pool.n_rows)

@@ -38,6 +38,7 @@ from labelnext.pools.source import Part, digest_of_bytes
 from labelnext.utils.given import TASKS, check_task
 from labelnext.utils.labels import MISSING_LABEL, split_labels
 from labelnext.utils.libraries import is_sparse, is_tensor
+from labelnext.utils.text import counted
 
 # The longest text, in bytes of UTF-8: each of a shard takes as much room as its longest.
 LONGEST = 1024
@@ -196,7 +197,8 @@ class PoolWriter:
             break  # the others are like this one
         with writing(
             str(folder),
-            f"{len(others):,} shards are finished: free some space and go on with resume=True."
+            f"{counted(len(others), 'shard is', 'shards are')} finished: free some space and go "
+            "on with resume=True."
             if self._can_go_on
             else "free some space, or choose another place.",
         ):
@@ -218,7 +220,8 @@ class PoolWriter:
         missing = sorted(set(range(expected)) - shards.keys())
         if missing or not shards or len(shards) != expected:
             raise ValueError(
-                f"{self.path} is unfinished: it has {len(shards):,} of {expected:,} shards, "
+                f"{self.path} is unfinished: it has {len(shards):,} of "
+                f"{counted(expected, 'shard')}, "
                 f"missing are {', '.join(map(str, missing[:5])) or 'none'}"
                 f"{' and more' if len(missing) > 5 else ''}; write shards 0 to the last, and as "
                 "many as finish is told."
@@ -249,7 +252,11 @@ class PoolWriter:
                 "them with overwrite=True, or choose another path."
             )
         elif begun and not resume:
-            state = "finished" if self.complete else f"unfinished, {len(self._folders()):,} shards"
+            state = (
+                "finished"
+                if self.complete
+                else f"unfinished, {counted(len(self._folders()), 'shard')}"
+            )
             go_on = "go on with resume=True, " * self._can_go_on
             raise FileExistsError(
                 f"{self.path} holds a pool already ({state}); {go_on}delete it with "
@@ -357,7 +364,10 @@ def _stored_labels(labels: Any, n_rows: int, missing_label: Any) -> NDArray[Any]
     """Return labels as they are stored: float64 with NaN, or UTF-8 with empty texts."""
     array, missing = split_labels(labels, missing_label, name="labels")
     if len(array) != n_rows:
-        raise ValueError(f"labels has {len(array):,} entries and the shard has {n_rows:,} rows.")
+        raise ValueError(
+            f"labels has {counted(len(array), 'entry', 'entries')} and the shard has "
+            f"{counted(n_rows, 'row')}."
+        )
     present = array[~missing].tolist()
     # Of a shard without a label its dtype tells which kind the others' are.
     if not any(isinstance(value, str) for value in present) and (
@@ -381,7 +391,8 @@ def _encoded(what: str, texts: list[str]) -> NDArray[np.bytes_]:
     for row, text in enumerate(encoded):
         if len(text) > LONGEST or text.endswith(b"\0"):
             raise ValueError(
-                f"The {what.rstrip('s')} at row {row} of the shard has {len(text):,} bytes or "
+                f"The {what.rstrip('s')} at row {row} of the shard has "
+                f"{counted(len(text), 'byte')} or "
                 f"ends in a zero byte; {what} must have at most {LONGEST:,} bytes and end in "
                 "something else."
             )
@@ -425,7 +436,7 @@ def _find_shard(folder: Path) -> ShardRecord:
         for name in record.files:
             file = record.npy(str(folder), name)
             if LocalFiles().size(file.path) != file.n_bytes:
-                raise ValueError(f"{file.path} does not have {file.n_bytes:,} bytes")
+                raise ValueError(f"{file.path} does not have {counted(file.n_bytes, 'byte')}")
     except (FileNotFoundError, ValueError) as error:
         raise ValueError(
             f"{folder} is damaged: {str(error).split(';')[0]}. Delete it and write the shard again "

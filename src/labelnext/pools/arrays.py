@@ -15,6 +15,7 @@ from labelnext.pools.known import as_ids, check_length, decoded
 from labelnext.pools.source import KNOWN, PARTS, Known, Part, Source, check_range, digest_of
 from labelnext.utils.libraries import is_sparse, is_tensor, without_tensor
 from labelnext.utils.memory import clear_if_out_of_memory
+from labelnext.utils.text import counted
 
 # How much of what is free on a GPU a pool may take; the rest is for a selection from it.
 SHARE_OF_GPU = 0.8
@@ -186,7 +187,9 @@ class ArraySource(Source):
         for part, tensor in sorted(tensors.items(), key=lambda item: item[1].nbytes):
             room -= tensor.nbytes
             whole = room > 0 or tensor.ndim == 3 or tensor.shape[1] == 1
-            with clear_if_out_of_memory(device, f"a pool with {part} of {tensor.nbytes:,} bytes"):
+            with clear_if_out_of_memory(
+                device, f"a pool with {part} of {counted(tensor.nbytes, 'byte')}"
+            ):
                 moved._arrays[part] = tensor.to(device) if whole else InPieces(tensor, device)
         moved.device = device
         moved._describe(self.name)
@@ -273,7 +276,8 @@ def joined(sources: Mapping[str, Source]) -> Source:
             table = any(end in each.name for end in (".csv", ".tsv") for each in (first, other))
             blank = '; blank lines of a .csv or .tsv file are skipped, write "" into them' * table
             raise ValueError(
-                f"{first.name} has {first.n_rows:,} rows and {other.name} has {other.n_rows:,}; "
+                f"{first.name} has {counted(first.n_rows, 'row')} and {other.name} has "
+                f"{other.n_rows:,}; "
                 f"they must have one for each sample, in the same order{blank}."
             )
     parts = [part for part in PARTS if part in sources]
@@ -298,6 +302,7 @@ def _told_by(source: Source, sources: Sequence[Source]) -> Source:
         source.bias = source.bias if each.bias is None else each.bias
         source.classes = source.classes if each.classes is None else each.classes
         source.unused = source.unused or each.unused
+        source.taken = source.taken or each.taken
     return source
 
 

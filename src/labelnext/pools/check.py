@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +12,22 @@ from labelnext.pools.source import KNOWN, PARTS
 from labelnext.utils.given import NO_FILL, refuse_masked
 from labelnext.utils.libraries import is_sparse, is_tensor
 from labelnext.utils.memory import refuse_too_large
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from labelnext.pools.source import Part
+    from labelnext.pools.source import Part, Source
     from labelnext.utils.given import Task
 
 # How far from 1 a row may sum: rounding of what it is stored in, and then some. What is said of it
 # is one digit: a sum of 0.999 is within 0.001, however it is rounded.
 TOLERANCES = {"float16": 5e-3, "bfloat16": 2e-2}
 TOLERANCE = 1.001e-3
+# What is further above 1 is no probability that was rounded.
+FAR_ABOVE = 0.05
 # ‖h‖² from which on the squares of gradients, and their sum over a pool, might overflow.
 TOO_LARGE = 1e280
 # Features none of which is larger: squares in float64, and in float32, lose digits, or are 0.
@@ -102,7 +106,9 @@ def _real_sparse(part: str, values: Any) -> Any:
         _check_places(values)
         if values.format not in ("csr", "csc", "bsr"):
             advice = "leave out the empty rows."
-            refuse_too_large(f"{part} of {values.shape[0]:,} rows", 8 * values.shape[0], advice)
+            refuse_too_large(
+                f"{part} of {counted(values.shape[0], 'row')}", 8 * values.shape[0], advice
+            )
         csr = sp.csr_array(values)  # which shares the arrays of CSR
         if values.format not in ("csr", "coo"):
             _check_places(csr)
@@ -231,7 +237,8 @@ def check_arrays(
         n_rows, first = (n_rows, first) if first else (rows, where)
         if rows != n_rows:
             raise ValueError(
-                f"{first} has {n_rows:,} rows and {where} has {rows:,}; they must have one for "
+                f"{first} has {counted(n_rows, 'row')} and {where} has {rows:,}; they must have "
+                "one for "
                 "each sample, in the same order."
             )
 
@@ -264,7 +271,8 @@ def check_lengths(proba: Any, features: Any) -> None:
         members = f" for each of {proba.shape[0]} members" if len(proba.shape) == 3 else ""
         raise ValueError(
             f"proba and features must have one row for each sample of the pool, got "
-            f"{n_proba:,} rows of proba{members} and {n_features:,} of features; check that both "
+            f"{counted(n_proba, 'row')} of proba{members} and {n_features:,} of features; check "
+            "that both "
             f"were computed from the same samples in the same order."
         )
 
@@ -358,3 +366,31 @@ def check_proba(
         good &= bool(proba.max(initial=0) <= 1)
     if not good:
         refuse_proba(proba, 0, task, tolerance, dtype, where)
+
+
+def check_all_proba(source: Source, task: Task) -> None:
+    """Raise unless all that a source has of probabilities are such; read stretch by stretch."""
+    for lo, hi in source.stretches() if source.n_columns else ():
+        where = partial(_where_from, source, lo)
+        check_proba(source.read("proba", lo, hi), task, source.stored_as, where)
+
+
+def _where_from(source: Source, lo: int, row: int) -> str:
+    return source.where(lo + row, "proba").removeprefix("row ")
+
+
+def look_swapped(source: Source) -> bool:
+    """Tell whether the first features are probabilities, and the first probabilities are none."""
+    if not (source.n_columns and source.n_features) or source.sparse or source.n_members:
+        return False
+    n = min(source.n_rows, 100)
+    proba = source.read("proba", 0, n)
+    # Not those of a task without a softmax, nor rounded ones.
+    if proba.min() >= 0 and proba.max() <= 1 + FAR_ABOVE:
+        return False
+    try:
+        features = source.read("features", 0, n)
+        check_proba(features, "multiclass" if source.n_features > 1 else "binary")
+    except ValueError:
+        return False
+    return True

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelnext.utils.text import one_line
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -37,17 +39,16 @@ DRAFT = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 MOST_OF_NAME = 200
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# What may be wrong with a place, and what to do about it; {} stands for the folder.
+# What may be wrong with a place, and what to do about it.
 REASONS = {
     errno.EACCES: ("permission denied", "check who may write there, or choose another place."),
-    errno.ENOENT: ("there is no folder {}", "create it first."),
-    errno.ENOTDIR: ("{} is no folder", "choose another place."),
+    errno.EROFS: ("nothing may be written to this disk or folder", "choose another place."),
     errno.EISDIR: ("this is a folder", "name a file in it."),
     errno.ELOOP: ("its symbolic links lead in a circle", "choose another name."),
     errno.ENAMETOOLONG: ("the name is too long", "choose a shorter one."),
     errno.ENXIO: ("this is no ordinary file", "choose another name."),
 }
-REASONS |= dict.fromkeys((errno.EPERM, errno.EROFS), REASONS[errno.EACCES])
+REASONS[errno.EPERM] = REASONS[errno.EACCES]
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
@@ -196,6 +197,11 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
+def nearest(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that is there."""
+    return next(filter(os.path.lexists, (folder, *folder.parents)), folder)
+
+
 @contextmanager
 def writing(what: str, advice: str) -> Iterator[None]:
     """Say why something cannot be written; the advice is for a full disk."""
@@ -204,17 +210,28 @@ def writing(what: str, advice: str) -> Iterator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        reason, instead = REASONS.get(error.errno or 0, ("", ""))
-        if error.errno in FULL:
-            reason = "the disk is full, or a quota or the largest size of a file is reached"
-            raise OSError(error.errno, f"Cannot write {what}: {reason}; {advice}") from None
-        if not reason:
+        if error.errno is None:  # said by us
             raise
-        if error.errno == errno.ENOENT and error.filename is None:
-            reason, instead = "the current folder is gone", "change to another."
-        parent = Path(os.fsdecode(error.filename or what)).parent
-        message = f"Cannot write {what}: {reason.format(parent)}; {instead}"
-        raise type(error)(message) from None
+        reason, instead = _why(error, Path(os.fsdecode(error.filename or what)).parent)
+        message = f"Cannot write {what}: {reason}; {instead or advice}"
+        raise (OSError(error.errno, message) if not instead else type(error)(message)) from None
+
+
+def _why(error: OSError, folder: Path) -> tuple[str, str]:
+    """Say what is wrong, and what to do about it; nothing of a full disk."""
+    if error.errno in FULL:
+        return "the disk is full, or a quota or the largest size of a file is reached", ""
+    if error.errno == errno.ENOENT and error.filename is None:
+        return "the current folder is gone", "change to another."
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        there = nearest(folder)
+        if not there.is_dir():
+            return f"{there} is no folder", "choose another place."
+        if there != folder:
+            return f"there is no folder {folder}", "create it first."
+        return f"no file can be made in {folder}", "choose another place."
+    other = one_line(error.strerror or error).lower(), "choose another place."
+    return REASONS.get(error.errno or 0, other)
 
 
 def _shortened(name: str) -> str:

@@ -15,14 +15,20 @@ import threading
 import zlib
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelnext.utils.text import counted
+
 # Files that one source holds open: far below what a process may, by default.
 HANDLES = 128
+# Files below a folder that are looked at to find out what it is.
+MOST = 100_000
 # Where a file is looked at to tell it from another, and how many bytes are read there.
 SAMPLES, SAMPLE = 16, 4096
 
@@ -66,8 +72,11 @@ class Files(ABC):
         """Tell whether a path is a folder, or stands for what is under it."""
 
     @abstractmethod
-    def listing(self, folder: str) -> dict[str, int]:
-        """Return the paths of files below a folder, and their bytes; −1 of links to nothing."""
+    def listing(self, folder: str, unless: Collection[str] = ()) -> dict[str, int]:
+        """Return the paths of files below a folder, and their bytes; −1 of links to nothing.
+
+        Very many are refused, `unless` there is one of these among them.
+        """
 
     @abstractmethod
     def arrow(self, path: str) -> Any:
@@ -152,18 +161,32 @@ class LocalFiles(Files):
     def is_folder(self, path: str) -> bool:
         return os.path.isdir(path)
 
-    def listing(self, folder: str) -> dict[str, int]:
+    def listing(self, folder: str, unless: Collection[str] = ()) -> dict[str, int]:
+        found: dict[str, int] = {}
 
         def refuse(error: OSError) -> None:
-            raise error
+            if error.filename == folder:
+                with told(folder):
+                    raise error
+            if not isinstance(error, FileNotFoundError):  # else it was there a moment ago
+                reason = (error.strerror or str(error)).lower()
+                raise type(error)(
+                    f"{error.filename} may not be read: {reason}; check who may read it, or give "
+                    "a folder with the files of the pool alone."
+                ) from None
 
-        found = {}
-        with told(folder):
-            for root, _, names in os.walk(folder, onerror=refuse, followlinks=True):
-                for name in names:
-                    path = os.path.join(root, name)
+        for root, below, names in os.walk(folder, onerror=refuse, followlinks=True):
+            below[:] = [name for name in below if not _leads_back(root, name)]
+            for name in names:
+                path = os.path.join(root, name)
+                with suppress(FileNotFoundError):
                     size = self.size(path) if os.path.isfile(path) else -1
                     found[os.path.relpath(path, folder)] = size
+            if len(found) > MOST and found.keys().isdisjoint(unless):
+                raise FileError(
+                    f"{folder} has more than {MOST:,} files below it; give the folder with those "
+                    "of the pool alone."
+                )
         return found
 
     def arrow(self, path: str) -> Any:
@@ -207,6 +230,15 @@ KINDS = (
 def _stamp_of(found: os.stat_result) -> tuple[Any, ...]:
     # Not the inode: on a drive that is mounted through FUSE it may change by itself.
     return found.st_size, found.st_mtime_ns
+
+
+def _leads_back(root: str, name: str) -> bool:
+    """Tell whether a folder is a link to one that it is in, without end."""
+    path = os.path.join(root, name)
+    if not os.path.islink(path):
+        return False
+    real, here = os.path.realpath(path), os.path.realpath(root)
+    return os.path.commonpath([real, here]) == real
 
 
 class _Handle:
@@ -287,7 +319,8 @@ def some_bytes(files: Files, path: str) -> tuple[int, int]:
 def cut_short(path: str, n_bytes: int, expected: int) -> FileError:
     """Return the error of a file that is too short."""
     return FileError(
-        f"{path} ends after {n_bytes:,} bytes, expected {expected:,} or more: it was cut short; "
+        f"{path} ends after {counted(n_bytes, 'byte')}, expected {expected:,} or more: it was cut "
+        "short; "
         "write or copy it again."
     )
 

@@ -14,7 +14,7 @@ from labelnext.utils.encoding import check_classes
 from labelnext.utils.given import NO_FILL, refuse_masked, refuse_masked_rows, shown
 from labelnext.utils.labels import nulls, split_labels
 from labelnext.utils.libraries import without_tensor
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import counted, counted_of, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # a data set's own labels would take all its samples out of the choice.
 USUAL = {
     "proba": ("proba", "probs", "probabilities"),
-    "features": ("embedding", "embeddings", "features"),
+    "features": ("embedding", "embeddings", "features", "emb"),
     "ids": ("id", "ids"),
     "groups": ("group", "groups"),
     "labels": ("label", "labels"),
@@ -129,7 +129,8 @@ def check_length(what: str, values: Any, n_rows: int) -> None:
     """Refuse values that do not line up with the rows."""
     if len(values) != n_rows:
         raise ValueError(
-            f"{what} has {len(values):,} entries and the pool has {n_rows:,} rows; "
+            f"{what} has {counted(len(values), 'entry', 'entries')} and the pool has "
+            f"{counted(n_rows, 'row')}; "
             "there must be one for each sample, in the same order."
         )
 
@@ -245,7 +246,8 @@ def refuse_twice(
     if twice:
         value, (one, other) = next(iter(twice.items()))
         raise ValueError(
-            f"{name}{len(twice):,} ids are there more than once: {some(twice)} ({value!r}: "
+            f"{name}{counted(len(twice), 'id is', 'ids are')} there more than once: {some(twice)} "
+            f"({value!r}: "
             f"{where(one)}, and {where(other)}); every sample needs an id of its own."
         )
 
@@ -280,7 +282,8 @@ def find_rows(
     unknown = [value for value in dict.fromkeys(asked) if keys[value] not in rows]
     if unknown:
         raise ValueError(
-            f"{what}: {len(unknown):,} of {len(asked):,} ids are not in the pool: {some(unknown)}; "
+            f"{what}: {counted_of(len(unknown), len(asked), 'id')} not in the pool: "
+            f"{some(unknown)}; "
             f"the pool has ids like {some(like)}{_composed(unknown, ids())}."
         )
     return np.array([rows[keys[value]] for value in asked], dtype=np.int64)
@@ -381,7 +384,8 @@ def check_names(classes: Any, n_classes: int | None, task: Task) -> NDArray[Any]
     if n_classes is not None and len(names) != n_classes:
         what = "for y = 0 and y = 1" if task == "binary" else "for each column of proba"
         raise ValueError(
-            f"classes has {len(names):,} names and there must be {n_classes:,}, one {what}: "
+            f"classes has {counted(len(names), 'name')} and there must be {n_classes:,}, one "
+            f"{what}: "
             f"{some(names)}."
         )
     return names
@@ -399,7 +403,7 @@ def check_label_names(
         if n_classes is not None and len(values) > n_classes:
             raise ValueError(
                 f"labels has {len(values):,} different values, {some(values)}, and proba has "
-                f"columns for {n_classes:,} classes."
+                f"columns for {counted(n_classes, 'class', 'classes')}."
             )
         return
     known = set(classes.tolist())
@@ -442,7 +446,8 @@ def as_rows(rows: Any, n_rows: int, what: str = "rows") -> NDArray[np.int64]:
     if array.dtype == bool:
         if len(array) != n_rows:
             raise ValueError(
-                f"{what} is a mask of {len(array):,} entries, and there are {n_rows:,} rows; it "
+                f"{what} is a mask of {counted(len(array), 'entry', 'entries')}, and there are "
+                f"{counted(n_rows, 'row')}; it "
                 "must have one for each."
             )
         return np.flatnonzero(array).astype(np.int64, copy=False)

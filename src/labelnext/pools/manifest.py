@@ -246,7 +246,9 @@ def open_pool_folder(name: str, files: Files, folder: str) -> PoolSource:
             if found.get(file, -1) < 0:
                 problems.append(f"{file} is missing")
             elif found[file] != expected:
-                problems.append(f"{file} has {found[file]:,} bytes instead of {expected:,}")
+                problems.append(
+                    f"{file} has {counted(found[file], 'byte')} instead of {expected:,}"
+                )
     if problems:
         more = f" and {len(problems) - 3:,} more" if len(problems) > 3 else ""
         raise FileError(f"{name} is damaged: {'; '.join(problems[:3])}{more}; {_repair(head)}")

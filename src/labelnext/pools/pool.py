@@ -35,6 +35,7 @@ from labelnext.utils.given import TASKS, Task, check_task, refuse_other_order
 from labelnext.utils.labels import MISSING_LABEL
 from labelnext.utils.libraries import require, without_tensor
 from labelnext.utils.memory import refuse_too_large
+from labelnext.utils.text import counted
 
 
 class Pool:
@@ -500,12 +501,12 @@ class Pool:
         self._keep(**state)
 
     def __repr__(self) -> str:
-        return f"Pool of {self.n_rows:,} samples: {'; '.join(self._said())}"
+        return f"Pool of {counted(self.n_rows, 'sample')}: {'; '.join(self._said())}"
 
     def _repr_html_(self) -> str:
         import html
 
-        rows = [f"<b>Pool</b> of {self.n_rows:,} samples", *map(html.escape, self._said())]
+        rows = [f"<b>Pool</b> of {counted(self.n_rows, 'sample')}", *map(html.escape, self._said())]
         if self.classes is not None:
             shown = ", ".join(map(str, self.classes[:12].tolist()))
             more = f" and {len(self.classes) - 12:,} more" if len(self.classes) > 12 else ""
@@ -521,7 +522,7 @@ class Pool:
             plural = ("es" if what == "class" else "s") * (self.n_classes != 1)
             first.append(f"{self.n_classes:,} {what}{plural}")
             if source.n_members is not None:
-                first.append(f"{source.n_members:,} members")
+                first.append(counted(source.n_members, "member"))
         if source.n_features:
             dtype = str(source.dtypes["features"]).removeprefix("torch.")
             first.append(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import is_tensor
+from labelnext.utils.text import counted
 
 Part = Literal["proba", "features"]
 PARTS: tuple[Part, Part] = ("proba", "features")
@@ -47,6 +48,7 @@ class Source(ABC):
     device: Any = "cpu"  # or a torch.device
     sparse: bool = False  # whether the features are CSR
     unused: tuple[str, ...] = ()  # columns or arrays that are no part of the pool, for messages
+    taken: str = ""  # which files of a folder with others are the pool's, if nobody named them
 
     @abstractmethod
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
@@ -133,7 +135,7 @@ class Source(ABC):
             f", {names[p]}: {self.width(p)} in {str(self.dtypes[p]).removeprefix('torch.')}"
             for p in self.parts
         )
-        return f"{type(self).__name__} {self.name}: {self.n_rows:,} rows{''.join(parts)}"
+        return f"{type(self).__name__} {self.name}: {counted(self.n_rows, 'row')}{''.join(parts)}"
 
 
 # What a view has of its source unless it says otherwise.
@@ -201,7 +203,7 @@ class RowsOfSource(_View):
     def __init__(self, source: Source, rows: NDArray[np.int64]) -> None:
         super().__init__(source)
         self.rows, self.n_rows = rows, len(rows)
-        self.name = f"{self.n_rows:,} rows of {source.name}"
+        self.name = f"{counted(self.n_rows, 'row')} of {source.name}"
         self.cuts = np.array([0, self.n_rows])
 
     def read(self, part: Part, lo: int, hi: int) -> NDArray[Any]:
@@ -311,7 +313,9 @@ class StoredPart:
                 f"columns of what was read, as in pool.{self.part}[:10][:, 0]."
             )
         if (outside := places[(places < -n) | (places >= n)]).size:
-            raise IndexError(f"Row {outside.flat[0]:,} is none of the {n:,} rows of the pool.")
+            raise IndexError(
+                f"Row {outside.flat[0]:,} is none of the {counted(n, 'row')} of the pool."
+            )
         places = np.where(places < 0, places + n, places).astype(np.int64)
         values = self.source.take(self.part, np.atleast_1d(places))
         return values if places.ndim else values[0]

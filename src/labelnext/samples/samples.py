@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from labelnext.pools.disk import as_here
 from labelnext.pools.known import USUAL, is_text, natural, some
 from labelnext.utils.given import shown
-from labelnext.utils.text import did_you_mean
+from labelnext.utils.text import counted, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -204,7 +204,7 @@ def read(
         odd = _odd_name(table) if path.suffix.lower() in HEADED else None
         found = replace(_of_table(table, where, root, asked, odd), odd_name=odd)
         if path.suffix.lower() == ".txt":
-            found = _without_empty_lines(found)
+            found = _without_empty_lines(found, where)
         # Hugging Face's own files stand beside its tables.
         whole = path.is_file() or (path / HF_STATE).is_file()
         if not whole:
@@ -217,10 +217,12 @@ def read(
     return _of_folder(path, where)
 
 
-def _without_empty_lines(found: Samples) -> Samples:
+def _without_empty_lines(found: Samples, where: str) -> Samples:
     """Leave out what is no sample in a file of lines; others keep the numbers of their lines."""
     lines = [at for at, content in enumerate(found.contents) if content.strip()]
-    if not lines or len(lines) == len(found):
+    if not lines:
+        raise ValueError(f"{where} has no samples in it: all its lines are empty.")
+    if len(lines) == len(found):
         return found
     left_out = {"empty lines": len(found) - len(lines)}
     ids, contents = ([of[at] for at in lines] for of in (found.ids, found.contents))
@@ -242,6 +244,10 @@ class _Asked:
             raise ValueError(
                 f"{given[0]}= and {given[1]}= both say what to show; give one of them."
             )
+        if isinstance(self.columns, str):
+            raise TypeError(f"columns must be a list of names, got {self.columns!r}.")
+        if len({*(self.columns or ())}) < len(self.columns or ()):
+            raise ValueError(f"columns must differ, got {some(self.columns or (), 12)}.")
 
     def shown(self, table: pa.Table) -> tuple[Kind, str | None]:
         """Return what is shown of each sample, and the column that holds it, if it is one."""
@@ -394,7 +400,8 @@ def _ids(
     if twice:
         value, (one, other) = next(iter(twice.items()))
         raise ValueError(
-            f"{where}: {len(twice):,} ids are there more than once: {some(twice)} ({value!r} at "
+            f"{where}: {counted(len(twice), 'id is', 'ids are')} there more than once: "
+            f"{some(twice)} ({value!r} at "
             f"rows {one:,} and {other:,}, the first is row 0); give each sample an id of its own, "
             f"name another column with id=, or say id='{ROW}' for the number of the row."
         )

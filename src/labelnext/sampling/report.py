@@ -20,6 +20,7 @@ from labelnext.sampling.projection import (
 from labelnext.utils import page
 from labelnext.utils.chart import chart
 from labelnext.utils.libraries import without_tensor
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -169,8 +170,8 @@ def batch_page(
     ]
     table_says = "A heading sorts; a number shows the pick on the map."
     body = [
-        f'<p class="quiet">What people should label next: {k:,} of {n:,} samples, in order; label '
-        f"from the top. {how}</p>",
+        f'<p class="quiet">What people should label next: {k:,} of {counted(n, "sample")}, in order; '
+        f"label from the top. {how}</p>",
         map_part(described, drawn, points, told, shades),
         "" if potentials is None else _left_to_cover(potentials),
         page.section("The table", " ".join([table_says, *means]), table_of(described)),
@@ -430,11 +431,17 @@ def _left_to_cover(potentials: Floats) -> str:
     if k == 1:
         return page.section(title, f"{what} After this pick it is {first:.4g}.")
     share = potentials / first
-    said = f"After all {k:,} picks, {_percent(share[-1])} is left of what was left after the first."
+    said = (
+        f"After all {counted(k, 'pick')}, {_percent(share[-1])} is left of what was left after "
+        "the first."
+    )
     gone = {1: "half", 2: "three quarters", 3: "seven eighths"}
     marks = {level: at for at, level in halvings(share, 3).items()}
     if marks:
-        parts = [f"{gone[level]} or more after {marks[level]:,} picks" for level in sorted(marks)]
+        parts = [
+            f"{gone[level]} or more after {counted(marks[level], 'pick')}"
+            for level in sorted(marks)
+        ]
         said += f" It had fallen by {', by '.join(parts)}."
     tail = max(k // 10, 1)
     before = float(potentials[-1 - tail])

@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from labelnext.pools.disk import write_whole
+from labelnext.pools.disk import write_whole, writing
 from labelnext.utils.text import as_csv
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def export(
         if safe_formulas:
             cells = {name: [safe(text) for text in texts] for name, texts in cells.items()}
         written = as_csv(cells)
-    write_whole(path, written, overwrite=overwrite)
+    with writing(str(path), "make room, or choose another place."):
+        write_whole(path, written, overwrite=overwrite)
     return len(columns["id"])
 
 

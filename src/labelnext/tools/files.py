@@ -183,6 +183,8 @@ class File:
             raise ValueError(
                 f"{self.path} cannot be read as {self.format}: {what}. Nothing was written."
             ) from None
+        if not (heard or heard.of_others):
+            raise ValueError(f"{self.path} has no row, task or record in it; nothing was written.")
         if not heard:
             raise ValueError(
                 f"{self.path} has nothing of this loop: nothing in it is named {name}/..., as "

@@ -354,9 +354,9 @@ class LabelStudio:
             ) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
+            reason = getattr(reason, "strerror", None) or str(reason) or type(error).__name__
             raise ToolError(
-                f"{self.url} does not answer: {str(reason) or type(error).__name__}; is it "
-                "running, and is the address right?"
+                f"{self.url} does not answer: {reason}; is it running, and is the address right?"
             ) from None
         try:
             return json.loads(content)

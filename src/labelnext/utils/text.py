@@ -53,6 +53,15 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def counted_of(count: int, whole: int, one: str) -> str:
+    """Say how many of how many are something, in the right numbers.
+
+    >>> counted_of(1, 2, "id"), counted_of(2, 2, "id")
+    ('1 of 2 ids is', '2 of 2 ids are')
+    """
+    return f"{count:,} of {counted(whole, one)} {'is' if count == 1 else 'are'}"
+
+
 def printable(text: object) -> str:
     """Return a text of which nothing steers a terminal or turns the order of letters.
 

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.pools.disk import write_whole
+from labelnext.pools.disk import write_whole, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,7 +134,8 @@ def _write_gif(
     every: dict[str, Any] = {"save_all": True, "append_images": pictures[1:], "loop": 0}
     pictures[0].save(content, format="GIF", duration=durations, optimize=False, **every)
     if isinstance(path, str | Path):
-        write_whole(Path(path), content.getvalue(), overwrite=True)
+        with writing(str(path), "make room, or choose another place."):
+            write_whole(Path(path), content.getvalue(), overwrite=True)
     else:
         path.write(content.getvalue())
 
