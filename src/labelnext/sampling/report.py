@@ -170,8 +170,8 @@ def batch_page(
     ]
     table_says = "A heading sorts; a number shows the pick on the map."
     body = [
-        f'<p class="quiet">What people should label next: {k:,} of {counted(n, "sample")}, in order; '
-        f"label from the top. {how}</p>",
+        f'<p class="quiet">What people should label next: {k:,} of {counted(n, "sample")}, in '
+        f"order; label from the top. {how}</p>",
         map_part(described, drawn, points, told, shades),
         "" if potentials is None else _left_to_cover(potentials),
         page.section("The table", " ".join([table_says, *means]), table_of(described)),
