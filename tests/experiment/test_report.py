@@ -141,7 +141,7 @@ def test_without_failures_there_is_no_word_of_them(experiment, written, tmp_path
     page = Page(files[0].read_text(encoding="utf-8"))
     assert "failed." not in page.text
     assert "Who beats whom" not in page.text  # there is nobody to beat
-    assert "30.0 %" in page.text
+    assert "30.0\u00a0%" in page.text
 
 
 def test_where_every_run_failed(tmp_path):
