@@ -322,7 +322,7 @@ def test_a_pool_that_does_not_name_its_classes(made, run):
         assert "The pool names its classes, 'good', 'bad', in the order" in result.stderr
         assert "leave --classes out" in result.stderr
     result = run("loop", "next", "--pool", "named", "--classes", "good")
-    assert "named: --classes has 1 names and there must be 2, one for each" in result.stderr
+    assert "named: --classes has 1 name and there must be 2, one for each" in result.stderr
     ran(run, "next", "-k", 2, "--pool", "named", "--classes", "good,bad")
     ran(run, "change", "--labels", "good,bad,unsure")
     other = labelnext.Pool.of(pool, classes=["fine", "poor"])

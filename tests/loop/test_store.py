@@ -302,7 +302,7 @@ def test_labels_from_elsewhere_are_written_once_and_all_or_none(loop):
     assert loop.labels(split="all").y[[1, 3]].tolist() == ["good", "good"]
     events = loop.events()
     for ids, values, said in (
-        (["4", "77"], ["good", "bad"], "1 of 2 ids are not in the loop: '77'"),
+        (["4", "77"], ["good", "bad"], "1 of 2 ids is not in the loop: '77'"),
         (["4", "5"], ["good", "god"], "1 of 2 labels .*'5': 'god' is none of.*mean 'good'"),
         (["4", "4"], ["good", "bad"], "'4'; nothing was written"),
         (["4"], [], "1 ids and 0 values"),
@@ -427,7 +427,7 @@ def test_a_pool_of_other_samples_is_refused(loop):
     with pytest.raises(ValueError, match="no ids"):
         loop.next(labelnext.Pool(pool.proba, pool.features))
     ids = [f"s{row}" for row in range(20)]
-    with pytest.raises(ValueError, match=re.escape("20 of 20 ids of the pool are not in")):
+    with pytest.raises(ValueError, match=re.escape("Of the pool 20 of 20 ids are not in the loop")):
         loop.next(labelnext.Pool.of(pool, ids=ids))
     with pytest.raises(ValueError, match="does not know: 'ugly'"):
         loop.next(labelnext.Pool.of(pool, classes=["good", "ugly"]))

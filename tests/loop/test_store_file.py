@@ -244,7 +244,7 @@ def test_the_folder_of_the_files_may_be_named_anew(tmp_path):
     for folder, words in [
         (tmp_path / "gone", "There is no folder"),
         (tmp_path, "4 of 4 files are not in .*the first 0.bmp"),
-        (other, "4 of 4 files that were compared are others .*the first 0.bmp"),
+        (other, "4 of 4 compared files are not as .*the first 0.bmp"),
     ]:
         with pytest.raises(ValueError, match=words):
             loop.change(root=folder, classes=["x", "y", "z"])
@@ -297,7 +297,7 @@ def test_a_loop_that_cannot_be_meant_is_refused(tmp_path, options, said):
     ("samples", "said"),
     [
         ((["a", "a"], ["x", "y"]), "1 id is there more than once: 'a'"),
-        ((["a", "b"], ["x"]), "contents of the samples has 1 entries and ids has 2"),
+        ((["a", "b"], ["x"]), "contents of the samples has 1 entry and ids has 2"),
         ((["a", "b"], ["x", "\ud800"]), "UTF-8 can hold, got .* at row 1"),
         ((["a", 1], ["x", "y"]), "ids of the samples must be texts.*got 1 at row 1"),
         (([], []), "no samples"),

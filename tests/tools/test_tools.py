@@ -162,7 +162,7 @@ def test_labels_that_are_there_already_come_in_by_id(loop, tmp_path, name, conte
         "s3": "good",
     }
     file.path.write_text(content.replace("s3", "s9"))
-    with pytest.raises(ValueError, match="1 of 2 ids are not in the loop"):
+    with pytest.raises(ValueError, match="1 of 2 ids is not in the loop"):
         file.pull(loop)
 
 
@@ -466,7 +466,7 @@ def test_a_label_that_was_changed_back_counts_again(loop):
 
 def test_answers_of_samples_that_are_not_there_are_named_and_none_is_written(loop):
     answers = [Answer("s1", "ann", "label", "good"), Answer("s99", "ann", "label", "good")]
-    with pytest.raises(ValueError, match=r"1 of 2 ids are not in the loop: 's99'.* Nothing"):
+    with pytest.raises(ValueError, match=r"1 of 2 ids is not in the loop: 's99'.* Nothing"):
         receive(loop, Heard(answers), "csv")
     assert loop.events() == []
 

@@ -408,7 +408,7 @@ def export(
             safe_formulas=asked.safe_formulas,
             overwrite=asked.force,
         )
-    tell_out(f"Written: {file} ({n:,} samples)")
+    tell_out(f"Written: {file} ({counted(n, 'sample')})")
 
 
 @with_options(
@@ -469,7 +469,7 @@ def push(target: Annotated[list[str], TARGET], **options: Any) -> None:
     filled = getattr(tool, "format", "csv") in ("csv", "jsonl")
     back = shlex.join(target) if filled else " ".join([*map(shlex.quote, target[:-1]), "EXPORT"])
     then = f"labelnext loop pull {back}{same_loop(asked.loop)}"
-    tell_out(f"{n:,} samples: {target[-1]}. Then: {then}")
+    tell_out(f"{counted(n, 'sample')}: {target[-1]}. Then: {then}")
 
 
 @with_options(

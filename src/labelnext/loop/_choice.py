@@ -17,6 +17,7 @@ from labelnext.sampling import Batch
 from labelnext.strategies import select
 from labelnext.utils.given import shown
 from labelnext.utils.libraries import without_tensor
+from labelnext.utils.text import counted, counted_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -65,7 +66,7 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
     free = np.setdiff1d(np.arange(pool.n_rows), out, assume_unique=True)
     if not len(free):
         raise ValueError(
-            f"Nothing is left to be picked: each of the {pool.n_rows:,} samples of the pool is "
+            f"Nothing is left to be picked: each sample of the pool, {pool.n_rows:,} in all, is "
             "labelled, asked for, or of the test set; label what is open, or close its round."
         )
     k = min(plan.k, len(free))
@@ -146,9 +147,9 @@ def _keys_of(db: sqlite3.Connection, pool: Pool) -> NDArray[np.int64]:
     unknown = [name for name in ids if name not in known]
     if unknown:
         raise ValueError(
-            f"{len(unknown):,} of {len(ids):,} ids of the pool are not in the loop: "
-            f"{some(unknown)}; the loop has {len(known):,} ids like {some(list(known)[:3])}. "
-            f"Make the pool of this loop's samples, or {IDS_ADVICE}"
+            f"Of the pool {counted_of(len(unknown), len(ids), 'id')} not in the loop: "
+            f"{some(unknown)}; the loop has {counted(len(known), 'id')} like "
+            f"{some(list(known)[:3])}. Make the pool of this loop's samples, or {IDS_ADVICE}"
         )
     return np.array([known[name] for name in ids], np.int64)
 

@@ -15,7 +15,7 @@ import numpy as np
 from labelnext.loop import _rounds, _schema
 from labelnext.pools.known import is_text, some
 from labelnext.samples.samples import IN_FILES, SAID, Samples
-from labelnext.utils.text import counted
+from labelnext.utils.text import counted, counted_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,7 +95,7 @@ def moved_to(db: sqlite3.Connection, folder: Path, root: Path) -> str:
     if 2 * len(gone) > len(rows):
         whole = os.path.isabs(gone[0])
         raise ValueError(
-            f"{len(gone):,} of {len(rows):,} files are not in {root}, the first {gone[0]}; "
+            f"{counted_of(len(gone), len(rows), 'file')} not in {root}, the first {gone[0]}; "
             + (
                 "they are named by whole paths: put a link to where they are in the old place, as "
                 "with ln -s NEW OLD."
@@ -108,8 +108,8 @@ def moved_to(db: sqlite3.Connection, folder: Path, root: Path) -> str:
     other = [path for path, said in compared if _digest(root / path) not in (None, said)]
     if other:
         raise ValueError(
-            f"{len(other):,} of {len(compared):,} files that were compared are others than when "
-            f"the loop was made, the first {other[0]}; name the folder that they are in now. If it "
+            f"{counted_of(len(other), len(compared), 'compared file')} not as when the "
+            f"loop was made, the first {other[0]}; name the folder that they are in now. If it "
             f"was you who changed them, put a link to {root} in the old place, as with ln -s."
         )
     return _said_from(folder, root)
@@ -150,8 +150,8 @@ def _check(samples: Samples) -> None:
         values = getattr(samples, name)
         if values is not None and len(values) != n:
             raise ValueError(
-                f"{name} of the samples has {len(values):,} entries and ids has {n:,}; there must "
-                "be one for each sample, in the same order."
+                f"{name} of the samples has {counted(len(values), 'entry', 'entries')} and ids has "
+                f"{n:,}; there must be one for each sample, in the same order."
             )
     for name in ("ids", "contents", "groups"):
         for row, value in enumerate(getattr(samples, name) or ()):
@@ -190,8 +190,8 @@ def _test_set(samples: Samples, test: int, rng: np.random.Generator) -> list[int
         testing += members[name]
     if len(testing) == len(order):
         raise ValueError(
-            f"A test set of {test:,} samples takes all {len(members):,} groups, which are never "
-            "cut; ask for a smaller one, or give no groups."
+            f"A test set of {counted(test, 'sample')} takes all {len(members):,} groups, which are "
+            "never cut; ask for a smaller one, or give no groups."
         )
     return rng.permutation(testing).tolist()  # type: ignore[no-any-return]
 

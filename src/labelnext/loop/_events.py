@@ -13,7 +13,7 @@ import numpy as np
 from labelnext.loop import _schema
 from labelnext.loop._check import is_missing, value_checker
 from labelnext.pools.known import some
-from labelnext.utils.text import counted
+from labelnext.utils.text import counted, counted_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -387,7 +387,7 @@ def checked_values(
     unknown = [name for name in ids if name not in known]
     if unknown:
         raise ValueError(
-            f"{len(unknown):,} of {len(ids):,} ids are not in the loop: {some(unknown)}; it has "
+            f"{counted_of(len(unknown), len(ids), 'id')} not in the loop: {some(unknown)}; it has "
             f"ids like {some(list(known)[:3])}. Nothing was written."
         )
     checked, odd, why, check = {}, [], "", value_checker(db)
@@ -399,8 +399,8 @@ def checked_values(
             why = why or str(error)
     if odd:
         raise ValueError(
-            f"{len(odd):,} of {len(ids):,} labels cannot be taken, the first of {odd[0]!r}: {why} "
-            "Nothing was written."
+            f"{len(odd):,} of {counted(len(ids), 'label')} cannot be taken, the first of "
+            f"{odd[0]!r}: {why} Nothing was written."
         )
     return [known[name] for name in ids], checked
 

@@ -33,6 +33,7 @@ from labelnext.report.read import Read
 from labelnext.report.shares import ClassCounts, class_counts
 from labelnext.samples.samples import Samples, read
 from labelnext.utils.given import shown
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -743,7 +744,7 @@ class Loop:
     def __repr__(self) -> str:
         at = self.progress()
         return (
-            f"Loop of {at['samples']:,} samples in {self.folder}: {self.task}, "
+            f"Loop of {counted(at['samples'], 'sample')} in {self.folder}: {self.task}, "
             f"{at['labeled']:,} labelled"
         )
 

@@ -88,7 +88,7 @@ def _lack(train: Labels, test: Labels, task: str) -> str:
         only = ", and nothing is trained on those of the test set" if len(test.labeled) else ""
         return f"there are too few labels to learn from{only}"
     if task == "multiclass" and len(set(given)) == 1:
-        many = f"all {len(given):,} labels are" if len(given) > 1 else "the only label is"
+        many = "all labels are" if len(given) > 1 else "the only label is"
         return f"{many} {given[0]!r}, and a model needs two classes"
     return "there are too few labels to learn from"
 

@@ -433,7 +433,7 @@ class Pool:
         --------
         >>> import labelnext
         >>> labelnext.Pool([[0.5, 0.5]], [[2.0, 1.0]]).to("cpu")
-        Pool of 1 samples: multiclass, 2 classes, 2 features in float64
+        Pool of 1 sample: multiclass, 2 classes, 2 features in float64
         """
         torch = require("torch", extra="torch", what="Pool.to")
         try:

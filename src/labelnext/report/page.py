@@ -43,6 +43,7 @@ from labelnext.sampling.report import (
 )
 from labelnext.utils import page
 from labelnext.utils.chart import chart
+from labelnext.utils.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -141,8 +142,8 @@ def _saving(of: Read, found: Statistics, say: Say) -> str:
         f"<p><strong>{verdict(saved)}</strong> {saving(saved)}</p><p>The same model, the default "
         "one on the loop's features, was trained on labels in the order in which the loop asked "
         "for them, and on those drawn at random alone. The interval is for the size of the test "
-        f"set and for the luck of the draw. Only {saved.random:,} picks were drawn at random, so "
-        "nothing is compared beyond them.</p>"
+        f"set and for the luck of the draw. Only {counted(saved.random, 'pick')} came at "
+        "random, so nothing is compared beyond that.</p>"
     )
     series = {"in the order of the loop": saved.along, "drawn at random": saved.at_random}
     drawn = _chart(series, y="accuracy on the test set", shares=True)

@@ -6,6 +6,8 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from labelnext.utils.text import counted
+
 if TYPE_CHECKING:
     from labelnext.report.read import Read
 
@@ -83,7 +85,7 @@ def class_counts(of: Read) -> ClassCounts:
             parts.append((n, hits, before / n_pool, rest))
         rows.append(row | _estimate(parts))
     n_drawn = sum(map(len, drawn.values()))
-    return ClassCounts(rows, f"{WARNING} ({n_drawn:,} of {len(said):,} labels).")
+    return ClassCounts(rows, f"{WARNING} ({n_drawn:,} of {counted(len(said), 'label')}).")
 
 
 def _estimate(parts: list[tuple[int, int, float, float]]) -> dict[str, float | None]:

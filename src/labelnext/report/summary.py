@@ -38,9 +38,9 @@ def summary(of: Read, found: Statistics | None = None) -> list[str]:
     """Return the sentences, the next step last; without statistics what needs no model."""
     at = of.at
     lines = [
-        f"{at['samples'] - at['test']:,} samples, {len(of.labels.labeled):,} labelled; test set "
-        f"{at['test']:,}, {len(of.test.labeled):,} labelled. {counted(len(of.chosen), 'round')}, "
-        f"{counted(len(at['people']), 'annotator')}.",
+        f"{counted(at['samples'] - at['test'], 'sample')}, {len(of.labels.labeled):,} labelled; "
+        f"test set {at['test']:,}, {len(of.test.labeled):,} labelled. "
+        f"{counted(len(of.chosen), 'round')}, {counted(len(at['people']), 'annotator')}.",
         measured(of, found),
     ]
     if found is not None and of.chosen:
@@ -89,7 +89,7 @@ def score_of(name: str, points: Sequence[Point]) -> str:
     interval = ""
     if np.isfinite(last.low):
         interval = f" (95 % interval {share(last.low)} to {share(last.high)})"
-    on = f" on {last.n:,} samples of the test set" if last.n else " on the test set"
+    on = f" on {counted(last.n, 'sample')} of the test set" if last.n else " on the test set"
     return f"{told_as(name)} {value}{interval}{on}, with {counted(last.labels, 'label')}."
 
 
@@ -160,7 +160,7 @@ def saving(saved: Saved) -> str:
         ends += ", the lower end for a loop that never gets there"
     n, difference = saved.random, saved.random - saved.needed
     right = f"right in {share(saved.accuracy)} of the test set"
-    what = f"what {n:,} labels drawn at random reach ({right})"
+    what = f"what {counted(n, 'label')} drawn at random reach ({right})"
     if saved.along[-1].value < saved.accuracy:
         return f"For {what} {saved.needed:,} in the order of the loop were not enough ({ends})."
     many = f"about {abs(difference):,} {'fewer' if difference > 0 else 'more'}"

@@ -24,7 +24,7 @@ from labelnext.pools.source import digest_of
 from labelnext.samples._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
 from labelnext.samples.samples import IN_FILES, SAID
 from labelnext.utils.libraries import imported
-from labelnext.utils.text import did_you_mean, one_line
+from labelnext.utils.text import counted, counted_of, did_you_mean, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,8 +55,8 @@ class Encoded:
             few = [f"{name} ({why})" for name, why in [*self.broken.items()][:FEW]]
             more = ", ..." * (len(self.broken) > FEW)
             told.append(
-                f"{len(self.broken):,} of {self.pool.n_rows:,} samples could not be read, and have "
-                f"the features of an average one: {', '.join(few)}{more}."
+                f"{len(self.broken):,} of {counted(self.pool.n_rows, 'sample')} could not be read, "
+                f"and have the features of an average one: {', '.join(few)}{more}."
             )
         return told
 
@@ -258,7 +258,7 @@ def _refuse_if_moved(samples: Samples) -> None:
     gone = [path for path in samples.contents if not (root / path).exists()]
     if 2 * len(gone) > len(samples):
         raise ValueError(
-            f"{len(gone):,} of {len(samples):,} files are not there any more, the first "
+            f"{counted_of(len(gone), len(samples), 'file')} not there any more, the first "
             f"{root / gone[0]}; put them back there, or say where they are now: "
             "loop.change(root=...). Features that were computed before are kept."
         )
