@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import labelnext
 from labelnext import samples
 from labelnext.samples import encode as module
 from labelnext.samples._encoders import columns_of, learned_words, words_of
@@ -449,3 +450,50 @@ def test_timm_gets_pictures_as_it_wants_them(tmp_path, monkeypatch):
     (tmp_path / "net").mkdir()
     encode(found, tmp_path / "g", encoder=f"timm:{tmp_path / 'net'}")
     assert asked == [("resnet", True, 0), (f"local-dir:{tmp_path / 'net'}", True, 0)]
+
+
+def damage(folder, how):
+    if how == "head":
+        (folder / "pool.json").write_bytes((folder / "pool.json").read_bytes()[:100])
+    elif how == "settings":
+        (folder / "settings.json").write_text("{")
+    elif how == "missing":
+        (folder / "shard-00000" / "features.npy").unlink()
+    elif how == "short":
+        path = folder / "shard-00000" / "features.npy"
+        path.write_bytes(path.read_bytes()[:-3])
+    elif how == "unfinished":
+        (folder / "pool.json").unlink()
+        (folder / "shard-00000" / "shard.json").write_text("{")
+
+
+@pytest.mark.parametrize("how", ["head", "settings", "missing", "short", "unfinished"])
+def test_damaged_features_are_computed_again(tmp_path, how):
+    given = samples.read(["good film", "bad film"])
+    before = encode(given, tmp_path / "f").pool.features[:]
+    damage(tmp_path / "f", how)
+    found = encode(given, tmp_path / "f")
+    assert found.told()[0] == "The features were damaged, and were computed again."
+    assert (found.pool.features[:] == before).all()
+    assert len(encode(given, tmp_path / "f").told()) == 1
+    damage(tmp_path / "f", how)
+    encode(samples.read(["an ill", "wind"]), tmp_path / "f")  # of what is not asked for any more
+
+
+def test_what_is_in_place_of_features_is_left_and_to_be_moved(tmp_path):
+    given = samples.read(["good film", "bad film"])
+    (tmp_path / "features").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"features is a file.*; move it away, and try"):
+        encode(given, tmp_path / "features")
+    assert (tmp_path / "features").read_text() == "mine"
+    encode(given, tmp_path / "f")
+    (tmp_path / "f" / "shard-00000" / "notes.txt").write_text("mine")
+    (tmp_path / "f" / "pool.json").write_text("{")
+    with pytest.raises(FileExistsError, match=r"in its shards.*move it away"):
+        encode(given, tmp_path / "f")
+    assert (tmp_path / "f" / "shard-00000" / "notes.txt").read_text() == "mine"
+    pool = labelnext.Pool(features=np.eye(2), task="vectors")
+    labelnext.write_pool(tmp_path / "own", pool)
+    with pytest.raises(FileExistsError, match=r"\(a pool of yours\); move it away"):
+        encode(given, tmp_path / "own")
+    assert len(labelnext.open_pool(tmp_path / "own")) == 2

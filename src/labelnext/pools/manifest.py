@@ -216,6 +216,8 @@ def _repair(head: Mapping[str, Any]) -> str:
             f"restore it from a copy, or write the pool again: all of it, or delete {MANIFEST} and "
             "the folder of this shard and go on with PoolWriter(..., resume=True)."
         )
+    if settings.get("by") == "labelnext loop":
+        return "move the folder away, and do the same again: its features are computed anew."
     convert = "`labelnext convert ... --resume`"
     by = convert if settings.get("by") else "labelnext.extract(..., resume=True)"
     return (

@@ -9,9 +9,8 @@ import html
 import json
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelnext.pools import Pool, PoolWriter, open_pool
-from labelnext.pools.manifest import SETTINGS, read_head
+from labelnext.pools.manifest import MANIFEST, SETTINGS, read_head, shard_number
+from labelnext.pools.manifest import SHARD as RECORD
 from labelnext.pools.source import digest_of
 from labelnext.samples._encoders import EFFICIENTNET, ENCODERS, NAMED, TEXTS, Encoder
 from labelnext.samples.samples import IN_FILES, SAID
@@ -42,15 +42,20 @@ LEARNED = 20_000  # samples that are enough to learn from
 
 @dataclass(frozen=True)
 class Encoded:
-    """Features in a pool folder, what made them, and which samples could not be read, and why."""
+    """Features in a pool folder, what made them, and which samples could not be read, and why.
+
+    And whether they were damaged before.
+    """
 
     pool: Pool
     said: str
     broken: dict[str, str]
+    again: bool = False
 
     def told(self) -> list[str]:
         """Return what to tell the user, in sentences."""
-        told = [f"Features: {self.said}."]
+        told = ["The features were damaged, and were computed again."] * self.again
+        told.append(f"Features: {self.said}.")
         if self.broken:
             few = [f"{name} ({why})" for name, why in [*self.broken.items()][:FEW]]
             more = ", ..." * (len(self.broken) > FEW)
@@ -72,7 +77,7 @@ def encode(
     Compute features of samples, or take those that are in a folder already.
 
     They are kept as they are computed: what was cut off goes on where it was. If the samples, or
-    what is asked for, are not those of before, all is computed again.
+    what is asked for, are not those of before, or what is there is damaged, all is computed again.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def encode(
     ImportError
         If it needs a library that is not installed.
     FileExistsError
-        If the folder holds other files than those of a pool.
+        If the folder holds other files than those of features.
 
     Examples
     --------
@@ -117,23 +122,23 @@ def encode(
     (array(['0', '1'], dtype=object), 3)
     >>> folder.cleanup()
     """
-    name = _kept(Path(folder)) if encoder is None else encoder
+    folder = Path(folder)
+    name = _kept(folder) if encoder is None else encoder
     chosen = _default(samples) if name is None else find(name, samples)
     settings = {
         "by": "labelnext loop",
         "encoder": chosen.name,
         "samples": digest_of(samples.kind, samples.ids, *_state(samples)),
     }
-    same = _said_there(Path(folder)) == settings
+    same = _said_there(folder) == settings
     if not same:
         _refuse_if_moved(samples)
-    begin = partial(PoolWriter, folder, task="vectors", settings=settings)
-    try:
-        writer = begin(resume=same, overwrite=not same and _ours(folder))
-    except FileExistsError:
-        if same or _said_there(Path(folder)) != settings:
-            raise
-        writer = begin(resume=True)  # another process has just begun with the same
+    _refuse_others(folder)
+    damaged = same and _is_damaged(folder)
+    if damaged or not same:
+        _clear(folder)
+    # Another process may have just begun with the same.
+    writer = PoolWriter(folder, task="vectors", settings=settings, resume=True)
     broken: dict[str, str] = {}
     if not writer.complete:
         cuts = [*range(0, len(samples), SHARD)]
@@ -159,7 +164,7 @@ def encode(
                 progress(end, len(samples))
         with _or_another(writer):
             writer.finish(len(cuts))
-    return Encoded(open_pool(folder), chosen.said, broken)
+    return Encoded(open_pool(folder), chosen.said, broken, damaged)
 
 
 @contextmanager
@@ -222,14 +227,70 @@ def _default(samples: Samples) -> Encoder:
 
 def _said_there(folder: Path) -> Any:
     """Return what a folder says that its features were made of and by, None if it says nothing."""
+    for name in (SETTINGS, MANIFEST):  # one of them may be damaged
+        with suppress(OSError, ValueError):
+            return read_head((folder / name).read_bytes(), str(folder))["settings"]
+    return None
+
+
+def _ours(folder: Path) -> bool:
+    return (_said_there(folder) or {}).get("by") == "labelnext loop"
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuse a place where something else is than features: it may be the user's."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise FileExistsError(
+            f"{folder} is a file, and features are kept there; move it away, and try again."
+        )
+    there = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    for path in there:
+        if path.is_symlink() or not _is_name_of_ours(path.name):
+            raise _others(folder, path.name)
+    if there and not _ours(folder):
+        raise _others(folder, "a pool of yours")
+
+
+def _others(folder: Path, what: str) -> FileExistsError:
+    return FileExistsError(
+        f"{folder} holds other files than those of features ({what}); move it away, and try "
+        "again: the features are computed anew."
+    )
+
+
+def _is_name_of_ours(name: str) -> bool:
+    return name in (MANIFEST, SETTINGS) or shard_number(name) is not None
+
+
+def _is_damaged(folder: Path) -> bool:
+    """Tell whether features of ours cannot be read, or not be gone on with."""
     try:
-        return read_head((folder / SETTINGS).read_bytes(), str(folder))["settings"]
+        read_head((folder / SETTINGS).read_bytes(), str(folder))
+        settings = _said_there(folder)
+        writer = PoolWriter(folder, task="vectors", settings=settings, resume=True)
+        _ = open_pool(folder) if writer.complete else writer.finished
     except (OSError, ValueError):
-        return None
+        return True
+    return False
 
 
-def _ours(folder: str | os.PathLike[str]) -> bool:
-    return (_said_there(Path(folder)) or {}).get("by") == "labelnext loop"
+def _clear(folder: Path) -> None:
+    """Delete features of ours, and nothing else; what says whose they are goes last."""
+    names = os.listdir(folder) if folder.exists() else []
+    ours = filter(_is_name_of_ours, names)
+    for name in sorted(ours, key=lambda name: (name == SETTINGS, name != MANIFEST)):
+        if not (folder / name).is_dir():
+            (folder / name).unlink()
+            continue
+        for path in (folder / name).iterdir():
+            if path.suffix == ".npy" or path.name == RECORD:
+                path.unlink()
+        with suppress(OSError):
+            (folder / name).rmdir()
+    if SETTINGS in names and any(map(_is_name_of_ours, os.listdir(folder))):
+        raise _others(folder, "in its shards")
 
 
 def _kept(folder: Path) -> str | None:
