@@ -16,7 +16,7 @@ from PIL import Image
 
 import labelnext
 from labelnext.cli import _loop
-from labelnext.loop.receive import Pulled
+from labelnext.loop.receive import Pulled, Pushed
 from labelnext.report.read import Read
 from labelnext.report.told import curves
 
@@ -728,7 +728,7 @@ def test_label_studio_is_told_apart_by_its_address(made, run, monkeypatch):
             calls.append((where, options))
 
         def push(self, loop, number):
-            return 6
+            return Pushed(6, {})
 
         def pull(self, loop):
             return Pulled(2, 1, {"without an answer": 3})
@@ -788,3 +788,64 @@ def test_run_is_killed_anywhere_and_goes_on(made):
     asked = [pick["id"] for each in rounds for pick in loop.picks(each["number"])]
     assert sorted(asked, key=int) == [*map(str, range(30))]  # each once
     assert len([e for e in loop.events() if e.action == "label"]) == 30
+
+
+def test_a_pool_without_ids_says_how_to_give_them(made, run):
+    answer()
+    np.save("proba.npy", np.random.default_rng(0).dirichlet([1, 1], 30))
+    said = run("loop", "next", "--pool", "proba.npy").stderr
+    assert "`labelnext convert proba.npy pool/ --ids ids.txt`, and give --pool pool/" in said
+    assert "labelnext.Pool" not in said
+    Path("ids.txt").write_text("".join(f"{i}\n" for i in range(30)))
+    assert run("convert", "proba.npy", "pool/", "--ids", "ids.txt").exit_code == 0
+    said = ran(run, "next", "-k", 2, "--pool", "pool/", "--classes", "good,bad")
+    assert "Round 1: 2 samples" in said
+
+
+def test_a_push_makes_no_folder(made, run):
+    result = run("loop", "push", "no/x.csv")
+    assert result.exit_code == 2
+    assert "/no; create it first\n" in result.stderr
+    assert not Path("no").exists()
+
+
+def test_damaged_features_stop_no_round(made, run):
+    answer()
+    ran(run, "next", "-k", 2)
+    Path("loop/features/pool.json").write_text("{")
+    said = ran(run, "next", "-k", 2)
+    assert "The features were damaged, and were computed again.\n" in said
+    (made / "loop/features").rename(made / "away")
+    Path("loop/features").write_text("mine")
+    result = run("loop", "next", "-k", 2)
+    assert result.exit_code == 2
+    assert "loop/features is a file, and features are kept there; move it away" in result.stderr
+
+
+@pytest.mark.parametrize("command", [("init", "reviews.csv", "--loop", "l"), ("change",)])
+def test_a_quote_in_names_of_classes_is_closed(made, run, command):
+    result = run("loop", *command, "--labels", '"a,b",c')
+    assert result.exit_code == 2
+    assert '--labels "a,b",c: "a has a quote that is not closed; give names' in result.stderr
+    assert not Path("l").exists()
+    Path("classes.txt").write_text("a,b\nc\n")
+    if command[0] == "init":
+        ran(run, *command, "--labels", "classes.txt")
+        assert labelnext.open_loop("l").classes == ["a,b", "c"]
+
+
+def test_a_picture_that_is_gone_stops_no_push(here, run):
+    (here / "photos").mkdir()
+    for i in range(3):
+        Image.new("RGB", (4, 4)).save(here / "photos" / f"{i}.png")
+    ran(run, "init", "photos", "--labels", "a,b", "--test", 2, "--seed", 0)
+    (gone, there) = [pick["id"] for pick in labelnext.open_loop("loop").picks(0)]
+    (here / "photos" / gone).unlink()
+    said = ran(run, "push", "label-studio", "x.json")
+    assert said.startswith(f"Left out, as the file cannot be read: {gone} (")
+    assert "\n1 sample: x.json. Then:" in said
+    assert [task["data"]["id"] for task in json.loads(Path("x.json").read_text())] == [there]
+    (here / "photos" / there).unlink()
+    result = run("loop", "push", "label-studio", "y.json")
+    assert result.exit_code == 2
+    assert "nothing was sent" in result.stderr

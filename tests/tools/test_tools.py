@@ -626,3 +626,139 @@ def test_cvat_is_for_classes_of_pictures(loop, tmp_path):
         with pytest.raises(ValueError, match="leave media, guesses and columns out"):
             tool(tmp_path, "cvat", **option).push(loop)
     assert not (tmp_path / NAMES["cvat"]).exists()
+
+
+NAMES_A_SAMPLE = [("csv", "id"), ("csv", "text"), ("jsonl", "id"), ("jsonl", "text")]
+NAMES_A_SAMPLE += [("label-studio", "id"), ("label-studio", "text"), ("prodigy", "text")]
+NAMES_A_SAMPLE += [("argilla", "text")]
+
+
+def swapped(content, name, column):
+    """Sort one column of a file and leave the others, as people do in a spreadsheet."""
+    if name == "csv":
+        records = list(csv.DictReader(content.splitlines(keepends=True), delimiter=";"))
+    elif name == "label-studio":
+        records = json.loads(content)
+    else:
+        records = [json.loads(line) for line in content.splitlines()]
+    rows = [each["data"] if name == "label-studio" else each for each in records]
+    rows[1][column], rows[2][column] = rows[2][column], rows[1][column]
+    if name == "csv":
+        return pd.DataFrame(records).to_csv(index=False)
+    if name == "label-studio":
+        return json.dumps(records)
+    return "".join(json.dumps(each) + "\n" for each in records)
+
+
+@pytest.mark.parametrize(("name", "column"), NAMES_A_SAMPLE)
+def test_a_file_of_which_some_columns_were_sorted_is_refused(loop, tmp_path, name, column):
+    file = tool(tmp_path, name)
+    file.push(loop)
+    content = said(file.path.read_text("utf-8"), name, ["good", "bad", "good", "bad", "good"])
+    file.path.write_text(swapped(content.lstrip("\ufeff"), name, column))
+    one, two = [task.id for task in asked(loop)][1:3]
+    words = rf"(row 3|entry 2|task 2|record 2).* of two samples, '{one}'.*'{two}' by its {column}\."
+    with pytest.raises(ValueError, match=words):
+        file.pull(loop)
+    assert loop.events() == []
+
+
+def test_an_export_of_which_some_columns_were_sorted_is_refused(loop, tmp_path):
+    loop.add_labels(["s1", "s2"], ["good", "bad"], annotator="ann", source="memory")
+    export(loop, tmp_path / "e.csv")
+    table = pd.read_csv(tmp_path / "e.csv")
+    table["text"] = table["text"].to_numpy()[::-1]
+    table["label"] = ["bad", "good"]
+    table.to_csv(tmp_path / "e.csv", index=False)
+    with pytest.raises(ValueError, match=r"row 2.*'s1' by its id and 's2' by its text"):
+        File(tmp_path / "e.csv").pull(loop)
+    table.drop(columns="text").to_csv(tmp_path / "e.csv", index=False)
+    assert File(tmp_path / "e.csv").pull(loop) == 2
+
+
+def test_what_programs_change_in_a_table_is_the_same_sample(tmp_path):
+    ids = ["007", "123456789012", "12345678901234567", "a  b", "=x"]
+    rows = [{"id": name, "text": f"=A text, {name}\nof two  lines"} for name in ids]
+    loop = Loop.create(tmp_path / "ids", rows, classes=["good", "bad"])
+    loop.next(labelnext.Pool(features=np.eye(5), ids=ids), 5, random_state=0)
+    file = tool(tmp_path, "csv")
+    file.push(loop)
+    table = pd.read_csv(file.path, dtype=str)
+    as_saved = {"007": "7", "123456789012": "1.23457E+11", "12345678901234567": "12345678901234500"}
+    table["id"] = [as_saved.get(name, f"{name} ") for name in table["id"]]
+    table["text"] = [" ".join(text.split()) for text in table["text"]]
+    table.loc[0, "text"] += " (mended)"
+    table["label"] = "good"
+    table.to_csv(file.path, index=False)
+    assert file.pull(loop) == 5
+
+
+def test_paths_of_pictures_tell_that_columns_were_sorted(pictures, tmp_path):
+    files = [File(tmp_path / "a.csv"), File(tmp_path / "b.csv", media="http://a.b/c d/")]
+    for file in files:
+        file.push(pictures)
+    for file in files:
+        table = pd.read_csv(file.path, dtype=str)
+        table["label"] = "cat"
+        table["image"] = table["image"].to_numpy()[::-1]
+        table.drop(columns="id").to_csv(file.path, index=False)
+        with pytest.raises(ValueError, match="of two samples"):
+            file.pull(pictures)
+        table["image"] = table["image"].to_numpy()[::-1]
+        table.drop(columns="id").to_csv(file.path, index=False)
+        file.pull(pictures)
+
+
+WRONG = ["no", 5, None, [1], {"no": 1}, [[]], [{}]]
+PYTHON = r"attribute|unhashable|iterable|subscript|argument|NoneType|Error|\bdict\b|zip\(|instances"
+
+
+def places(value, path=()):
+    """Each place of a JSON value."""
+    yield path
+    inside = dict(enumerate(value)) if isinstance(value, list) else value
+    for key, each in inside.items() if isinstance(inside, dict) else ():
+        yield from places(each, (*path, key))
+
+
+@pytest.mark.parametrize("name", [name for name in OF_TEXTS if name != "csv"])
+def test_what_has_another_form_is_told_in_plain_words(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    file.push(loop)
+    content = said(file.path.read_text("utf-8"), name, ["good", "bad"])
+    lines = [content] if name == "label-studio" else content.splitlines()
+    for path in places(json.loads(lines[0])):
+        for wrong in WRONG:
+            record = {"": json.loads(lines[0])}
+            inside = record
+            for key in ("", *path)[:-1]:
+                inside = inside[key]
+            inside[("", *path)[-1]] = wrong
+            file.path.write_text("\n".join([json.dumps(record[""]), *lines[1:]]))
+            try:
+                file.pull(loop)
+            except ValueError as error:
+                if found := re.search(PYTHON, f"{error}"):
+                    pytest.fail(f"{path} {wrong}: {found[0]} in {error}")
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_names_in_capitals_are_told(loop, tmp_path, name):
+    file = tool(tmp_path, name)
+    file.push(loop)
+    content = said(file.path.read_text("utf-8"), name, ["good"])
+    for column in ("label", "annotator", "labelnext"):
+        file.path.write_text(content.replace(f'"{column}"', f'"{column.upper()}"'))
+        words = f"the column '{column.upper()}' is read as '{column}' alone; name it so"
+        with pytest.raises(ValueError, match=words):
+            file.pull(loop)
+
+
+def test_a_damaged_archive_is_told_in_plain_words(pictures, tmp_path):
+    with zipfile.ZipFile(tmp_path / "back.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", "<annotations/>" * 100)
+    content = bytearray((tmp_path / "back.zip").read_bytes())
+    content[50:55] = b"12345"
+    (tmp_path / "back.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"the \.zip is damaged"):
+        File(tmp_path / "back.zip", "cvat").pull(pictures)

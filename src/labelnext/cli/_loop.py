@@ -62,6 +62,7 @@ HELP = (
     "[green]labelnext loop export labels.csv[/]"
 )
 FORMATS = ("label-studio", "csv", "jsonl", "prodigy", "cvat", "argilla")
+FEW = 3  # samples that could not be sent, of which it is told why
 MOST = 5  # endings of files that are named
 PAUSE = 0.5  # seconds between two looks at whether people are ready
 
@@ -89,7 +90,7 @@ def init(
 
         given = {name: options[name] for name in ("text", "image", "audio", "html", "id", "group")}
         columns = None if asked.columns is None else names_of(asked.columns)
-        labels = class_names(asked.labels)
+        labels = class_names(asked.labels, "--labels")
         classes = None if labels is None else [str(name) for name in labels]
         found = samples.read(source, **given, columns=columns, classes=classes)
         if asked.encoder is not None:
@@ -188,7 +189,7 @@ def change(**options: Any) -> None:
         if (asked.files, asked.labels, asked.guidelines) == (None, None, None):
             raise InputError("nothing to change: give --files, --labels or --guidelines")
         loop = open_here(asked.loop)
-        labels, before = class_names(asked.labels), loop.classes or []
+        labels, before = class_names(asked.labels, "--labels"), loop.classes or []
         loop.change(
             root=asked.files,
             classes=None if labels is None else [str(name) for name in labels],
@@ -465,6 +466,13 @@ def push(target: Annotated[list[str], TARGET], **options: Any) -> None:
             n = tool.push(loop, asked.round, overwrite=asked.force)
         else:
             n = tool.push(loop, asked.round)
+    if n.left_out:
+        which = ", ".join(f"{name} ({why})" for name, why in [*n.left_out.items()][:FEW])
+        more = ", ..." * (len(n.left_out) > FEW)
+        tell_out(
+            f"Left out, as the file cannot be read: {which}{more}. It stays in the loop: put it "
+            "back and push again, or say on the page that you cannot tell."
+        )
     # A table is filled in where it is; what another tool exports is a file of its own.
     filled = getattr(tool, "format", "csv") in ("csv", "jsonl")
     back = shlex.join(target) if filled else " ".join([*map(shlex.quote, target[:-1]), "EXPORT"])

@@ -153,7 +153,7 @@ def refuse_values(paths: Sequence[str | None]) -> None:
             )
 
 
-def class_names(classes: str | None) -> list[Any] | None:
+def class_names(classes: str | None, option: str = "--classes") -> list[Any] | None:
     """Read the names of classes from a file, or from a list with commas."""
     from labelnext.pools import lists_nothing, lists_values, read_values
     from labelnext.pools.known import is_text, whole_numbers
@@ -166,13 +166,19 @@ def class_names(classes: str | None) -> list[Any] | None:
             names.pop()
         if None in names or not names:
             what = f"name number {names.index(None):,}" if names else "the file"
-            raise InputError(f"--classes {classes}: {what} is empty; give the name of each class")
+            raise InputError(f"{option} {classes}: {what} is empty; give the name of each class")
     else:
         names = [name.strip() for name in classes.split(",")]
         odd = next((name for name in names if not is_text(name)), None)
         if odd is not None:
             raise InputError(
-                f"--classes: {odd!r} is no text in UTF-8; give the names in a file, saved as UTF-8"
+                f"{option}: {odd!r} is no text in UTF-8; give the names in a file, saved as UTF-8"
+            )
+        cut = next((name for name in names if name.count('"') % 2), None)
+        if cut is not None:
+            raise InputError(
+                f"{option} {classes}: {cut} has a quote that is not closed; give names with commas "
+                "or quotes in a file, classes.txt, one on each line"
             )
     numbers = whole_numbers([str(name) for name in names])
     return names if any(isinstance(each, str) for each in numbers) else numbers

@@ -222,6 +222,13 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         except InputError as error:
             named = str(error).startswith(asked.pool or "?")
             raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
+        if pool.ids is None:
+            given = shlex.quote(asked.pool)
+            raise InputError(
+                f"--pool {asked.pool} has no ids, so its rows cannot be told; list the ids of its "
+                "rows in their order in a file, make a pool of both with `labelnext convert "
+                f"{given} pool/ --ids ids.txt`, and give --pool pool/"
+            )
         return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels())
     if asked.train is not None:
         from labelnext.loop.train import train

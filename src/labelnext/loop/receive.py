@@ -113,6 +113,32 @@ class Pulled(int):
         return f"{counted(self, 'new answer')}{known}{more}"
 
 
+class Pushed(int):
+    """
+    How many samples were sent; and which were left out, as their files cannot be read.
+
+    Attributes
+    ----------
+    left_out : mapping
+        Why, by the samples' ids. They stay in the loop, and the next push sends them if it can.
+
+    Examples
+    --------
+    >>> from labelnext.loop.receive import Pushed
+    >>> sent = Pushed(3, {"img-1": "img-1.png: No such file or directory"})
+    >>> sent, list(sent.left_out)
+    (3, ['img-1'])
+    """
+
+    left_out: Mapping[str, str]
+
+    def __new__(cls, n: int, left_out: Mapping[str, str]) -> Self:
+        """Count."""
+        sent = super().__new__(cls, n)
+        sent.left_out = left_out
+        return sent
+
+
 @dataclass
 class Heard:
     """What a tool says: answers, how many labels it has from the loop, and what says nothing."""

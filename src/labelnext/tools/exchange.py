@@ -6,17 +6,20 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from labelnext.loop.receive import Answer, Heard, sample_of
+from labelnext.loop.receive import Answer, Heard
 from labelnext.pools.known import some
+from labelnext.tools.entries import listed, number_of
 from labelnext.tools.studio_json import content_of, unreadable
 
 if TYPE_CHECKING:
     from labelnext.loop.loop import Loop
     from labelnext.loop.receive import Asked
+    from labelnext.tools.entries import Entries
 
 # How a picture is called in CVAT: loop, round and rank, in the order of which it shows pictures.
 NAME = re.compile(r"([0-9a-f]{12})/(\d+)-(\d+)\.\w+$")
@@ -61,7 +64,10 @@ def cvat_answers(content: bytes, loop: Loop, identity: str) -> Heard:
                 raise ValueError(
                     "expected one annotations.xml, of an export 'CVAT for images 1.1', in it"
                 )
-            content = archive.read(names[0])
+            try:
+                content = archive.read(names[0])
+            except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError):
+                raise ValueError("the .zip is damaged, or locked with a password") from None
     try:
         root = ElementTree.fromstring(content)
     except ElementTree.ParseError as error:
@@ -106,11 +112,12 @@ def argilla_lines(tasks: list[Asked], root: Path | None, media: str | None, gues
     return "".join(lines).encode()
 
 
-def argilla_answers(records: list[dict[str, Any]], identity: str, task: str) -> Heard:
+def argilla_answers(records: list[dict[str, Any]], known: Entries, task: str) -> Heard:
     """Return what people have submitted; drafts and suggestions are no answers."""
     heard = Heard()
-    for record in records:
-        sample = sample_of(record.get("id"), identity)
+    for number, record in enumerate(records, 1):
+        said_as = {"labelnext": record.get("id"), known.kind: record.get(known.kind)}
+        sample = known.sample_of(said_as, f"record {number}")
         if sample is None:
             heard.of_others += 1
             continue
@@ -119,15 +126,21 @@ def argilla_answers(records: list[dict[str, Any]], identity: str, task: str) -> 
                 "the status of responses is missing; export with to_list(flatten=True)"
             )
         values, users, states = (
-            record.get(f"label.responses{part}") or [] for part in ("", ".users", ".status")
+            listed(record.get(name), f"record {number}: {name}")
+            for name in ("label.responses", "label.responses.users", "label.responses.status")
         )
-        heard.unanswered += not {"submitted", "discarded"}.intersection(states)
+        if not len(values) == len(users) == len(states):
+            raise ValueError(
+                f"record {number} has {len(values)} responses of {len(users)} people and "
+                f"{len(states)} states; expected as many of each"
+            )
+        heard.unanswered += not ("submitted" in states or "discarded" in states)
         for value, user, state in zip(values, users, states, strict=True):
             if state == "discarded":
                 heard.answers.append(Answer(sample, str(user), "skip"))
             elif state == "submitted":
                 names = value if isinstance(value, list) else [value]
-                said = float(value) if task == "regression" else _one(names, sample, task)
+                said = number_of(value) if task == "regression" else _one(names, sample, task)
                 heard.answers.append(Answer(sample, str(user), "label", said))
     return heard
 

@@ -10,16 +10,17 @@ from labelnext.loop.receive import (
     RESERVED,
     Answer,
     Heard,
+    Pushed,
     asked,
     identity,
     opened,
     receive,
-    sample_of,
 )
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.pools.known import some
 from labelnext.pools.table import records_in
 from labelnext.tools import exchange, studio_json
+from labelnext.tools.entries import Entries, listed, number_of
 from labelnext.tools.export import as_it_was, safe
 from labelnext.utils.text import as_csv
 
@@ -38,6 +39,8 @@ FORMATS = {
     "cvat": "a .zip of pictures for a task of CVAT, and its export CVAT for images 1.1",
     "argilla": "JSON Lines for Argilla's records, and its records as JSON",
 }
+# The columns that are read of a table that people have filled in.
+READ = ("id", "label", "annotator", "labelnext")
 ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "label-studio"}
 
 
@@ -103,7 +106,7 @@ class File:
         self.media, self.guesses, self.label = media, guesses, label
         self.annotator, self.columns = annotator, columns
 
-    def push(self, loop: Loop, round: int | None = None, *, overwrite: bool = False) -> int:  # noqa: A002
+    def push(self, loop: Loop, round: int | None = None, *, overwrite: bool = False) -> Pushed:  # noqa: A002
         """
         Write what people are to be asked for.
 
@@ -119,9 +122,12 @@ class File:
         Returns
         -------
         int
-            How many samples.
+            How many samples; it also says which were `left_out`, as their files cannot be read.
         """
         tasks = asked(loop, round, self.columns)
+        left_out: dict[str, str] = {}
+        if self.format not in ("csv", "jsonl") and self.media is None:
+            tasks, left_out = studio_json.readable(tasks, loop.root)
         content = self._written(loop, tasks)
         try:
             with writing(str(self.path), "make room, or choose another place."):
@@ -133,7 +139,7 @@ class File:
                 "overwrite=True, or name another file."
             ) from None
         opened(loop, (task.round for task in tasks))
-        return len(tasks)
+        return Pushed(len(tasks), left_out)
 
     def pull(self, loop: Loop) -> Pulled:
         """
@@ -157,31 +163,29 @@ class File:
             content = self.path.read_bytes()
         except OSError as error:
             raise OSError(f"{self.path} cannot be read: {error.strerror}.") from None
-        name = identity(loop)
+        known = Entries(loop)
+        name = known.identity
         try:
-            if self.format == "csv":
-                heard = self._filled(_rows_of(content, str(self.path)), name, loop)
-            elif self.format == "jsonl":
-                heard = self._filled(_lines_of(content), name, loop)
+            if self.format in ("csv", "jsonl"):
+                is_csv = self.format == "csv"
+                records = records_in(content, str(self.path)) if is_csv else _lines_of(content)
+                heard = self._filled(records, known, loop)
             elif self.format == "prodigy":
-                heard = self._of_prodigy(_lines_of(content), name, loop.task)
+                heard = self._of_prodigy(_lines_of(content), known, loop.task)
             elif self.format == "cvat":
                 heard = exchange.cvat_answers(content, loop, name)
             elif self.format == "argilla":
                 records = _listed_or_lines(content)
-                heard = exchange.argilla_answers(records, name, loop.task)
+                heard = exchange.argilla_answers(records, known, loop.task)
             else:
                 tasks = json.loads(content)
                 if not isinstance(tasks, list):
                     raise ValueError("expected a list of tasks, as Label Studio exports as JSON")
-                heard = studio_json.answers_of(tasks, name, loop.task, label=self.label, users={})
+                heard = studio_json.answers_of(tasks, known, loop.task, label=self.label, users={})
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-            what = f"{error}".split("\n")[0].removesuffix(".")
-            what = what.removeprefix("Cannot read ").removeprefix(f"{self.path}: ")
-            if isinstance(error, KeyError):
-                what = f"there is no {what}"
             raise ValueError(
-                f"{self.path} cannot be read as {self.format}: {what}. Nothing was written."
+                f"{self.path} cannot be read as {self.format}: {_why(error, self.path)}. Nothing "
+                "was written."
             ) from None
         if not (heard or heard.of_others):
             raise ValueError(f"{self.path} has no row, task or record in it; nothing was written.")
@@ -271,9 +275,11 @@ class File:
             content = "".join(f"<p>{escape(str(k))}: {escape(str(v))}</p>" for k, v in rows)
         return {kind: content, "options": options, "meta": meta, "labelnext": task.key}
 
-    def _filled(self, records: list[dict[str, Any]], name: str, loop: Loop) -> Heard:
+    def _filled(self, records: list[dict[str, Any]], entries: Entries, loop: Loop) -> Heard:
         """Read records whose label and annotator people have filled in."""
         heard = Heard()
+        if records:
+            _check_names(list(records[0]), table=self.format == "csv")
         # What a loop has exported, nobody has said anew: only what was changed in it is an answer.
         exported = bool(records) and {"annotators", "votes"} <= records[0].keys()
         known = dict(zip(*loop.labels(split="all"), strict=True))
@@ -281,13 +287,16 @@ class File:
         pushed = any("labelnext" in record for record in records)
         classes = loop.classes or ()
         said: dict[tuple[str, str], Any] = {}
-        for record in records:
-            key, own = record.get("labelnext"), record.get("id")
+        for number, record in enumerate(records):
+            own, label = record.get("id"), record.get("label")
+            where = f"entry {number + 1}"
+            if self.format == "csv":
+                where = f"row {number + 2}, counted with the names,"
             if pushed:
-                sample = sample_of(key, name)
+                sample = entries.sample_of(record, where)
             else:
                 sample = None if own is None else as_it_was(str(own), known)
-            label = record.get("label")
+                entries.check_content(sample or "", record, where, "id")
             if sample is None:
                 heard.of_others += 1
                 continue
@@ -309,11 +318,11 @@ class File:
             heard.answers.append(Answer(sample, who, "label", label))
         return heard
 
-    def _of_prodigy(self, records: list[dict[str, Any]], name: str, task: str) -> Heard:
+    def _of_prodigy(self, records: list[dict[str, Any]], entries: Entries, task: str) -> Heard:
         """Read what Prodigy has saved: accepted options are labels, nothing else is."""
         heard = Heard()
-        for record in records:
-            sample = sample_of(record.get("labelnext"), name)
+        for number, record in enumerate(records, 1):
+            sample = entries.sample_of({**record, "id": None}, f"entry {number}")
             said = record.get("answer")
             if sample is None:
                 heard.of_others += 1
@@ -324,7 +333,7 @@ class File:
             who = str(record.get("_annotator_id") or "")
             when = record.get("_timestamp")
             client = None if when is None else f"prodigy:{record['labelnext']}:{who}:{when}"
-            chosen = record.get("accept") or []
+            chosen = listed(record.get("accept"), f"entry {number}: accept")
             if said == "accept" and (chosen or task == "multilabel"):
                 if task != "multilabel" and len(chosen) > 1:
                     raise ValueError(f"{sample!r} has {some(chosen)}, and a label is one")
@@ -336,6 +345,16 @@ class File:
         return heard
 
 
+def _why(error: Exception, path: Path) -> str:
+    """Say what is wrong with a file."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if not isinstance(error, ValueError):
+        return "an entry in it has another form than the tool writes"
+    what = f"{error}".split("\n")[0].removesuffix(".")
+    return what.removeprefix("Cannot read ").removeprefix(f"{path}: ")
+
+
 def _cell(name: str, value: Any) -> Any:
     """Return a cell that a spreadsheet takes for no formula; nothing of it is read back."""
     if isinstance(value, list | dict):
@@ -345,20 +364,27 @@ def _cell(name: str, value: Any) -> Any:
 
 def _label(text: str, task: str) -> Any:
     if task == "regression":
-        return float(text.replace(",", "."))
+        return number_of(text)
     if task == "multilabel":
         if text.startswith("["):
-            return json.loads(text)
+            try:
+                return json.loads(text)
+            except ValueError:
+                raise ValueError(
+                    f"a label must be names, or a list in JSON, not {text!r}"
+                ) from None
         return [name.strip() for name in text.split(";") if name.strip()]
     return text
 
 
-def _rows_of(content: bytes, path: str) -> list[dict[str, Any]]:
-    """Read a table as a person's program may have saved it: with commas, semicolons or tabs."""
-    rows = records_in(content, path)
-    if rows and "label" not in rows[0]:
-        raise ValueError(f"there is no column label, only {some(list(rows[0]))}")
-    return rows
+def _check_names(names: list[str], *, table: bool) -> None:
+    """Refuse names of columns that would not be read."""
+    for name in names:
+        meant = name.strip().lower()
+        if meant in READ and meant not in names:
+            raise ValueError(f"the column {name!r} is read as {meant!r} alone; name it so")
+    if table and "label" not in names:
+        raise ValueError(f"there is no column label, only {some(names)}")
 
 
 def _listed_or_lines(content: bytes) -> list[dict[str, Any]]:

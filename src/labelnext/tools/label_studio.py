@@ -10,9 +10,10 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from labelnext.loop.receive import asked, identity, opened, receive, sample_of
+from labelnext.loop.receive import Pushed, asked, identity, opened, receive, sample_of
 from labelnext.pools.known import some
 from labelnext.tools import studio_json
+from labelnext.tools.entries import Entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -121,7 +122,7 @@ class LabelStudio:
     def __repr__(self) -> str:
         return f"LabelStudio({self.url!r}, project={self.project})"
 
-    def push(self, loop: Loop, round: int | None = None) -> int:  # noqa: A002
+    def push(self, loop: Loop, round: int | None = None) -> Pushed:  # noqa: A002
         """
         Import what people are to be asked for; what is there already is left out.
 
@@ -135,7 +136,8 @@ class LabelStudio:
         Returns
         -------
         int
-            How many tasks were new.
+            How many tasks were new; it also says which samples were `left_out`, as their files
+            cannot be read.
 
         Raises
         ------
@@ -153,8 +155,11 @@ class LabelStudio:
             if sample_of(key := task["data"].get("labelnext"), name) is not None
         }
         new = [task for task in wanted if task.key not in there]
+        left_out: dict[str, str] = {}
         guess = control if self.guesses else None
         root = loop.root
+        if self.media is None:
+            new, left_out = studio_json.readable(new, root)
         made = [
             studio_json.task_of(task, studio_json.content_of(task, root, self.media), guess=guess)
             for task in new
@@ -169,7 +174,7 @@ class LabelStudio:
                 )
         opened(loop, (task.round for task in wanted))
         self.project = project
-        return len(new)
+        return Pushed(len(new), left_out)
 
     def pull(self, loop: Loop) -> Pulled:
         """
@@ -204,7 +209,7 @@ class LabelStudio:
         tasks = self._tasks(project)
         try:
             heard = studio_json.answers_of(
-                tasks, name, loop.task, label=control["from_name"], users=users
+                tasks, Entries(loop), loop.task, label=control["from_name"], users=users
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ToolError(

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from labelnext.loop.receive import Answer, Heard, sample_of
+from labelnext.loop.receive import Answer, Heard
 from labelnext.pools.known import some
+from labelnext.tools.entries import IN_FILES, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from labelnext.loop.loop import Loop
     from labelnext.loop.receive import Asked
+    from labelnext.tools.entries import Entries
 
 # The tag that shows each kind of sample; its name is that of the data, too.
 TAGS = {"text": "Text", "image": "Image", "audio": "Audio", "html": "HyperText", "row": "Table"}
@@ -41,7 +43,7 @@ def interface(loop: Loop) -> str:
 
 def content_of(task: Asked, root: Path | None, media: str | None) -> Any:
     """Return what a tool is to show: a text, or where a file is found, or the file itself."""
-    if task.kind not in ("image", "audio"):
+    if task.kind not in IN_FILES:
         return task.content
     if media is not None:
         return media + quote(task.content.replace("\\", "/"))
@@ -57,6 +59,24 @@ def content_of(task: Asked, root: Path | None, media: str | None) -> Any:
             "say where: media='https://.../'."
         )
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def readable(tasks: list[Asked], root: Path | None) -> tuple[list[Asked], dict[str, str]]:
+    """Return the tasks whose files can be sent, and why others cannot, by their ids."""
+    found, left_out, first = [], {}, None
+    for task in tasks:
+        path = (root or Path()) / task.content
+        try:
+            if task.kind in IN_FILES:
+                path.open("rb").close()
+        except OSError as error:
+            first = first or unreadable(path, error)
+            left_out[task.id] = f"{path}: {error.strerror}"
+        else:
+            found.append(task)
+    if first is not None and not found:
+        raise first
+    return found, left_out
 
 
 def unreadable(path: Path, error: OSError) -> OSError:
@@ -90,7 +110,12 @@ def task_of(task: Asked, content: Any, *, guess: Mapping[str, str] | None) -> di
 
 
 def answers_of(
-    tasks: Iterable[Any], identity: str, task: str, *, label: str | None, users: Mapping[int, str]
+    tasks: Iterable[Any],
+    known: Entries,
+    task: str,
+    *,
+    label: str | None,
+    users: Mapping[int, str],
 ) -> Heard:
     """Return what people have submitted, the earlier first.
 
@@ -98,28 +123,31 @@ def answers_of(
     "cannot tell", or of several classes none.
     """
     heard, found = Heard(), []
-    for each in tasks:
+    for number, each in enumerate(tasks, 1):
         if not isinstance(each, dict) or not isinstance(each.get("data"), dict):
-            raise ValueError(f"A task of Label Studio has data, got {each!r:.80}.")
-        sample = sample_of(each["data"].get("labelnext"), identity)
+            raise ValueError(f"task {number} is no task of Label Studio: it has no data")
+        sample = known.sample_of(each["data"], f"task {number}")
         if sample is None:
             heard.of_others += 1
             continue
-        heard.unanswered += not each.get("annotations")
-        for annotation in each.get("annotations") or ():
+        given = objects(each.get("annotations"), f"task {number}: annotations")
+        heard.unanswered += not given
+        for annotation in given:
             when = str(annotation.get("updated_at") or annotation.get("created_at") or "")
-            number = f"{each.get('project')}.{annotation['id']}"
+            own = annotation.get("id")
+            if isinstance(own, bool) or not isinstance(own, int | str):
+                raise ValueError(f"task {number}: an annotation must have an id")
             action, value = _said(annotation, sample, task, label)
             answer = Answer(
                 sample,
                 _who(annotation.get("completed_by"), users),
                 action,
                 value,
-                f"label-studio:{number}:{when}",
+                f"label-studio:{each.get('project')}.{own}:{when}",
                 _milliseconds(annotation.get("lead_time")),
             )
-            found.append((when, annotation["id"], answer))
-    heard.answers += [answer for *_, answer in sorted(found, key=lambda each: each[:2])]
+            found.append(((when, isinstance(own, str), own), answer))
+    heard.answers += [answer for _, answer in sorted(found, key=lambda each: each[0])]
     return heard
 
 
@@ -133,7 +161,8 @@ def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[A
     if annotation.get("was_cancelled"):
         return "skip", None
     kind = "number" if task == "regression" else "choices"
-    results = [each for each in annotation.get("result") or () if each.get("type") == kind]
+    what = f"the annotation of {sample!r}: result"
+    results = [each for each in objects(annotation.get("result"), what) if each.get("type") == kind]
     names = {each.get("from_name") for each in results}
     label = label or (LABEL if LABEL in names else None)
     if label is not None:
@@ -143,7 +172,12 @@ def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[A
             f"The annotation of {sample!r} has {some(sorted(map(str, names)))}; give label=... "
             "to say which holds the label."
         )
-    values = [value for each in results for value in _listed(each["value"].get(kind))]
+    values: list[Any] = []
+    for each in results:
+        said = each.get("value")
+        if not isinstance(said, dict) or kind not in said:
+            raise ValueError(f"{what} must have a value with {kind}")
+        values += said[kind] if isinstance(said[kind], list) else [said[kind]]
     if task == "multilabel":
         return "label", values
     if not values:
@@ -153,12 +187,9 @@ def _said(annotation: Any, sample: str, task: str, label: str | None) -> tuple[A
     return "label", values[0]
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _who(user: Any, users: Mapping[int, str]) -> str:
     """Return who has annotated: an address where it is known."""
     if isinstance(user, dict):
         return str(user.get("email") or f"label-studio-{user.get('id')}")
-    return users.get(user) or f"label-studio-{user}"
+    known = users.get(user) if isinstance(user, int) else None
+    return known or f"label-studio-{user}"
