@@ -963,3 +963,46 @@ def test_what_one_decides_with_is_in_sight_and_a_long_text_says_that_it_goes_on(
             press(tab, "1")
         assert tab.errors == []
     context.close()
+
+
+@pytest.mark.slow
+def test_classes_that_change_are_learnt_with_the_next_answer(tmp_path, context):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        tab = opened(context, page.address())
+        loop.change(classes=["bad", "good", "odd"])
+        press(tab, "1")  # of what shows
+        assert loop.events()[-1].value == "good"
+        tab.wait_for_selector(".choice >> text=odd")
+        assert "The classes have changed: bad, good, odd" in tab.inner_text("#toast")
+        tab.keyboard.press("1")  # nobody can have seen what it means now
+        tab.wait_for_timeout(1100)
+        assert len(loop.events()) == 1
+        press(tab, "3")
+        press(tab, "1")
+        assert [e.value for e in loop.events()] == ["good", "odd", "bad"]
+        assert tab.errors == []
+
+
+@pytest.mark.slow
+def test_the_round_of_what_shows_and_what_waits_for_a_second_person(tmp_path, context):
+    loop = pages.loop_of(tmp_path, test=2, overlap=1.0)
+    with pages.served(loop, people=["ann"], train=["true"]) as page:
+        pool = labelnext.Pool(features=np.eye(40), ids=loop.samples().ids)
+        loop.next(pool, 3, overlap=0, random_state=0)
+        tab = opened(context, page.address())
+        tab.wait_for_function("document.querySelector('#people').textContent.startsWith('Test')")
+        press(tab, "1")
+        press(tab, "1")
+        tab.wait_for_function("document.querySelector('#people').textContent.startsWith('Round')")
+        assert tab.inner_text("#people") == "Round 1 · 0 of 3"
+        assert "1 of 3" in tab.inner_text("#why")
+        press(tab, "1")
+        assert tab.inner_text("#people") == "Round 1 · 1 of 3"
+        press(tab, "1")
+        tab.keyboard.press("1")
+        tab.wait_for_selector("text=2 samples wait for a second person")
+        assert "--people ann,NAME" in tab.inner_text(".done")
+        assert "are with others" not in tab.inner_text(".done")
+        assert tab.get_by_role("button", name="Train and choose the next batch").count()
+        assert tab.errors == []

@@ -458,3 +458,45 @@ def test_ctrl_c_before_the_server_has_begun_ends_it(loop, monkeypatch, capsys):
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().out.endswith("Ctrl-C stops.\n")
+
+
+def test_where_all_is_answered_the_latest_round_shows(tmp_path):
+    loop = pages.loop_of(tmp_path, test=2)
+    page = page_of(loop)
+    assert page.progress("ann", {})["progress"]["first"]
+    for n in (1, 2):
+        loop.next(labelnext.Pool(features=np.eye(40), ids=loop.samples().ids), n, random_state=0)
+    at = page.progress("ann", {})["progress"]
+    assert (at["round"], at["first"]) == (0, False)
+    assert [(r["round"], r["picks"], r["left"]) for r in at["rounds"]] == [
+        *((0, 2, 2), (1, 1, 1), (2, 2, 2)),
+    ]
+    for item in page.take("ann", {"n": 10, "tab": "t"})["items"]:
+        page.record("ann", {"events": [event(item["id"])]})
+    at = page.progress("bo", {})["progress"]
+    assert (at["round"], at["left"]) == (2, 0)
+
+
+def test_a_person_alone_is_told_of_what_waits_for_a_second(tmp_path):
+    loop = pages.loop_of(tmp_path, test=4, overlap=0.5)
+    page = page_of(loop, people=["ann"])
+    said = page.start("ann", {})["with_another"]
+    assert said == f"labelnext loop label --loop {loop.folder} --people ann,NAME"
+    assert page_of(loop).start("ann", {})["with_another"] is None
+    taken = page.take("ann", {"n": 10, "tab": "t"})
+    assert "waiting" not in taken
+    for item in taken["items"]:
+        page.record("ann", {"events": [event(item["id"])]})
+    assert page.take("ann", {"n": 10, "tab": "t"}) == {"items": [], "waiting": 2}
+    assert page.take("bo", {"n": 1, "tab": "t"})["items"]
+
+
+def test_each_answer_says_which_classes_there_are(tmp_path):
+    loop = pages.loop_of(tmp_path)
+    with pages.served(loop) as page:
+        before = page.get("start")["version"]
+        _, headers, _ = page.ask("POST", "/api/take", {"n": 1, "tab": "t"})
+        assert headers["Labelnext-Classes"] == before
+        loop.change(classes=["good", "bad", "odd"])
+        _, headers, _ = page.ask("GET", "/api/progress")
+        assert headers["Labelnext-Classes"] == page.get("start")["version"] != before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,13 @@ WHERE p.kind = 'strategy' AND p.pseudo_label IS NOT NULL AND (
     p.key IN (SELECT key FROM ({_rounds.FREE}))
     OR p.key IN (SELECT pick FROM leases WHERE annotator = :me)
 ) ORDER BY p.round, p.rank
+"""
+# What a person has answered and others are asked for, too.
+WAITING = """
+SELECT count(*) FROM picks AS p WHERE need > 0 AND need < want AND EXISTS (
+    SELECT 1 FROM standing AS s WHERE s.sample = p.sample AND s.annotator = ?
+    AND s.action <> 'skip'
+)
 """
 
 
@@ -57,18 +65,34 @@ def take_predicted(loop: Loop, person: str, guess: str, n: int, seconds: float) 
 def asked_now(loop: Loop) -> dict[str, Any]:
     """Return the round that is asked for now, how many answers it wants, and how many it lacks.
 
-    Cheap, as each tab asks for it again and again.
+    Where none lacks any, it is the latest. Also all `rounds` that are open, and whether there was
+    none yet but the test set. Cheap, as each tab asks for it again and again.
     """
     with loop._database.reading() as db:
-        number, kind, picks, total, left = _rounds.asked_now(db)
-    return {
-        "round": number,
-        "kind": kind,
-        "picks": picks,
-        "total": total,
-        "left": left,
-        "decided": total - left,
-    }
+        rows = db.execute(
+            "SELECT number AS round, kind, picks, want AS total, need AS left, want - need AS "
+            "decided FROM rounds JOIN asked ON round = number WHERE closed_at IS NULL ORDER BY 1"
+        ).fetchall()
+        first = db.execute("SELECT 1 FROM rounds WHERE kind <> 'test' LIMIT 1").fetchone() is None
+    rounds = [dict(row) for row in rows]
+    none = {"round": None, "kind": None, "picks": 0, "total": 0, "left": 0, "decided": 0}
+    at = next((each for each in rounds if each["left"]), rounds[-1] if rounds else none)
+    return {**at, "rounds": rounds, "first": first}
+
+
+def waiting(loop: Loop, person: str) -> int:
+    """Return how many samples that a person has answered wait for somebody else."""
+    with loop._database.reading() as db:
+        return int(db.execute(WAITING, (person,)).fetchone()[0])
+
+
+def version(loop: Loop) -> str:
+    """Return what differs once somebody has changed what people see beside the samples."""
+    with loop._database.reading() as db:
+        rows = db.execute(
+            "SELECT value FROM about WHERE name IN ('classes', 'guidelines') ORDER BY name"
+        ).fetchall()
+    return hashlib.sha256(json.dumps([*map(tuple, rows)]).encode()).hexdigest()[:12]
 
 
 def event(loop: Loop, number: int) -> _events.Event:

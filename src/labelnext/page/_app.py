@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import statistics
 import subprocess
 import sys
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parent / "web"
 FILES = {"/": "index.html", "/page.js": "page.js", "/page.css": "page.css", "/icon.svg": "icon.svg"}
 SOURCE = "page"
+VERSION = "Labelnext-Classes"
 AT_ONCE = 100  # events of a request, and samples that a tab may hold
 HELD = 100.0  # seconds after which a tab that is not heard of holds nothing
 LEASE = 600.0
@@ -95,7 +97,8 @@ class Page:
                     return JSONResponse({"error": _words(error)}, 400)
                 except (LoopError, OSError) as error:
                     return JSONResponse({"error": str(error)}, 503)
-                return JSONResponse(found)
+                # By which a tab learns that it shows old classes.
+                return JSONResponse(found, headers={VERSION: views.version(self.loop)})
 
             return Route(f"/api/{name}", endpoint, methods=[method])
 
@@ -149,8 +152,18 @@ class Page:
             "loop": self._keys.sign("loop")[:12],
             "task": self.loop.task,
             "classes": self.loop.classes or [],
+            "version": views.version(self.loop),
+            "with_another": self._with_another(person),
             "guidelines": guidelines and MarkdownIt("js-default").render(guidelines),
         }
+
+    def _with_another(self, person: str) -> str | None:
+        """Return the command that asks a second person, too; None where there are several."""
+        if len(self.people) > 1:
+            return None
+        folder = str(self.loop.folder)
+        loop = "" if folder in (".", "loop") else f" --loop {shlex.quote(folder)}"
+        return f"labelnext loop label{loop} --people {shlex.quote(person)},NAME"
 
     def take(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
         """Lease what a tab shows next, less what other tabs of the person show."""
@@ -171,7 +184,9 @@ class Page:
             # Where nothing else is left, better twice than waiting for a tab that is forgotten.
             items = [item for item in leased if item.key not in others][:n] or leased[:n]
             self._tabs[person, tab] = now, {item.key for item in items} | have
-        return {"items": [self._shown(item) for item in items]}
+        # Where nothing is left for a person, it is said why.
+        waiting = {} if items else {"waiting": views.waiting(self.loop, person)}
+        return {"items": [self._shown(item) for item in items], **waiting}
 
     def release(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
         """Let a tab's samples go to the person's other tabs."""

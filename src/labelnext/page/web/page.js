@@ -68,7 +68,7 @@ const unique = () => [...crypto.getRandomValues(new Uint8Array(12))]
 const TAB = unique();
 const GRID = `${TAB} grid`; // what it holds, the one-by-one view does not show
 
-const S = { me: "", queue: [], now: null, mending: null, done: [], gone: new Set(), view: "", sent: 0 };
+const S = { me: "", queue: [], now: null, mending: null, done: [], gone: new Set(), view: "", sent: 0, news_at: -Infinity };
 let settings = store.get("labelnext:settings", {});
 settings = { hide: true, why: true, sound: true, keysOff: false, soon: 100, theme: "", keys: {}, ...settings };
 function keep(changes) {
@@ -93,6 +93,8 @@ async function ask(name, body, seconds = 8) {
   const data = await answer.json().catch(() => ({}));
   if (answer.status === 429 || answer.status === 503) throw new Offline(data.error ?? "The server is busy");
   if (answer.status === 401 || answer.status === 409) locked(data.error);
+  const version = answer.headers.get("Labelnext-Classes");
+  if (S.version && version && version !== S.version && name !== "start") await (S.learning ??= news().finally(() => { S.learning = null; }));
   if (!answer.ok) throw Object.assign(new Error(data.error ?? `The server answered ${answer.status}.`), { status: answer.status });
   return data;
 }
@@ -177,7 +179,6 @@ const outbox = {
       this.refused.set(name, { ...operation, refused: result.error });
       store.set(name, this.refused.get(name));
       toast("Not taken, but kept; the link above says why", "bad");
-      news();
     } else {
       localStorage.removeItem(name);
       // Who takes back what was refused wants it no more.
@@ -222,12 +223,19 @@ function saved(waited = false) {
   node.className = `saved ${offline ? "offline" : n ? "busy" : ""}`;
 }
 
-// After a refusal: have the classes changed since this tab was opened?
+// Somebody has changed the classes or the guidelines. A class may have the key of another now: what
+// is pressed before one can have seen it is no decision.
 async function news() {
   const data = await ask("start").catch(() => null);
-  if (!data || JSON.stringify([data.classes, data.guidelines]) === JSON.stringify([S.classes, S.guidelines])) return;
-  [S.classes, S.guidelines] = [data.classes, data.guidelines];
+  if (!data) return;
+  const changed = JSON.stringify(data.classes) !== JSON.stringify(S.classes);
+  const moved = data.classes.some((name, i) => i in S.classes && S.classes[i] !== name);
+  Object.assign(S, { classes: data.classes, guidelines: data.guidelines, version: data.version });
+  if (moved) S.news_at = performance.now();
   if (["label", "agree"].includes(S.view)) VIEWS[S.view].open();
+  const text = changed ? `The classes have changed: ${short(S.classes.join(", "), 200)}` : "The guidelines have changed";
+  toast(text, "bad");
+  say(text);
 }
 
 function locked(why) {
@@ -267,11 +275,12 @@ function refill() {
     const before = S.queue.length;
     S.gone.clear(); // what another tab decides while this asks
     try {
-      const { items } = await ask("take", { n: AHEAD, have: [...in_hand()], tab: TAB });
+      const { items, waiting } = await ask("take", { n: AHEAD, have: [...in_hand()], tab: TAB });
+      S.waiting = waiting ?? 0;
       const known = new Set([...in_hand(), ...S.gone]);
       for (const item of items) if (!known.has(item.key)) { S.queue.push(item); prefetch(item); }
       S.queue_known = true;
-      if (items.some((item) => item.round !== S.progress?.round)) update();
+      if (items.some((item) => !round_of(item))) update();
     } catch (error) {
       if (!(error instanceof Offline)) toast(error.message, "bad");
       S.queue_known = false;
@@ -305,7 +314,7 @@ function shows_now() {
   if (document.hidden) hid_at = shown_at;
 }
 // A second press of a finger or a worn key is no decision on what nobody has seen yet.
-const too_soon = () => performance.now() - shown_at < settings.soon;
+const too_soon = () => performance.now() - shown_at < settings.soon || performance.now() - S.news_at < 1000;
 
 const VERBS = { skip: "skipped", "cannot-tell": "cannot tell", flag: "flagged", comment: "comment", undo: "undone", adjudicate: "settled" };
 const said = (action, value) => (action === "label" || action === "adjudicate" || action === "import"
@@ -343,7 +352,7 @@ async function decide(action, value = null) {
       S.done.push({ item, action, value, client: operation.client });
       S.done.splice(0, S.done.length - 100);
       if (S.done.length === 1) store.set("labelnext:used", true);
-      if (!S.mending && action !== "skip") count(1);
+      if (!S.mending && action !== "skip") count(1, item.round);
     }
     const back = S.mending?.back;
     if (back) S.queue.unshift(back);
@@ -371,7 +380,7 @@ async function undo() {
     S.queue = S.queue.filter((item) => item.key !== undone.item.key);
     S.mending = null;
     S.now = undone.item;
-    if (undone.action === "label" || undone.action === "cannot-tell") count(-1);
+    if (undone.action === "label" || undone.action === "cannot-tell") count(-1, undone.item.round);
     if (S.view !== "label") location.hash = "label"; else show_now();
     toast(`Undone: ${said(undone.action, undone.value)}`);
     say(`Undone: ${said(undone.action, undone.value)}. ${spoken(undone.item)}`);
@@ -722,6 +731,7 @@ function show_now(same = false) {
   if (matchMedia("(hover: hover)").matches && !$("dialog[open]")) S.choices.focus?.();
   $("#mending").replaceChildren(...(S.mending ? [el("p", { class: "notice" }, "You are changing an earlier decision. ",
     button({ class: "quiet", onclick: () => { if (S.mending.back) S.queue.unshift(S.mending.back); next(); } }, kbd("Escape"), "Leave it as it is"))] : []));
+  show_progress({});
   $("#why").replaceChildren(...why(item));
   if (!S.done.length && !store.get("labelnext:used")) $("#trail").replaceChildren(hint());
   else $("#trail").replaceChildren(...S.done.slice(-6).reverse().map(({ item: old, action, value }) => button({
@@ -751,7 +761,7 @@ function why(item) {
   const number = (value) => (typeof value === "number" ? Number(value.toPrecision(4)).toLocaleString("en") : value);
   const facts = settings.why && el("dl", {},
     line("Why", PICKED[item.pick]),
-    line("Rank", item.rank && `${item.rank}${S.picks ? ` of ${S.picks}` : ""}`),
+    line("Rank", item.rank && `${item.rank}${round_of(item) ? ` of ${round_of(item).picks}` : ""}`),
     !settings.hide && line("Guess", [item.guess ?? "none yet"].flat().join(", ") || "no class"),
     line("Novelty", number(item.d2), "D², the squared distance to the nearest earlier pick: the larger, the newer"),
     line("Most alike", item.nearest && button({ class: "link", onclick: () => peek(item.nearest) }, short(item.nearest, 28))),
@@ -770,19 +780,24 @@ function nothing_left() {
   const known = S.queue_known && p && !refilling;
   const training = S.training?.state === "running";
   const done = known && !p.left && !training;
+  const left = known ? p.rounds.reduce((sum, one) => sum + one.left, 0) : 0;
+  const waits = known && S.waiting >= left; // all for somebody else
+  const alone = waits && p.left > 0 && S.with_another && !training;
   const [text, more] = S.queue_known === false ? ["No connection, and nothing more kept here", "What you decided is safe. It goes on when the server answers."]
     : !known ? ["Looking for the next sample …"]
       : training ? ["Training, and choosing the next batch …", "The next samples show here as soon as they are chosen."]
-        : p.left ? ["Nothing more for you now", `${plural(p.left, "answer")} of this round ${p.left === 1 ? "is" : "are"} with others. What they hold and leave comes back to you after some minutes.`]
+        : alone ? ["Nothing more for you alone", [`${plural(left, "sample")} ${left === 1 ? "waits" : "wait"} for a second person. Stop this page and serve it for both: `, el("code", {}, S.with_another), `. You need not wait for them.`]]
+        : p.left && waits ? ["Nothing more for you now", `${plural(left, "sample")} ${left === 1 ? "waits" : "wait"} for a second person. You need not wait for them.`]
+        : p.left ? ["Nothing more for you now", `${plural(left, "answer")} ${left === 1 ? "is" : "are"} with others. What they hold and leave comes back to you after some minutes.`]
           : p.round === null ? ["No batch is waiting", "A batch is the samples that are worth a label next."]
-            : p.kind === "test" ? ["The test set is labelled", "It will measure the model. Now the samples that the model learns from can be chosen."]
+            : p.kind === "test" && p.first ? ["The test set is labelled", "It will measure the model. Now the samples that the model learns from can be chosen."]
               : ["All of this round is labelled", "The model can learn from it, and choose what it knows least about."];
   const failed = done && S.training?.state === "failed";
   put(el("div", { class: "empty done", "aria-busy": String(!!refilling) },
     done && el("div", { class: "tick", "aria-hidden": "true" }, "✓"),
     el("h2", {}, text), more && el("p", { class: "soft" }, more),
     training && log_node(),
-    done && train_button(),
+    (done || alone) && train_button(),
     failed && [el("p", { class: "bad" }, "It failed. This is what it said:"), log_node()],
     done && p.round !== null && el("p", { class: "soft" }, "You can also look over what you did in the ", el("a", { href: "#history" }, "history"), "."),
     S.done.length ? button({ class: "act", id: "undo-last", onclick: undo }, kbd(action_key("undo")), "Undo the last decision") : null));
@@ -795,7 +810,7 @@ function nothing_left() {
 }
 
 const train_button = () => button({ class: "go", id: "train", disabled: S.training?.state === "running", onclick: train },
-  S.progress?.kind === "test" ? "Choose the first batch" : S.progress?.round === null ? "Choose a batch" : "Train and choose the next batch");
+  S.progress?.kind === "test" && S.progress.first ? "Choose the first batch" : S.progress?.round === null ? "Choose a batch" : "Train and choose the next batch");
 const log_node = () => el("pre", { class: "log", id: "log", tabindex: "0", "aria-label": "What training says" }, S.training?.log || "…");
 async function train() {
   const asked = await attempt(ask("train", { round: S.progress?.round }));
@@ -875,7 +890,7 @@ VIEWS.grid = {
       }));
       const taken = sent.filter(({ refused }) => !refused);
       S.done.push(...taken);
-      count(taken.length);
+      taken.forEach(({ item }) => count(1, item.round));
       if (taken.length) toast(`Confirmed ${taken.length} as ${guess}`);
     } finally { S.deciding = false; }
     this.open();
@@ -1073,19 +1088,25 @@ function settings_dialog() {
 // --- progress and start --------------------------------------------------------------------------
 
 function show_progress(p) {
-  if (!p) return;
+  if (!p || (!S.progress && !p.rounds)) return;
   S.progress = { ...S.progress, ...p };
-  const changed = S.picks !== S.progress.picks;
-  S.picks = S.progress.picks;
+  const at = round_of(S.now) ?? S.progress;
+  const changed = S.picks !== at.picks;
+  S.picks = at.picks;
   if (changed && S.now && S.view === "label") $("#why").replaceChildren(...why(S.now));
   const bar = $("#bar");
-  bar.setAttribute("aria-valuemax", p.total);
-  bar.setAttribute("aria-valuenow", p.decided);
-  bar.setAttribute("aria-valuetext", `${p.decided} of ${p.total} in this round`);
-  bar.firstElementChild.style.width = `${p.total ? 100 * p.decided / p.total : 0}%`;
-  $("#people").textContent = p.round === null ? "" : `${p.kind === "test" ? "Test set" : `Round ${p.round}`} · ${p.decided} of ${p.total}`;
+  bar.setAttribute("aria-valuemax", at.total);
+  bar.setAttribute("aria-valuenow", at.decided);
+  bar.setAttribute("aria-valuetext", `${at.decided} of ${at.total} in this round`);
+  bar.firstElementChild.style.width = `${at.total ? 100 * at.decided / at.total : 0}%`;
+  $("#people").textContent = at.round === null ? "" : `${at.kind === "test" ? "Test set" : `Round ${at.round}`} · ${at.decided} of ${at.total}`;
 }
-const count = (n) => S.progress && show_progress({ ...S.progress, decided: Math.max(0, Math.min(S.progress.total, S.progress.decided + n)), left: Math.max(0, S.progress.left - n) });
+// The round of an item; without one, or where it is not said, the one that is asked for first.
+const round_of = (item) => (item?.round === null || item?.round === undefined ? S.progress : S.progress?.rounds.find(({ round }) => round === item.round));
+function count(n, round) {
+  const counted = (p) => (p.round === round ? { ...p, decided: Math.max(0, Math.min(p.total, p.decided + n)), left: Math.max(0, p.left - n) } : p);
+  if (S.progress) show_progress({ ...counted(S.progress), rounds: S.progress.rounds.map(counted) });
+}
 
 async function update(all = "") {
   const data = await ask(`progress?tab=${TAB}${all}`).catch(() => null);
@@ -1113,7 +1134,7 @@ async function start() {
     await ask("enter", { token });
   }
   const data = await ask("start");
-  Object.assign(S, { me: data.me, name: data.name, loop: data.loop, task: data.task, classes: data.classes, guidelines: data.guidelines });
+  Object.assign(S, { me: data.me, name: data.name, loop: data.loop, task: data.task, classes: data.classes, guidelines: data.guidelines, version: data.version, with_another: data.with_another });
   $("#title").textContent = data.name;
   $("#views").replaceChildren(...Object.entries(VIEWS).filter(([name, { hidden }]) => !hidden && (name !== "grid" || S.task !== "regression")).map(([name, { title }]) => el("a", { href: `#${name}` }, title)));
   $("#open-settings").addEventListener("click", settings_dialog);
