@@ -83,7 +83,12 @@ CHOICE: tuple[Option, ...] = (
 )
 
 PAGE: tuple[Option, ...] = (
-    ("--people", "NAMES", str, "Who labels, as ann,bo: each gets an address of their own."),
+    (
+        "--people",
+        "NAMES",
+        str,
+        "Who labels, as ann,bo: each gets an address of their own. Without, as the last time.",
+    ),
     ("--host", "ADDRESS", str, "The address to listen on.", {"default": "127.0.0.1"}),
     (
         *("--port", "N", int, "The port; 0 for any that is free."),

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,13 +154,13 @@ def waits(loop: "Loop") -> int:
 def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     """Train on all labels, close what is answered, and choose the next; tell if there is one."""
     fitted = _fit(loop, asked)
-    rounds, before = loop.rounds(), loop.metrics()
+    rounds, before = loop.rounds(), _told(loop)
     if done := [each["number"] for each in rounds if not (each["missing"] or each["closed_at"])]:
         loop.close(round=done[-1])
     if rounds:
-        number = loop.score(fitted.metrics, fitted.labels)
+        number = loop.score(fitted.metrics, fitted.labels, model=fitted.model)
         learned = bool(done) or len(fitted.labels.labeled) > 0
-        if loop.metrics() != before if fitted.metrics else learned:
+        if _told(loop) != before if fitted.metrics else learned:
             _call(asked.callback, loop, number, fitted.metrics)
     for line in fitted.said:
         tell_out(line)
@@ -170,6 +171,11 @@ def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     if most is not None and chosen >= most:
         return False
     return _choose(loop, fitted, asked)
+
+
+def _told(loop: "Loop") -> set[tuple[Any, ...]]:
+    """Return what the loop was told of models, in no order."""
+    return {tuple(each.values()) for each in loop.metrics()}
 
 
 def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
@@ -186,6 +192,7 @@ def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
                 random=asked.random,
                 overlap=asked.overlap,
                 random_state=asked.seed,
+                model=fitted.model,
             )
     except ValueError as error:
         if not str(error).startswith("Nothing is left"):
@@ -222,7 +229,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         except InputError as error:
             named = str(error).startswith(asked.pool or "?")
             raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
-        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels())
+        name = f"--pool {asked.pool.rstrip('/') or asked.pool}"
+        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels(), model=name)
     if asked.train is not None:
         from labelnext.loop.train import train
 
@@ -240,7 +248,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
 
         folder = loop.folder / "features"
         encoded = encode(loop.samples(), folder, encoder=asked.encoder, progress=progress)
-    return model.fit(loop, _fitted(asked.model, encoded.pool.features[labels.labeled], labels))
+    fitted = model.fit(loop, _fitted(asked.model, encoded.pool.features[labels.labeled], labels))
+    return replace(fitted, model=f"--model {asked.model}")
 
 
 def _fitted(name: str, features: Any, labels: Any) -> Any:

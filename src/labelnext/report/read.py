@@ -36,6 +36,16 @@ class Read:
         """The rounds that were chosen."""
         return [each for each in self.rounds if each["kind"] != "test"]
 
+    @property
+    def model(self) -> str:
+        """What has made the last round."""
+        return str(self.chosen[-1]["parameters"].get("model", "")) if self.chosen else ""
+
+    @cached_property
+    def comparable(self) -> list[dict[str, Any]]:
+        """The rounds of the last one's model: what models say is never held against another's."""
+        return [each for each in self.chosen if each["parameters"].get("model", "") == self.model]
+
     @cached_property
     def picks(self) -> dict[int, list[dict[str, Any]]]:
         """The picks of each round, in their order."""
