@@ -729,6 +729,10 @@ def test_a_loop_of_another_model_is_told_how_to_get_features_and_no_more(tmp_pat
     one.loop.report(tmp_path / "l.html")
     page = (tmp_path / "l.html").read_text("utf-8")
     assert page.count("report <span>--features</span>") == 4
+    pool = labelnext.Pool(features=one.X.astype(np.float32))
+    labelnext.write_pool(one.loop.folder / "features", pool)
+    asked = "`labelnext loop next --strategy random`, with --pool as before, then"
+    assert asked in statistics(one.loop).why["saved"]
 
 
 def test_a_test_set_that_was_closed_without_labels_is_said(tmp_path):

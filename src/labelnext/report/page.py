@@ -202,8 +202,8 @@ def _no_advice(of: Read) -> str:
         how += " of a strategy that tells how much is left to cover, such as BADGE"
     more = "" if of.task == "multiclass" else " --strategy badge"
     if of.at["missing_in_all"]:
-        return f"{how}: `labelnext loop label`, then `labelnext loop next{more}`."
-    return f"{how}: `labelnext loop next{more}`, then `labelnext loop label`."
+        return f"{how}: `labelnext loop label`, then `labelnext loop next{more}`{of.as_before}."
+    return f"{how}: `labelnext loop next{more}`{of.as_before}, then `labelnext loop label`."
 
 
 def _classes(of: Read, say: Say) -> str:

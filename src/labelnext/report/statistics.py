@@ -230,7 +230,9 @@ def _saved(of: Read, models: _Models | None, why: dict[str, str]) -> Saved | Non
         how.append("`labelnext loop label`" if large else larger)
     if len(at_random) < FEW_RANDOM:
         lacks.append(f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})")
-        how.append("`labelnext loop next --strategy random`, then `labelnext loop label`")
+        how.append(
+            f"`labelnext loop next --strategy random`{of.as_before}, then `labelnext loop label`"
+        )
     if lacks:
         why["saved"] = f"It takes {' and '.join(lacks)}: {'; '.join(how)}."
         return None

@@ -149,13 +149,7 @@ def no_score(of: Read) -> str:
         return "It takes labels of the test set: `labelnext loop label`."
     if not at["labeled"]:
         return f"It takes labels of a first round. {next_step(of)}"
-    return f"Train on what is labelled, and measure: `labelnext loop next`{as_before(of)}."
-
-
-def as_before(of: Read) -> str:
-    """Say that the last round was of a model of the user's, which the command must be given."""
-    option = of.model.partition(" ")[0]
-    return f", with {option} as before" if option.startswith("--") else ""
+    return f"Train on what is labelled, and measure: `labelnext loop next`{of.as_before}."
 
 
 def verdict(saved: Saved) -> str:
@@ -211,11 +205,11 @@ def next_step(of: Read) -> str:
     if missing := at["missing_in_all"]:
         return f"{counted(missing, 'answer')} missing: `labelnext loop label`"
     if of.chosen and at["labeled"] == at["samples"] - at["test"]:
-        how = as_before(of)
+        how = of.as_before
         last = f"; `labelnext loop next`{how}{',' if how else ''} measures it"
         last = "" if of.chosen[-1]["state"] == "trained" else last
         return f"All is labelled: `labelnext loop export labels.csv`{last}"
-    return f"Nothing is asked for: `labelnext loop next` chooses more{as_before(of)}"
+    return f"Nothing is asked for: `labelnext loop next` chooses more{of.as_before}"
 
 
 def share(value: float) -> str:
