@@ -303,23 +303,26 @@ class TestWithoutTheCompiledPass:
         assert loaded == "True"
         assert len(rows) == 5
 
-    @pytest.mark.parametrize("how", ["missing", "broken", "of another version"])
+    @pytest.mark.parametrize("how", ["missing", "broken", "of another version", "of older code"])
     def test_batches_are_the_same_and_large_pools_say_so_once(self, how, tmp_path):
         package = tmp_path / "labelnext"
         source = Path(labelnext.__file__).parent
         shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
         for built in (package / "engine").glob("_kernels.*.*"):
-            if how == "missing":
+            if how in ("missing", "of older code"):
                 built.unlink()
             elif how == "broken":
                 built.write_bytes(b"no extension " * 1000)
             else:
                 built.rename(built.with_name("_kernels.abi9.so"))
+        if how == "of older code":
+            (package / "engine/_kernels.py").write_text("class Matrix: pass\n")
         before = "assert not sys.modules.get('labelnext')\n"
         *rows, loaded, said = run(self.CODE.format(before=before), PYTHONPATH=str(tmp_path))
         assert rows == run(self.CODE.format(before=""))[:5]
-        assert loaded == "False"
-        reason = "it_cannot_be_loaded" if how == "broken" else "it_was_not_built_for_this_Python"
+        assert loaded == str(how == "of older code")
+        broken = how in ("broken", "of older code")
+        reason = "it_cannot_be_loaded" if broken else "it_was_not_built_for_this_Python"
         assert said.startswith(f"labelnext_has_no_compiled_pass_here_({reason}")
         assert "C++_compiler" in said
 

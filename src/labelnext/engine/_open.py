@@ -159,7 +159,7 @@ def compiled_pass() -> type[PlainGradients] | ImportError:
 
 @cache
 def _say_once(error: ImportError) -> None:
-    missing = error.name == __package__
+    missing = isinstance(error, ModuleNotFoundError)
     reason = "it was not built for this Python" if missing else f"it cannot be loaded: {error}"
     warnings.warn(
         f"labelnext has no compiled pass here ({reason}). Batches are the same, but from large "

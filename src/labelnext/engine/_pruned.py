@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelnext.engine import _kernels
 from labelnext.engine._base import Drawn, PassReport
 from labelnext.engine._factors import ROUNDING, Factors, PlainForm
+
+# By name, so that one compiled of older code is found here, and not in a selection.
+from labelnext.engine._kernels import COUNTERS, N_SCALARS, Block, Known, Matrix, mean_direction
+from labelnext.engine._kernels import D2 as CompiledD2  # noqa: N811 a class
 from labelnext.engine._plain import TILE, PlainD2, PlainGradients, labels_dtype
 from labelnext.engine._rows import ArrayRows
 from labelnext.engine.threads import SPAN, InOrder, spans
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from labelnext.engine._factors import Floats, Ints, StoredRows
     from labelnext.engine._rows import Stretch
     from labelnext.utils.given import Task
-
-COUNTERS = _kernels.COUNTERS
 
 
 class PrunedGradients(PlainGradients):
@@ -39,17 +40,17 @@ class PrunedGradients(PlainGradients):
     @staticmethod
     def state_bytes(n_columns: int, task: Task) -> float:
         labels = labels_dtype(n_columns).itemsize
-        return PlainGradients.state_bytes(n_columns, task) + 8 * _kernels.N_SCALARS + labels
+        return PlainGradients.state_bytes(n_columns, task) + 8 * N_SCALARS + labels
 
     def _read(self) -> None:
         in_memory = isinstance(self.rows, ArrayRows)
         self.matrices = _matrices(self.rows) if in_memory else None  # type: ignore[arg-type]
         # Any unit vector gives true bounds.
         self.direction = np.empty(self.features.shape[1])
-        _kernels.mean_direction(_matrix(self.rows.sample()), self.direction)
-        self.scalars = np.empty((self.n_rows, _kernels.N_SCALARS))
+        mean_direction(_matrix(self.rows.sample()), self.direction)
+        self.scalars = np.empty((self.n_rows, N_SCALARS))
         self.runners_up = np.empty_like(self.pseudo_labels)
-        self.known = _kernels.Known(
+        self.known = Known(
             self.pseudo_labels,
             self.runners_up,
             self.squared_norms,
@@ -75,7 +76,7 @@ class PrunedGradients(PlainGradients):
         if negative:
             self.has_negative = True
 
-    def where(self, stretch: Stretch) -> tuple[_kernels.Matrix, _kernels.Matrix, int]:
+    def where(self, stretch: Stretch) -> tuple[Matrix, Matrix, int]:
         """Give both factors of a stretch the form that the kernels read, with its first row."""
         return *(self.matrices or _matrices(stretch)), stretch.start
 
@@ -96,15 +97,15 @@ class PrunedGradients(PlainGradients):
         return PrunedD2(self, exclude)
 
 
-def _matrices(stored: StoredRows | Stretch | ArrayRows) -> tuple[_kernels.Matrix, _kernels.Matrix]:
+def _matrices(stored: StoredRows | Stretch | ArrayRows) -> tuple[Matrix, Matrix]:
     """Give both factors the form that the kernels read."""
-    return _kernels.Matrix(stored.proba), _matrix(stored.features)
+    return Matrix(stored.proba), _matrix(stored.features)
 
 
-def _matrix(rows: Any) -> _kernels.Matrix:
+def _matrix(rows: Any) -> Matrix:
     if is_sparse(rows):
-        return _kernels.Matrix(rows.data, rows.indices, rows.indptr, n_columns=rows.shape[1])
-    return _kernels.Matrix(rows)
+        return Matrix(rows.data, rows.indices, rows.indptr, n_columns=rows.shape[1])
+    return Matrix(rows)
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class PrunedForm(PlainForm):
 
     def factors_of(self, stored: StoredRows) -> PrunedFactors:
         n, n_columns = stored.proba.shape
-        scalars, squared_norms = np.empty((n, _kernels.N_SCALARS)), np.empty(n)
+        scalars, squared_norms = np.empty((n, N_SCALARS)), np.empty(n)
         labels, runners_up = np.empty((2, n), dtype=labels_dtype(n_columns))
-        known = _kernels.Known(labels, runners_up, squared_norms, scalars, self.bias)
+        known = Known(labels, runners_up, squared_norms, scalars, self.bias)
         matrices = _matrices(stored)
         # They have been checked where they are at home.
         _, negative = known.read(0, n, *matrices, 0, self.direction, np.inf)
@@ -141,10 +142,10 @@ class PrunedFactors(Factors):
     Arrays are made of them when they are asked for.
     """
 
-    def __init__(self, block: _kernels.Block, bias: bool) -> None:
+    def __init__(self, block: Block, bias: bool) -> None:
         self.__dict__.update(block=block, bias=bias)
 
-    block: _kernels.Block
+    block: Block
 
     def __len__(self) -> int:
         return len(self.block)
@@ -156,7 +157,7 @@ class PrunedFactors(Factors):
     def concatenate(cls, blocks: list[Any]) -> PrunedFactors:
         if len(blocks) == 1:
             return blocks[0]  # type: ignore[no-any-return]
-        return cls(_kernels.Block.joined([b.block for b in blocks]), blocks[0].bias)
+        return cls(Block.joined([b.block for b in blocks]), blocks[0].bias)
 
     @cached_property
     def residuals(self) -> Floats:
@@ -197,7 +198,7 @@ class PrunedD2(PlainD2):
 
     def __init__(self, pool: PrunedGradients, exclude: Ints) -> None:
         super().__init__(pool, exclude[:0])
-        self.compiled = _kernels.D2(pool.known, self.values, self.is_available, TILE)
+        self.compiled = CompiledD2(pool.known, self.values, self.is_available, TILE)
         self._take(exclude)
 
     # A number or two a row: over before other threads have started.
