@@ -327,9 +327,12 @@ def test_scores_of_different_models_are_kept_apart(made, run):
     assert found == {"--pool pool3", "default", "--model own_code:Model"}
     said = ran(run, "status")
     assert "Newest score, of --model own_code:Model: accuracy" in said
+    ran(run, "next", "-k", 1, "--pool", "pool3/", "--model-name", "resnet")
+    assert "Newest score, of resnet: accuracy" in ran(run, "status")
+    assert "--model-name must not be empty" in run("loop", "next", "--model-name", " ").stderr
     assert "There are scores of the default model, of --pool pool3, too" in said
     assert [each["parameters"].get("model") for each in loop.rounds()] == [
-        *(None, "--pool pool3", "--pool pool3", "default", "--model own_code:Model"),
+        *(None, "--pool pool3", "--pool pool3", "default", "--model own_code:Model", "resnet"),
     ]
 
 
@@ -600,12 +603,13 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
     monkeypatch.setattr("labelnext.page.serve", lambda loop, **options: served.append(options))
     assert "chosen" not in ran(run, "label", "--no-browser")
     answer()
-    said = ran(run, "label", "-k", 3, "--strategy", "typi-clust", "--people", "ann, bo")
+    options = ("--strategy", "typi-clust", "--model-name", "first")
+    said = ran(run, "label", "-k", 3, *options, "--people", "ann, bo")
     assert "Round 1: 3 samples chosen by typi-clust." in said
     assert served[0]["people"] is None
     assert not served[0]["open_browser"]
     assert served[1]["people"] == ["ann", "bo"]
-    assert served[1]["train"][-4:] == ["-k", "3", "--strategy", "typi-clust"]
+    assert served[1]["train"][-6:] == ["-k", "3", *options]
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,7 @@ def label(**options: Any) -> None:
             step(loop, asked)
         names = ("strategy", "pool", "classes", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
+        more += [] if asked.model_name is None else ["--model-name", asked.model_name]
         serve(
             loop,
             host=asked.host,

@@ -68,6 +68,11 @@ CHOICE: tuple[Option, ...] = (
         *("--train", "WHAT", str),
         "Your training, in a process of its own: module:function, or a command in quotes.",
     ),
+    (
+        *("--model-name", "NAME", str),
+        "What the model is called: each has a learning curve of its own. Without, default, or the "
+        "--pool, --model or --train.",
+    ),
     ENCODER,
     (
         *("--callback", "module:name", str),

@@ -117,6 +117,8 @@ def check_choice(asked: Any) -> None:
         raise InputError(f"--encoder makes no features with --{given[0]}; leave one out")
     if asked.classes is not None and asked.pool is None:
         raise InputError("--classes names the columns of --pool; leave it out, or give --pool")
+    if asked.model_name is not None and not asked.model_name.strip():
+        raise InputError("--model-name must not be empty")
     if asked.k < 1:
         raise InputError(f"-k {asked.k}: choose at least one sample")
     for name in ("random", "overlap"):
@@ -154,6 +156,8 @@ def waits(loop: "Loop") -> int:
 def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     """Train on all labels, close what is answered, and choose the next; tell if there is one."""
     fitted = _fit(loop, asked)
+    if asked.model_name is not None:
+        fitted = replace(fitted, model=asked.model_name)
     rounds, before = loop.rounds(), _told(loop)
     if done := [each["number"] for each in rounds if not (each["missing"] or each["closed_at"])]:
         loop.close(round=done[-1])
@@ -273,8 +277,9 @@ def _fitted(name: str, features: Any, labels: Any) -> Any:
 
 def serve_beside(loop: "Loop", asked: Any) -> "subprocess.Popen[bytes]":
     """Serve the page in a process of its own, beside the training."""
-    names = ("people", "host", "port", "train")
-    more = [f"--{name}={value}" for name in names if (value := getattr(asked, name)) is not None]
+    names = ("people", "host", "port", "train", "model_name")
+    given = {name.replace("_", "-"): getattr(asked, name) for name in names}
+    more = [f"--{name}={value}" for name, value in given.items() if value is not None]
     more += ["--no-browser"] if asked.no_browser else []
     env = {**os.environ, BESIDE: str(os.getpid())}
     return subprocess.Popen([*command("label", loop), *more], env=env)
