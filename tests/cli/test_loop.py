@@ -18,7 +18,7 @@ import labelnext
 from labelnext.cli import _loop
 from labelnext.loop.receive import Pulled, Pushed
 from labelnext.report.read import Read
-from labelnext.report.told import curves
+from labelnext.report.told import newest
 
 TOPICS = {"good": "well made and fine", "bad": "broke at once and poor"}
 MINE = """
@@ -29,6 +29,9 @@ def train(loop):
     print("epoch 1")
     proba = np.array([(0.9, 0.1) if "fine" in t else (0.2, 0.8) for t in loop.samples().contents])
     return labelnext.Pool(proba, ids=loop.labels().ids, classes=loop.classes)
+
+def percent(loop):
+    return train(loop), {"accuracy": 93.5}
 
 def log(loop, number, metrics):
     with open("log", "a") as file:
@@ -300,6 +303,64 @@ def test_a_model_a_pool_and_features_of_the_users(made, run):
     assert "answers of earlier rounds still missing, and asked for first" in result.stderr
 
 
+def test_scores_of_different_models_are_kept_apart(made, run):
+    """The advice of a report had the default model overwrite what the user's had reached."""
+    answer()
+    truth = labelnext.open_loop("loop").samples().table["truth"].to_pylist()
+    proba = [[0.9, 0.1] if each == "good" else [0.1, 0.9] for each in truth]
+    pool = labelnext.Pool(proba, ids=[*map(str, range(30))], classes=["good", "bad"])
+    labelnext.write_pool("pool3", pool)
+    for _ in range(2):
+        ran(run, "next", "-k", 6, "--pool", "pool3/")
+        answer()
+    said = ran(run, "report")
+    assert "labelnext loop report --features --force computes them, and chooses nothing" in said
+    rounds = len(labelnext.open_loop("loop").rounds())
+    assert "It takes the loop's features" not in ran(run, "report", "--features", "--force")
+    loop = labelnext.open_loop("loop")
+    assert len(loop.rounds()) == rounds
+    before = loop.metrics()
+    ran(run, "next", "-k", 5)
+    ran(run, "next", "-k", 1, "--model", "own_code:Model")
+    assert loop.metrics()[: len(before)] == before
+    found = {each["model"] for each in loop.metrics()}
+    assert found == {"--pool pool3", "default", "--model own_code:Model"}
+    said = ran(run, "status")
+    assert "Newest score, of --model own_code:Model: accuracy" in said
+    ran(run, "next", "-k", 1, "--pool", "pool3/", "--model-name", "resnet")
+    assert "Newest score, of resnet: accuracy" in ran(run, "status")
+    assert "--model-name must not be empty" in run("loop", "next", "--model-name", " ").stderr
+    assert "There are scores of the default model, of --pool pool3, too" in said
+    assert [each["parameters"].get("model") for each in loop.rounds()] == [
+        *(None, "--pool pool3", "--pool pool3", "default", "--model own_code:Model", "resnet"),
+    ]
+
+
+def test_a_test_set_that_is_given_up_is_said_and_asked_for_again(made, run, complaint):
+    answer(most=2)
+    assert "The test set is not closed" in complaint("loop", "reopen")
+    said = ran(run, "close")
+    assert said.startswith("The test set is closed, without 4 answers. Only what is labelled of it")
+    assert "to ask for the rest again: labelnext loop reopen. Next: labelnext loop next\n" in said
+    assert ran(run, "reopen") == "Test set: 4 answers missing. Next: labelnext loop label\n"
+    assert "4 answers missing: labelnext loop label" in ran(run, "status")
+    answer()
+    assert ran(run, "close") == "The test set is closed. Next: labelnext loop next\n"
+
+
+def test_metrics_of_a_training_that_cannot_be_are_refused(made, run):
+    answer()
+    ran(run, "next", "-k", 4)
+    answer()
+    result = run("loop", "next", "-k", 4, "--train", "own_code:percent")
+    assert result.exit_code == 2
+    assert (
+        "must be a share from 0 to 1, got 93.5; of a percentage give a hundredth" in result.stderr
+    )
+    next((made / "loop" / "training").glob("*/metrics.json")).unlink()
+    ran(run, "next", "-k", 4, "--train", "own_code:percent")
+
+
 def test_a_pool_that_does_not_name_its_classes(made, run):
     answer()
     proba = np.random.default_rng(0).dirichlet([1, 1], 30)
@@ -380,7 +441,7 @@ def test_a_curve_has_no_hole_while_older_rounds_are_open(made, run):
         for name in picks[:n]:
             loop.record(name, "label", truth[int(name)], annotator="bo")
         ran(run, "next", "-k", 6, "--seed", 0, "--callback", "own_code:log")
-    curve = curves(Read(loop))["accuracy"]
+    curve = newest(Read(loop))["accuracy"]
     assert [(p.round, p.labels, p.n) for p in curve] == [
         (1, 4, 3),
         (2, 7, 3),
@@ -542,12 +603,13 @@ def test_label_chooses_first_if_nothing_is_asked_for(made, run, monkeypatch):
     monkeypatch.setattr("labelnext.page.serve", lambda loop, **options: served.append(options))
     assert "chosen" not in ran(run, "label", "--no-browser")
     answer()
-    said = ran(run, "label", "-k", 3, "--strategy", "typi-clust", "--people", "ann, bo")
+    options = ("--strategy", "typi-clust", "--model-name", "first")
+    said = ran(run, "label", "-k", 3, *options, "--people", "ann, bo")
     assert "Round 1: 3 samples chosen by typi-clust." in said
     assert served[0]["people"] is None
     assert not served[0]["open_browser"]
     assert served[1]["people"] == ["ann", "bo"]
-    assert served[1]["train"][-4:] == ["-k", "3", "--strategy", "typi-clust"]
+    assert served[1]["train"][-6:] == ["-k", "3", *options]
 
 
 @pytest.mark.parametrize(
@@ -746,6 +808,17 @@ def test_outside_of_a_loop(here, complaint):
     assert "there is no loop here; make one with `labelnext loop init" in complaint(
         "loop", "status"
     )
+
+
+def test_the_people_of_the_last_time_are_served_again(made, run, monkeypatch):
+    """The third command that was printed gave one address, for a third person."""
+    from labelnext.page._security import Keys
+
+    Keys(made / "loop").remember(people=["ann", "bo"])
+    served = []
+    monkeypatch.setattr("labelnext.page.serve", lambda loop, **options: served.append(options))
+    ran(run, "label", "--no-browser", "--host", "0.0.0.0")
+    assert served[0]["people"] is None  # which are those of the last time
 
 
 @pytest.mark.parametrize("command", ["label", "run"])

@@ -66,7 +66,7 @@ def test_a_round_from_selection_to_training(loop):
     assert loop.close({"accuracy": 0.75}) == 1
     assert [each["state"] for each in loop.rounds()] == ["closed", "trained"]
     told = {"round": 1, "split": "test", "name": "accuracy", "value": 0.75}
-    assert loop.metrics() == [told | {"labels": 10, "tested": 4}]
+    assert loop.metrics() == [told | {"labels": 10, "tested": 4, "model": "unnamed"}]
     labels = loop.labels()
     assert labels.ids[labels.labeled].tolist() == sorted(batch.ids, key=int)
     assert set(loop.labels(split="test").y) == {None, "good"}
@@ -91,20 +91,85 @@ def test_a_score_is_kept_whatever_is_open(loop):
     assert loop.score({"accuracy": 0.2}) == 1
     assert loop.score({"accuracy": 0.3}, before) == 0  # trained before these labels were known
     loop.record(second[0], "label", "bad", **ANN)
-    assert loop.score({"accuracy": 0.4, "loss": np.nan}) == 2
+    assert loop.score({"accuracy": 0.4}) == 2
     loop.record(first[2], "label", "bad", **ANN)
     loop.record(loop.take("ann")[0], "label", "bad", **ANN)
     assert loop.score({"random": {"accuracy": 0.5}}) == 2
     assert {each["state"] for each in loop.rounds()} == {"open"}
     assert loop.close({"accuracy": 0.6}, round=1) == 1  # of its labels alone
     assert kept() == [
-        *((0, 0, 2, 0.3), (1, 2, 2, 0.2), (1, 3, 3, 0.6)),
-        *((2, 4, None, 0.5), (2, 3, 2, 0.4), (2, 3, 2, None)),
+        *((1, 2, 2, 0.2), (0, 0, 2, 0.3), (2, 3, 2, 0.4)),
+        *((2, 4, None, 0.5), (1, 3, 3, 0.6)),
     ]
     assert [each["state"] for each in loop.rounds()] == ["open", "trained", "open"]
     loop.close(round=2)
     loop.score({"accuracy": 0.7})
     assert loop.rounds()[2]["state"] == "trained"
+
+
+def test_scores_of_one_model_take_no_others_place(loop):
+    """A model was measured again on the labels of before, and another's score was gone."""
+    for model, value in (("mine", 1.0), ("default", 0.2), ("mine", 0.9), ("default", 0.3)):
+        loop.score({"accuracy": value}, model=model)
+    assert [(m["model"], m["value"]) for m in loop.metrics()] == [("mine", 0.9), ("default", 0.3)]
+    loop.close({"accuracy": 0.5}, round=0, model="mine")
+    assert [(m["model"], m["value"]) for m in loop.metrics()] == [("default", 0.3), ("mine", 0.5)]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_metric_that_is_no_finite_number_is_refused(loop, value):
+    for call in (loop.score, loop.close):
+        with pytest.raises(ValueError, match=r"The metric 'loss' must be finite.*leave it out\."):
+            call({"accuracy": 0.5, "loss": value})
+    assert loop.metrics() == []
+    assert loop.rounds()[0]["closed_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [("accuracy", 7.0, True), ("macro_f1", 2, True), ("recall", -0.1, False), ("f1", 101, False)],
+)
+def test_a_share_is_no_percentage(loop, name, value, hint):
+    with pytest.raises(ValueError, match=f"'{name}' must be a share from 0 to 1, got") as error:
+        loop.score({"loss": 7.0, name: value})
+    assert ("percentage" in str(error.value)) == hint
+    assert loop.metrics() == []
+
+
+def test_a_test_set_that_was_closed_is_asked_for_again(loop):
+    with pytest.raises(ValueError, match="is not closed"):
+        loop.reopen_test()
+    label(loop, "ann")
+    loop.close(round=0)
+    assert loop.take("ann") == []
+    assert loop.reopen_test() == 3
+    assert loop.progress()["missing_in_all"] == 3
+    assert len(loop.take("ann", 10)) == 3
+    assert loop.rounds()[0]["state"] == "open"
+
+
+def test_without_a_test_set_none_is_asked_for_again(tmp_path):
+    with pytest.raises(ValueError, match="has no test set"):
+        new_loop(tmp_path).reopen_test()
+
+
+def test_people_are_those_of_whom_something_stands(loop):
+    """Undos and what was taken back were counted, and people of whom nothing is left."""
+
+    def people():
+        return {one["annotator"]: one["decisions"] for one in loop.progress()["people"]}
+
+    for _ in range(4):
+        label(loop, "ann")
+    loop.undo("ann")
+    loop.undo("ann")
+    loop.record(loop.take("ann")[0], "skip", **ANN)
+    loop.record("3", "flag", **ANN)
+    label(loop, "bo")
+    loop.undo("bo")
+    for value in ("good", "bad"):
+        loop.record("5", "adjudicate", value, annotator="eve")
+    assert people() == {"ann": 3, "eve": 1}
 
 
 def test_a_score_without_a_round_is_refused(tmp_path):

@@ -79,7 +79,10 @@ def test_what_an_older_file_says_of_models_gets_the_labels_that_they_had(tmp_pat
         values = "(1, 'test', 'accuracy', 0.5), (2, 'random', 'accuracy', NULL)"
         change(loop.folder, f"INSERT INTO metrics VALUES {values}")
     found = [tuple(each.values()) for each in open_loop(loop.folder).metrics()]
-    assert found == [(1, "test", "accuracy", 0.5, 1, 1), (2, "random", "accuracy", None, 2, None)]
+    assert found == [
+        (1, "test", "accuracy", 0.5, 1, 1, "unnamed"),
+        (2, "random", "accuracy", None, 2, None, "unnamed"),
+    ]
 
 
 def test_a_migration_that_fails_leaves_all_as_it_was(folder, monkeypatch):

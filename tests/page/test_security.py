@@ -390,12 +390,15 @@ def test_a_web_socket_is_no_way_in(page):
         assert not raw.recv(100).startswith((b"HTTP/1.1 101", b"HTTP/1.1 200"))
 
 
+NOBODY = f'{{"secret": "{"0" * 64}", "port": 1, "people": "ann"}}'
+
+
 def test_the_secret_is_its_owners_alone_and_outlives_the_server(tmp_path):
     first = Keys(tmp_path)
     file = tmp_path / _security.KEY_FILE
     if os.name == "posix":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    first.remember(4711)
+    first.remember(port=4711)
     again = Keys(tmp_path)
     assert again.port == 4711
     assert again.sign("token", "ann") == first.sign("token", "ann")
@@ -407,7 +410,7 @@ def test_the_secret_is_its_owners_alone_and_outlives_the_server(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"secret": "00", "port": 1}', '{"secret": 1}']
+    "content", ["", "[]", "{}", '{"secret": "00", "port": 1}', '{"secret": 1}', NOBODY]
 )
 def test_a_damaged_secret_says_what_to_do(tmp_path, content):
     (tmp_path / _security.KEY_FILE).write_text(content)

@@ -1,5 +1,6 @@
 """What the page asks for, and how it is served."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -217,9 +218,19 @@ def test_how_it_goes(predicted):
     assert at["classes"] == {"good": 4, "bad": 0}
     assert (at["rate"], at["seconds"], at["labelled"]) == (4, 1.5, 4)
     assert [(p["name"], p["decided"]) for p in at["people"]] == [("ann", 4), ("bo", 0)]
+    page.record("ann", {"events": [event(items[0]["id"], action="undo", client="undo")]})
+    again = page.progress("ann", {"tab": "t", "all": "1"})["progress"]["people"]
+    assert [(p["name"], p["decided"]) for p in again] == [("ann", 3), ("bo", 0)]
     named = {"name": "accuracy on the test set", "round": 1, "share": True}
     assert at["curve"] == [named | {"labels": 4, "value": 0.8}]
     assert at["measured"] == "Newest score: accuracy 80.0\u00a0% on the test set, with 4 labels."
+    predicted.score({"accuracy": 0.3, "macro_f1": 0.2}, model="default")
+    at = page.progress("ann", {"tab": "t", "all": "1"})["progress"]
+    assert {point["name"]: point["value"] for point in at["curve"]} == {
+        "accuracy on the test set, of the default model": 0.3,
+        "macro F1 on the test set, of the default model": 0.2,
+        "accuracy on the test set, of a model without a name": 0.8,
+    }
 
 
 def test_the_round_counts_the_answers_of_all_whom_it_asks(tmp_path):
@@ -421,6 +432,22 @@ def test_served_from_the_first_to_ctrl_c_and_again_on_its_port(loop):
             said.append(lines)
     assert said[0] == said[1]
     assert said[0][1].startswith("  ann: http://127.0.0.1:")
+
+
+def test_the_people_of_the_last_time_are_served_again(loop, monkeypatch, capsys):
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
+
+    def served(**options):
+        server.serve(loop, open_browser=False, **options)
+        said = capsys.readouterr().out
+        return re.findall(r"^  (\w+): http", said, re.MULTILINE), "of the last time" in said
+
+    monkeypatch.setattr("getpass.getuser", lambda: "eve")
+    assert served() == (["eve"], False)
+    assert served(people=["ann", "bo"]) == (["ann", "bo"], False)
+    assert served() == (["ann", "bo"], True)
+    assert served(people=["bo"]) == (["bo"], False)
+    assert served() == (["bo"], True)
 
 
 def test_the_browser_is_given_a_file_and_no_token(monkeypatch):

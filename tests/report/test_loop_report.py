@@ -1,5 +1,6 @@
 """What a loop's labels say: against loops whose answers are known."""
 
+import csv
 import json
 import re
 
@@ -15,12 +16,14 @@ from labelnext.report.summary import (
     for_page,
     for_terminal,
     next_step,
+    no_score,
     saving,
     score,
     summary,
     verdict,
 )
 from labelnext.report.told import Point, with_test_set
+from labelnext.tools.export import export
 from pages import chromium
 
 CLASSES = ["a", "b", "c"]
@@ -53,20 +56,20 @@ class Simulated:
                         value = CLASSES[self.rng.integers(3)]
                     self.loop.record(item, "label", value, annotator=who, milliseconds=milliseconds)
 
-    def round(self, k, *, random=0.2, seed=0):
+    def round(self, k, *, random=0.2, seed=0, model=None):
         from sklearn.linear_model import LogisticRegression
 
         rows = self.loop.labels().labeled
         proba = None
         if len({self.y[row] for row in rows}) > 1:
-            model = LogisticRegression().fit(self.X[rows], [self.y[row] for row in rows])
-            proba, classes = model.predict_proba(self.X), model.classes_.tolist()
+            fitted = LogisticRegression().fit(self.X[rows], [self.y[row] for row in rows])
+            proba, classes = fitted.predict_proba(self.X), fitted.classes_.tolist()
         pool = (
             labelnext.Pool(features=self.X, ids=self.ids)
             if proba is None
             else labelnext.Pool(proba, self.X, ids=self.ids, classes=classes)
         )
-        self.loop.next(pool, k, random=random, random_state=seed)
+        self.loop.next(pool, k, random=random, random_state=seed, model=model)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,7 @@ def simulated(tmp_path_factory):
 
 
 def test_curves_have_labels_and_intervals(simulated):
-    curves = statistics(simulated.loop).curves
+    (curves,) = statistics(simulated.loop).curves.values()
     assert [(p.round, p.labels, p.value) for p in curves["accuracy"]] == [
         (1, 40, 0.8),
         (2, 80, pytest.approx(0.85)),
@@ -390,13 +393,10 @@ def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
         loop.next(fit(loop).pool, 15, random_state=number)  # of a pool it is not known what made it
     answer()
     found = statistics(loop)
-    assert [point.labels for point in found.curves[name]] == [15, 30]
+    curve = found.curves["default"][name]
+    assert [point.labels for point in curve] == [15, 30]
     assert "default model" in found.why["curves"]
-    assert (
-        found.curves[name][-1].value < 0.1
-        if classes is None
-        else found.curves[name][-1].value > 0.8
-    )
+    assert curve[-1].value < 0.1 if classes is None else curve[-1].value > 0.8
     loop.report(tmp_path / "l.html")
     page = (tmp_path / "l.html").read_text("utf-8")
     assert "default model" in page
@@ -406,7 +406,8 @@ def test_a_curve_is_computed_where_no_metrics_were_told(tmp_path, task):
     content = json.loads(re.search(r'id="map-data">(.*?)</script>', page)[1])
     assert [name for name, _ in content["picks"][0]["sample"]["fields"]] == ["a", "b"]
     loop.close({"accuracy": 0.5}, round=1)
-    assert [point.value for point in statistics(loop).curves["accuracy"]] == [0.5]
+    (points,) = statistics(loop).curves["unnamed"].values()
+    assert [point.value for point in points] == [0.5]
     assert "curves" not in statistics(loop).why
 
 
@@ -672,11 +673,92 @@ def test_room_is_used_and_what_scrolls_says_so(simulated, tmp_path):
         assert before < edge() - 20  # a shadow, until its end is seen
 
 
+def test_curves_are_each_of_one_model_and_the_newest_is_told(tmp_path):
+    """A score of 1.0 and one of 0.3 were joined into a curve that fell."""
+    one = Simulated(tmp_path / "l")
+    one.answer("ann")
+    for number, (model, value) in enumerate(
+        [("--pool p", 0.9), ("--pool p", 0.95), ("default", 0.3)]
+    ):
+        one.round(20, seed=number)
+        one.answer("ann")
+        one.loop.score({"accuracy": value, "macro_f1": value}, model=model)
+    of = Read(one.loop)
+    found = statistics(one.loop)
+    assert {
+        model: [(p.round, p.value) for p in curves["accuracy"]]
+        for model, curves in found.curves.items()
+    } == {"default": [(3, 0.3)], "--pool p": [(1, 0.9), (2, 0.95)]}
+    line = summary(of, found)[1].replace("\u00a0", " ")
+    assert line.startswith("Newest score, of the default model: accuracy 30.0 % (95 % interval")
+    assert line.endswith("There are scores of --pool p, too, each a curve of its own.")
+    one.loop.report(tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text("utf-8")
+    assert "</svg> on the test set, of the default model</span>" in page
+    assert "</svg> on the test set, of --pool p</span>" in page
+    one.loop.score({"accuracy": 0.97}, model="--pool p")
+    assert [*statistics(one.loop).curves] == ["--pool p", "default"]
+    assert "Newest score, of --pool p: accuracy 97.0" in summary(Read(one.loop))[1]
+
+
+def test_what_models_say_is_never_held_against_what_another_says(tmp_path):
+    one = Simulated(tmp_path / "l")
+    one.answer("ann")
+    for number, model in enumerate(["mine", "other", "mine", "mine"]):
+        one.round(20, seed=number, model=model)
+        one.answer("ann")
+    found = statistics(one.loop)
+    assert [point.round for point in found.right["random"]] == [3, 4]  # the first had no guesses
+    assert [point.round for point in found.potential] == [3, 4]
+    one.round(20, seed=5)  # of a model that nobody has named
+    assert [point.round for point in statistics(one.loop).potential] == [5]
+
+
+def test_a_loop_of_another_model_is_told_how_to_get_features_and_no_more(tmp_path):
+    one = Simulated(tmp_path / "l", features=False)
+    one.answer("ann")
+    one.round(20, model="--pool p")
+    one.answer("ann")
+    why = statistics(one.loop).why["saved"]
+    assert "`labelnext loop report --features --force` computes them, and chooses nothing" in why
+    of = Read(one.loop)
+    assert next_step(of).endswith(": `labelnext loop next` chooses more, with --pool as before")
+    assert "Train on what is labelled, and measure: `labelnext loop next`, with --pool" in no_score(
+        of
+    )
+    one.loop.report(tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text("utf-8")
+    assert page.count("report <span>--features</span>") == 4
+    pool = labelnext.Pool(features=one.X.astype(np.float32))
+    labelnext.write_pool(one.loop.folder / "features", pool)
+    asked = "`labelnext loop next --strategy random`, with --pool as before, then"
+    assert asked in statistics(one.loop).why["saved"]
+
+
+def test_a_test_set_that_was_closed_without_labels_is_said(tmp_path):
+    loop = Loop.create(tmp_path / "l", list("vwxyz"), classes=["a", "b"], test=2, random_state=0)
+    loop.close()
+    said = "The test set was closed without a label; to have people asked for it again: "
+    assert summary(Read(loop))[1] == f"Not measured yet. {said}`labelnext loop reopen`."
+    loop.reopen_test()
+    assert "labelnext loop label" in no_score(Read(loop))
+
+
 def test_a_tie_is_no_label(tmp_path):
+    """Of the library, the status, the report and the export alike."""
     loop = Loop.create(tmp_path / "l", list("vwxyz"), classes=["a", "b"], test=2, random_state=0)
     rows = [pick["id"] for pick in loop.picks(0)]
     loop.add_labels(rows, ["a", "a"], annotator="ann", source="csv")
     loop.add_labels(rows, ["a", "b"], annotator="bo", source="csv")
+    assert loop.labels(split="test").labeled.tolist() == [int(rows[0])]
+    export(loop, tmp_path / "labels.csv")
+    with open(tmp_path / "labels.csv", encoding="utf-8", newline="") as file:
+        written = {row["id"]: row["label"] for row in csv.DictReader(file)}
+    assert written == {rows[0]: "a", rows[1]: ""}
+    loop.report(tmp_path / "l.html")
+    page = (tmp_path / "l.html").read_text("utf-8")
+    assert "test set 2, 1 labelled." in page
+    assert "<td>test set</td><td>open</td><td>2</td><td>1</td>" in page
     of = Read(loop)
     assert summary(of)[0].startswith("3 samples, 0 labelled; test set 2, 1 labelled.")
     assert of.rounds[0]["labeled"] == 1

@@ -48,6 +48,7 @@ from labelnext.utils.text import counted
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from labelnext.loop import Loop
     from labelnext.report.told import Point
     from labelnext.samples import Samples
 
@@ -219,11 +220,12 @@ def label(**options: Any) -> None:
         end_with(os.environ.get(BESIDE))
         from labelnext.page import serve
 
-        people = _checked_people(asked)
+        people = _checked_people(loop, asked)
         if not waits(loop):
             step(loop, asked)
         names = ("strategy", "pool", "classes", "model", "train", "encoder", "callback")
         more = [part for n in names if options[n] is not None for part in (f"--{n}", options[n])]
+        more += [] if asked.model_name is None else ["--model-name", asked.model_name]
         serve(
             loop,
             host=asked.host,
@@ -234,14 +236,14 @@ def label(**options: Any) -> None:
         )
 
 
-def _checked_people(asked: Any) -> list[str] | None:
+def _checked_people(loop: "Loop", asked: Any) -> list[str] | None:
     """Return who labels on the page; what it would refuse is refused before a round is chosen."""
     if getattr(asked, "no_page", False):
         return None
-    from labelnext.page.server import check_people
+    from labelnext.page.server import check_people, people_before
 
     people = None if asked.people is None else names_of(asked.people)
-    check_people(people, asked.host)
+    check_people(people or people_before(loop.folder), asked.host)
     return people
 
 
@@ -287,7 +289,7 @@ def run(**options: Any) -> None:
             check_choice(asked)
             loop = open_here(asked.loop)
             check_own_code(asked)
-            _checked_people(asked)
+            _checked_people(loop, asked)
             while True:
                 try:
                     if not waits(loop) and not step(loop, asked, most=asked.rounds):
@@ -325,10 +327,10 @@ def status(**options: Any) -> None:
     with loop_errors():
         from labelnext.report.read import Read
         from labelnext.report.summary import for_terminal, summary
-        from labelnext.report.told import curves
+        from labelnext.report.told import newest
 
         of = Read(open_here(asked.loop))
-        at, reached = of.at, curves(of)
+        at, reached = of.at, newest(of)
         *lines, last = (for_terminal(line, same_loop(asked.loop)) for line in summary(of))
     if asked.json:
         found = {"progress": at, "rounds": of.loop.rounds(), "metrics": of.metrics}
@@ -341,7 +343,7 @@ def status(**options: Any) -> None:
     if of.rounds:
         Console().print(_rounds(of.rounds, reached))
     for each in at["people"]:
-        done = counted(each["events"], "decision")
+        done = counted(each["decisions"], "decision")
         tell_out(f"{each['annotator']}: {done}, holds {each['holds']:,}")
     tell_out(last)
 
@@ -359,8 +361,25 @@ def close(**options: Any) -> None:
         loop = open_here(asked.loop)
         missing = {each["number"]: each["missing"] for each in loop.rounds()}
         closed = loop.close(round=asked.round)
+        kind = next(each["kind"] for each in loop.rounds() if each["number"] == closed)
     left = f", without {counted(missing[closed], 'answer')}" if missing[closed] else ""
-    tell_out(f"Round {closed} is closed{left}. Next: labelnext loop next{same_loop(asked.loop)}")
+    here = same_loop(asked.loop)
+    what = "The test set" if kind == "test" else f"Round {closed}"
+    if left and kind == "test":
+        left += ". Only what is labelled of it measures a model; to ask for the rest again: "
+        left += f"labelnext loop reopen{here}"
+    tell_out(f"{what} is closed{left}. Next: labelnext loop next{here}")
+
+
+@with_options(LOOP)
+def reopen(**options: Any) -> None:
+    """Ask again for the test set, after it was closed with answers missing."""
+    asked = SimpleNamespace(**options)
+    with loop_errors():
+        missing = open_here(asked.loop).reopen_test()
+    then = "label" if missing else "status"
+    still = counted(missing, "answer")
+    tell_out(f"Test set: {still} missing. Next: labelnext loop {then}{same_loop(asked.loop)}")
 
 
 @with_options(
@@ -418,6 +437,14 @@ def export(
         "Where to put it": (
             ("--force", "", bool, "Replace a file that exists.", {"default": False}),
         ),
+        "What it takes": (
+            (
+                *("--features", "", bool),
+                "Compute the loop's features, if it has none: for labels saved, when to stop, and "
+                "the map.",
+                {"default": False},
+            ),
+        ),
     }
 )
 def report(
@@ -433,7 +460,15 @@ def report(
         from labelnext.report.page import write_report
         from labelnext.report.summary import for_terminal
 
-        lines = write_report(open_here(asked.loop), file, overwrite=asked.force)
+        loop = open_here(asked.loop)
+        if asked.features:
+            from labelnext.samples.encode import encode
+
+            with counting(terminal(), "Features") as progress:
+                done = encode(loop.samples(), loop.folder / "features", progress=progress)
+            for line in done.told():
+                tell_out(line)
+        lines = write_report(loop, file, overwrite=asked.force)
     for line in lines:
         tell_out(for_terminal(line, same_loop(asked.loop)))
     tell_out(f"Written: {file}")
@@ -562,6 +597,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "change": change,
     "report": report,
     "close": close,
+    "reopen": reopen,
     "export": export,
     "push": push,
     "pull": pull,

@@ -68,6 +68,11 @@ CHOICE: tuple[Option, ...] = (
         *("--train", "WHAT", str),
         "Your training, in a process of its own: module:function, or a command in quotes.",
     ),
+    (
+        *("--model-name", "NAME", str),
+        "What the model is called: each has a learning curve of its own. Without, default, or the "
+        "--pool, --model or --train.",
+    ),
     ENCODER,
     (
         *("--callback", "module:name", str),
@@ -83,7 +88,12 @@ CHOICE: tuple[Option, ...] = (
 )
 
 PAGE: tuple[Option, ...] = (
-    ("--people", "NAMES", str, "Who labels, as ann,bo: each gets an address of their own."),
+    (
+        "--people",
+        "NAMES",
+        str,
+        "Who labels, as ann,bo: each gets an address of their own. Without, as the last time.",
+    ),
     ("--host", "ADDRESS", str, "The address to listen on.", {"default": "127.0.0.1"}),
     (
         *("--port", "N", int, "The port; 0 for any that is free."),

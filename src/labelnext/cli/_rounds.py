@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +117,8 @@ def check_choice(asked: Any) -> None:
         raise InputError(f"--encoder makes no features with --{given[0]}; leave one out")
     if asked.classes is not None and asked.pool is None:
         raise InputError("--classes names the columns of --pool; leave it out, or give --pool")
+    if asked.model_name is not None and not asked.model_name.strip():
+        raise InputError("--model-name must not be empty")
     if asked.k < 1:
         raise InputError(f"-k {asked.k}: choose at least one sample")
     for name in ("random", "overlap"):
@@ -153,13 +156,15 @@ def waits(loop: "Loop") -> int:
 def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     """Train on all labels, close what is answered, and choose the next; tell if there is one."""
     fitted = _fit(loop, asked)
-    rounds, before = loop.rounds(), loop.metrics()
+    if asked.model_name is not None:
+        fitted = replace(fitted, model=asked.model_name)
+    rounds, before = loop.rounds(), _told(loop)
     if done := [each["number"] for each in rounds if not (each["missing"] or each["closed_at"])]:
         loop.close(round=done[-1])
     if rounds:
-        number = loop.score(fitted.metrics, fitted.labels)
+        number = loop.score(fitted.metrics, fitted.labels, model=fitted.model)
         learned = bool(done) or len(fitted.labels.labeled) > 0
-        if loop.metrics() != before if fitted.metrics else learned:
+        if _told(loop) != before if fitted.metrics else learned:
             _call(asked.callback, loop, number, fitted.metrics)
     for line in fitted.said:
         tell_out(line)
@@ -170,6 +175,11 @@ def step(loop: "Loop", asked: Any, most: int | None = None) -> bool:
     if most is not None and chosen >= most:
         return False
     return _choose(loop, fitted, asked)
+
+
+def _told(loop: "Loop") -> set[tuple[Any, ...]]:
+    """Return what the loop was told of models, in no order."""
+    return {tuple(each.values()) for each in loop.metrics()}
 
 
 def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
@@ -186,6 +196,7 @@ def _choose(loop: "Loop", fitted: "Fitted", asked: Any) -> bool:
                 random=asked.random,
                 overlap=asked.overlap,
                 random_state=asked.seed,
+                model=fitted.model,
             )
     except ValueError as error:
         if not str(error).startswith("Nothing is left"):
@@ -229,7 +240,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
                 "rows in their order in a file, make a pool of both with `labelnext convert "
                 f"{given} pool/ --ids ids.txt`, and give --pool pool/"
             )
-        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels())
+        name = f"--pool {asked.pool.rstrip('/') or asked.pool}"
+        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels(), model=name)
     if asked.train is not None:
         from labelnext.loop.train import train
 
@@ -247,7 +259,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
 
         folder = loop.folder / "features"
         encoded = encode(loop.samples(), folder, encoder=asked.encoder, progress=progress)
-    return model.fit(loop, _fitted(asked.model, encoded.pool.features[labels.labeled], labels))
+    fitted = model.fit(loop, _fitted(asked.model, encoded.pool.features[labels.labeled], labels))
+    return replace(fitted, model=f"--model {asked.model}")
 
 
 def _fitted(name: str, features: Any, labels: Any) -> Any:
@@ -271,8 +284,9 @@ def _fitted(name: str, features: Any, labels: Any) -> Any:
 
 def serve_beside(loop: "Loop", asked: Any) -> "subprocess.Popen[bytes]":
     """Serve the page in a process of its own, beside the training."""
-    names = ("people", "host", "port", "train")
-    more = [f"--{name}={value}" for name in names if (value := getattr(asked, name)) is not None]
+    names = ("people", "host", "port", "train", "model_name")
+    given = {name.replace("_", "-"): getattr(asked, name) for name in names}
+    more = [f"--{name}={value}" for name, value in given.items() if value is not None]
     more += ["--no-browser"] if asked.no_browser else []
     env = {**os.environ, BESIDE: str(os.getpid())}
     return subprocess.Popen([*command("label", loop), *more], env=env)

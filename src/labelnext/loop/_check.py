@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelnext.loop import _schema
 from labelnext.pools.known import is_text, plain, some
+from labelnext.report.told import named_share
 from labelnext.utils.given import shown
 from labelnext.utils.text import did_you_mean
 
@@ -250,8 +251,8 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def checked_metrics(metrics: Any) -> list[tuple[str, str, float | None]]:
-    """Return metrics as splits, names and values; NaN is kept as missing."""
+def checked_metrics(metrics: Any) -> list[tuple[str, str, float]]:
+    """Return metrics as splits, names and values."""
     if not isinstance(metrics, Mapping):
         raise TypeError(f"metrics must map names to numbers, got {shown(metrics)}.")
     found = []
@@ -262,12 +263,15 @@ def checked_metrics(metrics: Any) -> list[tuple[str, str, float | None]]:
             value = plain(value)  # noqa: PLW2901
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise TypeError(f"The metric {name!r} must be a number, got {shown(value)}.")
-            finite = math.isfinite(value)
-            found.append(
-                (
-                    name_of("A split", where),
-                    name_of("A metric", name),
-                    float(value) if finite else None,
+            real = float(value)
+            found.append((name_of("A split", where), name_of("A metric", name), real))
+            if not math.isfinite(real):
+                raise ValueError(
+                    f"The metric {name!r} must be finite, got {shown(value)}; leave it out."
                 )
-            )
+            if named_share(name) and not 0 <= real <= 1:
+                percent = "; of a percentage give a hundredth" if 1 < real <= 100 else ""
+                raise ValueError(
+                    f"The metric {name!r} must be a share from 0 to 1, got {shown(value)}{percent}."
+                )
     return found

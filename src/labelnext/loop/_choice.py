@@ -40,6 +40,7 @@ class Plan(NamedTuple):
     random: float
     overlap: float
     seed: int
+    model: str
     options: Mapping[str, Any]
 
 
@@ -103,7 +104,8 @@ def choose(database: Database, pool: Pool, plan: Plan) -> Batch:
     )
     name = strategy if isinstance(strategy, str) else " ".join(repr(strategy).split())
     options = {key: value if _is_plain(value) else shown(value) for key, value in options.items()}
-    parameters = {"k": plan.k, "random": share, "overlap": plan.overlap, **options}
+    ours = {"k": plan.k, "random": share, "overlap": plan.overlap, "model": plan.model}
+    parameters = {**ours, **options}
     with database.writing() as db:
         if _next_number(db) != number:
             raise _schema.LoopError(

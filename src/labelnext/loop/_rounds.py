@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from labelnext._version import __version__
-from labelnext.loop import _schema
+from labelnext.loop import _events, _schema
 
 if TYPE_CHECKING:
     import sqlite3
@@ -33,6 +33,12 @@ CROSS JOIN standing AS s ON s.sample = p.sample AND s.annotator = :me AND s.acti
 WHERE p.need > 0 AND p.need > (SELECT count(*) FROM leases WHERE pick = p.key AND annotator <> :me)
     AND NOT EXISTS (SELECT 1 FROM leases WHERE pick = p.key AND annotator = :me)
 ORDER BY s.number LIMIT :n
+"""
+# What stands of what people have said; whoever has decided twice has decided once.
+DECISIONS = """
+SELECT annotator, at FROM standing
+UNION ALL SELECT annotator, max(at) FROM events AS a WHERE action = 'adjudicate'
+    AND NOT EXISTS (SELECT 1 FROM events WHERE supersedes = a.number) GROUP BY annotator, sample
 """
 ITEMS = """
 SELECT s.id, s.key, s.kind, s.content, s.extra, p.round, p.rank, p.kind AS pick, p.pseudo_label,
@@ -225,11 +231,26 @@ def close(db: sqlite3.Connection, number: int | None) -> int | None:
     return number
 
 
+def reopen_test(db: sqlite3.Connection) -> int:
+    """Ask again for what the test set lacks, after it was closed; return how many answers."""
+    found = db.execute("SELECT number, closed_at FROM rounds WHERE kind = 'test'").fetchone()
+    if found is None:
+        raise ValueError("This loop has no test set: one is drawn when a loop is made.")
+    if found["closed_at"] is None:
+        raise ValueError("The test set is not closed: people are asked for what it lacks.")
+    number = found["number"]
+    db.execute("UPDATE rounds SET state = 'open', closed_at = NULL WHERE number = ?", (number,))
+    for (sample,) in db.execute("SELECT sample FROM picks WHERE round = ?", (number,)).fetchall():
+        db.execute(_events.NEED, (sample,))
+    return int(db.execute("SELECT need FROM asked WHERE round = ?", (number,)).fetchone()[0])
+
+
 def score(
     db: sqlite3.Connection,
-    metrics: Sequence[tuple[str, str, float | None]],
+    metrics: Sequence[tuple[str, str, float]],
     labeled: Sequence[int],
     tested: int,
+    model: str,
     number: int | None = None,
 ) -> int:
     """Write what a model reaches that was trained on these samples; return the round it is of.
@@ -245,9 +266,9 @@ def score(
         number = max([start, *asked])
     known = sum(each <= number for each in asked)
     db.executemany(
-        "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
-            (number, split, name, value, known, tested if split == "test" else None)
+            (number, split, name, value, known, tested if split == "test" else None, model)
             for split, name, value in metrics
         ),
     )
@@ -312,9 +333,9 @@ def progress(db: sqlite3.Connection) -> dict[str, Any]:
         "people": [
             dict(row)
             for row in db.execute(
-                "SELECT annotator, count(*) AS events, max(at) AS last, (SELECT count(*) "
+                "SELECT annotator, count(*) AS decisions, max(at) AS last, (SELECT count(*) "
                 "FROM leases AS l WHERE l.annotator = e.annotator AND until > ?) AS holds "
-                "FROM events AS e GROUP BY annotator ORDER BY annotator",
+                f"FROM ({DECISIONS}) AS e GROUP BY annotator ORDER BY annotator",
                 (now,),
             )
         ],

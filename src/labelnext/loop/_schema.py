@@ -98,11 +98,13 @@ CREATE TRIGGER pick_answered AFTER UPDATE OF need ON picks WHEN new.need <> old.
 """,
     """
 -- labels: on how many the model was trained; tested: on how many of the test set it was measured.
+-- It has row ids, which tell what was told last.
 ALTER TABLE metrics RENAME TO told;
 CREATE TABLE metrics (
     round INTEGER NOT NULL REFERENCES rounds, split TEXT NOT NULL, name TEXT NOT NULL,
-    value REAL, labels INTEGER NOT NULL, tested INTEGER, PRIMARY KEY (round, split, name, labels)
-) WITHOUT ROWID;
+    value REAL, labels INTEGER NOT NULL, tested INTEGER, model TEXT NOT NULL,
+    PRIMARY KEY (round, split, name, labels, model)
+);
 -- Those with a label: what most say, or what was adjudicated; of classes a tie is none.
 CREATE TEMP TABLE settled AS SELECT sample, split FROM (
         SELECT sample FROM events AS e WHERE action = 'adjudicate'
@@ -121,7 +123,7 @@ INSERT INTO metrics SELECT round, t.split, name, t.value, (
             (SELECT min(p.round) FROM picks AS p WHERE p.sample = e.sample), -1
         ) <= t.round
     ), CASE t.split WHEN 'test' THEN (SELECT count(*) FROM settled AS e WHERE e.split = 'test')
-    END FROM told AS t;
+    END, 'unnamed' FROM told AS t ORDER BY round, t.split, name;
 DROP TABLE settled;
 DROP TABLE told;
 """,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 # Which labels `Loop.labels` shows.
 SPLITS = {"pool": ("pool",), "test": ("test",), "all": ("pool", "test")}
 LEASE = 600.0  # seconds
+UNNAMED = "unnamed"  # a model of which nobody has said what it is called
 
 
 class Loop:
@@ -251,6 +252,7 @@ class Loop:
         random: float = 0.1,
         overlap: float | None = None,
         random_state: int | None = None,
+        model: str | None = None,
         **options: Any,
     ) -> Batch:
         """
@@ -279,6 +281,9 @@ class Loop:
             Which share of the picks two people are asked for; None is what the loop was made with.
         random_state : int, default=None
             The seed; None draws one, which the round keeps.
+        model : str, default=None
+            What the model is called, see `score`. None is "default" for the default model, the name
+            of its class for a classifier, and "unnamed" for a pool.
         **options
             Passed to `labelnext.select`; what limits the strategy, such as `max_per_group`, does
             not limit what is drawn at random, but for `exclude_ids`.
@@ -298,17 +303,20 @@ class Loop:
         """
         seed = seed_of(random_state)
         integer("k", k, 1)
+        if model is not None:
+            name_of("model", model)
         random = share("random", random)
         overlap = self._about("overlap") if overlap is None else share("overlap", overlap)
         if not isinstance(pool, Pool):
             from labelnext.loop.model import fit, strategy_for
 
             fitted = fit(self, pool)
+            model = fitted.model if model is None else model
             if fitted.metrics:
-                self.score(fitted.metrics, fitted.labels)
+                self.score(fitted.metrics, fitted.labels, model=model)
             pool = fitted.pool
             strategy = strategy_for(pool) if strategy is None else strategy
-        plan = Plan(k, strategy, random, overlap, seed, options)
+        plan = Plan(k, strategy, random, overlap, seed, model or UNNAMED, options)
         return choose(self._database, pool, plan)
 
     def take(self, annotator: str, n: int = 1, *, seconds: float = LEASE) -> list[Item]:
@@ -604,6 +612,7 @@ class Loop:
         metrics: Mapping[str, Any] | None = None,
         *,
         round: int | None = None,  # noqa: A002 — the word of the house
+        model: str = UNNAMED,
     ) -> int:
         """
         Close a round: nobody is asked for what is left of it.
@@ -618,6 +627,8 @@ class Loop:
         round : int, default=None
             Which; None is the first that is not closed, the test set last. One that is closed
             already may be given metrics.
+        model : str, default="unnamed"
+            Whose metrics they are, as for `score`.
 
         Returns
         -------
@@ -625,26 +636,54 @@ class Loop:
             The number of the round.
         """
         found = [] if metrics is None else checked_metrics(metrics)
+        name_of("model", model)
         with self._database.writing() as db:
             closed = _rounds.close(db, None if round is None else round_of(db, round))
             if closed is None:
                 raise ValueError("There is no round to close; choose one with loop.next().")
             if found:
                 known, test = (self._labels(db, split=split) for split in ("pool", "test"))
-                _rounds.score(db, found, known.labeled.tolist(), len(test.labeled), closed)
+                _rounds.score(db, found, known.labeled.tolist(), len(test.labeled), model, closed)
         return closed
 
-    def score(self, metrics: Mapping[str, Any], labels: Labels | None = None) -> int:
+    def reopen_test(self) -> int:
+        """
+        Ask people again for the test set, which was closed before all of it had labels.
+
+        Returns
+        -------
+        int
+            How many answers are missing.
+
+        Raises
+        ------
+        ValueError
+            If there is no test set, or it is not closed.
+        """
+        with self._database.writing() as db:
+            return _rounds.reopen_test(db)
+
+    def score(
+        self,
+        metrics: Mapping[str, Any],
+        labels: Labels | None = None,
+        *,
+        model: str = UNNAMED,
+    ) -> int:
         """
         Keep what a model reaches, with how many labels it was trained on, whatever rounds are open.
 
         Parameters
         ----------
         metrics : mapping
-            Numbers by name, of the test set; or by split and name, as in
-            ``{"test": {"accuracy": 0.9}, "random": {"accuracy": 0.8}}``.
+            Finite numbers by name, of the test set; or by split and name, as in
+            ``{"test": {"accuracy": 0.9}, "random": {"accuracy": 0.8}}``. What is named accuracy,
+            precision, recall or F1 is a share, from 0 to 1.
         labels : Labels, default=None
             What the model was trained on, as `labels` has returned it; None is what is known now.
+        model : str, default="unnamed"
+            What the model is called. Each has a curve of its own, and takes the place of no
+            other's scores.
 
         Returns
         -------
@@ -653,21 +692,22 @@ class Loop:
             the first round if none had. Once that is closed, it is "trained".
         """
         found = checked_metrics(metrics)
+        name_of("model", model)
         if labels is not None and not isinstance(labels, Labels):
             raise TypeError(f"labels must be what loop.labels() returned, got {shown(labels)}.")
         with self._database.writing() as db:
             known = self._labels(db) if labels is None else labels
             tested = len(self._labels(db, split="test").labeled)
-            return _rounds.score(db, found, known.labeled.tolist(), tested)
+            return _rounds.score(db, found, known.labeled.tolist(), tested, model)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return all metrics, as dicts with round, split, name and value.
+        """Return all metrics, as dicts with round, split, name and value, in the order of telling.
 
-        And with how many `labels` the model was trained on, and on how many samples of the test
-        set it was `tested`; None for another split.
+        And with the `model`, how many `labels` it was trained on, and on how many samples of the
+        test set it was `tested`; None for another split.
         """
         with self._database.reading() as db:
-            return [dict(row) for row in db.execute("SELECT * FROM metrics")]
+            return [dict(row) for row in db.execute("SELECT * FROM metrics ORDER BY rowid")]
 
     def rounds(self) -> list[dict[str, Any]]:
         """Return what is known of each round; ``pandas.DataFrame(loop.rounds())`` is a frame.
@@ -710,8 +750,8 @@ class Loop:
         `samples`, those of the `test` set, how many are `labeled`, and `test_labeled`; the `round`
         that is asked for now (None if none is) and its `kind`, its `picks`, how many of them are
         `unanswered`, and how many answers are `missing`, `missing_in_all` of the rounds; how many
-        picks are `waiting` for a second person; and `people`, with how many events each has, when
-        the last was, and how many samples they hold.
+        picks are `waiting` for a second person; and `people` of whom something stands, with how
+        many decisions of each do, when the last was, and how many samples they hold.
         """
         with self._database.reading() as db:
             return _rounds.progress(db)

@@ -28,13 +28,14 @@ PAIRS = 5_000
 @dataclass(frozen=True)
 class Fitted:
     """A pool as a model sees it, what it reaches on the test set, the labels that it was trained
-    on, and what the user is told.
+    on, what the user is told, and what the model is called.
     """
 
     pool: Pool
     metrics: dict[str, float]
     labels: Labels
     said: tuple[str, ...] = ()
+    model: str = "default"
 
 
 def fit(
@@ -78,7 +79,8 @@ def fit(
         said.append(f"No model yet: {_lack(train, test, loop.task)}.")
         return Fitted(Pool(features=X, ids=ids, **found), {}, train, tuple(said))
     metrics = measure(loop.task, test.y, predicted)
-    return Fitted(Pool(features=X, ids=ids, **found), metrics, train, tuple(said))
+    name = "default" if classifier is None else type(classifier).__name__
+    return Fitted(Pool(features=X, ids=ids, **found), metrics, train, tuple(said), name)
 
 
 def _lack(train: Labels, test: Labels, task: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from labelnext.loop._check import checked_metrics
 from labelnext.pools import Pool, open_pool, write_pool
 from labelnext.pools.disk import write_whole
 from labelnext.pools.manifest import MANIFEST
@@ -125,7 +126,7 @@ def train(
         metrics = measure_pool(loop, opened) | given
     except ValueError as error:
         raise TrainingError(f"{what}: {error}") from None
-    return Fitted(opened, metrics, labels, (f"Trained by {what}.",))
+    return Fitted(opened, metrics, labels, (f"Trained by {what}.",), f"--train {what}")
 
 
 def check(what: str) -> None:
@@ -164,7 +165,9 @@ def _forget(work: Path) -> None:
 def _metrics(file: Path) -> dict[str, float]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in found.items()}
+        told = {str(name): float(value) for name, value in found.items()}
+        checked_metrics(told)
+        return told
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, AttributeError) as error:

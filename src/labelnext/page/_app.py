@@ -27,7 +27,15 @@ from labelnext.page import _media
 from labelnext.page._security import Guard
 from labelnext.report import told
 from labelnext.report.read import Read
-from labelnext.report.summary import called, is_share, measured, told_as, without_command
+from labelnext.report.summary import (
+    called,
+    headline,
+    is_share,
+    measured,
+    of_model,
+    told_as,
+    without_command,
+)
 
 try:
     import fcntl
@@ -52,6 +60,7 @@ AT_ONCE = 100  # events of a request, and samples that a tab may hold
 HELD = 100.0  # seconds after which a tab that is not heard of holds nothing
 LEASE = 600.0
 LOG_SHOWN = 4000
+MODELS = 3  # whose curves are shown
 
 
 # What a score was measured on, by its split.
@@ -311,7 +320,7 @@ class Page:
             "people": [
                 {
                     "name": name,
-                    "decided": known[name]["events"] if name in known else 0,
+                    "decided": known[name]["decisions"] if name in known else 0,
                     "at": max(0.0, now - known[name]["last"]) if name in known else None,
                 }
                 for name in dict.fromkeys([*self.people, *known])
@@ -415,13 +424,23 @@ def _pairs(of: Read) -> list[dict[str, Any]]:
 
 
 def _curve(of: Read) -> list[dict[str, Any]]:
-    """Return what was reached over the number of labels, with intervals where they are known."""
+    """Return what was reached over the number of labels, with intervals where they are known.
+
+    Of the newest model all; of others what is told first.
+    """
+    series = [
+        (split, name, f", {of_model(model)}" if len(models) > 1 else "", points)
+        for split in ON
+        for models in [told.curves(of, split)]
+        for place, (model, curves) in enumerate(models.items())
+        for name, points in curves.items()
+        if place == 0 or (name == headline(curves) and place < MODELS)
+    ]
     return [
         {"labels": point.labels, "round": point.round, "value": point.value}
-        | {"name": f"{told_as(name)} {ON[split]}", "share": is_share(name, points)}
+        | {"name": f"{told_as(name)} {ON[split]}{whose}", "share": is_share(name, points)}
         | ({} if isnan(point.low) else {"low": point.low, "high": point.high})
-        for split in ON
-        for name, points in told.curves(of, split).items()
+        for split, name, whose, points in series
         for point in points
     ]
 

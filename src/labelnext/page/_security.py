@@ -59,7 +59,7 @@ HEADERS = {
 
 
 class Keys:
-    """What the page of a loop signs with, and its last port: a file that its owner alone reads.
+    """What the page of a loop signs with, its last port and people: a file for its owner alone.
 
     Tokens and cookies follow from it and a name, so a server that was killed and started again
     knows its people. Whoever removes the file makes all of them void.
@@ -73,6 +73,9 @@ class Keys:
             found = json.loads(self._path.read_text(encoding="utf-8"))
             self._secret = bytes.fromhex(found["secret"])
             self.port = int(found["port"])
+            self.people: list[str] | None = found.get("people")
+            if not isinstance(self.people, list | None):
+                raise ValueError("people that are no list")
             if len(self._secret) < 32:
                 raise ValueError("a short secret")
         except (ValueError, KeyError, TypeError) as error:
@@ -95,11 +98,14 @@ class Keys:
             finally:
                 draft.unlink(missing_ok=True)
 
-    def remember(self, port: int) -> None:
-        """Keep the port, so that an open page finds the server that is started again."""
-        if port != self.port:
-            self.port = port
-            self._write({"secret": self._secret.hex(), "port": port})
+    def remember(self, *, port: int | None = None, people: list[str] | None = None) -> None:
+        """Keep the port, so that an open page finds the server that is started again; and who."""
+        before = self.port, self.people
+        self.port = self.port if port is None else port
+        self.people = self.people if people is None else people
+        if before != (self.port, self.people):
+            content = {"secret": self._secret.hex(), "port": self.port, "people": self.people}
+            self._write(content)
 
     def sign(self, purpose: str, name: str = "") -> str:
         """Return the text that only this loop's server can make for a purpose and a name."""

@@ -53,7 +53,7 @@ def serve(
     open_browser : bool, default=True
         Whether to open the page of the first person in a browser; on this machine only.
     people : sequence of str, default=None
-        Who labels. None is whoever runs this.
+        Who labels. None is those of the last time, else whoever runs this.
     train : sequence of str, default=None
         The program, and its arguments, that trains and chooses the next batch when somebody asks
         for it; it runs in a process of its own. None is ``labelnext loop next`` on this loop.
@@ -77,9 +77,13 @@ def serve(
     from labelnext.page._security import Keys
     from labelnext.report.summary import called
 
-    names = check_people(people, host)
     keys = Keys(loop.folder)
+    names = check_people(keys.people if people is None else people, host)
     listening = _listen(host, port, keys.port)
+    if people is not None:
+        keys.remember(people=names)
+    elif keys.people is not None:
+        print("For the people of the last time; --people names others.")
     taken = port == 0 and keys.port not in (0, listening.getsockname()[1])
     port = listening.getsockname()[1]
     if taken:  # most often by this loop's page, to whose tabs the port belongs
@@ -88,7 +92,7 @@ def serve(
             "already, use its address."
         )
     else:
-        keys.remember(port)
+        keys.remember(port=port)
     addresses = {name: _address(host, port, keys.sign("token", name)) for name in names}
     page = Page(loop, names, keys, train)
     server = server_of(page.app(host, port, alone=is_loopback(host)))
@@ -168,6 +172,15 @@ def check_people(people: Sequence[str] | None, host: str) -> list[str]:
     if not names or len(set(names)) < len(names):
         raise ValueError(f"people must be one or more different names, got {names}.")
     return names
+
+
+def people_before(folder: Path) -> list[str] | None:
+    """Return for whom the page of a loop was served the last time, if they were named."""
+    require("starlette", extra="label", what="The page of a loop")
+    require("uvicorn", extra="label", what="The page of a loop")
+    from labelnext.page._security import KEY_FILE, Keys
+
+    return Keys(folder).people if (folder / KEY_FILE).exists() else None
 
 
 def _listen(host: str, port: int, last: int) -> socket.socket:

@@ -13,7 +13,7 @@ from labelnext.pools import Pool, open_pool
 from labelnext.pools.disk import check_place, write_whole, writing
 from labelnext.report.read import Read
 from labelnext.report.shares import class_counts
-from labelnext.report.statistics import NO_FEATURES, statistics_of
+from labelnext.report.statistics import no_features, statistics_of
 from labelnext.report.summary import (
     alpha,
     called,
@@ -22,6 +22,7 @@ from labelnext.report.summary import (
     is_share,
     next_step,
     no_score,
+    of_model,
     saving,
     score_of,
     state_of,
@@ -60,6 +61,8 @@ KINDS = {
 }
 # So many picks are on the map, the last ones: it is a picture, no archive.
 ON_MAP = 1000
+# The newest models whose curves are drawn: so many colours there are.
+MOST_MODELS = 6
 
 
 def write_report(loop: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> list[str]:
@@ -107,13 +110,22 @@ def _page(of: Read, found: Statistics, told: list[str]) -> bytes:
 
 def _learning(of: Read, found: Statistics, say: Say) -> str:
     body = []
-    for name, points in found.curves.items():
+    names = dict.fromkeys(name for curves in found.curves.values() for name in curves)
+    several = len(found.curves) > 1
+    for name in names:
         title = told_as(name)
         part = f"<h3>{escape(title[:1].upper() + title[1:])}</h3>"
-        if len(points) > 1:  # one alone is no curve
-            share = is_share(name, points)
-            part += _chart({"on the test set": points}, y=title, shares=share)
-        body.append(part + say(f"Newest: {score_of(name, points)}"))
+        series = {
+            f"on the test set{', ' * several}{of_model(model) * several}": curves[name]
+            for model, curves in found.curves.items()
+            if name in curves
+        }
+        whose, points = next(iter(series.items()))
+        if several or len(points) > 1:  # one alone is no curve
+            share = all(is_share(name, each) for each in series.values())
+            part += _chart(dict([*series.items()][:MOST_MODELS]), y=title, shares=share)
+        whose = whose.removeprefix("on the test set")
+        body.append(part + say(f"Newest{whose}: {score_of(name, points)}"))
     if found.right:
         series = {f"picks {KINDS[kind]}": points for kind, points in found.right.items()}
         body.append(
@@ -127,7 +139,7 @@ def _learning(of: Read, found: Statistics, say: Say) -> str:
         "How good the model was after each round. The test set was drawn at random; no strategy "
         "chose from it."
     )
-    if "accuracy" in found.curves or found.right:
+    if "accuracy" in names or found.right:
         intro += " Bands are 95 % intervals (Wilson), for the number of samples alone."
     why = [say(found.why["curves"])] if "curves" in found.why else []
     none = [] if found.curves else [say(no_score(of))]
@@ -153,9 +165,9 @@ def _saving(of: Read, found: Statistics, say: Say) -> str:
 def _stopping(of: Read, found: Statistics, say: Say) -> str:
     words = {
         "agreement": (
-            "Predictions are stable: the model of a round says what that of the round before said, "
-            "kappa 0.99 or more on average over three rounds (Bloodgood and Vijay-Shanker, CoNLL "
-            "2009)"
+            "Predictions are stable: the default model, trained after a round, says what it said "
+            "after the round before, kappa 0.99 or more on average over three rounds (Bloodgood "
+            "and Vijay-Shanker, CoNLL 2009)"
         ),
         "potential": (
             "Little is left to cover: the mean D², which says how unlike all picks the rest of the "
@@ -170,7 +182,7 @@ def _stopping(of: Read, found: Statistics, say: Say) -> str:
     ]
     body = [f"<ul>{''.join(items)}</ul>" if items else say(_no_advice(of))]
     if len(found.stability) > 1:
-        series = {"with the model of the round before": found.stability}
+        series = {"of the default model, with what it said a round before": found.stability}
         body.append(_chart(series, y="agreement of predictions (kappa)"))
     if len(found.potential) > 1:
         series = {"after each batch": found.potential}
@@ -182,14 +194,16 @@ def _stopping(of: Read, found: Statistics, say: Say) -> str:
 def _no_advice(of: Read) -> str:
     """Say what it takes to tell when to stop."""
     how = "None yet. It takes two rounds with labels"
+    if of.chosen and of.task == "multiclass" and not (of.loop.folder / "features").is_dir():
+        return f"{how}. {no_features(of)}"
     if of.task == "multiclass":
         how += " and the loop's features"
     else:
         how += " of a strategy that tells how much is left to cover, such as BADGE"
     more = "" if of.task == "multiclass" else " --strategy badge"
     if of.at["missing_in_all"]:
-        return f"{how}: `labelnext loop label`, then `labelnext loop next{more}`."
-    return f"{how}: `labelnext loop next{more}`, then `labelnext loop label`."
+        return f"{how}: `labelnext loop label`, then `labelnext loop next{more}`{of.as_before}."
+    return f"{how}: `labelnext loop next{more}`{of.as_before}, then `labelnext loop label`."
 
 
 def _classes(of: Read, say: Say) -> str:
@@ -253,7 +267,7 @@ def _no_map(of: Read) -> str:
     """Say what it takes to draw the map."""
     if not of.chosen:
         return "It shows the picks of each round, and there is no round yet: `labelnext loop next`."
-    return NO_FEATURES
+    return no_features(of)
 
 
 def _map(of: Read) -> str:

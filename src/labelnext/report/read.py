@@ -36,6 +36,22 @@ class Read:
         """The rounds that were chosen."""
         return [each for each in self.rounds if each["kind"] != "test"]
 
+    @property
+    def model(self) -> str:
+        """What has made the last round."""
+        return str(self.chosen[-1]["parameters"].get("model", "")) if self.chosen else ""
+
+    @property
+    def as_before(self) -> str:
+        """What a command for the next round must be told of a model of the user's, in words."""
+        option = self.model.partition(" ")[0]
+        return f", with {option} as before" if option.startswith("--") else ""
+
+    @cached_property
+    def comparable(self) -> list[dict[str, Any]]:
+        """The rounds of the last one's model: what models say is never held against another's."""
+        return [each for each in self.chosen if each["parameters"].get("model", "") == self.model]
+
     @cached_property
     def picks(self) -> dict[int, list[dict[str, Any]]]:
         """The picks of each round, in their order."""

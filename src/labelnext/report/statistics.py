@@ -31,11 +31,9 @@ FEW_RANDOM = 10
 # Models along the loop, resamples, and models on resamples of the random slice.
 ALONG, RESAMPLES, REDRAWN = 12, 1000, 20
 STOP_SET = 2000
-NO_FEATURES = (
-    "It takes the loop's features, which `labelnext loop next` computes where it is given neither "
-    "--pool nor --train."
+AGAIN = (
+    "Remove its folder `features`: `labelnext loop report --features --force` computes them again."
 )
-AGAIN = "Remove its folder `features`, and `labelnext loop next` computes them again."
 
 
 @dataclass
@@ -54,7 +52,7 @@ class Saved:
 class Statistics:
     """All that a report tells; empty or None where it cannot be told, and `why` says so."""
 
-    curves: dict[str, list[Point]]
+    curves: dict[str, dict[str, list[Point]]]
     right: dict[str, list[Point]]
     saved: Saved | None
     agreement: Agreement | None
@@ -119,8 +117,10 @@ def statistics_of(of: Read) -> Statistics:
     )
 
 
-def _curves(of: Read, models: _Models | None, why: dict[str, str]) -> dict[str, list[Point]]:
-    """Return what was reached on the test set, by metric, over the labels.
+def _curves(
+    of: Read, models: _Models | None, why: dict[str, str]
+) -> dict[str, dict[str, list[Point]]]:
+    """Return what each model reached on the test set, by metric, over the labels.
 
     Where nobody has said what a model reached, it is what the default model would have.
     """
@@ -137,15 +137,15 @@ def _curves(of: Read, models: _Models | None, why: dict[str, str]) -> dict[str, 
             "The loop was told no metrics, so these are of the default model on the loop's "
             "features, computed for this report."
         )
-    return told.with_intervals(computed)
+    return {"default": told.with_intervals(computed)} if computed else {}
 
 
 def _right(of: Read) -> dict[str, list[Point]]:
-    """Return how often the model was right before it saw the labels, of picks of each kind."""
+    """Return how often the last model was right before it saw the labels, by kind of pick."""
     found: dict[str, list[Point]] = {}
     for kind in ("random", "strategy") if of.task == "multiclass" else ():
         points = []
-        for each in of.chosen:
+        for each in of.comparable:
             right = [
                 pick["pseudo_label"] == of.labels.y[of.row[pick["id"]]]
                 for pick in of.picks[each["number"]]
@@ -163,6 +163,16 @@ def _right(of: Read) -> dict[str, list[Point]]:
     return found
 
 
+def no_features(of: Read) -> str:
+    """Say how to get the loop's features."""
+    if not of.chosen:
+        return "It takes the loop's features, which `labelnext loop next` computes."
+    return (
+        "It takes the loop's features, and the rounds were chosen without: "
+        "`labelnext loop report --features --force` computes them, and chooses nothing."
+    )
+
+
 class _Models(NamedTuple):
     """Features and labels to train the default model on, and what it says of all samples."""
 
@@ -174,7 +184,7 @@ def _models(of: Read, why: dict[str, str]) -> _Models | None:
     """Train the default model after each round, where there are features."""
     folder = of.loop.folder / "features"
     if not folder.is_dir():
-        why["saved"] = NO_FEATURES
+        why["saved"] = no_features(of)
         return None
     try:
         X = linear.scaled(open_pool(folder).features[:])
@@ -220,7 +230,9 @@ def _saved(of: Read, models: _Models | None, why: dict[str, str]) -> Saved | Non
         how.append("`labelnext loop label`" if large else larger)
     if len(at_random) < FEW_RANDOM:
         lacks.append(f"{FEW_RANDOM} labels of random picks (there are {len(at_random)})")
-        how.append("`labelnext loop next --strategy random`, then `labelnext loop label`")
+        how.append(
+            f"`labelnext loop next --strategy random`{of.as_before}, then `labelnext loop label`"
+        )
     if lacks:
         why["saved"] = f"It takes {' and '.join(lacks)}: {'; '.join(how)}."
         return None
@@ -285,10 +297,10 @@ def _stability(of: Read, models: _Models | None) -> list[Point]:
 def _potential(of: Read) -> list[Point]:
     """Return the mean D² that each batch left over what could still be picked.
 
-    A round that has brought no label tells nothing new.
+    A round that has brought no label tells nothing new; another model has other distances.
     """
     n, found = of.at["samples"] - of.at["test"], list[Point]()
-    for each in of.chosen:
+    for each in of.comparable:
         known = [p["potential"] for p in of.picks[each["number"]] if p["potential"] is not None]
         labels = of.labels_until(each["number"])
         if known and n > labels > (found[-1].labels if found else 0):

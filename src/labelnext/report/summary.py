@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from labelnext.report.statistics import Saved, Statistics
     from labelnext.report.told import Agreement, Point
 
-# Endings of the names of metrics that are shares of something; of others nobody knows.
-SHARES = ("accuracy", "f1", "precision", "recall")
 # What metrics of ours are called where people read them.
 TOLD = {"macro_f1": "macro F1", "micro_f1": "micro F1", "rmse": "RMSE", "r2": "R²"}
+MOST = 3  # other models that are named
 STOP = {"agreement": "predictions are stable", "potential": "little is left to cover"}
 COMMAND = re.compile("`(labelnext loop (?!init)[^`]*)`")
 OPTION = re.compile(r"(?<= )--?\w[^\s<]*")  # in a line it is not cut after its dashes
@@ -65,8 +64,22 @@ def summary(of: Read, found: Statistics | None = None) -> list[str]:
 def measured(of: Read, found: Statistics | None = None) -> str:
     """Say what was reached, or what to do to know it."""
     curves = told.curves(of) if found is None else found.curves
-    by = ", of the default model" if found is not None and "curves" in found.why else ""
-    return f"Newest score{by}: {score(curves)}" if curves else f"Not measured yet. {no_score(of)}"
+    if not curves:
+        return f"Not measured yet. {no_score(of)}"
+    (model, newest), *others = curves.items()
+    computed = found is not None and "curves" in found.why
+    by = f", {of_model(model)}" if computed or others else ""
+    more = ", ".join(of_model(name) for name, _ in others[:MOST])
+    more += f" and {len(others) - MOST:,} more" if len(others) > MOST else ""
+    also = f" There are scores {more}, too, each a curve of its own." if others else ""
+    return f"Newest score{by}: {score(newest)}{also}"
+
+
+def of_model(name: str) -> str:
+    """Say whose a score is."""
+    return {"default": "of the default model", "unnamed": "of a model without a name"}.get(
+        name, f"of {printable(name)}"
+    )
 
 
 def headline(curves: Mapping[str, Any]) -> str:
@@ -116,7 +129,7 @@ def called(loop: Any) -> str:
 
 def is_share(name: str, points: Sequence[Point]) -> bool:
     """Tell whether a metric is a share of something."""
-    return name.endswith(SHARES) and all(0 <= point.value <= 1 for point in points)
+    return told.named_share(name) and all(0 <= point.value <= 1 for point in points)
 
 
 def no_score(of: Read) -> str:
@@ -128,10 +141,15 @@ def no_score(of: Read) -> str:
             f"loop is made: {told.with_test_set(at['samples'])}."
         )
     if not at["test_labeled"]:
+        if of.rounds[0]["closed_at"]:
+            return (
+                "The test set was closed without a label; to have people asked for it again: "
+                "`labelnext loop reopen`."
+            )
         return "It takes labels of the test set: `labelnext loop label`."
     if not at["labeled"]:
         return f"It takes labels of a first round. {next_step(of)}"
-    return "Train on what is labelled, and measure: `labelnext loop next`."
+    return f"Train on what is labelled, and measure: `labelnext loop next`{of.as_before}."
 
 
 def verdict(saved: Saved) -> str:
@@ -187,9 +205,11 @@ def next_step(of: Read) -> str:
     if missing := at["missing_in_all"]:
         return f"{counted(missing, 'answer')} missing: `labelnext loop label`"
     if of.chosen and at["labeled"] == at["samples"] - at["test"]:
-        last = "" if of.chosen[-1]["state"] == "trained" else "; `labelnext loop next` measures it"
+        how = of.as_before
+        last = f"; `labelnext loop next`{how}{',' if how else ''} measures it"
+        last = "" if of.chosen[-1]["state"] == "trained" else last
         return f"All is labelled: `labelnext loop export labels.csv`{last}"
-    return "Nothing is asked for: `labelnext loop next` chooses more"
+    return f"Nothing is asked for: `labelnext loop next` chooses more{of.as_before}"
 
 
 def share(value: float) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FEW_COMMON = 10
 # With fewer of the test set nothing is estimated, which could only mislead.
 FEW_TEST = 20
+# Endings of the names of metrics that are shares of something; of others nobody knows.
+SHARES = ("accuracy", "f1", "precision", "recall")
 
 
 class Point(NamedTuple):
@@ -47,14 +49,24 @@ def with_test_set(n_samples: int) -> str:
     return f"`labelnext loop init SAMPLES --test {n} --loop NEW`"
 
 
-def curves(of: Read, split: str = "test") -> dict[str, list[Point]]:
-    """Return what models reached, by metric, over the labels."""
-    told = [
-        (each["round"], each["labels"], each["name"], float(each["value"]), each["tested"] or 0)
-        for each in of.metrics
-        if each["split"] == split and each["value"] is not None
-    ]
-    return with_intervals(told)
+def named_share(name: str) -> bool:
+    """Tell whether a metric of that name is a share of something."""
+    return name.endswith(SHARES)
+
+
+def curves(of: Read, split: str = "test") -> dict[str, dict[str, list[Point]]]:
+    """Return what each model reached, by metric, over the labels; the newest model is first."""
+    told = [each for each in of.metrics if each["split"] == split and each["value"] is not None]
+    found: dict[str, Any] = {each["model"]: [] for each in reversed(told)}
+    for each in told:
+        known = each["round"], each["labels"], each["name"], float(each["value"])
+        found[each["model"]].append((*known, each["tested"] or 0))
+    return {model: with_intervals(points) for model, points in found.items()}
+
+
+def newest(of: Read) -> dict[str, list[Point]]:
+    """Return the curves of the model that was measured last."""
+    return next(iter(curves(of).values()), {})
 
 
 def with_intervals(told: Iterable[tuple[int, int, str, float, int]]) -> dict[str, list[Point]]:
