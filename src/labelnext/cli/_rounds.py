@@ -233,8 +233,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
         except InputError as error:
             named = str(error).startswith(asked.pool or "?")
             raise InputError(f"--pool {'' if named else asked.pool + ': '}{error}") from None
-        name = f"--pool {asked.pool.rstrip('/') or asked.pool}"
-        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels(), model=name)
+        # Each round's may have a place of its own: they are taken for one model's.
+        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels(), model="--pool")
     if asked.train is not None:
         from labelnext.loop.train import train
 
