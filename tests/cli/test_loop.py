@@ -324,15 +324,15 @@ def test_scores_of_different_models_are_kept_apart(made, run):
     ran(run, "next", "-k", 1, "--model", "own_code:Model")
     assert loop.metrics()[: len(before)] == before
     found = {each["model"] for each in loop.metrics()}
-    assert found == {"--pool pool3", "default", "--model own_code:Model"}
+    assert found == {"--pool", "default", "--model own_code:Model"}
     said = ran(run, "status")
     assert "Newest score, of --model own_code:Model: accuracy" in said
     ran(run, "next", "-k", 1, "--pool", "pool3/", "--model-name", "resnet")
     assert "Newest score, of resnet: accuracy" in ran(run, "status")
     assert "--model-name must not be empty" in run("loop", "next", "--model-name", " ").stderr
-    assert "There are scores of the default model, of --pool pool3, too" in said
+    assert "There are scores of the default model, of --pool, too" in said
     assert [each["parameters"].get("model") for each in loop.rounds()] == [
-        *(None, "--pool pool3", "--pool pool3", "default", "--model own_code:Model", "resnet"),
+        *(None, "--pool", "--pool", "default", "--model own_code:Model", "resnet"),
     ]
 
 

@@ -70,8 +70,8 @@ CHOICE: tuple[Option, ...] = (
     ),
     (
         *("--model-name", "NAME", str),
-        "What the model is called: each has a learning curve of its own. Without, default, or the "
-        "--pool, --model or --train.",
+        "What the model is called: each has a learning curve of its own. Without, default, --pool, "
+        "or the --model or --train.",
     ),
     ENCODER,
     (

@@ -240,8 +240,8 @@ def _fit(loop: "Loop", asked: Any) -> "Fitted":
                 "rows in their order in a file, make a pool of both with `labelnext convert "
                 f"{given} pool/ --ids ids.txt`, and give --pool pool/"
             )
-        name = f"--pool {asked.pool.rstrip('/') or asked.pool}"
-        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels(), model=name)
+        # Each round's may have a place of its own: they are taken for one model's.
+        return model.Fitted(pool, model.measure_pool(loop, pool), loop.labels(), model="--pool")
     if asked.train is not None:
         from labelnext.loop.train import train
 
