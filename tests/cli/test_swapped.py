@@ -60,6 +60,15 @@ def test_select_says_so_too(swapped, complaint):
     assert "--proba probs.npy --features emb.npy" in words
 
 
+def test_features_from_0_to_1(swapped, arrays, run, complaint):
+    np.save("unit.npy", np.abs(np.tanh(arrays[1])))
+    assert "in this order: probs.npy unit.npy" in complaint("convert", "unit.npy", "probs.npy", OUT)
+    np.save("rounded.npy", arrays[0] * 0.99)
+    for pair in (["probs.npy", "probs.npy"], ["rounded.npy", "probs.npy"]):
+        assert "in this order" not in run("convert", *pair, f"{OUT}-{pair[0]}").stderr
+    assert run("convert", "probs.npy", "unit.npy", f"{OUT}3").exit_code == 0
+
+
 def test_one_column(swapped, arrays, complaint):
     np.save("one.npy", arrays[0][:, :1])
     assert "in this order: one.npy emb.npy" in complaint("convert", "emb.npy", "one.npy", OUT)

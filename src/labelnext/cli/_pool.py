@@ -123,7 +123,7 @@ def open_files(
         pool = open_pool(path, **known)
         if pool.source.taken:
             say(f"{path}: {pool.source.taken}")
-        if pool.task not in WITHOUT_PROBA and look_swapped(pool.source):
+        if pool.task not in WITHOUT_PROBA and look_swapped(pool.source, pool.task):
             raise InputError(_how_to_swap(pool, options, in_order))
         return pool
 
@@ -137,7 +137,7 @@ def _how_to_swap(pool: "Pool", options: Mapping[str, Any], in_order: Sequence[st
             "probabilities are none; say which is which with --proba and --features, or make it "
             "again"
         )
-    said = f"{features} are probabilities and {proba} are none; "
+    said = f"{features} holds probabilities, and {proba} does not; "
     if in_order:
         return f"{said}name them in this order: {' '.join([features, proba, *in_order[2:]])}"
     return f"{said}swap them: --proba {features} --features {proba}"

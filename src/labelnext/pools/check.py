@@ -379,14 +379,16 @@ def _where_from(source: Source, lo: int, row: int) -> str:
     return source.where(lo + row, "proba").removeprefix("row ")
 
 
-def look_swapped(source: Source) -> bool:
+def look_swapped(source: Source, task: str) -> bool:
     """Tell whether the first features are probabilities, and the first probabilities are none."""
     if not (source.n_columns and source.n_features) or source.sparse or source.n_members:
         return False
     n = min(source.n_rows, 100)
     proba = source.read("proba", 0, n)
-    # Not those of a task without a softmax, nor rounded ones.
-    if proba.min() >= 0 and proba.max() <= 1 + FAR_ABOVE:
+    # Not those of a task without a softmax, nor rounded ones; features may be from 0 to 1, too.
+    near = task != "multiclass" or source.n_columns == 1
+    near = near or abs(np.median(proba.sum(axis=1, dtype=np.float64)) - 1) < 0.1
+    if near and proba.min() >= 0 and proba.max() <= 1 + FAR_ABOVE:
         return False
     try:
         features = source.read("features", 0, n)
