@@ -508,7 +508,7 @@ def test_a_person_alone_is_told_of_what_waits_for_a_second(tmp_path):
     loop = pages.loop_of(tmp_path, test=4, overlap=0.5)
     page = page_of(loop, people=["ann"])
     said = page.start("ann", {})["with_another"]
-    assert said == f"labelnext loop label --loop {loop.folder} --people ann,NAME"
+    assert said == "labelnext loop label --people ann,NAME"
     assert page_of(loop).start("ann", {})["with_another"] is None
     taken = page.take("ann", {"n": 10, "tab": "t"})
     assert "waiting" not in taken

@@ -28,6 +28,7 @@ from labelnext.page._security import Guard
 from labelnext.report import told
 from labelnext.report.read import Read
 from labelnext.report.summary import (
+    beside,
     called,
     headline,
     is_share,
@@ -170,9 +171,7 @@ class Page:
         """Return the command that asks a second person, too; None where there are several."""
         if len(self.people) > 1:
             return None
-        folder = str(self.loop.folder)
-        loop = "" if folder in (".", "loop") else f" --loop {shlex.quote(folder)}"
-        return f"labelnext loop label{loop} --people {shlex.quote(person)},NAME"
+        return f"labelnext loop label{beside(self.loop)} --people {shlex.quote(person)},NAME"
 
     def take(self, person: str, data: dict[str, Any]) -> dict[str, Any]:
         """Lease what a tab shows next, less what other tabs of the person show."""
